@@ -1,0 +1,9 @@
+from django.apps import AppConfig
+
+
+class CataractConfig(AppConfig):
+    name = "cataract"
+    verbose_name = "Cataract screening"
+
+    def ready(self) -> None:
+        from cataract import celery  # noqa: F401  `delay()` needs the app configured in every process

@@ -1,0 +1,271 @@
+"""All settings, in one file; every value that differs between installations is a typed environment variable.
+
+Two ways to run share it (docs/decisions/0001-embedded-default.md):
+
+* embedded, the default of `make run`: SQLite, a private Valkey/Redis on a unix socket, all state in `DATA_DIR`;
+* production (`PRODUCTION=1`): PostgreSQL, Redis and every secret come from the environment, nothing has a default.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+env = environ.Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
+PRODUCTION = env.bool("PRODUCTION", default=False)
+DEBUG = env.bool("DEBUG", default=False)
+PORT = env.int("PORT", default=8000)
+
+
+def _required(name: str) -> str:
+    value = env.str(name, default="")
+    if not value:
+        raise ImproperlyConfigured(f"{name} must be set in the environment when PRODUCTION=1.")
+    return value
+
+
+def _embedded_secret_key() -> str:
+    """The key of this data folder, made once and readable by its owner only."""
+    path = DATA_DIR / "secret.key"
+    if not path.exists():
+        DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(secrets.token_urlsafe(64))
+        except FileExistsError:
+            pass  # another process was first: its key is the key
+    return path.read_text().strip()
+
+
+SECRET_KEY = _required("SECRET_KEY") if PRODUCTION else env.str("SECRET_KEY", default="") or _embedded_secret_key()
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+ALLOWED_HOSTS = (
+    _required("ALLOWED_HOSTS").split(",")
+    if PRODUCTION
+    else env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+)
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "csp",
+    "axes",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "cataract.apps.CataractConfig",
+    "predictions",
+    "review",
+    "training",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "cataract.urls"
+WSGI_APPLICATION = "cataract.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Databases -----------------------------------------------------------------------------------------------------------
+if PRODUCTION or env.str("DATABASE_URL", default=""):
+    DATABASES = {"default": env.db_url_config(_required("DATABASE_URL"))}
+    DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+else:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "db.sqlite3",
+            "OPTIONS": {
+                # IMMEDIATE: a deferred read-then-write fails at once with SQLITE_BUSY_SNAPSHOT, whatever the timeout.
+                # FULL: an acknowledged upload survives a power cut.
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+            },
+        }
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Broker and tasks ----------------------------------------------------------------------------------------------------
+BROKER_SOCKET = DATA_DIR / "run" / "broker.sock"
+CELERY_BROKER_URL = (
+    _required("REDIS_URL") if PRODUCTION else env.str("REDIS_URL", default=f"redis+socket://{BROKER_SOCKET}")
+)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Longer than the longest task: a shorter one starts a long training twice.
+    "visibility_timeout": 6 * 3600,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    # A stopped broker still accepts connections and never answers: without these an upload would hang for ever.
+    "socket_timeout": 2,
+    "socket_connect_timeout": 2,
+    "retry_on_timeout": False,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
+CELERY_TASK_IGNORE_RESULT = True  # the row is the truth, the message a nudge
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_ROUTES = {"predictions.tasks.*": {"queue": "predict"}, "training.tasks.run_training": {"queue": "train"}}
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
+CELERY_BEAT_SCHEDULE = {
+    "sweep-predictions": {"task": "predictions.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
+    "open-review-cases": {"task": "review.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
+    "sweep-training": {"task": "training.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
+}
+
+# Photos and releases -------------------------------------------------------------------------------------------------
+PHOTO_DIR = DATA_DIR / "photos"
+RELEASE_DIR = DATA_DIR / "releases"
+STARTER_DIR = BASE_DIR / "cataract" / "starter"
+MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=20_000_000)
+MAX_UPLOAD_PIXELS = env.int("MAX_UPLOAD_PIXELS", default=64_000_000)
+FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+INFERENCE_PROVIDERS = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
+INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
+CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
+AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
+PREDICTION_ATTEMPTS = 3
+PREDICTION_LEASE_SECONDS = 60
+REVIEW_LEASE_SECONDS = 600
+REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
+# Review cases wait while a queue is longer than this; uploads are then answered, and a person is told to wait.
+MAX_QUEUED_PREDICTIONS = env.int("MAX_QUEUED_PREDICTIONS", default=10_000)
+
+# MLflow: only training/tracking.py talks to it -----------------------------------------------------------------------
+MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1)
+MLFLOW_TRACKING_URI = env.str("MLFLOW_TRACKING_URI", default=f"sqlite:///{DATA_DIR / 'mlflow' / 'mlflow.db'}")
+MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
+MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default=f"http://127.0.0.1:{MLFLOW_PORT}")
+
+# Web -----------------------------------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+WHITENOISE_MANIFEST_STRICT = False
+LANGUAGE_CODE = "en"
+TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+USE_I18N = True
+USE_TZ = True
+
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = 0.25  # hours
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_VERBOSE = False
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "blob:", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+        "object-src": ["'none'"],
+    }
+}
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_HTTPONLY = True
+# Two systems side by side on one host (two PORTs) must not log each other out.
+SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else f"session-{PORT}"
+CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else f"csrf-{PORT}"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
+SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
+SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "predictions.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "predictions.problems.problem_response",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
+    "PAGE_SIZE": 50,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Cataract screening API",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
+}
+
+INTENDED_USE = (
+    "Screening aid. Not a diagnosis. A negative result does not rule out cataract or another eye disease. "
+    "Sudden loss of vision, pain, flashes or a red eye: see a doctor today."
+)

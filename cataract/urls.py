@@ -1,0 +1,21 @@
+"""Every address of the system, by app."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("predictions.urls")),
+    path("review/", include("review.urls")),
+    path("training/", include("training.urls")),
+    path("api/v1/", include("predictions.api_urls")),
+    path("api/v1/", include("review.api_urls")),
+    path("api/v1/", include("training.api_urls")),
+    path(
+        "accounts/login/",
+        auth.LoginView.as_view(template_name="login.html", redirect_authenticated_user=True),
+        name="login",
+    ),
+    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,199 @@
+"""A person looks: the case, the readings of it, and the label that they make."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from predictions.models import EyeImage, Prediction
+from predictions.status import StatusQuerySet
+
+
+class Answer(models.TextChoices):
+    CATARACT = "cataract", "Cataract"
+    NORMAL = "normal", "No cataract"
+    UNGRADABLE = "ungradable", "Cannot judge"
+    OTHER = "other", "Other pathology"
+    NOT_AN_EYE = "not_an_eye", "Not an eye"
+
+
+class ReviewCaseQuerySet(StatusQuerySet):
+    MOVES: ClassVar = {
+        "second": frozenset({"first"}),
+        "adjudication": frozenset({"second"}),
+        "resolved": frozenset({"first", "second", "adjudication"}),
+        "first": frozenset({"second", "adjudication", "resolved"}),  # an undone answer reopens its case
+        "withdrawn": frozenset({"first", "second", "adjudication"}),
+    }
+
+
+class ReviewCase(models.Model):
+    """A Prediction that a person should look at.
+
+    FIRST -> RESOLVED, or FIRST -> SECOND -> RESOLVED, or FIRST -> SECOND -> ADJUDICATION -> RESOLVED.
+    The status says which reading the case waits for; a claim is a lease on that reading.
+    """
+
+    class Status(models.TextChoices):
+        FIRST = "first", "waits for its first reading"
+        SECOND = "second", "waits for a second reader"
+        ADJUDICATION = "adjudication", "waits for an adjudicator"
+        RESOLVED = "resolved", "resolved"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    OPEN: ClassVar = (Status.FIRST, Status.SECOND, Status.ADJUDICATION)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    prediction = models.OneToOneField(Prediction, on_delete=models.PROTECT, related_name="review_case")
+    image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="review_cases")
+    status = models.CharField(max_length=12, choices=Status, default=Status.FIRST)
+    reasons = models.JSONField(default=list, help_text="Why it was chosen; hidden until the blind answer is stored.")
+    review_propensity = models.FloatField(help_text="Probability with which it was chosen.")
+    policy_version = models.CharField(max_length=32)
+    priority = models.PositiveSmallIntegerField(default=50, help_text="Lower is sooner.")
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    lease_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReviewCaseQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["priority", "created_at"]
+        indexes: ClassVar = [models.Index(fields=["status", "priority", "created_at"], name="case_queue")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=["first", "second", "adjudication", "resolved", "withdrawn"]), name="case_status"
+            ),
+            models.CheckConstraint(
+                condition=Q(review_propensity__gt=0, review_propensity__lte=1), name="case_propensity"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="resolved") | Q(resolved_at__isnull=False), name="resolved_case_has_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(claimed_by__isnull=True, lease_until__isnull=True)
+                | Q(claimed_by__isnull=False, lease_until__isnull=False),
+                name="claim_has_lease",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"case {str(self.id)[:8]}: {self.get_status_display()}"
+
+
+class Reading(models.Model):
+    """One person's answer to one ReviewCase: the blind answer, when the AI was shown, the final answer.
+
+    Append-only: a stored answer is never edited; undoing appends `retracted_at`.
+    """
+
+    class Role(models.TextChoices):
+        FIRST = "first", "first reader"
+        SECOND = "second", "second reader"
+        ADJUDICATOR = "adjudicator", "adjudicator"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="readings")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    role = models.CharField(max_length=11, choices=Role)
+    blind_answer = models.CharField(max_length=10, choices=Answer)
+    blind_at = models.DateTimeField(default=timezone.now)
+    blind_seconds = models.FloatField(
+        null=True, blank=True, help_text="From the photo being shown to the blind answer."
+    )
+    ai_shown_at = models.DateTimeField(null=True, blank=True)
+    ai_shown_first = models.BooleanField(default=False, help_text="Shown on purpose before the answer; never trains.")
+    final_answer = models.CharField(max_length=10, choices=Answer, blank=True)
+    final_at = models.DateTimeField(null=True, blank=True)
+    final_seconds = models.FloatField(null=True, blank=True, help_text="From the AI being shown to the final answer.")
+    grade = models.CharField(max_length=16, blank=True, help_text="immature or mature, for cataract.")
+    detail = models.CharField(max_length=64, blank=True, help_text="Why it cannot be judged, or which other pathology.")
+    unsure = models.BooleanField(default=False)
+    note = models.TextField(blank=True)
+    viewer = models.JSONField(default=dict, blank=True, help_text="Zoom and filters in use at the answer.")
+    retracted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["blind_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["case", "role"], condition=Q(retracted_at__isnull=True), name="one_standing_reading_per_role"
+            ),
+            models.UniqueConstraint(
+                fields=["case", "reader"],
+                condition=Q(retracted_at__isnull=True),
+                name="one_standing_reading_per_reader",
+            ),
+            models.CheckConstraint(condition=Q(blind_answer__in=Answer.values), name="reading_blind_answer"),
+            models.CheckConstraint(
+                condition=Q(final_answer="", final_at__isnull=True)
+                | Q(final_answer__in=Answer.values, final_at__isnull=False),
+                name="final_answer_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(ai_shown_first=True) | Q(ai_shown_at__isnull=True) | Q(ai_shown_at__gte=F("blind_at")),
+                name="ai_shown_after_blind_answer",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()}: {self.final_answer or self.blind_answer}"
+
+
+class LabelQuerySet(models.QuerySet["Label"]):
+    def standing(self) -> "LabelQuerySet":
+        """Labels that no later one supersedes."""
+        return self.filter(superseded_at__isnull=True)
+
+    def training(self) -> "LabelQuerySet":
+        """Standing labels from blind, adjudicated or imported answers, on images that may train."""
+        return self.standing().filter(may_train=True, image__may_train=True, answer__in=["cataract", "normal"])
+
+
+class Label(models.Model):
+    """The agreed truth of one EyeImage, with the readings that made it. A correction supersedes, nothing is edited."""
+
+    class Provenance(models.TextChoices):
+        BLIND = "blind", "blind reading"
+        ADJUDICATED = "adjudicated", "adjudicated"
+        AFTER_AI = "after_ai", "changed after the AI was shown"
+        IMPORTED = "imported", "imported"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="labels")
+    answer = models.CharField(max_length=10, choices=Answer)
+    provenance = models.CharField(max_length=11, choices=Provenance)
+    may_train = models.BooleanField(help_text="False for answers given after the AI was shown.")
+    case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, null=True, blank=True, related_name="labels")
+    readings = models.ManyToManyField(Reading, blank=True, related_name="labels")
+    weight = models.FloatField(default=1.0, help_text="Inverse of the probability with which its case was chosen.")
+    created_at = models.DateTimeField(default=timezone.now)
+    supersedes = models.OneToOneField(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="superseded_by"
+    )
+    superseded_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set, in the same transaction, before its successor is stored."
+    )
+
+    objects = LabelQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["image"], condition=Q(superseded_at__isnull=True), name="one_standing_label"
+            ),
+            models.CheckConstraint(condition=Q(answer__in=Answer.values), name="label_answer"),
+            models.CheckConstraint(
+                condition=~Q(provenance="after_ai") | Q(may_train=False), name="answers_after_ai_never_train"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_answer_display()} ({self.get_provenance_display()})"

@@ -1,0 +1,161 @@
+"""Labels become a release: the frozen data, the run, and the comparison on which a person decides."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from predictions.models import EyeImage, Release, Split
+from predictions.status import StatusQuerySet
+from review.models import Label
+
+
+class Dataset(models.Model):
+    """A frozen list of (image, label, split, weight). The same labels give the same fingerprint."""
+
+    fingerprint = models.CharField(primary_key=True, max_length=64, help_text="sha256 over its rows.")
+    counts = models.JSONField(default=dict, help_text="Rows by split and class.")
+    created_at = models.DateTimeField(default=timezone.now)
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"dataset {self.fingerprint[:12]}"
+
+
+class DatasetItem(models.Model):
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="items")
+    image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="+")
+    label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+")
+    answer = models.CharField(max_length=10)
+    split = models.CharField(max_length=11, choices=Split)
+    cluster = models.PositiveBigIntegerField(help_text="The cluster at the time of freezing.")
+    weight = models.FloatField(default=1.0)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["dataset", "image"], name="one_item_per_image"),
+            models.CheckConstraint(condition=~Q(split="excluded"), name="excluded_images_are_in_no_dataset"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} {self.answer} ({self.split})"
+
+
+class TrainingRunQuerySet(StatusQuerySet):
+    MOVES: ClassVar = {
+        "running": frozenset({"queued", "interrupted"}),
+        "succeeded": frozenset({"running"}),
+        "failed": frozenset({"queued", "running"}),
+        "cancelled": frozenset({"queued", "running", "interrupted"}),
+        "interrupted": frozenset({"running"}),
+        "queued": frozenset({"interrupted"}),
+    }
+
+
+class TrainingRun(models.Model):
+    """One attempt to turn a Dataset into a Release.
+
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED (silent for 60 s) -> QUEUED.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        INTERRUPTED = "interrupted"
+
+    class Kind(models.TextChoices):
+        FAST = "fast", "fast model"
+        ACCURATE = "accurate", "accurate model"
+        BOTH = "both", "both models"
+
+    ACTIVE: ClassVar = (Status.QUEUED, Status.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.BOTH)
+    status = models.CharField(max_length=11, choices=Status, default=Status.QUEUED)
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
+    base_release = models.ForeignKey(
+        Release, on_delete=models.PROTECT, related_name="+", help_text="Whose encoder it starts from."
+    )
+    release = models.OneToOneField(
+        Release, on_delete=models.PROTECT, null=True, blank=True, related_name="training_run"
+    )
+    parameters = models.JSONField(default=dict, blank=True)
+    seed = models.PositiveIntegerField(default=0)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Also the fencing token of the worker that runs it."
+    )
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    stage = models.CharField(max_length=64, blank=True)
+    percent = models.PositiveSmallIntegerField(default=0)
+    eta_seconds = models.FloatField(null=True, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    mlflow_run_id = models.CharField(max_length=64, blank=True)
+    log = models.TextField(blank=True, help_text="The tail of what the run said.")
+    error = models.TextField(blank=True)
+
+    objects = TrainingRunQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]),
+                name="run_status",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="succeeded") | Q(release__isnull=False), name="success_has_release"
+            ),
+            models.CheckConstraint(condition=~Q(status="failed") | ~Q(error=""), name="failure_has_error"),
+            models.UniqueConstraint(
+                models.Value(1), condition=Q(status__in=["queued", "running"]), name="one_active_run"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.created_at:%Y-%m-%d %H:%M} ({self.status})"
+
+
+class Comparison(models.Model):
+    """Challenger against champion on the same frozen test photos, paired: what a person reads before promoting."""
+
+    class Verdict(models.TextChoices):
+        PASS = "pass", "passes every gate"
+        FAIL = "fail", "fails a gate"
+        TOO_FEW = "too_few", "too few photos to judge"
+
+    challenger = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="comparisons")
+    champion = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="comparisons")
+    verdict = models.CharField(max_length=8, choices=Verdict)
+    report = models.JSONField(help_text="Gates, paired differences with intervals, subgroups, flips.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["challenger", "champion", "dataset"], name="one_comparison_per_pair_and_data"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.challenger_id} against {self.champion_id}: {self.get_verdict_display()}"
