@@ -85,6 +85,10 @@ class EyeImage(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
+        permissions: ClassVar = [
+            ("view_every_eyeimage", "Can see the photos of every uploader"),
+            ("download_original", "Can download stored originals"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(eye__in=["OD", "OS", ""]), name="image_eye"),
             models.CheckConstraint(condition=Q(split__in=Split.values), name="image_split"),
@@ -143,6 +147,7 @@ class Release(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
+        permissions: ClassVar = [("promote_release", "Can promote a release and roll back")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["status"], condition=Q(status="champion"), name="one_champion"),
             models.CheckConstraint(

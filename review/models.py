@@ -66,6 +66,10 @@ class ReviewCase(models.Model):
     class Meta:
         ordering: ClassVar = ["priority", "created_at"]
         indexes: ClassVar = [models.Index(fields=["status", "priority", "created_at"], name="case_queue")]
+        permissions: ClassVar = [
+            ("read_reviewcase", "Can claim and answer review cases"),
+            ("adjudicate_reviewcase", "Can adjudicate where two readers differ"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(status__in=["first", "second", "adjudication", "resolved", "withdrawn"]), name="case_status"
