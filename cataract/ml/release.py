@@ -106,7 +106,9 @@ def verify(folder: Path, *, sha256: str = "") -> Manifest:
         if not path.is_file() or path.is_symlink():
             raise ReleaseCorrupt(f"{folder.name}: {name} is missing. Restore the release folder.")
         if path.stat().st_size != stated["size"] or _sha256_of(path) != stated["sha256"]:
-            raise ReleaseCorrupt(f"{folder.name}: {name} is not the file that was released. Restore the release folder.")
+            raise ReleaseCorrupt(
+                f"{folder.name}: {name} is not the file that was released. Restore the release folder."
+            )
     return manifest
 
 
