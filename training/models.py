@@ -159,3 +159,39 @@ class Comparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.challenger_id} against {self.champion_id}: {self.get_verdict_display()}"
+
+
+class FlipCause(models.Model):
+    """Why a person accepts that the challenger gets a photo wrong which the champion gets right. Append-only."""
+
+    class Cause(models.TextChoices):
+        LABEL = "label", "the label is wrong"
+        PHOTO = "photo", "the photo is too poor to judge"
+        RARE = "rare", "a rare finding, looked at and accepted"
+        MODEL = "model", "an error of the challenger, accepted"
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="causes")
+    image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="+")
+    cause = models.CharField(max_length=5, choices=Cause)
+    noted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    noted_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["comparison", "image"], name="one_cause_per_flip"),
+            models.CheckConstraint(condition=Q(cause__in=["label", "photo", "rare", "model"]), name="flip_cause"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id}: {self.get_cause_display()}"
+
+
+class ReleaseReview(Release):
+    """A Release as the admin sees it when deciding on its promotion."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "release to compare and promote"
+        verbose_name_plural = "releases: compare, promote, roll back"
