@@ -7,20 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from cataract.ml.arrays import Floats, Pixels, shrink
 from cataract.ml.eye import Pupil, find_pupil
-
-Pixels = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 VIEWS = ("full", "centre", "pupil")
 CENTRE_SHARE = 0.7  # side of the central square, of the photo's short side
 PUPIL_CONFIDENCE = 0.3  # below it the pupil view is the centre view
-PUPIL_REACH = 3.0  # side of the pupil view, in radii of the circle that was found, to each side of its middle
+PUPIL_REACH = 1.7  # the pupil view reaches this many radii of the circle to each side of its middle
 
 
 @dataclass(frozen=True)
@@ -72,7 +68,7 @@ def resize(pixels: Pixels, size: int, mode: str) -> Pixels:
     factor = min(pixels.shape[:2]) / (2 * size)
     if factor >= 2:
         height, width = (round(side / factor) for side in pixels.shape[:2])
-        pixels = np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        pixels = shrink(pixels, width, height)
     return _RESIZERS[mode](pixels, size)
 
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-_SIDE = 240  # HoughCircles costs seconds on a full photo and some milliseconds at this size
+from cataract.ml.arrays import Pixels, at_most
+
+_SIDE = 160  # HoughCircles costs seconds on a full photo and some milliseconds at this size
 
 
 @dataclass(frozen=True)
@@ -19,30 +20,27 @@ class Pupil:
     confidence: float
 
 
-def find_pupil(pixels: NDArray[np.uint8]) -> Pupil | None:
+def find_pupil(pixels: Pixels) -> Pupil | None:
     """The most plausible pupil or iris of an (H, W, 3) RGB photo, None when there is no circle in it.
 
-    Circles by the Hough gradient method (Yuen et al. 1990, cv2.HOUGH_GRADIENT) on a copy of at most 240 px; the one that is
-    darker inside than around it and nearer to the middle wins. Confidence is a rank of plausibility, not a probability.
+    Circles by the Hough gradient method (Yuen et al. 1990, cv2.HOUGH_GRADIENT) on a copy of at most 160 px; the one
+    that is darker inside than around it and nearer to the middle wins. Confidence ranks plausibility, it is no
+    probability.
     """
-    height, width = pixels.shape[:2]
-    scale = min(1.0, _SIDE / max(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA) if scale < 1 else pixels
     # Red: skin and sclera are bright in it, the iris dark whatever its colour.
-    red = cv2.medianBlur(np.ascontiguousarray(small[:, :, 0]), 5)
+    red = np.asarray(cv2.medianBlur(np.ascontiguousarray(at_most(pixels, _SIDE)[:, :, 0]), 5), dtype=np.uint8)
     short = min(red.shape)
     if short < 24:
         return None
     circles = cv2.HoughCircles(
         red,
         cv2.HOUGH_GRADIENT,
-        dp=1.5,
+        dp=1.2,
         minDist=short / 8,
         param1=80,
-        param2=18,
-        minRadius=max(4, short // 12),
-        maxRadius=short // 2,
+        param2=14,
+        minRadius=max(4, short // 10),
+        maxRadius=int(short * 0.42),
     )
     if circles is None:
         return None
@@ -53,11 +51,11 @@ def find_pupil(pixels: NDArray[np.uint8]) -> Pupil | None:
     return Pupil(x / red.shape[1], y / red.shape[0], radius / red.shape[1], max(0.0, min(1.0, scores[best])))
 
 
-def _plausibility(grey: NDArray[np.uint8], x: float, y: float, radius: float) -> float:
+def _plausibility(grey: Pixels, x: float, y: float, radius: float) -> float:
     """Contrast of the ring around the circle to its inside, less when the circle is far from the middle."""
     rows, columns = np.ogrid[: grey.shape[0], : grey.shape[1]]
     distance = np.hypot(columns - x, rows - y)
-    inside, around = grey[distance < 0.9 * radius], grey[(distance > 1.1 * radius) & (distance < 1.6 * radius)]
+    inside, around = grey[distance < 0.95 * radius], grey[(distance > 1.05 * radius) & (distance < 1.45 * radius)]
     if not len(inside) or not len(around):
         return 0.0
     contrast = (float(around.mean()) - float(inside.mean())) / 80.0

@@ -23,7 +23,7 @@ golden.json       {"tolerance": t, "cases": [{"name", "png": base64 of a PNG, "e
 Optional, never read by inference:
 
 encoder.safetensors, open_clip.json   the tower's weights and its open_clip model config, to train from
-seen.json         {"hashes": [16 hex digits, ...]}: perceptual hashes of the photos the encoder and models were fitted on
+seen.json         {"hashes": [16 hex digits, ...]}: perceptual hashes of the photos it was fitted on
 metrics.json      what was measured when the release was built
 card.md           the model card
 
@@ -223,7 +223,7 @@ def encoder_hash(folder: Path, encoder: Mapping[str, Any]) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`value` as JSON at `path`: whole or not at all, on disk when this returns. Raises ValueError on NaN or infinity."""
+    """`value` as JSON at `path`: whole or not at all, on disk when this returns. Raises ValueError on NaN."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:

@@ -1,0 +1,27 @@
+"""The array types of the package, and the two OpenCV calls that everybody needs."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]  # (H, W, 3) RGB or (H, W) grey
+Floats = NDArray[np.float32]
+
+
+def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
+    """The photo at (height, width) by area averaging, which does not alias; meant for making it smaller."""
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def at_most(pixels: Pixels, side: int) -> Pixels:
+    """The photo with its longer side at most `side`, never enlarged."""
+    height, width = pixels.shape[:2]
+    factor = side / max(height, width)
+    return pixels if factor >= 1 else shrink(pixels, max(1, round(width * factor)), max(1, round(height * factor)))
+
+
+def convert(pixels: Pixels, code: Any) -> Pixels:
+    """cv2.cvtColor with one of cv2's COLOR_ codes."""
+    return np.asarray(cv2.cvtColor(pixels, code), dtype=np.uint8)
