@@ -1,11 +1,37 @@
 """The Celery application. Tasks live in each app's `tasks.py`: ids in, nothing out."""
 
 import os
+import signal
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_init, worker_process_init
+from django.conf import settings
+
+from cataract.processes import AlreadyRunning, die_with_parent, take_lock
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cataract.settings")
 
 app = Celery("cataract")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_init.connect
+def refuse_second_embedded_worker(sender: Any, **_: Any) -> None:
+    """The embedded default has one worker with one beat. With REDIS_URL any number may run."""
+    if not settings.EMBEDDED_BROKER:
+        return
+    try:
+        sender.embedded_lock = take_lock(settings.DATA_DIR / "run" / "worker.lock")
+    except AlreadyRunning as error:
+        raise SystemExit(
+            f"A worker (process {error.pid}) already runs on {settings.DATA_DIR}. "
+            "Set REDIS_URL to run several, or DATA_DIR to run another system."
+        ) from None
+
+
+@worker_process_init.connect
+def end_with_the_worker(**_: Any) -> None:
+    """A task whose worker was killed is given to another one: the first must not go on working on it."""
+    die_with_parent(signal.SIGKILL)

@@ -123,6 +123,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Broker and tasks ----------------------------------------------------------------------------------------------------
+EMBEDDED_BROKER = not PRODUCTION and not env.str("REDIS_URL", default="")
 BROKER_SOCKET = DATA_DIR / "run" / "broker.sock"
 CELERY_BROKER_URL = (
     _required("REDIS_URL") if PRODUCTION else env.str("REDIS_URL", default=f"redis+socket://{BROKER_SOCKET}")
@@ -148,7 +149,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {"predictions.tasks.*": {"queue": "predict"}, "training.tasks.run_training": {"queue": "train"}}
 CELERY_TIMEZONE = "UTC"
-CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "run" / "beat-schedule")
+# In memory: every entry below is due within seconds anyway, and the stock scheduler keeps its file as a pickle.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
     "open-review-cases": {"task": "review.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
@@ -175,7 +177,7 @@ REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
 MAX_QUEUED_PREDICTIONS = env.int("MAX_QUEUED_PREDICTIONS", default=10_000)
 
 # MLflow: only training/tracking.py talks to it -----------------------------------------------------------------------
-MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1)
+MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1000)  # so that PORT=8000 and PORT=8001 run side by side
 MLFLOW_TRACKING_URI = env.str("MLFLOW_TRACKING_URI", default=f"sqlite:///{DATA_DIR / 'mlflow' / 'mlflow.db'}")
 MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
 MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default=f"http://127.0.0.1:{MLFLOW_PORT}")

@@ -26,7 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if EYES.is_dir():
         return
-    needing = [item for item in items if item.get_closest_marker("photos") or "eyes" in getattr(item, "fixturenames", ())]
+    needing = [
+        item for item in items if item.get_closest_marker("photos") or "eyes" in getattr(item, "fixturenames", ())
+    ]
     if needing:
         config.hook.pytest_deselected(items=needing)
         items[:] = [item for item in items if item not in set(needing)]

@@ -1,0 +1,95 @@
+"""`manage.py setup`: everything between an installed package and a running system. Quick when there is nothing to do."""
+
+import hashlib
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.contrib.staticfiles.finders import get_finders
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
+from django.db.migrations.executor import MigrationExecutor
+
+from predictions import access, authentication
+from predictions.models import ApiToken, Release
+
+# The first user of each role, by user name.
+FIRST_USERS = {
+    "screener": access.SCREENER,
+    "reader": access.READER,
+    "reader2": access.READER,
+    "adjudicator": access.ADJUDICATOR,
+    "admin": access.ADMIN,
+    "integrator": access.INTEGRATOR,
+    "auditor": access.AUDITOR,
+}
+
+
+class Command(BaseCommand):
+    help = (
+        "Migrate, create one user a role (passwords printed once), install the starter release, collect static files."
+    )
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._migrate()
+        self._collect_static()
+        self._install_starter()
+        access.ensure_roles()
+        self._create_first_users()
+
+    def _migrate(self) -> None:
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            self.stdout.write("Making the database ready ...")
+            call_command("migrate", interactive=False, verbosity=0)
+
+    def _collect_static(self) -> None:
+        """Collect when a static file has changed since the last time: compressing all of them takes seconds."""
+        stamp = settings.STATIC_ROOT / ".collected"
+        fingerprint = _static_fingerprint()
+        if stamp.exists() and stamp.read_text() == fingerprint:
+            return
+        self.stdout.write("Collecting static files ...")
+        call_command("collectstatic", interactive=False, verbosity=0)
+        stamp.write_text(fingerprint)
+
+    def _install_starter(self) -> None:
+        if not Release.objects.exists():
+            self.stdout.write("Installing the starter release ...")
+            call_command("install_starter", stdout=self.stdout)
+
+    def _create_first_users(self) -> None:
+        """Create the first users of an empty system. A user deleted later does not come back."""
+        User = get_user_model()
+        if User.objects.exists():
+            return
+        passwords = {name: secrets.token_urlsafe(12) for name in FIRST_USERS}
+        with transaction.atomic():
+            for name, role in FIRST_USERS.items():
+                is_admin = role == access.ADMIN
+                user = User.objects.create_user(
+                    name, password=passwords[name], is_staff=is_admin, is_superuser=is_admin
+                )
+                user.groups.add(Group.objects.get(name=role))
+            integrator = User.objects.get(username="integrator")
+            _row, token = authentication.create_token(
+                user=integrator, name="first token", scopes=[ApiToken.Scope.UPLOAD, ApiToken.Scope.READ]
+            )
+        self.stdout.write("\nUsers (these passwords are shown once; `manage.py changepassword NAME` sets a new one):\n")
+        for name, password in passwords.items():
+            self.stdout.write(f"  {name:<12} {password:<18} {FIRST_USERS[name]}")
+        self.stdout.write(f"\nAPI token of the integrator (shown once):\n  {token}\n")
+
+
+def _static_fingerprint() -> str:
+    """Changes when any file that `collectstatic` would copy has changed."""
+    digest = hashlib.sha256()
+    for finder in get_finders():
+        for path, storage in finder.list([]):
+            status = (storage.path(path), storage.size(path), storage.get_modified_time(path).isoformat())
+            digest.update(repr(status).encode())
+    return digest.hexdigest()

@@ -1,0 +1,188 @@
+"""`manage.py up`: the whole embedded system in one terminal. `make run` ends here."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+
+from cataract.broker import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
+from cataract.celery import app as celery_app
+from cataract.processes import AlreadyRunning, locked
+from cataract.supervisor import Service, Supervisor
+
+# A task that runs when the system is told to stop has this long to finish before it is given back to its queue.
+TASK_GRACE_SECONDS = 20.0
+LOG_LEVEL = os.environ.get("LOG_LEVEL", "WARNING")
+
+
+class Command(BaseCommand):
+    help = (
+        "Run web, worker with beat, MLflow UI and (without REDIS_URL) the private broker until Ctrl-C. "
+        "PORT, MLFLOW_PORT and DATA_DIR in the environment say where."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen on")
+        parser.add_argument("--no-mlflow", action="store_true", help="leave the MLflow UI out")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        host, mlflow = options["host"], not options["no_mlflow"]
+        try:
+            with locked(settings.DATA_DIR / "run" / "up.lock"):
+                self._refuse_unready(host, mlflow)
+                status = self._run(host, mlflow)
+        except AlreadyRunning as error:
+            raise CommandError(
+                f"A system (process {error.pid}) already runs on {settings.DATA_DIR}. Stop it with Ctrl-C, "
+                "or start another one beside it: PORT=8001 DATA_DIR=/another/folder make run"
+            ) from None
+        except BrokerUnavailable as error:
+            raise CommandError(str(error)) from None
+        if status:
+            sys.exit(status)
+
+    def _refuse_unready(self, host: str, mlflow: bool) -> None:
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            raise CommandError("The database is missing or behind the code. Run `make run` or `manage.py setup` first.")
+        _refuse_taken_port(host, settings.PORT, "PORT=8001 make run")
+        if mlflow:
+            _refuse_taken_port("127.0.0.1", settings.MLFLOW_PORT, "MLFLOW_PORT=9001 make run")
+
+    def _run(self, host: str, mlflow: bool) -> int:
+        supervisor = Supervisor(settings.DATA_DIR / "logs")
+        supervisor.handle_signals()
+        announcement = _Announcement(self, host, mlflow)
+        try:
+            if settings.EMBEDDED_BROKER:
+                self._start_broker(supervisor)
+            for service in (web_service(host), worker_service(), *([mlflow_service()] if mlflow else [])):
+                supervisor.start(service)
+            return supervisor.watch(announcement.tick)
+        finally:
+            self.stdout.write("Stopping: running tasks finish or go back to their queue. Ctrl-C again to hurry.")
+            supervisor.stop()
+            self.stdout.write("Stopped.")
+
+    def _start_broker(self, supervisor: Supervisor) -> None:
+        supervisor.start(broker_service())
+        wait_until_ready(settings.CELERY_BROKER_URL)
+        held = give_back_unacknowledged(celery_app)
+        if held:
+            self.stdout.write(f"Gave back {held} tasks that a killed worker had held.")
+
+
+def broker_service() -> Service:
+    return Service("broker", server_command(settings.BROKER_SOCKET, settings.DATA_DIR / "broker"))
+
+
+def web_service(host: str) -> Service:
+    return Service(
+        "web",
+        [
+            _program("granian"),
+            "--interface=wsgi",
+            f"--host={host}",
+            f"--port={settings.PORT}",
+            "--workers=1",
+            "--blocking-threads=8",
+            "--log-level=warning",
+            "--workers-kill-timeout=10",
+            "--respawn-failed-workers",
+            "cataract.wsgi:application",
+        ],
+        env={"OMP_NUM_THREADS": "1"},
+        stop_signals=((signal.SIGTERM, 15.0),),
+    )
+
+
+def worker_service() -> Service:
+    command = [_program("celery"), "--app=cataract", "worker", "--beat", "--concurrency=2"]
+    return Service(
+        "worker",
+        [*command, "--queues=default,predict,train", "--without-gossip", "--without-mingle", f"--loglevel={LOG_LEVEL}"],
+        env={"OMP_NUM_THREADS": "1"},
+        # Warm first: tasks finish. Then cold: what still runs goes back to its queue.
+        stop_signals=((signal.SIGTERM, TASK_GRACE_SECONDS), (signal.SIGQUIT, 5.0)),
+    )
+
+
+def mlflow_service() -> Service:
+    settings.MLFLOW_ARTIFACT_DIR.mkdir(parents=True, exist_ok=True)
+    return Service(
+        "mlflow",
+        [
+            _program("mlflow"),
+            "server",
+            f"--backend-store-uri={settings.MLFLOW_TRACKING_URI}",
+            f"--artifacts-destination={settings.MLFLOW_ARTIFACT_DIR}",
+            "--host=127.0.0.1",
+            f"--port={settings.MLFLOW_PORT}",
+            "--workers=1",
+        ],
+        env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
+        essential=False,
+    )
+
+
+def _program(name: str) -> str:
+    """The program of that name that belongs to this Python's environment."""
+    return str(Path(sys.executable).parent / name)
+
+
+def _refuse_taken_port(host: str, port: int, cure: str) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise CommandError(
+                f"Cannot listen on {host}:{port} ({error.strerror}). Choose another port, for example: {cure}"
+            ) from None
+
+
+class _Announcement:
+    """Says once, when the web server answers, where everything is."""
+
+    def __init__(self, command: BaseCommand, host: str, mlflow: bool) -> None:
+        self._command = command
+        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host
+        self._base = f"http://{shown}:{settings.PORT}"
+        self._probe = f"http://127.0.0.1:{settings.PORT}/api/v1/health/" if shown == "localhost" else self._base
+        self._lines = [
+            ("application", f"{self._base}/"),
+            ("admin", f"{self._base}/admin/"),
+            ("API", f"{self._base}/api/v1/docs/"),
+            *([("MLflow", settings.MLFLOW_UI_URL)] if mlflow else []),
+            ("logs", str(settings.DATA_DIR / "logs")),
+        ]
+        self._done = False
+
+    def tick(self) -> None:
+        if self._done or not _answers(self._probe):
+            return
+        self._done = True
+        self._command.stdout.write("")
+        for name, address in self._lines:
+            self._command.stdout.write(f"  {name:<12} {address}")
+        self._command.stdout.write("  Ctrl-C stops all of it.\n")
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=1)
+    except urllib.error.HTTPError as error:
+        return error.code < 500 or error.code == 503  # 503: it answers that something else is missing
+    except OSError:
+        return False
+    return True
