@@ -1,4 +1,4 @@
-"""`manage.py setup`: everything between an installed package and a running system. Quick when there is nothing to do."""
+"""`manage.py setup`: everything between an installed package and a running system. Quick when nothing is to do."""
 
 import hashlib
 import secrets
