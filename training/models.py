@@ -88,8 +88,8 @@ class TrainingRun(models.Model):
     base_release = models.ForeignKey(
         Release, on_delete=models.PROTECT, related_name="+", help_text="Whose encoder it starts from."
     )
-    release = models.OneToOneField(
-        Release, on_delete=models.PROTECT, null=True, blank=True, related_name="training_run"
+    release = models.ForeignKey(  # the same data, seed and code make the same release
+        Release, on_delete=models.PROTECT, null=True, blank=True, related_name="training_runs"
     )
     parameters = models.JSONField(default=dict, blank=True)
     seed = models.PositiveIntegerField(default=0)
@@ -109,6 +109,7 @@ class TrainingRun(models.Model):
     eta_seconds = models.FloatField(null=True, blank=True)
     cancel_requested = models.BooleanField(default=False)
     mlflow_run_id = models.CharField(max_length=64, blank=True)
+    mlflow_experiment_id = models.CharField(max_length=64, blank=True)
     log = models.TextField(blank=True, help_text="The tail of what the run said.")
     error = models.TextField(blank=True)
 

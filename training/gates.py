@@ -1,0 +1,314 @@
+"""Challenger against champion on the frozen test photos, paired: gates, flips, and a verdict in words.
+
+Pure of the web and of Celery. Intention to screen: a photo that a release cannot judge is referred, so it counts as a
+positive answer for sensitivity and specificity alike (STARD-AI); the gate CC-5 watches the share of such photos.
+Photos that either release was fitted on, or near-duplicates of them, are left out of the gates and counted.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.rules import rules
+
+PASS, FAIL, TOO_FEW = "pass", "fail", "too_few"
+WORDS = {PASS: "pass", FAIL: "fail", TOO_FEW: "too few to judge"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one release said of one photo. `probability` is None when it made none."""
+
+    decision: str
+    probability: float | None
+    needs_review: bool
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One test photo with its truth and both answers. `seen_by`: releases fitted on it ("champion", "challenger")."""
+
+    image: str
+    cluster: int
+    truth: str
+    champion: Answer
+    challenger: Answer
+    groups: dict[str, str] = field(default_factory=dict)
+    seen_by: tuple[str, ...] = ()
+
+
+Measure = Callable[[Sequence[Photo], str], float | None]
+
+
+def judge(photos: Sequence[Photo], *, seed: int = 0) -> dict[str, Any]:
+    """The whole report, as JSON: `verdict`, `gates`, `flips` (right to wrong first), `mcnemar`, `subgroups`, `n`."""
+    unseen = [photo for photo in photos if not photo.seen_by]
+    gates = [_gate(gate, unseen, seed) for gate in rules()["gate"]]
+    gates += [_latency_gate(photos), _leak_gate(photos)]
+    subgroups = _subgroups(unseen)
+    gates += [_subgroup_gate(subgroups)]
+    return {
+        "rules": rules()["version"],
+        "verdict": _worst([gate["verdict"] for gate in gates]),
+        "reasons": [f"{gate['id']}: {gate['reason']}" for gate in gates if gate["verdict"] != PASS],
+        "n": _counts(photos, unseen),
+        "gates": gates,
+        "subgroups": subgroups,
+        "mcnemar": mcnemar(unseen),
+        "flips": flips(photos),
+        "figures": {side: _figures(photos, side) for side in ("champion", "challenger")},
+        "points": [
+            {"truth": photo.truth, "decision": photo.challenger.decision, "probability": photo.challenger.probability}
+            for photo in photos
+        ],
+    }
+
+
+def flips(photos: Sequence[Photo]) -> list[dict[str, Any]]:
+    """Every photo whose decision changes, those that turn from right to wrong first."""
+    order = {"right_to_wrong": 0, "wrong_to_right": 1, "other": 2}
+    changed = [
+        {
+            "image": photo.image,
+            "truth": photo.truth,
+            "champion": photo.champion.decision,
+            "challenger": photo.challenger.decision,
+            "champion_probability": photo.champion.probability,
+            "challenger_probability": photo.challenger.probability,
+            "kind": _flip(photo),
+            "seen": bool(photo.seen_by),
+        }
+        for photo in photos
+        if photo.champion.decision != photo.challenger.decision
+    ]
+    return sorted(changed, key=lambda flip: (order[flip["kind"]], flip["image"]))
+
+
+def mcnemar(photos: Sequence[Photo]) -> dict[str, Any]:
+    """Exact two-sided McNemar test (binomial) of the photos that exactly one of the two decides rightly."""
+    worse = sum(_right(photo, "champion") and not _right(photo, "challenger") for photo in photos)
+    better = sum(_right(photo, "challenger") and not _right(photo, "champion") for photo in photos)
+    n = worse + better
+    tail = sum(math.comb(n, k) for k in range(min(worse, better) + 1)) / 2**n
+    return {"right_to_wrong": worse, "wrong_to_right": better, "p": min(1.0, 2 * tail)}
+
+
+def sensitivity(photos: Sequence[Photo], side: str) -> float | None:
+    return _share([_side(photo, side).decision != "normal" for photo in photos if photo.truth == "cataract"])
+
+
+def specificity(photos: Sequence[Photo], side: str) -> float | None:
+    return _share([_side(photo, side).decision == "normal" for photo in photos if photo.truth == "normal"])
+
+
+def ungradable(photos: Sequence[Photo], side: str) -> float | None:
+    return _share([_side(photo, side).decision == "ungradable" for photo in photos])
+
+
+def roc_auc(photos: Sequence[Photo], side: str) -> float | None:
+    """Rank statistic over the photos that have a probability (Hanley and McNeil 1982); ties count a half."""
+    positive, negative = _probabilities(photos, side, "cataract"), _probabilities(photos, side, "normal")
+    if not len(positive) or not len(negative):
+        return None
+    difference = positive[:, None] - negative[None, :]
+    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+
+
+def ece(photos: Sequence[Photo], side: str) -> float | None:
+    """Expected calibration error over 10 bins of equal width (Guo et al. 2017)."""
+    pairs = [(p, photo.truth == "cataract") for photo in photos if (p := _side(photo, side).probability) is not None]
+    if not pairs:
+        return None
+    p, y = np.array(pairs, dtype=float).T
+    bins = np.minimum((p * 10).astype(int), 9)
+    return float(sum(abs((p[bins == b] - y[bins == b]).sum()) for b in range(10)) / len(p))
+
+
+MEASURES: dict[str, tuple[Measure, int]] = {  # and +1 where more is better, -1 where less is
+    "sensitivity": (sensitivity, 1),
+    "specificity": (specificity, 1),
+    "roc_auc": (roc_auc, 1),
+    "ece": (ece, -1),
+    "ungradable": (ungradable, -1),
+}
+
+
+def _gate(gate: dict[str, Any], photos: Sequence[Photo], seed: int) -> dict[str, Any]:
+    """One non-inferiority gate: the lower bound of the paired difference (in the direction of "better") >= -margin."""
+    measure, direction = MEASURES[gate["measure"]]
+    before, after = measure(photos, "champion"), measure(photos, "challenger")
+    row = {**gate, "champion": before, "challenger": after, "difference": None, "low": None, "high": None}
+    row["n"] = len(photos)
+    if before is None or after is None:
+        return row | {"verdict": TOO_FEW, "reason": "there is no unseen test photo to measure it on"}
+    row["difference"] = after - before
+    low, high = _interval(measure, photos, seed)
+    row["low"], row["high"] = low, high
+    worst, best = (low, high) if direction > 0 else (-high, -low)
+    return row | dict(zip(("verdict", "reason"), _verdict(photos, worst, best, gate), strict=True))
+
+
+def _verdict(photos: Sequence[Photo], worst: float, best: float, gate: dict[str, Any]) -> tuple[str, str]:
+    name, margin = gate["measure"].replace("_", "-"), gate["margin"]
+    if best < 0 and worst < -margin:
+        return FAIL, f"{name} is worse: at the best by {-best:.3f}, at the worst by {-worst:.3f} ({margin} allowed)"
+    need = rules()["comparison"]
+    positives, negatives = _clusters(photos, "cataract"), _clusters(photos, "normal")
+    if positives < need["min_positive_clusters"] or negatives < need["min_negative_clusters"]:
+        return TOO_FEW, (
+            f"{name}: {positives} patients with and {negatives} without cataract; the plan asks for "
+            f"{need['min_positive_clusters']} and {need['min_negative_clusters']}"
+        )
+    if worst < -margin:
+        return FAIL, f"{name} may be worse by {-worst:.3f}, where {margin} is allowed"
+    return PASS, f"{name} is at the worst {'better' if worst >= 0 else 'worse'} by {abs(worst):.3f} ({margin} allowed)"
+
+
+def _interval(measure: Measure, photos: Sequence[Photo], seed: int) -> tuple[float, float]:
+    """Percentile interval of the paired difference, resampling whole clusters (Efron and Tibshirani 1993)."""
+    plan = rules()["comparison"]
+    clusters: dict[int, list[Photo]] = {}
+    for photo in photos:
+        clusters.setdefault(photo.cluster, []).append(photo)
+    groups = list(clusters.values())
+    generator = np.random.default_rng(seed)
+    differences = []
+    for _ in range(plan["bootstrap"]):
+        drawn = [photo for index in generator.integers(0, len(groups), len(groups)) for photo in groups[index]]
+        before, after = measure(drawn, "champion"), measure(drawn, "challenger")
+        if before is not None and after is not None:
+            differences.append(after - before)
+    tail = (1 - plan["confidence"]) / 2 * 100
+    low, high = np.percentile(differences, [tail, 100 - tail]) if differences else (-1.0, 1.0)
+    return float(low), float(high)
+
+
+def _latency_gate(photos: Sequence[Photo]) -> dict[str, Any]:
+    plan = rules()["latency"]
+    row: dict[str, Any] = {
+        "id": "CC-6",
+        "measure": "latency",
+        "title": f"Median time a photo at most {plan['max_ratio']} times the champion's",
+        "n": len(photos),
+        "champion": None,
+        "challenger": None,
+        "difference": None,
+        "low": None,
+        "high": None,
+        "margin": None,
+    }
+    if not photos:
+        return row | {"verdict": TOO_FEW, "reason": "latency: there is no test photo"}
+    before, after = (statistics.median(_side(photo, side).milliseconds for photo in photos) for side in SIDES)
+    allowed = before * plan["max_ratio"] + plan["slack_ms"]
+    reason = f"{after:.0f} ms a photo, {allowed:.0f} ms allowed (the champion takes {before:.0f} ms)"
+    row |= {"champion": before, "challenger": after, "difference": after - before}
+    return row | {"verdict": PASS if after <= allowed else FAIL, "reason": reason}
+
+
+def _leak_gate(photos: Sequence[Photo]) -> dict[str, Any]:
+    leaked = sum(photo.seen_by == ("challenger",) for photo in photos)
+    verdict = PASS if leaked <= rules()["leak"]["max_photos"] else FAIL
+    return _plain_gate(
+        "CC-8",
+        "leak",
+        "Fitted on no test photo",
+        len(photos),
+        verdict,
+        f"{leaked} test photos, or copies of them, are among those that only the challenger was fitted on",
+    )
+
+
+def _subgroup_gate(subgroups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    failing = [f"{row['group']} {row['value']}" for row in subgroups if row["verdict"] == FAIL]
+    judged = sum(row["verdict"] != TOO_FEW for row in subgroups)
+    reason = f"clearly worse in: {', '.join(failing)}" if failing else f"{judged} subgroups are large enough to judge"
+    verdict = FAIL if failing else PASS
+    return _plain_gate("CC-7", "subgroups", "No subgroup clearly worse", len(subgroups), verdict, reason)
+
+
+def _plain_gate(id: str, measure: str, title: str, n: int, verdict: str, reason: str) -> dict[str, Any]:
+    empty = dict.fromkeys(("champion", "challenger", "difference", "low", "high", "margin"))
+    return {"id": id, "measure": measure, "title": title, "n": n, "verdict": verdict, "reason": reason, **empty}
+
+
+def _subgroups(photos: Sequence[Photo]) -> list[dict[str, Any]]:
+    """Sensitivity and specificity in each subgroup; fewer images than the plan asks for are shown, not judged."""
+    rows = []
+    for group, value in sorted({pair for photo in photos for pair in photo.groups.items()}):
+        inside = [photo for photo in photos if photo.groups.get(group) == value]
+        row: dict[str, Any] = {"group": group, "value": value, "n": len(inside)}
+        worst = 0.0
+        for name, measure in (("sensitivity", sensitivity), ("specificity", specificity)):
+            before, after = measure(inside, "champion"), measure(inside, "challenger")
+            row[name] = {"champion": before, "challenger": after}
+            worst = min(worst, (after or 0.0) - (before or 0.0))
+        enough = len(inside) >= rules()["comparison"]["subgroup_min_images"]
+        row["verdict"] = TOO_FEW if not enough else FAIL if worst < -rules()["subgroup"]["margin"] else PASS
+        rows.append(row)
+    return rows
+
+
+def _counts(photos: Sequence[Photo], unseen: Sequence[Photo]) -> dict[str, int]:
+    return {
+        "images": len(photos),
+        "unseen": len(unseen),
+        "seen": len(photos) - len(unseen),
+        "clusters": len({photo.cluster for photo in unseen}),
+        "positive_clusters": _clusters(unseen, "cataract"),
+        "negative_clusters": _clusters(unseen, "normal"),
+    }
+
+
+def _figures(photos: Sequence[Photo], side: str) -> dict[str, Any]:
+    """Plain figures on all test photos, for reading: decisions by truth, and what was decided without a person."""
+    alone = [photo for photo in photos if not _side(photo, side).needs_review]
+    table = {truth: dict.fromkeys(("cataract", "normal", "ungradable"), 0) for truth in ("cataract", "normal")}
+    for photo in photos:
+        table[photo.truth][_side(photo, side).decision] += 1
+    return {
+        "confusion": table,
+        "auto_decided": len(alone),
+        "auto_wrong": sum(not _right(photo, side) for photo in alone),
+        **{name: measure(photos, side) for name, (measure, _) in MEASURES.items()},
+    }
+
+
+SIDES = ("champion", "challenger")
+
+
+def _side(photo: Photo, side: str) -> Answer:
+    return photo.champion if side == "champion" else photo.challenger
+
+
+def _right(photo: Photo, side: str) -> bool:
+    return _side(photo, side).decision == photo.truth
+
+
+def _flip(photo: Photo) -> str:
+    if _right(photo, "champion"):
+        return "right_to_wrong"
+    return "wrong_to_right" if _right(photo, "challenger") else "other"
+
+
+def _share(values: Sequence[bool]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def _probabilities(photos: Sequence[Photo], side: str, truth: str) -> NDArray[np.float64]:
+    values = [_side(photo, side).probability for photo in photos if photo.truth == truth]
+    return np.array([value for value in values if value is not None], dtype=float)
+
+
+def _clusters(photos: Sequence[Photo], truth: str) -> int:
+    return len({photo.cluster for photo in photos if photo.truth == truth})
+
+
+def _worst(verdicts: Sequence[str]) -> str:
+    return FAIL if FAIL in verdicts else TOO_FEW if TOO_FEW in verdicts else PASS

@@ -1,0 +1,97 @@
+"""The heartbeat of a run: stage, percent, log and pulse go into its row every few seconds, a wish to cancel comes out."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+from django.utils import timezone
+
+from training.models import TrainingRun
+
+BEAT_SECONDS = 5.0
+MAX_SECONDS = 5 * 3600  # below the broker's visibility timeout, so that no second worker is handed the run
+_LOG_CHARACTERS = 20_000
+_log = logging.getLogger(__name__)
+
+
+class Progress:
+    """What a run says of itself while it runs. `token`: the attempt that may write; a later one silences this one."""
+
+    def __init__(self, run: TrainingRun, token: int) -> None:
+        self.run = run
+        self.token = token
+        self.cancelled = threading.Event()
+        self.lost = threading.Event()
+        self._started = time.monotonic()
+        self._stage, self._fraction = run.stage, 0.0
+        self._text = run.log
+        self._lock = threading.Lock()
+
+    @property
+    def out_of_time(self) -> bool:
+        return time.monotonic() - self._started > MAX_SECONDS
+
+    def should_stop(self) -> bool:
+        """Asked between steps of a fit: cancelled by a person, taken over by another worker, or out of time."""
+        return self.cancelled.is_set() or self.lost.is_set() or self.out_of_time
+
+    def __call__(self, stage: str, fraction: float, message: str = "") -> None:
+        """The `on_progress` of a build: `fraction` of the whole work, 0 to 1."""
+        new_stage = stage != self._stage
+        with self._lock:
+            self._stage, self._fraction = stage[:64], min(max(fraction, 0.0), 1.0)
+        if new_stage or message:
+            self.say(f"{stage}: {message}" if message else stage)
+        if new_stage:
+            self.beat()
+
+    def say(self, line: str) -> None:
+        """Append one line to the run's log."""
+        with self._lock:
+            self._text = f"{self._text}{timezone.now():%H:%M:%S} {line}\n"[-_LOG_CHARACTERS:]
+
+    def text(self) -> str:
+        with self._lock:
+            return self._text
+
+    def beat(self) -> None:
+        """Write the row, unless another attempt owns it; learn whether a person wants to cancel."""
+        with self._lock:
+            values = {
+                "stage": self._stage,
+                "percent": round(100 * self._fraction),
+                "eta_seconds": self._eta(),
+                "log": self._text,
+            }
+        mine = TrainingRun.objects.filter(pk=self.run.pk, attempts=self.token).in_status(TrainingRun.Status.RUNNING)
+        if not mine.update(heartbeat_at=timezone.now(), **values):
+            self.lost.set()
+        elif mine.filter(cancel_requested=True).exists():
+            self.cancelled.set()
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """A thread beats while the block runs."""
+        done = threading.Event()
+        thread = threading.Thread(target=self._beat_until, args=(done,), name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _beat_until(self, done: threading.Event) -> None:
+        while not done.wait(BEAT_SECONDS):
+            try:
+                self.beat()
+            except Exception:  # a database away for a moment must not end hours of work; the next beat tells
+                _log.exception("The heartbeat of training run %s failed", self.run.pk)
+        connection.close()
+
+    def _eta(self) -> float | None:
+        elapsed = time.monotonic() - self._started
+        return elapsed * (1 - self._fraction) / self._fraction if self._fraction > 0.02 else None

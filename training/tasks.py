@@ -1,0 +1,20 @@
+"""The wire: ids in, nothing out. The bodies are in `worker`."""
+
+from celery import shared_task
+
+from training import worker
+
+
+@shared_task
+def run_training(run_id: str) -> None:
+    worker.run(run_id)
+
+
+@shared_task
+def compare_releases(challenger_id: str) -> None:
+    worker.compare(challenger_id)
+
+
+@shared_task
+def sweep() -> None:
+    worker.sweep()
