@@ -97,6 +97,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "cataract.context.product",
             ],
         },
     },
@@ -164,6 +165,7 @@ STARTER_DIR = BASE_DIR / "cataract" / "starter"
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=20_000_000)
 MAX_UPLOAD_PIXELS = env.int("MAX_UPLOAD_PIXELS", default=64_000_000)
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
+FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]  # never more than the limit in memory, no temp file
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 INFERENCE_PROVIDERS = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
@@ -171,6 +173,9 @@ CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
 PREDICTION_ATTEMPTS = 3
 PREDICTION_LEASE_SECONDS = 60
+INLINE_PREDICTION_SECONDS = 10  # an upload waits no longer for its answer; a worker then finishes it
+SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
+FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)  # tests only: lets FAILPOINT kill the process
 REVIEW_LEASE_SECONDS = 600
 REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
 # Review cases wait while a queue is longer than this; uploads are then answered, and a person is told to wait.
@@ -257,6 +262,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
 LOGGING = {

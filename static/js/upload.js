@@ -1,0 +1,67 @@
+// The upload page: drag and drop, a preview, and hints about the photo before it is sent. Hints never block.
+"use strict";
+
+const SMALL = 320; // px on the short side; the server gives its own answer
+const LARGE = 20_000_000; // bytes
+
+function hint(drop, text) {
+  const place = drop.querySelector("[data-drop-hint]");
+  if (place) place.textContent = text;
+}
+
+async function look(drop, file) {
+  const preview = drop.querySelector("[data-drop-preview]");
+  hint(drop, `${file.name}, ${(file.size / 1e6).toFixed(1)} MB`);
+  if (file.size > LARGE) hint(drop, `${file.name} is larger than 20 MB. The server will refuse it: send a smaller photo.`);
+  if (!preview) return;
+  if (preview.src) URL.revokeObjectURL(preview.src);
+  preview.src = URL.createObjectURL(file);
+  try {
+    await preview.decode();
+    preview.hidden = false;
+    const side = Math.min(preview.naturalWidth, preview.naturalHeight);
+    if (side < SMALL) hint(drop, `${file.name} is small (${preview.naturalWidth} x ${preview.naturalHeight}). A larger photo gives a surer answer.`);
+  } catch {
+    preview.hidden = true;
+    hint(drop, `${file.name} cannot be shown here. Send a JPEG, PNG or WebP photo.`);
+  }
+}
+
+function prepare(drop) {
+  const inputs = [...drop.querySelectorAll("input[type=file]")];
+  if (drop.dataset.ready || !inputs.length) return;
+  drop.dataset.ready = "1";
+  for (const input of inputs) {
+    input.addEventListener("change", () => {
+      // Camera and gallery are two inputs of one form: the one used last counts.
+      for (const other of inputs) if (other !== input) other.value = "";
+      if (input.files[0]) look(drop, input.files[0]);
+    });
+  }
+  for (const type of ["dragenter", "dragover"]) {
+    drop.addEventListener(type, (event) => {
+      event.preventDefault();
+      drop.classList.add("drop--over");
+    });
+  }
+  for (const type of ["dragleave", "drop"]) drop.addEventListener(type, () => drop.classList.remove("drop--over"));
+  drop.addEventListener("drop", (event) => {
+    event.preventDefault();
+    if (!event.dataTransfer.files.length) return;
+    const input = drop.querySelector("input[type=file]:not([capture])") || inputs[0];
+    input.files = event.dataTransfer.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  });
+}
+
+function prepareAll() {
+  for (const drop of document.querySelectorAll("[data-drop]")) prepare(drop);
+}
+
+prepareAll();
+document.addEventListener("htmx:afterSettle", prepareAll);
+
+document.addEventListener("htmx:xhr:progress", (event) => {
+  const bar = event.detail.elt.querySelector?.("progress[data-upload]");
+  if (bar && event.detail.lengthComputable) bar.value = event.detail.loaded / event.detail.total;
+});
