@@ -6,4 +6,7 @@ class CataractConfig(AppConfig):
     verbose_name = "Cataract screening"
 
     def ready(self) -> None:
-        from cataract import celery  # noqa: F401  `delay()` needs the app configured in every process
+        from cataract import (
+            celery,  # noqa: F401  `delay()` needs the app configured in every process
+            checks,  # noqa: F401  registers the system checks
+        )

@@ -1,0 +1,73 @@
+"""System checks: what the settings promise, said before the system starts instead of in the middle of an upload."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+from cataract.broker import BrokerUnavailable, check_socket_path
+
+
+@register
+def data_folder_is_writable(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    nearest = settings.DATA_DIR
+    while not nearest.exists():
+        nearest = nearest.parent
+    if os.access(nearest, os.W_OK | os.X_OK) and nearest.is_dir():
+        return []
+    return [
+        Error(
+            f"DATA_DIR cannot be written: {settings.DATA_DIR}",
+            hint=f"Give this user the right to write to {nearest}, or set DATA_DIR to another folder.",
+            id="cataract.E001",
+        )
+    ]
+
+
+@register
+def broker_socket_has_a_possible_path(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    if not settings.EMBEDDED_BROKER:
+        return []
+    try:
+        check_socket_path(settings.BROKER_SOCKET)
+    except BrokerUnavailable as error:
+        return [Error(str(error), id="cataract.E002")]
+    return []
+
+
+@register
+def rates_are_probabilities(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """AUDIT_RATE of 0 would leave live sensitivity and specificity without an unbiased estimate."""
+    problems: list[CheckMessage] = []
+    if not 0 < settings.AUDIT_RATE <= 1:
+        problems.append(
+            Error(f"AUDIT_RATE must be above 0 and at most 1, not {settings.AUDIT_RATE}.", id="cataract.E003")
+        )
+    if not 0 <= settings.REVIEW_SECOND_READ_RATE <= 1:
+        problems.append(
+            Error(
+                f"REVIEW_SECOND_READ_RATE must be between 0 and 1, not {settings.REVIEW_SECOND_READ_RATE}.",
+                id="cataract.E004",
+            )
+        )
+    return problems
+
+
+@register(Tags.security, deploy=True)
+def production_is_switched_on(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    problems: list[CheckMessage] = []
+    if not settings.PRODUCTION:
+        problems.append(
+            Warning(
+                "PRODUCTION is not set: cookies travel without TLS and the database is a local file.",
+                hint="Set PRODUCTION=1 with SECRET_KEY, ALLOWED_HOSTS, DATABASE_URL and REDIS_URL.",
+                id="cataract.W001",
+            )
+        )
+    if "*" in settings.ALLOWED_HOSTS:
+        problems.append(Warning("ALLOWED_HOSTS accepts any host name.", id="cataract.W002"))
+    if settings.PRODUCTION and settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+        problems.append(Warning("DATABASE_URL names SQLite: production needs PostgreSQL.", id="cataract.W003"))
+    return problems
