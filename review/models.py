@@ -22,10 +22,11 @@ class Answer(models.TextChoices):
 
 class ReviewCaseQuerySet(StatusQuerySet):
     MOVES: ClassVar = {
-        "second": frozenset({"first"}),
-        "adjudication": frozenset({"second"}),
+        # The right-hand moves back are those of an undone answer, which reopens its case.
+        "first": frozenset({"second", "resolved"}),
+        "second": frozenset({"first", "adjudication", "resolved"}),
+        "adjudication": frozenset({"second", "resolved"}),
         "resolved": frozenset({"first", "second", "adjudication"}),
-        "first": frozenset({"second", "adjudication", "resolved"}),  # an undone answer reopens its case
         "withdrawn": frozenset({"first", "second", "adjudication"}),
     }
 
@@ -54,6 +55,9 @@ class ReviewCase(models.Model):
     review_propensity = models.FloatField(help_text="Probability with which it was chosen.")
     policy_version = models.CharField(max_length=32)
     priority = models.PositiveSmallIntegerField(default=50, help_text="Lower is sooner.")
+    shuffle = models.PositiveIntegerField(
+        default=0, help_text="Order inside a priority band: a hash, so never a score."
+    )
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
@@ -65,7 +69,7 @@ class ReviewCase(models.Model):
 
     class Meta:
         ordering: ClassVar = ["priority", "created_at"]
-        indexes: ClassVar = [models.Index(fields=["status", "priority", "created_at"], name="case_queue")]
+        indexes: ClassVar = [models.Index(fields=["status", "priority", "shuffle"], name="case_queue")]
         permissions: ClassVar = [
             ("read_reviewcase", "Can claim and answer review cases"),
             ("adjudicate_reviewcase", "Can adjudicate where two readers differ"),
@@ -148,6 +152,21 @@ class Reading(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_role_display()}: {self.final_answer or self.blind_answer}"
+
+
+class Skip(models.Model):
+    """That a reader put a case back unread, and why. It comes to this reader again after all the others."""
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="skips")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.case_id} skipped by {self.reader_id}"
 
 
 class LabelQuerySet(models.QuerySet["Label"]):

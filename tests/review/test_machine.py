@@ -1,0 +1,101 @@
+"""Whatever people do, in whatever order, the case, its readings and its label stay true to each other."""
+
+from typing import Any
+
+import pytest
+from django.test import override_settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from review import queue, services
+from review.models import Answer, Label, Reading, ReviewCase
+from tests.review.makers import make_adjudicator, make_case, make_reader
+
+ANSWERS = st.sampled_from(Answer.values)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("blind"), st.integers(0, 3), ANSWERS, st.booleans()),
+        st.tuples(st.just("final"), st.integers(0, 3), ANSWERS, st.just(False)),
+        st.tuples(st.just("undo"), st.integers(0, 3), ANSWERS, st.just(False)),
+        st.tuples(st.just("adjudicate"), st.integers(0, 3), ANSWERS, st.just(False)),
+        st.tuples(st.just("skip"), st.integers(0, 3), ANSWERS, st.just(False)),
+        st.tuples(st.just("claim"), st.integers(0, 3), ANSWERS, st.just(False)),
+        st.tuples(st.just("settle"), st.just(0), ANSWERS, st.just(False)),
+        st.tuples(st.just("expire"), st.just(0), ANSWERS, st.just(False)),
+    ),
+    max_size=25,
+)
+
+
+@override_settings(REVIEW_SECOND_READ_RATE=0.0)
+class TestMachine(TestCase):
+    @settings(max_examples=120, deadline=None)
+    @given(decision=st.sampled_from(["cataract", "normal", "ungradable", ""]), steps=STEPS)
+    def test_no_sequence_of_acts_breaks_a_case(self, decision: str, steps: list[Any]) -> None:
+        case = make_case(decision)
+        people = [make_reader(), make_reader(), make_adjudicator(), make_adjudicator()]
+        history: dict[Any, tuple[str, str]] = {}
+        for act, who, answer, unsure in steps:
+            person = people[who]
+            own = Reading.objects.filter(case=case, reader=person, retracted_at__isnull=True).first()
+            try:
+                if act == "blind":
+                    services.store_blind_answer(case=case, reader=person, answer=answer, unsure=unsure)
+                elif act == "final" and own:
+                    services.store_final_answer(reading=own, answer=answer)
+                elif act == "undo" and own:
+                    services.undo_reading(reading=own, reader=person)
+                elif act == "adjudicate":
+                    services.adjudicate(case=case, adjudicator=person, answer=answer, reason="Seen twice.")
+                elif act == "skip":
+                    services.skip_case(case=case, reader=person)
+                elif act == "claim":
+                    services.claim_next(reader=person)
+                elif act == "settle":
+                    services.settle_abandoned()
+                elif act == "expire":
+                    ReviewCase.objects.update(claimed_by=None, lease_until=None)
+            except (services.Conflict, services.PermissionDenied):
+                pass
+            case.refresh_from_db()
+            assert_true(case, history)
+
+
+def assert_true(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> None:
+    standing = list(Reading.objects.filter(case=case, retracted_at__isnull=True))
+    finished = [reading for reading in standing if reading.final_answer]
+    label = Label.objects.standing().filter(image=case.image).first()
+
+    roles = sorted(reading.role for reading in finished)
+    expected = {"first": [[]], "second": [["first"]], "adjudication": [["first", "second"]]}
+    expected["resolved"] = [["first"], ["first", "second"], ["adjudicator", "first", "second"]]
+    assert roles in expected[case.status], f"{case.status} with {roles}"
+    assert len(standing) - len(finished) <= (case.status in ("first", "second"))
+    assert len({reading.reader_id for reading in standing}) == len(standing), "one person reads a case once"
+
+    assert (label is not None) == (case.status == "resolved"), "a label stands exactly while its case is resolved"
+    if label is not None:
+        blind = all(r.blind_answer == r.final_answer and not r.ai_shown_first for r in standing)
+        if label.may_train:
+            assert label.provenance == "adjudicated" or blind, "an answer given after the AI never trains"
+        if len(standing) < 3:
+            assert {r.final_answer for r in standing} == {label.answer}
+    if case.status == "resolved" and len(finished) == 1:
+        assert not queue.contradicts(finished[0].final_answer, queue.opinion(case)), "no single reader overrules the AI"
+
+    now = {r.pk: (r.blind_answer, r.final_answer) for r in Reading.objects.filter(case=case)}
+    for pk, (blind_answer, final_answer) in history.items():
+        assert now[pk][0] == blind_answer, "a stored answer is never edited"
+        assert not final_answer or now[pk][1] == final_answer
+    history.update(now)
+
+
+@pytest.mark.django_db
+def test_illegal_moves_touch_no_row() -> None:
+    case = make_case()
+    rows = ReviewCase.objects.filter(pk=case.pk)
+    assert rows.move("adjudication") == 0, "no second reading yet"
+    rows.move("withdrawn")
+    for status in ("first", "second", "adjudication", "resolved"):
+        assert rows.move(status) == 0
