@@ -1,0 +1,116 @@
+"""Which photos show the same picture: perceptual hashes over the eight flips and quarter turns, and their clusters.
+
+The hash is the 64-bit DCT hash ("pHash", Zauner 2010, as in the ImageHash library): 32 x 32 grey levels, the 8 x 8
+lowest frequencies, each compared with their median. Mirroring a picture only changes the signs of its odd
+frequencies, and turning it transposes them, so the seven other hashes cost nothing.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+# Two photos whose hashes differ in at most this many of 64 bits are copies. Measured on the public eye photos
+# (docs/experiments.md): true copies lie at 0-6; at 10 and more, different eyes of one kind begin to meet.
+NEAR = 6
+# Cosine of two embeddings from which two photos count as copies, where embeddings are given.
+NEAR_COSINE = 0.985
+
+_SIDE = 32
+_LOW = 8
+_ALTERNATE = np.where(np.arange(_LOW) % 2, -1.0, 1.0)
+
+
+def perceptual_hash(pixels: NDArray[np.uint8]) -> str:
+    """Return the 64-bit pHash of one (H, W, 3) uint8 RGB photo as 16 hex characters."""
+    return _bits(_frequencies(pixels))
+
+
+def dihedral_hashes(pixels: NDArray[np.uint8]) -> list[str]:
+    """Return eight hashes: of the photo itself, then of its mirrored and turned versions."""
+    low = _frequencies(pixels)
+    hashes = []
+    for turned in (low, low.T):
+        for rows in (1.0, _ALTERNATE[:, None]):
+            for columns in (1.0, _ALTERNATE[None, :]):
+                hashes.append(_bits(turned * rows * columns))
+    return hashes
+
+
+def hamming(a: str, b: str) -> int:
+    """Return in how many of 64 bits two hashes differ."""
+    return (int(a, 16) ^ int(b, 16)).bit_count()
+
+
+def nearest(query_hashes: Sequence[str], hashes: Sequence[str]) -> tuple[int, int] | None:
+    """Return (index, distance) of the stored hash closest to any of the query's, the first of equals; None if none."""
+    if not query_hashes or not hashes:
+        return None
+    distances = _distances(_words(query_hashes), _words(hashes)).min(axis=0)
+    index = int(distances.argmin())
+    return index, int(distances[index])
+
+
+def group(hashes_of_each: Sequence[Sequence[str]], embeddings: NDArray[np.float32] | None = None) -> list[int]:
+    """Return a cluster id per photo, numbered from 0 by first appearance.
+
+    Photos are joined, transitively, when any of one's hashes (see `dihedral_hashes`) is within `NEAR` of the other's
+    first hash, or when their embeddings' cosine is at least `NEAR_COSINE` (embeddings: (N, D), any scale).
+    """
+    clusters = Clusters(len(hashes_of_each))
+    firsts = _words([hashes[0] for hashes in hashes_of_each])
+    unit = None if embeddings is None else _unit(embeddings)
+    for index, hashes in enumerate(hashes_of_each):
+        near = _distances(_words(hashes), firsts[index + 1 :]).min(axis=0, initial=64) <= NEAR
+        if unit is not None:
+            near |= unit[index + 1 :] @ unit[index] >= NEAR_COSINE
+        for other in np.flatnonzero(near) + index + 1:
+            clusters.join(index, int(other))
+    return clusters.numbers()
+
+
+class Clusters:
+    """Which of `count` photos belong together (union-find): `join` pairs, then read the cluster `numbers`."""
+
+    def __init__(self, count: int) -> None:
+        self._parent = list(range(count))
+
+    def join(self, a: int, b: int) -> None:
+        """Photos `a` and `b`, and all that was joined with either, are one cluster."""
+        first, second = sorted((self._root(a), self._root(b)))
+        self._parent[second] = first
+
+    def numbers(self) -> list[int]:
+        """The cluster of each photo, numbered from 0 by first appearance."""
+        numbers: dict[int, int] = {}
+        return [numbers.setdefault(self._root(index), len(numbers)) for index in range(len(self._parent))]
+
+    def _root(self, index: int) -> int:
+        while self._parent[index] != index:
+            self._parent[index] = self._parent[self._parent[index]]
+            index = self._parent[index]
+        return index
+
+
+def _frequencies(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.ndim == 3 else pixels
+    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.dct(small.astype(np.float64))[:_LOW, :_LOW], dtype=np.float64)
+
+
+def _bits(low: NDArray[np.float64]) -> str:
+    bits = (low > np.median(low)).ravel()
+    return np.packbits(bits).tobytes().hex()
+
+
+def _words(hashes: Sequence[str]) -> NDArray[np.uint64]:
+    return np.array([int(value, 16) for value in hashes], dtype=np.uint64)
+
+
+def _distances(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
+    return np.bitwise_count(a[:, None] ^ b[None, :]).astype(np.int64)
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), dtype=np.float32)
