@@ -13,6 +13,7 @@ from PIL import Image
 from cataract.ml.arrays import Floats, Pixels, shrink
 from cataract.ml.eye import Pupil, find_pupil
 
+VIEWS_VERSION = 1  # part of the embedding space: one more whenever views, pupil or hand-made features change
 VIEWS = ("full", "centre", "pupil")
 CENTRE_SHARE = 0.7  # side of the central square, of the photo's short side
 PUPIL_CONFIDENCE = 0.3  # below it the pupil view is the centre view

@@ -1,7 +1,8 @@
 """Hand-made features of an eye photo: colour, the light along the radius of the pupil, texture, edges.
 
 They see what a small tower trained from scratch misses, and they are the baseline every model is reported beside. Never
-the photo's size or shape: those tell the source of a photo, not the state of a lens.
+the photo's size or shape: those tell the source of a photo, not the state of a lens. A change here is a change of
+`encoder.VIEWS_VERSION`.
 """
 
 import cv2
@@ -12,7 +13,6 @@ from cataract.ml.arrays import Floats, Pixels, convert, shrink
 from cataract.ml.encoder import cut_views
 from cataract.ml.eye import Pupil
 
-VERSION = 1  # part of the embedding space: a change here needs new releases
 _FULL, _CROP = 128, 64
 _RINGS = 12
 _BINS = (16, 8, 8)

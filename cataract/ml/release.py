@@ -54,6 +54,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cataract.ml.encoder import VIEWS_VERSION
+
 FORMAT = 1
 MANIFEST = "manifest.json"
 REQUIRED = (
@@ -203,7 +205,7 @@ def draft_manifest(
         "created_at": created_at or datetime.now(UTC).isoformat(timespec="seconds"),
         "code_commit": code_commit,
         "base": base,
-        "encoder": {**encoder, "hash": encoder_hash(folder, encoder)},
+        "encoder": {**encoder, "hash": encoder_hash(files, encoder)},
         "accurate": dict(accurate),
         "quantisation": dict(quantisation or {}),
         "files": files,
@@ -214,11 +216,14 @@ def draft_manifest(
     return _parse(json.loads(json.dumps(raw, allow_nan=False)), "")
 
 
-def encoder_hash(folder: Path, encoder: Mapping[str, Any]) -> str:
-    """What names an embedding space: two releases with the same hash give the same photo the same embedding."""
+def encoder_hash(files: Mapping[str, Mapping[str, Any]], encoder: Mapping[str, Any]) -> str:
+    """What names an embedding space: two releases with the same hash give the same photo the same embedding.
+
+    files: the manifest's `files`; encoder: the manifest's `encoder` (its own "hash" is not read).
+    """
     keys = ("image_size", "mean", "std", "resize_mode", "views", "handmade")
-    preprocessing = json.dumps({key: encoder[key] for key in keys}, sort_keys=True)
-    parts = (_sha256_of(folder / "trunk.onnx"), _sha256_of(folder / "embed.onnx"), preprocessing)
+    preprocessing = json.dumps([VIEWS_VERSION, {key: encoder[key] for key in keys}], sort_keys=True)
+    parts = (files["trunk.onnx"]["sha256"], files["embed.onnx"]["sha256"], preprocessing)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

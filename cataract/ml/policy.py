@@ -1,0 +1,116 @@
+"""The clinical policy: probabilities -> decision, needs_review, reasons. Pure, and short enough for a clinician to read.
+
+policy.json inside the release:
+
+version               names the policy; every outcome carries it
+fast_band             {"low", "high"}: inside it, ends included, the fast model is unsure and the accurate one is asked
+auto                  {"normal_below", "cataract_above"}: a final probability strictly beyond either is decided without
+                      a person; anything between, ends included, is `uncertain`. 0 and 1 send all to a person
+disagreement_margin   the models disagree when they stand on opposite sides of 0.5, both further from it than this
+accurate_weight       w of the final probability: logit(p) = (1 - w) logit(p_fast) + w logit(p_accurate)
+target_error, confidence, coverage, bound, n
+                      how `auto` was chosen (calibration.choose_band): for the record and the card
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
+
+MODES = ("cascade", "fast", "accurate", "always")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The numbers of policy.json that decide."""
+
+    version: str
+    band_low: float
+    band_high: float
+    normal_below: float
+    cataract_above: float
+    disagreement_margin: float
+    accurate_weight: float
+
+    @classmethod
+    def of(cls, policy: Mapping[str, Any]) -> "Policy":
+        """The policy in a release. Raises ValueError when a number is outside 0..1 or a pair is the wrong way round."""
+        found = cls(
+            version=str(policy["version"]),
+            band_low=float(policy["fast_band"]["low"]),
+            band_high=float(policy["fast_band"]["high"]),
+            normal_below=float(policy["auto"]["normal_below"]),
+            cataract_above=float(policy["auto"]["cataract_above"]),
+            disagreement_margin=float(policy["disagreement_margin"]),
+            accurate_weight=float(policy["accurate_weight"]),
+        )
+        numbers = [value for value in vars(found).values() if isinstance(value, float)]
+        if not all(0 <= value <= 1 for value in numbers):
+            raise ValueError("The policy holds a number outside 0..1.")
+        if found.band_low > found.band_high or found.normal_below > found.cataract_above:
+            raise ValueError("The policy's thresholds are the wrong way round.")
+        return found
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is answered: a decision, whether a person must look, why, and the final probability of cataract."""
+
+    decision: str
+    needs_review: bool
+    reasons: tuple[str, ...]
+    probability: float | None
+
+
+def decide(policy: Policy, fast: float | None, accurate: float | None, *, concerns: tuple[str, ...] = ()) -> Verdict:
+    """The verdict on a photo that passed the gate, from the calibrated probabilities of the models that were asked.
+
+    `concerns` (`quality`, `out_of_distribution`) come from the gate and always bring a person in. A number that is no
+    probability is never an answer: the photo is ungradable and a person looks.
+    """
+    asked = [value for value in (fast, accurate) if value is not None]
+    if not asked or not all(0 <= value <= 1 for value in asked):  # NaN fails every comparison, so it ends here too
+        return Verdict(UNGRADABLE, True, (*concerns, "invalid_score"), None)
+    probability = asked[0] if len(asked) == 1 else combine(policy, *asked)
+    reasons = list(concerns)
+    if policy.normal_below <= probability <= policy.cataract_above:
+        reasons.append("uncertain")
+    if len(asked) == 2 and disagree(policy, *asked):
+        reasons.append("disagreement")
+    return Verdict(CATARACT if probability >= 0.5 else NORMAL, bool(reasons), tuple(reasons), probability)
+
+
+def refuse(reason: str) -> Verdict:
+    """The verdict on a photo that the gate refused: nobody guesses, a person looks."""
+    return Verdict(UNGRADABLE, True, ("ungradable", reason), None)
+
+
+def is_unsure(policy: Policy, fast: float) -> bool:
+    """True when the accurate model must be asked; so it is for anything that is no probability."""
+    return not (fast < policy.band_low or fast > policy.band_high)
+
+
+def disagree(policy: Policy, fast: float, accurate: float) -> bool:
+    """True when the two models clearly give opposite answers."""
+    margin = policy.disagreement_margin
+    return min(fast, accurate) < 0.5 - margin and max(fast, accurate) > 0.5 + margin
+
+
+def combine(policy: Policy, fast: float, accurate: float) -> float:
+    """The final probability: the weighted mean of the two calibrated log-odds."""
+    weight = policy.accurate_weight
+    log_odds = (1 - weight) * _logit(fast) + weight * _logit(accurate)
+    return 1 / (1 + math.exp(-log_odds))
+
+
+def audit_selected(key: str, rate: float) -> bool:
+    """True for a share `rate` of all keys, always the same ones: the random sample of sure answers for people."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) < rate * 2**64
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 1e-6), 1 - 1e-6)
+    return math.log(clipped / (1 - clipped))

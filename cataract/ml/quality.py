@@ -1,0 +1,39 @@
+"""How well a photo was taken, measured on a small copy."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from cataract.ml.arrays import Pixels, at_most, convert
+
+_SIDE = 160
+
+
+@dataclass(frozen=True)
+class Quality:
+    """brightness, contrast (deviation of grey), saturated (share of burnt-out pixels) and colour (mean saturation) are
+    0..1; sharpness is the share of fine detail in the contrast, about 0.01 (blurred) to 1; short_side in pixels."""
+
+    brightness: float
+    contrast: float
+    sharpness: float
+    short_side: int
+    saturated: float
+    colour: float
+
+
+def measure_quality(pixels: Pixels) -> Quality:
+    """The measures of an (H, W, 3) RGB photo."""
+    small = at_most(pixels, _SIDE)
+    grey = convert(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    contrast = float(grey.std())
+    detail = float(cv2.Laplacian(grey, cv2.CV_32F).std())
+    return Quality(
+        brightness=float(grey.mean()),
+        contrast=contrast,
+        sharpness=detail / max(contrast, 1e-3),
+        short_side=min(pixels.shape[:2]),
+        saturated=float((small.min(axis=2) >= 250).mean()),
+        colour=float(convert(small, cv2.COLOR_RGB2HSV)[:, :, 1].mean()) / 255,
+    )
