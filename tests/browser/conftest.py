@@ -1,0 +1,146 @@
+"""A real Chromium in front of a live server, and eyes for what no page may do.
+
+Every page opened here fails its test on a content security policy violation, an uncaught exception or a console error.
+`CHROMIUM_PATH` names the browser (default /usr/bin/chromium). `UPDATE_SCREENSHOTS=1` writes the pictures of the README.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.conf import settings as django_settings
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
+from django.test import Client
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+
+from predictions import access
+
+SHOTS = django_settings.BASE_DIR / "docs" / "screenshots"
+WIDTHS = {360: 740, 1280: 800}
+THEMES = ("light", "dark")
+PASSWORD = "a long password for tests"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    return {
+        "executable_path": os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium"),
+        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
+    }
+
+
+@dataclass
+class Site:
+    """The live system, seen by people of each role."""
+
+    browser: Browser
+    url: str
+    shots: Path
+    complaints: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+    contexts: list[BrowserContext] = field(default_factory=list)
+
+    def user(self, role: str, name: str = "") -> Any:
+        """The user of that name (the role's, if none), made when it is first asked for."""
+        user, created = get_user_model().objects.get_or_create(username=name or role)
+        if created:
+            access.ensure_roles()
+            user.is_staff = user.is_superuser = role == "admin"
+            user.set_password(PASSWORD)
+            user.save()
+            user.groups.add(Group.objects.get(name=role))
+        return user
+
+    def open(self, *, width: int = 1280, theme: str = "light", javascript: bool = True, touch: bool = False) -> Page:
+        """A page of an own, anonymous browser."""
+        context = self.browser.new_context(
+            viewport={"width": width, "height": WIDTHS.get(width, 800)},
+            color_scheme="dark" if theme == "dark" else "light",
+            java_script_enabled=javascript,
+            has_touch=touch,
+            base_url=self.url,
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(15_000)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        page.on("console", lambda message: self._listen(page, message))
+        return page
+
+    def log_in(self, role: str, name: str = "", **options: Any) -> Page:
+        """A page of somebody in `role`, logged in without the form (tests of the form use the form)."""
+        page = self.open(**options)
+        client = Client()
+        client.force_login(self.user(role, name))
+        cookie = django_settings.SESSION_COOKIE_NAME
+        page.context.add_cookies([{"name": cookie, "value": client.cookies[cookie].value, "url": self.url}])
+        return page
+
+    def expect_complaint(self, text: str) -> None:
+        """Console errors that hold `text` are right in this test (the 404 of an error page, say)."""
+        self.expected.append(text)
+
+    def _listen(self, page: Page, message: ConsoleMessage) -> None:
+        if message.type == "error" and not any(text in message.text for text in self.expected):
+            self.complaints.append(f"{page.url}: {message.text} ({message.location.get('url', '')})")
+
+    def shoot(self, page: Page, name: str) -> Path:
+        """A picture of the whole page, for a person to look at. Returns its path."""
+        size = page.viewport_size or {"width": 0}
+        dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+        path = self.shots / f"{name}-{size['width']}-{'dark' if dark else 'light'}.png"
+        page.screenshot(path=path, full_page=True)
+        return path
+
+    def look(self, page: Page, name: str) -> None:
+        """Picture, accessibility and no sideways scrolling, at every width and in both themes."""
+        for theme in THEMES:
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+            for width, height in WIDTHS.items():
+                page.set_viewport_size({"width": width, "height": height})
+                self.shoot(page, name)
+                overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+                assert overflow <= 0, f"{name} scrolls sideways by {overflow} px at {width} px"
+                results = Axe().run(page)
+                assert results.violations_count == 0, f"{name}, {width} px, {theme}: {results.generate_report()}"
+
+
+@pytest.fixture(scope="session")
+def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the pictures of this run lie: SCREENSHOTS_DIR, or a folder of pytest."""
+    chosen = os.environ.get("SCREENSHOTS_DIR")
+    folder = Path(chosen) if chosen else tmp_path_factory.mktemp("screenshots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def site(browser: Browser, live_server: Any, shots: Path) -> Iterator[Site]:
+    site = Site(browser=browser, url=live_server.url, shots=shots)
+    yield site
+    for context in site.contexts:
+        context.close()
+    assert not site.complaints, "The browser complained:\n" + "\n".join(site.complaints)
+
+
+@pytest.fixture
+def keep() -> Callable[[Page, str], None]:
+    """Writes a picture of the README, when UPDATE_SCREENSHOTS=1 asks for it. Rendered eyes only, never a real photo."""
+
+    def write(page: Page, name: str) -> None:
+        if os.environ.get("UPDATE_SCREENSHOTS") == "1":
+            page.screenshot(path=SHOTS / f"{name}.png")
+
+    return write
