@@ -38,21 +38,11 @@ def broker_socket_has_a_possible_path(app_configs: Sequence[Any] | None, **_: An
 
 
 @register
-def rates_are_probabilities(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
-    """AUDIT_RATE of 0 would leave live sensitivity and specificity without an unbiased estimate."""
-    problems: list[CheckMessage] = []
-    if not 0 < settings.AUDIT_RATE <= 1:
-        problems.append(
-            Error(f"AUDIT_RATE must be above 0 and at most 1, not {settings.AUDIT_RATE}.", id="cataract.E003")
-        )
-    if not 0 <= settings.REVIEW_SECOND_READ_RATE <= 1:
-        problems.append(
-            Error(
-                f"REVIEW_SECOND_READ_RATE must be between 0 and 1, not {settings.REVIEW_SECOND_READ_RATE}.",
-                id="cataract.E004",
-            )
-        )
-    return problems
+def second_read_rate_is_a_probability(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    rate = settings.REVIEW_SECOND_READ_RATE
+    if 0 <= rate <= 1:
+        return []
+    return [Error(f"REVIEW_SECOND_READ_RATE must be between 0 and 1, not {rate}.", id="cataract.E003")]
 
 
 @register(Tags.security, deploy=True)

@@ -25,6 +25,7 @@ WAITS_TOO_LONG: Final = timedelta(minutes=5)
 SILENT_TOO_LONG: Final = timedelta(seconds=60)
 ORPHAN_AGE: Final = timedelta(days=1)
 LOW_DISK_BYTES: Final = 1_000_000_000
+NO_CHAMPION_CURE: Final = "Run `manage.py install_starter`, or promote a release."
 Progress = Callable[[str], None]
 
 
@@ -122,20 +123,25 @@ def _file_problem(path: Path, sha256: str) -> str:
 
 def check_stray_files() -> Iterator[Finding]:
     """Files no row names are rubbish of interrupted uploads; young ones may belong to an upload that runs now."""
-    known = set(EyeImage.objects.values_list("stored_name", flat=True).iterator(chunk_size=2000))
+    names = EyeImage.objects.values_list("stored_name", flat=True)
+    known = {name.partition(".")[0] for name in names.iterator(chunk_size=2000)}
     oldest_allowed = (timezone.now() - ORPHAN_AGE).timestamp()
-    stray = 0
-    for path in settings.PHOTO_DIR.rglob("*"):
-        if path.is_file() and not _belongs(path, known) and path.stat().st_mtime < oldest_allowed:
-            stray += 1
+    stray = [
+        path
+        for path in settings.PHOTO_DIR.rglob("*")
+        if path.is_file() and _stem(path) not in known and path.stat().st_mtime < oldest_allowed
+    ]
     if stray:
-        yield Finding(
-            "note", "files", f"{stray} files below {settings.PHOTO_DIR} belong to no photo and may be deleted."
-        )
+        message = f"{len(stray)} files below {settings.PHOTO_DIR} belong to no photo and may be deleted."
+        yield Finding("note", "files", message)
 
 
-def _belongs(path: Path, known: set[str]) -> bool:
-    return path.relative_to(settings.PHOTO_DIR).as_posix() in known
+def _stem(path: Path) -> str:
+    """The name of the photo that a file below PHOTO_DIR belongs to, without its suffix; derivatives included."""
+    name = path.relative_to(settings.PHOTO_DIR).as_posix()
+    if name.startswith("derived/"):
+        return name.removeprefix("derived/").rpartition("-")[0]
+    return name.partition(".")[0]
 
 
 def check_releases(say: Progress) -> Iterator[Finding]:
@@ -145,7 +151,8 @@ def check_releases(say: Progress) -> Iterator[Finding]:
         try:
             verify(folder, sha256=release.manifest_sha256)
             if release.status == Release.Status.CHAMPION:
-                Cascade.load(folder, threads=settings.INFERENCE_THREADS).check_golden()
+                providers = tuple(settings.INFERENCE_PROVIDERS)
+                Cascade.load(folder, providers=providers, threads=settings.INFERENCE_THREADS).check_golden()
         except ReleaseCorrupt as error:
             level: Literal["error", "note"] = "error" if release.status == Release.Status.CHAMPION else "note"
             yield Finding(
@@ -155,10 +162,7 @@ def check_releases(say: Progress) -> Iterator[Finding]:
         if release.status == Release.Status.CHAMPION:
             yield Finding("ok", "releases", f"The champion {release.pk} is intact and gives its golden predictions.")
     if not Release.objects.filter(status=Release.Status.CHAMPION).exists():
-        yield Finding("error", "releases", "There is no champion: every photo waits for a person.", _STARTER)
-
-
-_STARTER: Final = "Run `manage.py install_starter`, or promote a release."
+        yield Finding("error", "releases", "There is no champion: every photo waits for a person.", NO_CHAMPION_CURE)
 
 
 def check_predictions() -> Iterator[Finding]:

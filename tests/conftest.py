@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.services"]
 EYES = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "eyes"
 
 
@@ -57,17 +58,19 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete release folder of a few kilobytes, made once a session. Read-only: copy it to change it."""
-    from tests.releases import build_tiny_release
+    from tests.releases import make_tiny_release
 
     folder = tmp_path_factory.mktemp("release") / "tiny"
-    build_tiny_release(folder)
+    make_tiny_release(folder)
     return folder
 
 
 @pytest.fixture
 def champion(db: None, own_folders: None, tiny_release: Path) -> Any:
     """The Release row of a tiny, real release that serves."""
-    from predictions import registry, services
+    from predictions import registry
 
-    release = registry.register(tiny_release)
-    return services.promote_release(release=release, promoted_by=None, reason="The champion of this test.")
+    release = registry.register_release(folder=tiny_release)
+    registry.promote_release(release=release, user=None, reason="The champion of this test.")
+    release.refresh_from_db()
+    return release

@@ -16,16 +16,9 @@ from django.db.migrations.executor import MigrationExecutor
 from predictions import access, authentication
 from predictions.models import ApiToken, Release
 
-# The first user of each role, by user name.
-FIRST_USERS = {
-    "screener": access.SCREENER,
-    "reader": access.READER,
-    "reader2": access.READER,
-    "adjudicator": access.ADJUDICATOR,
-    "admin": access.ADMIN,
-    "integrator": access.INTEGRATOR,
-    "auditor": access.AUDITOR,
-}
+# The first users, by name, with their roles. A second reader: nobody reads blind what they have uploaded or read.
+FIRST_USERS = {**{role: role for role in access.ROLES}, "reader2": "reader"}
+STAFF = {"admin", "auditor"}  # who may open the Django admin; an auditor can only look
 
 
 class Command(BaseCommand):
@@ -70,9 +63,8 @@ class Command(BaseCommand):
         passwords = {name: secrets.token_urlsafe(12) for name in FIRST_USERS}
         with transaction.atomic():
             for name, role in FIRST_USERS.items():
-                is_admin = role == access.ADMIN
                 user = User.objects.create_user(
-                    name, password=passwords[name], is_staff=is_admin, is_superuser=is_admin
+                    name, password=passwords[name], is_staff=role in STAFF, is_superuser=role == "admin"
                 )
                 user.groups.add(Group.objects.get(name=role))
             integrator = User.objects.get(username="integrator")

@@ -1,0 +1,122 @@
+"""One whole system in processes of its own, for tests that must see what real processes do."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+PROGRAMS = Path(sys.executable).parent
+
+
+class System:
+    """The programs of one DATA_DIR. `env` is added to the environment; nothing of the caller's settings leaks in."""
+
+    def __init__(self, data_dir: Path, **env: str) -> None:
+        self.data_dir = data_dir
+        inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
+        self.env: Mapping[str, str] = {
+            **inherited,
+            "DJANGO_SETTINGS_MODULE": "cataract.settings",
+            "DATA_DIR": str(data_dir),
+            "OMP_NUM_THREADS": "1",
+            "PYTHONUNBUFFERED": "1",
+            **env,
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+        (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+
+    def manage(self, *arguments: str, check: bool = True, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
+        """Run one management command to its end."""
+        done = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=BASE_DIR,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert not check or done.returncode == 0, f"manage.py {' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def python(self, code: str) -> str:
+        """What a Django-ready Python prints when it runs `code` in this system."""
+        setup = "import django; django.setup()\n"
+        done = subprocess.run(
+            [sys.executable, "-c", setup + code],
+            cwd=BASE_DIR,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def start(self, name: str, *command: str, **env: str) -> "subprocess.Popen[bytes]":
+        """Start a program of the environment, what it says going to DATA_DIR/logs/NAME.log."""
+        with (self.data_dir / "logs" / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=BASE_DIR, env={**self.env, **env}, stdout=log, stderr=log, start_new_session=True
+            )
+        self.processes.append(process)
+        return process
+
+    def start_broker(self) -> "subprocess.Popen[bytes]":
+        process = self.start("broker", sys.executable, "manage.py", "broker")
+        self.await_true(lambda: (self.data_dir / "run" / "broker.sock").exists(), 20, "the broker's socket")
+        return process
+
+    def start_worker(self, *options: str, beat: bool = True) -> "subprocess.Popen[bytes]":
+        command = [str(PROGRAMS / "celery"), "--app=cataract", "worker", "--concurrency=2", "--loglevel=INFO"]
+        queues = "--queues=default,predict,train"
+        return self.start("worker", *command, queues, *(["--beat"] if beat else []), *options)
+
+    def start_web(self, port: int) -> "subprocess.Popen[bytes]":
+        command = [str(PROGRAMS / "granian"), "--interface=wsgi", f"--port={port}", "--blocking-threads=4"]
+        return self.start("web", *command, "cataract.wsgi:application", PORT=str(port))
+
+    def await_true(self, condition: Callable[[], Any], seconds: float, what: str) -> None:
+        """Return when `condition` holds; fail with the logs when it does not within `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s\n{self.log_tails()}"
+            time.sleep(0.1)
+
+    def log_tails(self) -> str:
+        logs = sorted((self.data_dir / "logs").glob("*.log"))
+        return "\n".join(f"--- {log.name}\n" + "\n".join(log.read_text().splitlines()[-40:]) for log in logs)
+
+    def stop(self) -> None:
+        """End every process started here, and their children."""
+        for process in reversed(self.processes):
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(timeout=15)
+                except subprocess.TimeoutExpired:
+                    kill_tree(process.pid)
+        self.processes.clear()
+
+
+# Settings of the test session that must not reach a system of its own.
+_OURS = {"DATA_DIR", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PORT", "MLFLOW_PORT", "PRODUCTION", "LOG_LEVEL"}
+
+
+def kill_tree(pid: int) -> None:
+    """kill -9 a process, then whoever was its child and is still there."""
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return
+    for member in family:
+        if member.is_running():
+            member.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family, timeout=5)
