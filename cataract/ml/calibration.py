@@ -92,9 +92,9 @@ def choose_band(
     cluster count as one (wrong when any sure answer in it is), since they are not independent.
 
     Risk control by fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test", section 4.2): a fixed list of
-    nested rules |p - 0.5| > margin, from the one that decides least to the one that decides most, each tested at the full
-    level with the exact upper bound of Clopper and Pearson (1934); the last one before the first failure is taken, so
-    that the promise needs no correction for the many looks. The sequence starts where a third of the photos are sure
+    nested rules |p - 0.5| > margin, from the one that decides least to the one that decides most, each tested at the
+    full level with the exact upper bound of Clopper and Pearson (1934); the last one before the first failure is taken,
+    so that the promise needs no correction for the many looks. The sequence starts where a third of the photos are sure
     and a rule without any error would pass: that depends on how many photos are sure, not on whether they are right.
     """
     probability, truth = np.asarray(p, dtype=np.float64), np.asarray(y)

@@ -1,6 +1,6 @@
 """Release folder -> Cascade; Cascade.predict(photos) -> outcomes. Read top to bottom.
 
-gate (quality) -> pupil, views -> trunk -> embedding -> gate (is it an eye) -> fast -> in the unsure band: accurate -> policy
+gate (quality) -> pupil, views -> trunk -> embedding -> gate (an eye at all?) -> fast -> if unsure: accurate -> policy
 """
 
 import base64
@@ -81,9 +81,10 @@ class Cascade:
             raise ValueError(f"the manifest states {self.spec.dim} features, its views give {expected}")
         if self.spec.hash != release.encoder_hash(manifest.files, manifest.encoder):
             raise ValueError("the encoder is not the one that the manifest names")
-        run = {"providers": providers, "threads": threads}
-        self._encoder = Encoder(self.spec, read("trunk.onnx"), read("embed.onnx"), **run)
-        self._accurate = AccurateModel(manifest.accurate, self.spec, read("accurate.onnx"), **run)
+        self._encoder = Encoder(self.spec, read("trunk.onnx"), read("embed.onnx"), providers=providers, threads=threads)
+        self._accurate = AccurateModel(
+            manifest.accurate, self.spec, read("accurate.onnx"), providers=providers, threads=threads
+        )
         self._fast = FastModel(read("fast.txt").decode(), dim=self.spec.dim)
         self._calibration = read_json("calibration.json")
         self._gate = gate.Gate.of_dict(read_json("gate.json"))

@@ -14,7 +14,7 @@ class FastModel:
         """Raises ValueError when the model takes another number of features than `dim`."""
         from lightgbm import Booster  # 1.7 s, and scikit-learn with it: only a process that predicts pays for it
 
-        self._booster: Any = Booster(params={"verbosity": -1}, model_str=text)
+        self._booster: Any = Booster(model_str=text)
         if self._booster.num_feature() != dim:
             raise ValueError(f"the fast model takes {self._booster.num_feature()} features, the encoder gives {dim}")
 

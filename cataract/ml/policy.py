@@ -1,4 +1,4 @@
-"""The clinical policy: probabilities -> decision, needs_review, reasons. Pure, and short enough for a clinician to read.
+"""The clinical policy: probabilities -> decision, needs_review, reasons. Pure; a clinician can read it.
 
 policy.json inside the release:
 
