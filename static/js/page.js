@@ -46,6 +46,13 @@ document.addEventListener("htmx:responseError", (event) => {
   say(words[status] || `Something went wrong on the server (${status}). Try again; if it happens again, tell your administrator.`);
 });
 
+// A session that has ended answers with the login page: it must not land inside this one, and what was typed stays.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!new URL(event.detail.xhr.responseURL, location.href).pathname.startsWith("/accounts/login/")) return;
+  event.preventDefault();
+  say("You were logged out. Log in again in another tab, then try again here.");
+});
+
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;
