@@ -13,10 +13,18 @@ function viewer(root) {
     view.x = Math.min(0, Math.max(width * (1 - view.scale), view.x));
     view.y = Math.min(0, Math.max(height * (1 - view.scale), view.y));
     image.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
-    const note = document.querySelector("input[name=viewer]");
-    const filters = ["invert", "contrast", "red-free"].filter((name) => root.classList.contains(`viewer--${name}`));
-    if (note) note.value = JSON.stringify({ zoom: Number(view.scale.toFixed(2)), filters });
   }
+
+  // What was in use when the answer was given, and how long the photo was looked at: part of the reading.
+  const shown = performance.now();
+  document.addEventListener("submit", (event) => {
+    const note = event.target.querySelector("input[name=viewer]");
+    const seconds = event.target.querySelector("input[name=seconds]");
+    const used = (name) => root.classList.contains(`viewer--${name}`);
+    const state = { zoom: Number(view.scale.toFixed(2)), contrast: used("contrast"), redfree: used("red-free"), invert: used("invert") };
+    if (note) note.value = JSON.stringify(state);
+    if (seconds) seconds.value = ((performance.now() - shown) / 1000).toFixed(1);
+  }, { capture: true });
 
   function zoom(factor, x = stage.clientWidth / 2, y = stage.clientHeight / 2) {
     const scale = Math.min(12, Math.max(1, view.scale * factor));
@@ -41,7 +49,6 @@ function viewer(root) {
     const name = button.dataset.view;
     if (acts[name]) return acts[name]();
     button.setAttribute("aria-pressed", String(root.classList.toggle(`viewer--${name}`)));
-    paint();
   });
 
   stage.addEventListener(
