@@ -1,4 +1,4 @@
-"""Labels become a frozen, fingerprinted Dataset; training reads its training and calibration rows, gates its test rows."""
+"""Labels become a frozen, fingerprinted Dataset: fits read its training and calibration rows, gates its test rows."""
 
 import hashlib
 import json
@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import AbstractUser
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from predictions.errors import DomainError
 from predictions.models import Split
 from review.models import Label
 from training.models import Dataset, DatasetItem
@@ -19,8 +20,10 @@ from training.rules import rules
 CLASSES = ("normal", "cataract")
 
 
-class NotEnoughLabels(Exception):
+class NotEnoughLabels(DomainError):
     """The confirmed labels do not make a dataset; the message says what is missing, for a person."""
+
+    code, status = "not_enough_labels", 422
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def preview() -> Preview:
     )
 
 
-def freeze_dataset(*, user: AbstractBaseUser | None) -> Dataset:
+def freeze_dataset(*, user: AbstractUser | None) -> Dataset:
     """The Dataset of the confirmed labels as they are now; the same labels give the same row.
 
     Raises NotEnoughLabels.
@@ -134,7 +137,9 @@ def _rows(dataset: Dataset, *splits: str) -> QuerySet[DatasetItem]:
 
 
 def _clusters(labels: Iterable[Label]) -> Counter[tuple[str, str]]:
-    return Counter((split, answer) for split, answer, _ in {(x.image.split, x.answer, x.image.cluster_id) for x in labels})
+    return Counter(
+        (split, answer) for split, answer, _ in {(x.image.split, x.answer, x.image.cluster_id) for x in labels}
+    )
 
 
 def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
@@ -148,7 +153,9 @@ def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
         for answer in CLASSES:
             count = clusters[split, answer]
             if count < minimum:
-                gaps.append(f"{answer} in the {split.label} split: {count} patients or groups of photos, {minimum} needed")
+                gaps.append(
+                    f"{answer} in the {split.label} split: {count} patients or groups of photos, {minimum} needed"
+                )
     return gaps
 
 

@@ -1,4 +1,4 @@
-"""The heartbeat of a run: stage, percent, log and pulse go into its row every few seconds, a wish to cancel comes out."""
+"""The heartbeat of a run: stage, percent, log and pulse go into its row, a wish to cancel comes out of it."""
 
 import logging
 import threading
@@ -33,6 +33,10 @@ class Progress:
     @property
     def out_of_time(self) -> bool:
         return time.monotonic() - self._started > MAX_SECONDS
+
+    @property
+    def limit_hours(self) -> float:
+        return MAX_SECONDS / 3600
 
     def should_stop(self) -> bool:
         """Asked between steps of a fit: cancelled by a person, taken over by another worker, or out of time."""

@@ -17,4 +17,4 @@ def compare_releases(challenger_id: str) -> None:
 
 @shared_task
 def sweep() -> None:
-    worker.sweep()
+    worker.sweep(publish=lambda run_id: run_training.apply_async((run_id,), expires=60))

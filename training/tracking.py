@@ -46,7 +46,9 @@ class Tracker:
         self._retry_at = 0.0
         self._down = False
 
-    def start(self, *, name: str, params: Mapping[str, Any], tags: Mapping[str, str], dataset: Mapping[str, Any]) -> None:
+    def start(
+        self, *, name: str, params: Mapping[str, Any], tags: Mapping[str, str], dataset: Mapping[str, Any]
+    ) -> None:
         self._add(do="start", name=name, params=dict(params), tags=dict(tags), dataset=dict(dataset))
 
     def params(self, values: Mapping[str, Any]) -> None:

@@ -1,0 +1,137 @@
+"""manage.py evaluate: a labelled folder and a release -> metrics with intervals. Nothing is stored."""
+
+import json
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from cataract.ml import images, metrics
+from cataract.ml.cascade import Cascade, Outcome
+from cataract.ml.release import ReleaseCorrupt
+from predictions import registry
+from predictions.errors import DomainError
+from predictions.models import Release
+from training.imports import Found, clusters_of, scan
+from training.management.progress import counter
+
+
+class Command(BaseCommand):
+    help = (
+        "Measure a release on a folder whose subfolders are named normal and cataract, one photo per group of "
+        "near-duplicates: metrics with intervals, confusion matrix, how many were decided without a person and how "
+        "many of those wrongly. Nothing is stored."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path)
+        parser.add_argument("--release", default="", help="id of a registered release (default: the champion)")
+        parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        release_id, cascade = _cascade(options["release"])
+        tell = counter(self.stderr)
+        try:
+            found = scan(options["folder"], tell=tell)
+        except (DomainError, OSError) as error:
+            raise CommandError(str(error)) from error
+        chosen, conflicts = choose(found)
+        if not chosen:
+            raise CommandError(
+                f"No readable photo in {options['folder']} lies in a folder named normal or cataract: nothing to measure."
+            )
+        outcomes = []
+        for number, file in enumerate(chosen, start=1):
+            outcomes.append(cascade.predict([images.decode(file.path.read_bytes())], mode=settings.CASCADE_MODE)[0])
+            tell(number, len(chosen), "predicting")
+        result = measure(chosen, outcomes) | {
+            "release": release_id,
+            "folder": str(options["folder"]),
+            "files": len(found),
+            "refused": [f"{file.name}: {file.refused}" for file in found if file.refused],
+            "label_conflicts": conflicts,
+        }
+        self.stdout.write(json.dumps(result, indent=1) if options["json"] else "\n".join(table(result)))
+
+
+def choose(found: list[Found]) -> tuple[list[Found], list[list[str]]]:
+    """(The first labelled file of each cluster, the clusters that carry both labels and are left out)."""
+    chosen, conflicts = [], []
+    for cluster in clusters_of(found):
+        labelled = [file for file in cluster if file.label]
+        if len({file.label for file in labelled}) > 1:
+            conflicts.append([file.name for file in labelled])
+        elif labelled:
+            chosen.append(labelled[0])
+    return chosen, conflicts
+
+
+def measure(chosen: list[Found], outcomes: list[Outcome]) -> dict[str, Any]:
+    """Metrics over the photos that got a probability, and what became of all of them."""
+    judged = [
+        (file, outcome) for file, outcome in zip(chosen, outcomes, strict=True) if outcome.probability is not None
+    ]
+    y = np.array([file.label == "cataract" for file, _ in judged], dtype=np.int64)
+    p = np.array([outcome.probability for _, outcome in judged], dtype=np.float64)
+    pairs = [(file.label, outcome) for file, outcome in zip(chosen, outcomes, strict=True)]
+    alone = [(label, outcome) for label, outcome in pairs if not outcome.needs_review]
+    wrong = sum(outcome.decision != label for label, outcome in alone)
+    low, high = metrics.wilson(wrong, len(alone)) if alone else (0.0, 1.0)
+    answers = ("cataract", "normal", "ungradable")
+    return {
+        "photos": len(chosen),
+        "by_class": {label: sum(file.label == label for file in chosen) for label in answers[:2]},
+        "confusion": {
+            label: {answer: sum(x == label and o.decision == answer for x, o in pairs) for answer in answers}
+            for label in answers[:2]
+        },
+        "auto_decided": {"n": len(alone), "share": len(alone) / len(pairs), "wrong": wrong, "low": low, "high": high},
+        "ungradable": sum(outcome.decision == "ungradable" for outcome in outcomes),
+        "metrics": metrics.evaluate(y, p) if len(judged) else {},
+    }
+
+
+def table(result: dict[str, Any]) -> list[str]:
+    """The result for people."""
+    classes = result["by_class"]
+    lines = [
+        f"Release {result['release']} on {result['folder']}",
+        f"{result['photos']} photos, one per group of near-duplicates ({classes['cataract']} cataract, "
+        f"{classes['normal']} normal), of {result['files']} files.",
+        "",
+        f"{'truth':<12}{'cataract':>12}{'normal':>12}{'ungradable':>12}   (decisions)",
+        *(f"{truth:<12}" + "".join(f"{n:>12}" for n in row.values()) for truth, row in result["confusion"].items()),
+        "",
+    ]
+    for name, value in result["metrics"].items():
+        if isinstance(value, dict) and isinstance(value.get("value"), float):
+            interval = f"  ({value['low']:.3f} to {value['high']:.3f})" if value.get("low") is not None else ""
+            lines.append(f"{name:<24}{value['value']:.3f}{interval}")
+    auto = result["auto_decided"]
+    lines += [
+        "",
+        f"Decided without a person: {auto['n']} of {result['photos']} ({auto['share']:.0%}), {auto['wrong']} of them "
+        f"wrongly (95 % interval of the error: {auto['low']:.1%} to {auto['high']:.1%}).",
+        f"Cannot judge: {result['ungradable']}. Refused files: {len(result['refused'])}.",
+    ]
+    lines += [f"  {line}" for line in result["refused"]]
+    if result["label_conflicts"]:
+        lines.append(f"Left out, the same picture with both labels: {len(result['label_conflicts'])} groups.")
+        lines += [f"  {' = '.join(names)}" for names in result["label_conflicts"]]
+    return lines
+
+
+def _cascade(release_id: str) -> tuple[str, Cascade]:
+    wanted = {"pk": release_id} if release_id else {"status": Release.Status.CHAMPION}
+    release = Release.objects.filter(**wanted).first()
+    if release is None:
+        known = ", ".join(Release.objects.values_list("pk", flat=True)) or "none"
+        what = f"no release {release_id!r}" if release_id else "no champion"
+        raise CommandError(f"There is {what}. Known releases: {known}. `manage.py install_starter` installs one.")
+    try:
+        return release.pk, registry.load(release)
+    except ReleaseCorrupt as error:
+        raise CommandError(str(error)) from error

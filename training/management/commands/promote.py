@@ -1,0 +1,49 @@
+"""manage.py promote: make a release the champion, if the change-control plan allows it."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cataract.ml.release import ReleaseCorrupt
+from predictions.errors import DomainError
+from predictions.models import Release
+from training import services, worker
+from training.models import FlipCause
+
+
+class Command(BaseCommand):
+    help = "Compare a release with the champion and make it the champion, if the change-control plan allows it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("release")
+        parser.add_argument("--reason", required=True, help="why, for the record")
+        parser.add_argument(
+            "--acknowledge-too-few", action="store_true", help="promote although too few test photos can judge it"
+        )
+        parser.add_argument(
+            "--flips", choices=FlipCause.Cause.values, help="the cause of every photo that turns from right to wrong"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        release = Release.objects.filter(pk=options["release"]).first()
+        if release is None:
+            known = ", ".join(Release.objects.values_list("pk", flat=True)) or "none"
+            raise CommandError(f"There is no release {options['release']!r}. Known releases: {known}.")
+        try:
+            if services.standing_comparison(release) is None:
+                self.stderr.write("Comparing it with the champion ...")
+                worker.compare(release.pk)
+            comparison = services.standing_comparison(release)
+            flips = services.right_to_wrong(comparison) if comparison else []
+            promotion = services.promote(
+                user=None,
+                release=release,
+                reason=options["reason"],
+                acknowledge_too_few=options["acknowledge_too_few"],
+                causes=dict.fromkeys(flips, options["flips"]) if options["flips"] else {},
+            )
+        except (DomainError, ReleaseCorrupt) as error:
+            raise CommandError(str(error)) from error
+        before = f" in place of {promotion.previous_id}" if promotion.previous_id else ""
+        self.stdout.write(f"Release {release.pk} serves now{before}.")

@@ -1,0 +1,24 @@
+"""manage.py rollback: the champion before this one serves again."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cataract.ml.release import ReleaseCorrupt
+from predictions.errors import DomainError
+from training import services
+
+
+class Command(BaseCommand):
+    help = "Take the last promotion back: the champion before this one serves again."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--reason", required=True, help="why, for the record")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            promotion = services.rollback(user=None, reason=options["reason"])
+        except (DomainError, ReleaseCorrupt) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Release {promotion.release_id} serves again in place of {promotion.previous_id}.")

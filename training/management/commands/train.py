@@ -1,0 +1,48 @@
+"""manage.py train: start a training run, and with --wait stay until it is over."""
+
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from predictions.errors import DomainError
+from training import services
+from training.models import TrainingRun
+
+_KINDS = ("fast", "accurate", "both")
+_OVER = ("succeeded", "failed", "cancelled", "interrupted")
+
+
+class Command(BaseCommand):
+    help = "Train a challenger from the confirmed labels. The work is done by the worker (`make run` starts one)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--model", choices=_KINDS, default="both", help="what to train (default: both)")
+        parser.add_argument("--reason", default="", help="why, for the record")
+        parser.add_argument("--wait", action="store_true", help="show the progress until the run is over")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            run = services.start_training(user=None, kind=options["model"], reason=options["reason"])
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Training run {run.pk} is queued, on dataset {run.dataset_id[:12]}.")
+        if options["wait"]:
+            self._wait(run)
+
+    def _wait(self, run: TrainingRun) -> None:
+        shown = ""
+        while run.status not in _OVER:
+            state = f"{run.status}: {run.stage or 'waiting for a worker'}, {run.percent} %"
+            if state != shown:
+                self.stderr.write(state)
+                shown = state
+            time.sleep(1)
+            run.refresh_from_db()
+        if run.status != TrainingRun.Status.SUCCEEDED:
+            raise CommandError(f"The run is {run.status}. {run.error}".strip())
+        comparison = services.standing_comparison(run.release) if run.release else None
+        self.stdout.write(f"Release {run.release_id} is registered as a challenger.")
+        if comparison is not None:
+            self.stdout.write(f"Against the champion {comparison.champion_id}: {comparison.get_verdict_display()}.")

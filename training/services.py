@@ -1,0 +1,217 @@
+"""Writes of the last third of the loop: start, cancel and resume a run; compare, promote and roll back a release."""
+
+import importlib.util
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.contrib.auth.models import AbstractUser
+from django.db import IntegrityError, transaction
+
+from predictions import registry
+from predictions.errors import DomainError
+from predictions.models import Promotion, Release
+from training import tasks
+from training.datasets import freeze_dataset
+from training.models import Comparison, Dataset, FlipCause, TrainingRun
+
+MIN_REASON = 10
+
+
+class AlreadyRunning(DomainError):
+    code, status = "already_running", 409
+
+
+class NoBaseRelease(DomainError):
+    code, status = "no_base_release", 409
+
+
+class LightInstallation(DomainError):
+    code, status = "light_installation", 409
+
+
+class WrongStatus(DomainError):
+    code, status = "wrong_status", 409
+
+
+class PromotionRefused(DomainError):
+    """The change-control plan, or the form of the request, does not allow it; the message says what to do."""
+
+    code, status = "promotion_refused", 422
+
+
+def start_training(
+    *,
+    user: AbstractUser | None,
+    kind: str = TrainingRun.Kind.BOTH,
+    reason: str = "",
+    parameters: Mapping[str, Any] | None = None,
+) -> TrainingRun:
+    """Freeze the confirmed labels and queue one run on them. One run is active at a time, by a database constraint.
+
+    Raises AlreadyRunning, NoBaseRelease, LightInstallation, NotEnoughLabels.
+    """
+    if kind != TrainingRun.Kind.FAST and importlib.util.find_spec("torch") is None:
+        raise LightInstallation(
+            "This is a light installation: the accurate model cannot be trained here. Add the training set with "
+            "`make install` (without LIGHT=1), or train the fast model only."
+        )
+    base = Release.objects.filter(status=Release.Status.CHAMPION).first()
+    if base is None:
+        raise NoBaseRelease(
+            "There is no champion to start from. Run `manage.py install_starter`, or promote a release first."
+        )
+    dataset = freeze_dataset(user=user)
+    try:
+        with transaction.atomic():
+            run = TrainingRun.objects.create(
+                kind=kind,
+                dataset=dataset,
+                base_release=base,
+                requested_by=user,
+                reason=reason,
+                parameters=dict(parameters or {}),
+            )
+            _nudge(run)
+    except IntegrityError:
+        raise AlreadyRunning(_active_sentence()) from None
+    return run
+
+
+def cancel_run(*, run: TrainingRun) -> TrainingRun:
+    """Cancel a run that waits at once, and ask a running one to stop (within seconds). Raises WrongStatus."""
+    mine = TrainingRun.objects.filter(pk=run.pk)
+    waiting = mine.in_status(TrainingRun.Status.QUEUED, TrainingRun.Status.INTERRUPTED)
+    if not waiting.move(TrainingRun.Status.CANCELLED):
+        running = mine.in_status(TrainingRun.Status.RUNNING)
+        if not running.update(cancel_requested=True):
+            run.refresh_from_db()
+            raise WrongStatus(f"This run is {run.status}: only a queued, running or interrupted run can be cancelled.")
+    run.refresh_from_db()
+    return run
+
+
+def resume_run(*, run: TrainingRun) -> TrainingRun:
+    """Queue an interrupted run again, on the same dataset. Raises WrongStatus, AlreadyRunning."""
+    try:
+        with transaction.atomic():
+            moved = TrainingRun.objects.filter(pk=run.pk).move(TrainingRun.Status.QUEUED, cancel_requested=False)
+            if moved:
+                _nudge(run)
+    except IntegrityError:
+        raise AlreadyRunning(_active_sentence()) from None
+    run.refresh_from_db()
+    if not moved:
+        raise WrongStatus(f"This run is {run.status}: only an interrupted run can be resumed.")
+    return run
+
+
+def request_comparison(*, release: Release) -> None:
+    """Ask a worker to compare `release` with the champion on the newest dataset. Raises WrongStatus."""
+    champion = Release.objects.filter(status=Release.Status.CHAMPION).first()
+    if champion is None or champion.pk == release.pk:
+        raise WrongStatus("There is no other champion to compare this release with.")
+    if not Dataset.objects.exists():
+        raise WrongStatus("There is no frozen dataset yet: start a training run first, it freezes one.")
+    transaction.on_commit(partial(tasks.compare_releases.delay, release.pk), robust=True)
+
+
+def standing_comparison(release: Release) -> Comparison | None:
+    """The newest comparison of `release` with the release that serves now."""
+    return (
+        Comparison.objects.filter(challenger=release, champion__status=Release.Status.CHAMPION)
+        .select_related("champion", "dataset")
+        .first()
+    )
+
+
+def promote(
+    *,
+    user: AbstractUser | None,
+    release: Release,
+    reason: str,
+    acknowledge_too_few: bool = False,
+    causes: Mapping[str, str] | None = None,
+) -> Promotion:
+    """Make `release` the champion if the change-control plan allows it.
+
+    `causes`: {image id: FlipCause.Cause} for each test photo that turns from right to wrong.
+    Raises PromotionRefused with every reason in words, and what `predictions.registry.promote_release` raises.
+    """
+    comparison = standing_comparison(release)
+    refusals = _refusals(release, reason, comparison, acknowledge_too_few, causes or {})
+    if refusals:
+        raise PromotionRefused(" ".join(refusals))
+    with transaction.atomic():
+        promotion = registry.promote_release(release=release, user=user, reason=reason.strip())
+        if comparison is not None:
+            _note_causes(comparison, causes or {}, user)
+    return promotion
+
+
+def rollback(*, user: AbstractUser | None, reason: str) -> Promotion:
+    """Make the champion before this one serve again. Raises PromotionRefused without a reason."""
+    if len(reason.strip()) < MIN_REASON:
+        raise PromotionRefused(f"State the reason for the rollback in at least {MIN_REASON} characters.")
+    return registry.rollback(user=user, reason=reason.strip())
+
+
+def right_to_wrong(comparison: Comparison) -> list[str]:
+    """Ids of the test photos that the champion gets right and the challenger wrong."""
+    return [flip["image"] for flip in comparison.report.get("flips", []) if flip["kind"] == "right_to_wrong"]
+
+
+def _refusals(
+    release: Release, reason: str, comparison: Comparison | None, acknowledged: bool, causes: Mapping[str, str]
+) -> list[str]:
+    if release.status not in (Release.Status.CHALLENGER, Release.Status.RETIRED):
+        return [f"Release {release.pk} is {release.status}: only a challenger or a retired release can be promoted."]
+    refusals = []
+    if len(reason.strip()) < MIN_REASON:
+        refusals.append(f"State the reason for the promotion in at least {MIN_REASON} characters.")
+    if not Release.objects.filter(status=Release.Status.CHAMPION).exists():
+        return refusals
+    if comparison is None:
+        if Dataset.objects.exists():
+            return [*refusals, "It was not compared with the present champion yet: compare them first."]
+        if not acknowledged:
+            refusals.append(
+                "There is no frozen test set to compare it on: acknowledge that there is too little to judge."
+            )
+        return refusals
+    if comparison.verdict == Comparison.Verdict.FAIL:
+        failing = [
+            f"{gate['id']} ({gate['reason']})" for gate in comparison.report["gates"] if gate["verdict"] == "fail"
+        ]
+        refusals.append(f"The change-control plan refuses it: {'; '.join(failing)}.")
+    if comparison.verdict == Comparison.Verdict.TOO_FEW and not acknowledged:
+        refusals.append("There are too few test photos to judge it: acknowledge that, or label more test photos first.")
+    unticked = [image for image in right_to_wrong(comparison) if causes.get(image) not in FlipCause.Cause.values]
+    if unticked:
+        refusals.append(f"{len(unticked)} test photos turn from right to wrong: open each and state its cause.")
+    return refusals
+
+
+def _note_causes(comparison: Comparison, causes: Mapping[str, str], user: AbstractUser | None) -> None:
+    FlipCause.objects.bulk_create(
+        (
+            FlipCause(comparison=comparison, image_id=image, cause=causes[image], noted_by=user)
+            for image in right_to_wrong(comparison)
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def _nudge(run: TrainingRun) -> None:
+    """Tell a worker. A broker that is away only delays it: the sweep publishes a queued run again."""
+    transaction.on_commit(partial(tasks.run_training.delay, str(run.pk)), robust=True)
+
+
+def _active_sentence() -> str:
+    active = TrainingRun.objects.in_status(*TrainingRun.ACTIVE).first()
+    what = (
+        f"{active.get_kind_display()}, {active.status}, {active.percent} %"
+        if active
+        else "it has just ended: try again"
+    )
+    return f"Another training run is active ({what}). Wait for it or cancel it; one runs at a time."
