@@ -172,7 +172,7 @@ INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
 PREDICTION_ATTEMPTS = 3
-PREDICTION_LEASE_SECONDS = 60
+PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)
 INLINE_PREDICTION_SECONDS = 10  # an upload waits no longer for its answer; a worker then finishes it
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)  # tests only: lets FAILPOINT kill the process

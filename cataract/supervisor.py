@@ -21,6 +21,7 @@ from cataract.processes import die_with_parent
 
 QUICK_DEATH_SECONDS: Final = 20.0
 QUICK_DEATHS: Final = 5
+FIRST_PAUSE_SECONDS = 1.0  # doubled after each quick death
 COLOURS: Final = ("36", "33", "35", "32", "34")
 
 
@@ -133,6 +134,7 @@ class Supervisor:
             if now >= running.restart_at:
                 running.start()
             return True
+        running.send(signal.SIGKILL, to_group=True)  # children it left behind would hold its port
         quick = now - running.started_at < QUICK_DEATH_SECONDS
         running.quick_deaths = running.quick_deaths + 1 if quick else 1
         ended = f"ended with status {running.process.returncode}"
@@ -143,8 +145,8 @@ class Supervisor:
             running.say("given up; everything else goes on without it")
             self._running.remove(running)
             return True
-        pause = 2.0 ** (running.quick_deaths - 1)
-        running.say(f"{ended}; starting it again in {pause:.0f} s")
+        pause = FIRST_PAUSE_SECONDS * 2 ** (running.quick_deaths - 1)
+        running.say(f"{ended}; starting it again in {pause:g} s")
         running.restart_at = now + pause
         return True
 
