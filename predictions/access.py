@@ -1,0 +1,83 @@
+"""Who may do and see what: roles are Django groups, photos are found through the user's own queryset."""
+
+from collections.abc import Mapping
+
+from django.contrib.auth.models import AbstractUser, AnonymousUser, Group, Permission
+from django.db.models import QuerySet
+
+from predictions.models import EyeImage, Prediction
+
+_UPLOAD = ("predictions.add_eyeimage", "predictions.add_prediction", "predictions.view_eyeimage")
+_LOOK = (
+    "predictions.view_every_eyeimage",
+    "predictions.view_eyeimage",
+    "predictions.view_prediction",
+    "predictions.view_release",
+    "predictions.view_promotion",
+    "review.view_reviewcase",
+    "review.view_reading",
+    "review.view_label",
+    "training.view_dataset",
+    "training.view_trainingrun",
+    "training.view_comparison",
+)
+_READ = ("review.read_reviewcase",)
+
+# Roles to permissions, by name: this app must not import the apps that stand after it.
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "screener": _UPLOAD,
+    "integrator": (*_UPLOAD, "predictions.view_release"),
+    "reader": _READ,
+    "adjudicator": (*_READ, "review.adjudicate_reviewcase", "predictions.view_every_eyeimage"),
+    "auditor": _LOOK,
+    "admin": (
+        *_UPLOAD,
+        *_LOOK,
+        "predictions.download_original",
+        "predictions.promote_release",
+        "predictions.view_apitoken",
+        "predictions.add_apitoken",
+        "predictions.change_apitoken",
+        "training.add_trainingrun",
+        "training.change_trainingrun",
+        "auth.view_user",
+        "auth.add_user",
+        "auth.change_user",
+        "auth.view_group",
+    ),
+}
+
+User = AbstractUser | AnonymousUser
+
+
+def ensure_roles() -> None:
+    """Make the group of each role with exactly its permissions. Safe to repeat; raises LookupError before `migrate`."""
+    known = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.select_related("content_type")
+    }
+    for role, names in ROLES.items():
+        missing = set(names) - known.keys()
+        if missing:
+            raise LookupError(f"No such permission: {', '.join(sorted(missing))}. Run `manage.py migrate` first.")
+        group, _ = Group.objects.get_or_create(name=role)
+        group.permissions.set([known[name] for name in names])
+
+
+def visible_images(user: User) -> QuerySet[EyeImage]:
+    """The photos that `user` may see: every photo with that permission, else only the user's own uploads."""
+    if not user.is_authenticated:
+        return EyeImage.objects.none()
+    if user.has_perm("predictions.view_every_eyeimage"):
+        return EyeImage.objects.all()
+    return EyeImage.objects.filter(uploaded_by_id=user.pk)
+
+
+def visible_predictions(user: User) -> QuerySet[Prediction]:
+    """The predictions of the photos that `user` may see, and those that the user asked for, newest first."""
+    everything = Prediction.objects.select_related("image", "release")
+    if not user.is_authenticated:
+        return everything.none()
+    if user.has_perm("predictions.view_every_eyeimage"):
+        return everything
+    return everything.filter(image__uploaded_by_id=user.pk)

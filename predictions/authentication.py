@@ -1,0 +1,63 @@
+"""Keys of other systems: `Authorization: Bearer cat_...`.
+
+Only an HMAC of a key is stored, so that a stolen database opens nothing.
+"""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from predictions.models import ApiToken
+
+PREFIX = "cat_"
+_SALT = "predictions.ApiToken"
+_USE_RECORDED_EVERY = timedelta(minutes=1)
+
+
+def new_key() -> str:
+    """A new key with 256 bits of randomness."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def digest(key: str, *, secret: str | None = None) -> str:
+    """What is stored of a key: HMAC-SHA256 under a pepper derived from SECRET_KEY, 64 hex digits."""
+    return salted_hmac(_SALT, key, secret=secret, algorithm="sha256").hexdigest()
+
+
+class TokenAuthentication(BaseAuthentication):
+    """Finds the user of a key. The ApiToken becomes `request.auth`; what it may do is checked by `api.HasScope`."""
+
+    def authenticate(self, request: Request) -> tuple[Any, ApiToken] | None:
+        scheme, _, key = get_authorization_header(request).decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        token = self._find(key.strip())
+        if token is None:
+            raise AuthenticationFailed("This key is unknown, expired or revoked.", code="token_invalid")
+        self._record_use(token)
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return "Bearer"
+
+    @staticmethod
+    def _find(key: str) -> ApiToken | None:
+        digests = [digest(key), *(digest(key, secret=old) for old in settings.SECRET_KEY_FALLBACKS)]
+        return (
+            ApiToken.objects.select_related("user")
+            .filter(digest__in=digests, revoked_at__isnull=True, expires_at__gt=timezone.now(), user__is_active=True)
+            .first()
+        )
+
+    @staticmethod
+    def _record_use(token: ApiToken) -> None:
+        now = timezone.now()
+        if token.last_used_at is None or now - token.last_used_at > _USE_RECORDED_EVERY:
+            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

@@ -1,0 +1,34 @@
+"""What the settings of this app must promise before it runs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.security, deploy=True)
+def no_faults_in_production(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Points that kill the process belong to tests only."""
+    if settings.FAULT_INJECTION and not settings.DEBUG:
+        return [
+            Error(
+                "FAULT_INJECTION is on.",
+                hint="Unset FAULT_INJECTION: it lets FAILPOINT kill this process.",
+                id="predictions.E001",
+            )
+        ]
+    return []
+
+
+@register
+def audit_rate(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """A share of the sure answers is always read by people, or live sensitivity could not be known."""
+    if not 0 < settings.AUDIT_RATE <= 1:
+        return [
+            Error(f"AUDIT_RATE is {settings.AUDIT_RATE}.", hint="Set it above 0 and at most 1.", id="predictions.E002")
+        ]
+    if settings.AUDIT_RATE < 0.05:
+        hint = "At least 5 % of the sure answers should be read by people."
+        return [Warning(f"AUDIT_RATE is only {settings.AUDIT_RATE}.", hint=hint, id="predictions.W001")]
+    return []

@@ -1,0 +1,93 @@
+"""Every way in which this app says no, with a code for programs, a status for HTTP and a sentence for people.
+
+What is wrong with a photo itself is `cataract.ml.images.PhotoRefused`, which has the same three attributes.
+"""
+
+from typing import ClassVar
+
+from predictions.models import Prediction
+
+
+class DomainError(Exception):
+    """A refusal that a person or program can act upon. Nothing was changed."""
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 400
+    field: ClassVar[str] = ""
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class DuplicatePhoto(DomainError):
+    """These very bytes are already stored; `prediction` is the newest of that photo (None when it has none)."""
+
+    status = 409
+    field = "photo"
+    _MESSAGES: ClassVar[dict[str, str]] = {
+        "duplicate": "This photo was already sent on {when}.",
+        "same_photo_other_patient": "This photo belongs to another patient. Check the patient key and the photo.",
+        "same_photo_both_eyes": "This photo was already sent as the other eye. Check which eye it shows.",
+    }
+
+    def __init__(self, code: str, prediction: Prediction | None, when: str) -> None:
+        super().__init__(self._MESSAGES[code].format(when=when))
+        self.code = code  # type: ignore[misc]  # one class, three codes
+        self.prediction = prediction
+
+
+class QueueFull(DomainError):
+    code = "queue_full"
+    status = 503
+    retry_after = 60
+
+    def __init__(self) -> None:
+        super().__init__("Too many photos are waiting. The photo was not saved. Send it again in a minute.")
+
+
+class StorageFull(DomainError):
+    code = "storage_full"
+    status = 503
+    retry_after = 300
+
+    def __init__(self) -> None:
+        super().__init__("The photo was not saved: the storage is full or cannot be written. Tell an administrator.")
+
+
+class IdempotencyKeyReused(DomainError):
+    code = "idempotency_key_reused"
+    status = 422
+    field = "Idempotency-Key"
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used with another request. Use a new key for a new photo.")
+
+
+class BadField(DomainError):
+    """One field of the request has a value that is not accepted."""
+
+    code = "invalid"
+    status = 422
+
+    def __init__(self, field: str, message: str, *, code: str = "invalid", status: int = 422) -> None:
+        super().__init__(message)
+        self.field = field  # type: ignore[misc]
+        self.code = code  # type: ignore[misc]
+        self.status = status  # type: ignore[misc]
+
+
+class PromotionConflict(DomainError):
+    code = "promotion_conflict"
+    status = 409
+
+
+class AlreadyInstalled(DomainError):
+    code = "already_installed"
+    status = 409
+
+
+class TokenInvalid(DomainError):
+    code = "token_invalid"
+    status = 422

@@ -1,0 +1,265 @@
+"""What people and programs can do here: send a photo, ask for its answer, make a key for another system."""
+
+import hashlib
+import json
+import logging
+import time
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from predictions import authentication, clusters, intake, registry, storage, tasks, worker
+from predictions.errors import BadField, DuplicatePhoto, IdempotencyKeyReused, QueueFull
+from predictions.faults import hit
+from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction, Split
+
+log = logging.getLogger(__name__)
+
+MAX_KEY_LENGTH = 128
+
+
+def upload_photo(
+    *,
+    data: bytes,
+    user: AbstractUser | None,
+    source: str,
+    patient_key: str = "",
+    eye: str = "",
+    site: str = "",
+    device: str = "",
+    captured_at: datetime | None = None,
+    may_train: bool = True,
+    name: str = "",
+    mode: str = Prediction.Mode.CASCADE,
+    send_anyway: bool = False,
+    claim: IdempotentRequest | None = None,
+) -> Prediction:
+    """Store one photo for good and answer it; the row is DONE, or QUEUED when a worker has to finish it.
+
+    `send_anyway` asks again about a photo that is already stored for this patient and eye. `claim` is stored in the
+    same transaction. Raises PhotoRefused, DuplicatePhoto, QueueFull, StorageFull; nothing is stored then.
+    """
+    started = time.perf_counter()
+    if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
+        raise QueueFull
+    photo = intake.examine(data, name=name)
+    _refuse_duplicate(photo.sha256, patient_key, eye, send_anyway=send_anyway)
+    lap = time.perf_counter()
+    stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
+    facts = {"patient_key": patient_key, "eye": eye, "site": site, "device": device, "captured_at": captured_at}
+    try:
+        with transaction.atomic():
+            image = EyeImage.objects.filter(sha256=photo.sha256).first() or _create_image(
+                photo, stored_name, stored_sha256, user=user, source=source, may_train=may_train, **facts
+            )
+            prediction = Prediction.objects.create(
+                image=image,
+                mode=mode,
+                requested_by=user,
+                attempts=1,  # this request is the first attempt; a crash is found when its lease is over
+                lease_until=timezone.now() + worker.inline_lease(),
+            )
+            if claim is not None:
+                claim.response = {"prediction": str(prediction.pk)}
+                claim.save(force_insert=True)
+            hit("upload.in_transaction")
+    except IntegrityError:
+        _refuse_duplicate(photo.sha256, patient_key, eye)  # the same bytes were committed by another request
+        raise
+    hit("upload.after_commit")
+    timings = {**photo.timings, "store": round((time.perf_counter() - lap) * 1000, 2)}
+    if not worker.answer_now(prediction, photo.pixels, timings):
+        _nudge(prediction)
+    prediction = Prediction.objects.select_related("image", "release").get(pk=prediction.pk)
+    log.info("Prediction %s: %s in %.0f ms", prediction.pk, prediction.status, (time.perf_counter() - started) * 1000)
+    return prediction
+
+
+def upload_once(*, user: AbstractUser, endpoint: str, key: str, **upload: Any) -> tuple[Prediction, bool]:
+    """`upload_photo`, once for each (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
+
+    The key is stored with the photo: an upload that was refused or never committed leaves its key free. Raises
+    IdempotencyKeyReused when the key came with another request, and what `upload_photo` raises.
+    """
+    if not key:
+        return upload_photo(user=user, **upload), False
+    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
+        raise BadField("Idempotency-Key", f"An Idempotency-Key has at most {MAX_KEY_LENGTH} printable characters.")
+    body_sha256 = _digest(upload)
+    found = _replay(user, endpoint, key, body_sha256)
+    if found is not None:
+        return found, True
+    claim = IdempotentRequest(user=user, endpoint=endpoint, key=key, body_sha256=body_sha256, status_code=201)
+    try:
+        return upload_photo(user=user, claim=claim, **upload), False
+    except (DuplicatePhoto, IntegrityError):
+        found = _replay(user, endpoint, key, body_sha256)  # the same request, sent twice at once
+        if found is None:
+            raise
+        return found, True
+
+
+def import_photo(
+    *,
+    data: bytes,
+    user: AbstractUser | None,
+    name: str = "",
+    patient_key: str = "",
+    eye: str = "",
+    site: str = "",
+    may_train: bool = True,
+    forced_split: str | None = None,
+) -> tuple[EyeImage, bool]:
+    """Store one photo without asking for an answer; return (image, whether it is new). The same bytes are one image.
+
+    Raises PhotoRefused and StorageFull.
+    """
+    photo = intake.examine(data, name=name)
+    known = EyeImage.objects.filter(sha256=photo.sha256).first()
+    if known is not None:
+        return known, False
+    stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
+    try:
+        with transaction.atomic():
+            image = _create_image(
+                photo,
+                stored_name,
+                stored_sha256,
+                user=user,
+                source=EyeImage.Source.IMPORT,
+                may_train=may_train,
+                patient_key=patient_key,
+                eye=eye,
+                site=site,
+                forced_split=forced_split,
+            )
+    except IntegrityError:
+        return EyeImage.objects.get(sha256=photo.sha256), False
+    return image, True
+
+
+def retry_prediction(*, prediction: Prediction) -> bool:
+    """Ask again about a FAILED prediction; return whether it was one."""
+    moved = Prediction.objects.filter(pk=prediction.pk).move(
+        Prediction.Status.QUEUED, attempts=0, lease_until=None, error="", needs_review=False, reasons=[]
+    )
+    if moved:
+        _nudge(prediction)
+    return bool(moved)
+
+
+def disclose(*, predictions: list[Prediction], user: AbstractUser) -> None:
+    """Record that `user` has been shown the answers: such a person is never the blind reader of these photos."""
+    shown = [prediction for prediction in predictions if prediction.decision]
+    Disclosure.objects.bulk_create(
+        [Disclosure(prediction=prediction, image_id=prediction.image_id, user=user) for prediction in shown],
+        ignore_conflicts=True,
+    )
+
+
+def create_token(*, user: AbstractUser, name: str, scopes: list[str], days: int) -> tuple[ApiToken, str]:
+    """Make a key for another system; return its row and the key itself, which is stored nowhere.
+
+    Raises BadField for an unknown scope or a life outside 1 to 730 days.
+    """
+    if not scopes or not set(scopes) <= set(ApiToken.Scope.values):
+        raise BadField("scopes", f"Choose at least one of {', '.join(ApiToken.Scope.values)}.")
+    if not 1 <= days <= 730:
+        raise BadField("days", "A key lives 1 to 730 days.")
+    plain = authentication.new_key()
+    token = ApiToken.objects.create(
+        user=user,
+        name=name,
+        digest=authentication.digest(plain),
+        scopes=sorted(set(scopes)),
+        expires_at=timezone.now() + timedelta(days=days),
+    )
+    return token, plain
+
+
+def revoke_token(*, token: ApiToken) -> None:
+    """End a key's life now. Safe to repeat."""
+    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
+
+
+def _create_image(
+    photo: intake.Photo,
+    stored_name: str,
+    stored_sha256: str,
+    *,
+    user: AbstractUser | None,
+    source: str,
+    forced_split: str | None = None,
+    **facts: Any,
+) -> EyeImage:
+    """The row of a stored photo, in its cluster. A photo that the champion was trained on never tests anything."""
+    if clusters.is_near(photo.hashes, registry.seen_hashes()):
+        forced_split = Split.TRAIN
+    cluster, twin = clusters.assign_cluster(
+        sha256=photo.sha256, hashes=photo.hashes, patient_key=facts["patient_key"], forced_split=forced_split
+    )
+    return EyeImage.objects.create(
+        sha256=photo.sha256,
+        stored_sha256=stored_sha256,
+        stored_name=stored_name,
+        original_name=photo.name,
+        format=photo.header.format,
+        width=photo.header.width,
+        height=photo.header.height,
+        size=len(photo.data),
+        orientation=photo.header.orientation,
+        colour_profile=photo.header.colour_profile[:64],
+        perceptual_hash=photo.hashes[0],
+        capture=photo.header.facts,
+        quality=photo.quality,
+        cluster=cluster,
+        split=clusters.split_of(cluster, forced_split=forced_split),
+        near_duplicate_of=twin,
+        source=source,
+        uploaded_by=user,
+        **facts,
+    )
+
+
+def _refuse_duplicate(sha256: str, patient_key: str, eye: str, *, send_anyway: bool = False) -> None:
+    """Raise DuplicatePhoto when these bytes are stored. What was not stated contradicts nothing."""
+    known = EyeImage.objects.filter(sha256=sha256).first()
+    if known is None:
+        return
+    code = "duplicate"
+    if known.patient_key and patient_key and known.patient_key != patient_key:
+        code = "same_photo_other_patient"
+    elif known.eye and eye and known.eye != eye:
+        code = "same_photo_both_eyes"
+    if code == "duplicate" and send_anyway:
+        return
+    prediction = known.predictions.select_related("image", "release").first()
+    raise DuplicatePhoto(code, prediction, f"{timezone.localtime(known.created_at):%Y-%m-%d %H:%M}")
+
+
+def _digest(upload: dict[str, Any]) -> str:
+    rest = {name: value for name, value in upload.items() if name != "data"}
+    text = json.dumps(rest, sort_keys=True, default=str).encode()
+    return hashlib.sha256(hashlib.sha256(upload["data"]).digest() + text).hexdigest()
+
+
+def _replay(user: AbstractUser, endpoint: str, key: str, body_sha256: str) -> Prediction | None:
+    row = IdempotentRequest.objects.filter(user=user, endpoint=endpoint, key=key).first()
+    if row is None:
+        return None
+    if row.body_sha256 != body_sha256:
+        raise IdempotencyKeyReused
+    return Prediction.objects.select_related("image", "release").get(pk=UUID(row.response["prediction"]))
+
+
+def _nudge(prediction: Prediction) -> None:
+    """Tell a worker. A broker that is down or silent delays the answer and changes nothing else: the sweeper looks."""
+    try:
+        tasks.predict.delay_on_commit(str(prediction.pk))
+    except Exception as error:
+        log.warning("Prediction %s waits for the sweeper, the broker did not take it: %s", prediction.pk, error)

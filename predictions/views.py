@@ -1,0 +1,177 @@
+"""Pages: upload a photo, read its answer, find it again."""
+
+from http import HTTPStatus
+from typing import Any, cast
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required, permission_required
+from django.contrib.auth.models import AbstractUser
+from django.core.paginator import Paginator
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_GET, require_http_methods
+
+from cataract.ml.images import PhotoRefused
+from cataract.ml.images import derivative as make_derivative
+from predictions import services, storage
+from predictions.access import visible_images, visible_predictions
+from predictions.errors import DomainError, DuplicatePhoto
+from predictions.forms import UploadForm
+from predictions.models import EyeImage, Prediction
+from predictions.wording import describe
+
+PAGE_SIZE = 50
+SIDES = {"view": 2048, "thumb": 320}
+_POLLS = 60  # a waiting page asks so often, then stops and says so
+
+
+@login_required
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Send each person to the page where that person's work is."""
+    user = _user(request)
+    places = (
+        ("predictions.add_eyeimage", "predictions:upload"),
+        ("review.read_reviewcase", "review:queue"),
+        ("predictions.view_every_eyeimage", "predictions:list"),
+    )
+    for permission, name in places:
+        if user.has_perm(permission):
+            return redirect(name)
+    return redirect("admin:index") if user.is_staff else render(request, "predictions/no_role.html", status=403)
+
+
+@login_required
+@permission_required("predictions.add_eyeimage", raise_exception=True)
+@require_http_methods(["GET", "HEAD", "POST"])
+def upload(request: HttpRequest) -> HttpResponse:
+    """The form, and the photo that it sends: answered in the same request."""
+    if request.method != "POST":
+        return render(request, "predictions/upload.html", {"form": UploadForm()})
+    form = UploadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _form_again(request, form, form.status)
+    try:
+        prediction = _send(request, form)
+    except (PhotoRefused, DomainError) as error:
+        return _refused(request, form, error)
+    address = reverse("predictions:detail", args=[prediction.pk])
+    if not _is_htmx(request):
+        return HttpResponseRedirect(address, status=HTTPStatus.SEE_OTHER)
+    response = render(request, "predictions/_result.html", _result_context(request, prediction))
+    response["HX-Push-Url"] = address
+    return response
+
+
+@login_required
+@require_GET
+def detail(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
+    """One result; while it is on the way, a page that asks again by itself, for some minutes."""
+    prediction = get_object_or_404(visible_predictions(_user(request)), pk=prediction_id)
+    context = _result_context(request, prediction)
+    return render(request, f"predictions/{'_result' if _is_htmx(request) else 'result'}.html", context)
+
+
+@login_required
+@require_GET
+def uploads(request: HttpRequest) -> HttpResponse:
+    """The photos that this person may see, newest first."""
+    page = Paginator(visible_predictions(_user(request)).order_by("-created_at", "pk"), PAGE_SIZE).get_page(
+        request.GET.get("page")
+    )
+    shown = list(page.object_list)
+    services.disclose(predictions=shown, user=_user(request))
+    rows = [(prediction, describe(prediction)) for prediction in shown]
+    return render(request, "predictions/list.html", {"page_obj": page, "rows": rows})
+
+
+@login_required
+@require_GET
+def photo(request: HttpRequest, image_id: UUID, kind: str) -> HttpResponse:
+    """A derivative of a photo, or for whoever may download it the stored original as an attachment."""
+    image = get_object_or_404(visible_images(_user(request)), pk=image_id)
+    if kind == "original":
+        if not _user(request).has_perm("predictions.download_original"):
+            raise Http404
+        suffix = storage.path(image.stored_name).suffix
+        response = HttpResponse(storage.read(image.stored_name), content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="{image.pk}{suffix}"'
+    else:
+        response = HttpResponse(_derivative(image, kind), content_type="image/jpeg")
+        response["Content-Disposition"] = "inline"
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _send(request: HttpRequest, form: UploadForm) -> Prediction:
+    facts = dict(form.cleaned_data)
+    sent, key = facts.pop("photo"), facts.pop("key")
+    prediction, _ = services.upload_once(
+        user=_user(request),
+        endpoint="upload page",
+        key=str(key),  # made with the form: a second click is not a second photo
+        data=sent.read(),
+        name=sent.name or "",
+        source=EyeImage.Source.UPLOAD,
+        **facts,
+    )
+    return prediction
+
+
+def _refused(request: HttpRequest, form: UploadForm, error: PhotoRefused | DomainError) -> HttpResponse:
+    form.add_error(None, error.message)
+    context: dict[str, Any] = {"refusal": error}
+    if isinstance(error, DuplicatePhoto) and error.code == "duplicate":
+        context["can_send_anyway"] = True
+        if error.prediction is not None:
+            context["existing"] = visible_predictions(_user(request)).filter(pk=error.prediction.pk).first()
+    response = _form_again(request, form, error.status, **context)
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        response["Retry-After"] = str(retry_after)
+    return response
+
+
+def _form_again(request: HttpRequest, form: UploadForm, status: int, **context: Any) -> HttpResponse:
+    """The form with what was entered and what was wrong. htmx swaps only answers that look like success."""
+    context["form"] = form
+    if _is_htmx(request):
+        return render(request, "predictions/_upload.html", context)
+    return render(request, "predictions/upload.html", context, status=status)
+
+
+def _result_context(request: HttpRequest, prediction: Prediction) -> dict[str, Any]:
+    services.disclose(predictions=[prediction], user=_user(request))
+    asked = request.GET.get("asked", "0")
+    polls = min(int(asked), _POLLS) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 0
+    waiting = prediction.status == Prediction.Status.QUEUED
+    return {
+        "prediction": prediction,
+        "image": prediction.image,
+        "words": describe(prediction),
+        "waiting": waiting,
+        "asks_again": waiting and polls < _POLLS,
+        "polls": polls + 1,
+        "pause": 2 if polls < 10 else 10,
+    }
+
+
+def _derivative(image: EyeImage, kind: str) -> bytes:
+    side = SIDES[kind]
+    try:
+        return storage.derivative(image.stored_name, kind, lambda data: make_derivative(data, max_side=side))
+    except FileNotFoundError as error:
+        raise Http404("The file of this photo is missing.") from error
+
+
+def _is_htmx(request: HttpRequest) -> bool:
+    return bool(request.htmx)  # type: ignore[attr-defined]
+
+
+def _user(request: HttpRequest) -> AbstractUser:
+    return cast(AbstractUser, request.user)
+
+
