@@ -1,6 +1,13 @@
 """Every page is looked at: both widths, both themes, axe, no complaint of the browser."""
 
+from typing import Any
+
 import pytest
+from django.core.paginator import Paginator
+from django.template import RequestContext, Template
+from django.template.loader import render_to_string
+from django.test import RequestFactory
+from playwright.sync_api import expect
 
 from tests.browser.conftest import PASSWORD, Site
 
@@ -43,3 +50,77 @@ def test_admin_pages(site: Site, address: str) -> None:
     assert answer is not None
     assert answer.ok, f"{address} answered {answer.status}"
     site.look(page, "admin" + address.rstrip("/").replace("/", "-"))
+
+
+def test_lock_out(site: Site, settings: Any) -> None:
+    settings.AXES_ENABLED = True
+    site.expect_complaint("429")
+    site.user("reader")
+    page = site.open()
+    page.goto("/accounts/login/")
+    for left in range(5, 0, -1):
+        page.get_by_label("User name").fill("reader")
+        page.get_by_label("Password").fill("wrong")
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        heading = "Log in" if left > 1 else "Too many wrong tries."
+        expect(page.get_by_role("heading", level=1)).to_have_text(heading)
+    site.look(page, "locked")
+
+
+def test_components(site: Site) -> None:
+    """Every partial at once, for the contrast of every meaning in both themes."""
+    page = site.open()
+    page.goto("/accounts/login/")
+    page.evaluate("html => document.getElementById('main').innerHTML = html", _gallery())
+    site.look(page, "components")
+
+
+def _gallery() -> str:
+    part = [
+        render_to_string(
+            "components/decision.html",
+            {"decision": decision, "words": words, "next": "What to do next.", "plain": index > 0},
+        )
+        for index, (decision, words) in enumerate(
+            [
+                ("cataract", "Probably cataract."),
+                ("normal", "No sign of cataract in this photo."),
+                ("ungradable", "Cannot judge this photo."),
+                ("", "A person will look at this photo."),
+            ]
+        )
+    ]
+    part.append(
+        render_to_string(
+            "components/decision.html", {"kind": "failure", "words": "The analysis failed.", "plain": True}
+        )
+    )
+    kinds = ("cataract", "normal", "ungradable", "person", "failure", "good", "warning", "info")
+    part.append(
+        '<p class="row">'
+        + "".join(render_to_string("components/badge.html", {"kind": k, "words": k}) for k in kinds)
+        + "</p>"
+    )
+    part += [
+        render_to_string("components/notice.html", {"kind": kind, "title": f"A notice: {kind}.", "text": "What to do."})
+        for kind in ("info", "good", "warning", "error", "person")
+    ]
+    buttons = {"button--main": "Main", "button--quiet": "Quiet", "button--danger": "Danger", "": "Other"}
+    part += [
+        f'<button class="button {kind}">{words} <kbd class="key">1</kbd></button>' for kind, words in buttons.items()
+    ]
+    part.append('<button class="button" disabled>Not now</button>')
+    part.append(
+        render_to_string(
+            "components/empty.html",
+            {"title": "Nothing waits.", "text": "Come back later.", "url": "/", "action": "Start page"},
+        )
+    )
+    page = Paginator(range(30), 10).page(2)
+    part.append(
+        Template('{% include "components/pagination.html" %}').render(
+            RequestContext(RequestFactory().get("/"), {"page_obj": page})
+        )
+    )
+    return "\n".join(part)
