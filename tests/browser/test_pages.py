@@ -77,7 +77,7 @@ def test_components(site: Site) -> None:
 
 
 def _gallery() -> str:
-    part = [
+    part: list[str] = [
         render_to_string(
             "components/decision.html",
             {"decision": decision, "words": words, "next": "What to do next.", "plain": index > 0},
