@@ -1,6 +1,18 @@
-"""Addresses of this app."""
+"""Addresses of the review pages. One case has one address, whatever it waits for."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
+
+from review import views
 
 app_name = "review"
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [
+    path("", views.queue_page, name="queue"),
+    path("next/", views.next_case, name="next"),
+    path("undo/", views.undo, name="undo"),
+    path("cases/<uuid:pk>/", views.case_page, name="case"),
+    path("cases/<uuid:pk>/photo/", views.photo, name="photo"),
+    path("cases/<uuid:pk>/claim/", views.claim, name="claim"),
+    path("cases/<uuid:pk>/skip/", views.skip, name="skip"),
+    path("cases/<uuid:pk>/renew/", views.renew, name="renew"),
+    path("cases/<uuid:pk>/leave/", views.leave, name="leave"),
+]

@@ -1,0 +1,72 @@
+"""What a reader may send with an answer, for the pages and the API alike."""
+
+import json
+from typing import Any
+
+from django import forms
+
+from review.models import Answer
+
+GRADES = [("", "Not graded"), ("immature", "Immature"), ("mature", "Mature")]
+UNGRADABLE_BECAUSE = [
+    ("blur", "Blurred"),
+    ("dark", "Too dark"),
+    ("glare", "Glare or flash on the pupil"),
+    ("lid", "Lid or lashes cover the pupil"),
+    ("view", "Wrong view"),
+]
+OTHER_PATHOLOGY = [
+    ("pterygium", "Pterygium"),
+    ("corneal_opacity", "Corneal opacity"),
+    ("implant", "Artificial lens"),
+    ("inflammation", "Red or inflamed eye"),
+    ("other", "Something else"),
+]
+DETAILS = [("", "Not stated"), ("Cannot judge because", UNGRADABLE_BECAUSE), ("Other pathology", OTHER_PATHOLOGY)]
+VIEWER_KEYS = {"zoom", "brightness", "contrast", "redfree", "invert"}
+
+
+class _Answered(forms.Form):
+    seconds = forms.FloatField(required=False, min_value=0, max_value=24 * 3600, widget=forms.HiddenInput)
+    viewer = forms.CharField(required=False, max_length=500, widget=forms.HiddenInput)
+
+    def clean_viewer(self) -> dict[str, Any]:
+        """Zoom and filters in use; anything else a page might send is dropped."""
+        try:
+            sent = json.loads(self.cleaned_data["viewer"] or "{}")
+        except ValueError:
+            return {}
+        if not isinstance(sent, dict):
+            return {}
+        return {key: sent[key] for key in VIEWER_KEYS & sent.keys() if isinstance(sent[key], bool | int | float)}
+
+
+class BlindForm(_Answered):
+    """The reader's own answer, before the AI is shown."""
+
+    answer = forms.ChoiceField(
+        choices=Answer.choices,
+        error_messages={"required": "Choose one of the five answers.", "invalid_choice": "Choose one of the answers."},
+    )
+    grade = forms.ChoiceField(choices=GRADES, required=False, label="Cataract is")
+    detail = forms.ChoiceField(choices=DETAILS, required=False, label="Cannot judge, or other: which")
+    unsure = forms.BooleanField(required=False, label="I am unsure: ask a second reader")
+    note = forms.CharField(required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class FinalForm(_Answered):
+    """What the reader says once the AI was shown."""
+
+    answer = forms.ChoiceField(choices=Answer.choices, error_messages={"required": "Keep your answer or change it."})
+
+
+class AdjudicationForm(_Answered):
+    """A decision between two readers who differ."""
+
+    answer = forms.ChoiceField(choices=Answer.choices, error_messages={"required": "Choose one of the five answers."})
+    reason = forms.CharField(
+        max_length=2000,
+        label="Why",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        error_messages={"required": "Say why in a few words: both readers and the record need it."},
+    )

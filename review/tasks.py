@@ -1,0 +1,10 @@
+"""The wire: nothing in, nothing out. The work is in `worker`."""
+
+from celery import shared_task
+
+from review import worker
+
+
+@shared_task
+def sweep() -> None:
+    worker.sweep()

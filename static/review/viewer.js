@@ -1,0 +1,158 @@
+// The viewer of the reading page: zoom, pan and filters; what was used and how long it took go with the answer.
+// It also keeps the case while the page is open and gives it back on leaving. The page works without all of this.
+"use strict";
+
+const FRESH = { zoom: 1, x: 0, y: 0, brightness: 1, contrast: 1, redfree: false, invert: false };
+const RENEW_EVERY = 120_000;
+let view = { ...FRESH };
+let shownAt = performance.now();
+
+const the = (selector) => document.querySelector(selector);
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+function paint() {
+  const viewer = the("[data-viewer]");
+  if (!viewer) return;
+  const limit = (side) => ((view.zoom - 1) / 2) * side;
+  const stage = the("[data-stage]");
+  view.x = clamp(view.x, -limit(stage.clientWidth), limit(stage.clientWidth));
+  view.y = clamp(view.y, -limit(stage.clientHeight), limit(stage.clientHeight));
+  // Custom properties set through the CSSOM: the content security policy forbids style attributes, not this.
+  viewer.style.setProperty("--zoom", view.zoom);
+  viewer.style.setProperty("--x", `${view.x}px`);
+  viewer.style.setProperty("--y", `${view.y}px`);
+  viewer.style.setProperty("--brightness", view.brightness);
+  viewer.style.setProperty("--contrast", view.contrast);
+  viewer.style.setProperty("--invert", view.invert ? 1 : 0);
+  viewer.classList.toggle("viewer--redfree", view.redfree);
+  the("[data-view=redfree]").setAttribute("aria-pressed", view.redfree);
+  the("[data-view=invert]").setAttribute("aria-pressed", view.invert);
+}
+
+function zoomTo(zoom) {
+  const next = clamp(zoom, 1, 16);
+  view.x *= next / view.zoom;
+  view.y *= next / view.zoom;
+  view.zoom = next;
+}
+
+// The zoom at which one pixel of the photo takes one pixel of the screen.
+function oneToOne() {
+  const photo = the("[data-photo]");
+  const stage = the("[data-stage]");
+  const fitted = Math.min(stage.clientWidth / photo.naturalWidth, stage.clientHeight / photo.naturalHeight);
+  return 1 / (fitted * window.devicePixelRatio);
+}
+
+const TOOLS = {
+  in: () => zoomTo(view.zoom * 1.25),
+  out: () => zoomTo(view.zoom / 1.25),
+  fit: () => { view = { ...FRESH }; },
+  one: () => zoomTo(oneToOne()),
+  four: () => zoomTo(4 * oneToOne()),
+  darker: () => { view.brightness = clamp(view.brightness - 0.1, 0.3, 3); },
+  brighter: () => { view.brightness = clamp(view.brightness + 0.1, 0.3, 3); },
+  flatter: () => { view.contrast = clamp(view.contrast - 0.1, 0.3, 3); },
+  steeper: () => { view.contrast = clamp(view.contrast + 0.1, 0.3, 3); },
+  redfree: () => { view.redfree = !view.redfree; },
+  invert: () => { view.invert = !view.invert; },
+};
+
+document.addEventListener("click", (event) => {
+  const tool = event.target.closest("[data-view]");
+  if (!tool) return;
+  TOOLS[tool.dataset.view]();
+  paint();
+});
+
+// A tool pressed by its key leaves the reading position where it was, so that Enter still keeps the answer.
+document.addEventListener("keydown", (event) => {
+  const before = document.activeElement;
+  const isTool = [...document.querySelectorAll("[data-view]")].some((tool) => tool.dataset.key === event.key.toLowerCase());
+  if (isTool && before && !before.closest("[data-view]")) setTimeout(() => before.focus({ preventScroll: true }));
+}, true);
+
+// Before any answer is sent, by a key, a click or a thumb: what the reader used, and for how long.
+document.addEventListener("click", (event) => {
+  const form = event.target.closest("[name=answer]")?.form;
+  if (!form?.hasAttribute("data-answer")) return;
+  const { zoom, brightness, contrast, redfree, invert } = view;
+  form.elements.viewer.value = JSON.stringify({ zoom, brightness, contrast, redfree, invert });
+  form.elements.seconds.value = ((performance.now() - shownAt) / 1000).toFixed(2);
+}, true);
+
+const ARROWS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
+document.addEventListener("keydown", (event) => {
+  const step = ARROWS[event.key];
+  if (!step || view.zoom === 1 || event.target.closest("input, textarea, select")) return;
+  event.preventDefault();
+  view.x += step[0];
+  view.y += step[1];
+  paint();
+});
+
+document.addEventListener("wheel", (event) => {
+  if (!event.target.closest("[data-stage]")) return;
+  event.preventDefault();
+  zoomTo(view.zoom * Math.exp(-event.deltaY / 400));
+  paint();
+}, { passive: false });
+
+// One finger or the mouse moves, two fingers zoom.
+const fingers = new Map();
+document.addEventListener("pointerdown", (event) => {
+  if (!event.target.closest("[data-stage]")) return;
+  fingers.set(event.pointerId, event);
+});
+document.addEventListener("pointermove", (event) => {
+  const before = fingers.get(event.pointerId);
+  if (!before) return;
+  if (fingers.size === 1) {
+    view.x += event.clientX - before.clientX;
+    view.y += event.clientY - before.clientY;
+  } else {
+    const other = [...fingers.values()].find((finger) => finger.pointerId !== event.pointerId);
+    const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
+    zoomTo(view.zoom * (apart(event) / Math.max(1, apart(before))));
+  }
+  fingers.set(event.pointerId, event);
+  paint();
+});
+for (const name of ["pointerup", "pointercancel"]) {
+  document.addEventListener(name, (event) => fingers.delete(event.pointerId));
+}
+
+// A new case starts unfiltered, whole, and with a new clock: colour is a grading axis.
+function start() {
+  view = { ...FRESH };
+  fingers.clear();
+  shownAt = performance.now();
+  the("[data-photo]")?.decode().then(() => { shownAt = performance.now(); }, () => {});
+  paint();
+}
+start();
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (the("#case") && event.detail.target?.id === "case") start();
+});
+
+// A conflict comes with the case as it stands and with what was typed: show it.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.detail.xhr.status !== 409) return;
+  event.detail.shouldSwap = true;
+  event.detail.isError = false;
+});
+
+function tokened() {
+  const body = new FormData();
+  body.set("csrfmiddlewaretoken", the("[name=csrfmiddlewaretoken]").value);
+  return body;
+}
+
+setInterval(() => {
+  const { renew } = the("#case")?.dataset ?? {};
+  if (renew && !document.hidden) fetch(renew, { method: "POST", body: tokened() }).catch(() => {});
+}, RENEW_EVERY);
+window.addEventListener("pagehide", () => {
+  const { leave } = the("#case")?.dataset ?? {};
+  if (leave) navigator.sendBeacon(leave, tokened());
+});

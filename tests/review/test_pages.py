@@ -1,0 +1,301 @@
+"""The reading pages over HTTP: blind, then both answers, then a label; nothing of the AI before, nothing lost."""
+
+import re
+from datetime import timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from PIL import Image
+
+from predictions import storage
+from review.models import Label, Reading, ReviewCase
+from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_reader, make_user
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def no_second_reader_by_chance(settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = 0.0
+
+
+def logged_in(user: User) -> Client:
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def start(client: Client) -> str:
+    """Press Start; return the address of the case."""
+    answer = client.post("/review/next/")
+    assert answer.status_code == 302
+    return answer.headers["Location"]
+
+
+def blind(client: Client, address: str, answer: str, **more: Any) -> Any:
+    return client.post(address, {"step": "blind", "answer": answer, **more})
+
+
+def stored_image(**values: Any) -> Any:
+    file = BytesIO()
+    Image.new("RGB", (64, 48), "grey").save(file, "JPEG")
+    name, _ = storage.store(file.getvalue(), suffix=".jpg")
+    return make_image(stored_name=name, **values)
+
+
+def test_where_the_ai_agrees_one_answer_is_enough_and_makes_a_label_that_trains() -> None:
+    case, reader = make_case("cataract", review_propensity=0.05, reasons=["audit_sample"]), make_reader()
+    client = logged_in(reader)
+    assert "1 photo waits" in " ".join(client.get("/review/").content.decode().split())
+    address = start(client)
+    assert "Does this eye show a cataract?" in client.get(address).content.decode()
+    answer = blind(client, address, "cataract", grade="mature", seconds="3.5", viewer='{"zoom": 2, "evil": "x"}')
+    assert answer.headers["Location"] == "/review/"
+    assert "Saved: cataract. The AI says the same." in client.get("/review/").content.decode()
+
+    reading, label = Reading.objects.get(), Label.objects.get()
+    assert (reading.blind_answer, reading.final_answer, reading.ai_shown_at) == ("cataract", "cataract", None)
+    assert (reading.grade, reading.blind_seconds, reading.viewer) == ("mature", 3.5, {"zoom": 2})
+    assert (label.answer, label.provenance, label.may_train) == ("cataract", "blind", True)
+    assert label.weight == pytest.approx(20)
+    assert list(label.readings.all()) == [reading]
+    case.refresh_from_db()
+    assert case.status == "resolved" and case.claimed_by is None
+
+
+def test_where_the_ai_differs_both_are_shown_and_a_change_never_trains() -> None:
+    make_case("cataract")
+    client = logged_in(make_reader())
+    address = start(client)
+    assert blind(client, address, "normal").headers["Location"] == address
+    page = client.get(address).content.decode()
+    assert "The AI sees it differently" in page and "Probably cataract" in page and "No cataract" in page
+    client.post(address, {"step": "final", "answer": "cataract", "seconds": "2"})
+    reading, label = Reading.objects.get(), Label.objects.get()
+    assert (reading.blind_answer, reading.final_answer) == ("normal", "cataract")
+    assert reading.ai_shown_at is not None and reading.final_seconds == 2
+    assert (label.answer, label.provenance, label.may_train) == ("cataract", "after_ai", False)
+
+
+def test_who_keeps_an_answer_against_the_ai_gets_a_second_reader_and_their_agreement_trains() -> None:
+    case = make_case("cataract")
+    one, two = logged_in(make_reader()), logged_in(make_reader())
+    address = start(one)
+    blind(one, address, "normal")
+    one.post(address, {"step": "final", "answer": "normal"})
+    case.refresh_from_db()
+    assert case.status == "second" and not Label.objects.exists()
+    assert one.post("/review/next/").headers["Location"] == "/review/", "not the same person again"
+
+    assert start(two) == address
+    page = two.get(address).content.decode()
+    assert "differently" not in page and "One reader" not in page, "the second reader is blind to the first"
+    blind(two, address, "normal")
+    two.post(address, {"step": "final", "answer": "normal"})
+    label = Label.objects.get()
+    assert (label.answer, label.provenance, label.may_train, label.readings.count()) == ("normal", "blind", True, 2)
+
+
+def test_two_that_differ_go_to_an_adjudicator_who_sees_no_names_and_says_why() -> None:
+    make_case("cataract")
+    one, two = make_reader("anna-reader"), make_reader("bert-reader")
+    judge = logged_in(make_adjudicator())
+    address = start(logged_in(one))
+    blind(logged_in(one), address, "normal")
+    logged_in(one).post(address, {"step": "final", "answer": "normal"})
+    blind(logged_in(two), start(logged_in(two)), "cataract")
+
+    assert start(judge) == address
+    page = judge.get(address).content.decode()
+    assert "Two readers differ" in page and page.count("One reader") == 2
+    for hidden in ("anna-reader", "bert-reader", "0.62", "Probably cataract", "uncertain"):
+        assert hidden not in page
+    without = judge.post(address, {"step": "adjudicate", "answer": "cataract"})
+    assert without.status_code == 422 and "Say why" in without.content.decode()
+    judge.post(address, {"step": "adjudicate", "answer": "cataract", "reason": "Clear white pupil."})
+    label = Label.objects.get()
+    assert (label.answer, label.provenance, label.may_train) == ("cataract", "adjudicated", True)
+    assert label.readings.count() == 3
+
+
+def test_an_unsure_reader_gets_a_second_one_even_when_the_ai_agrees() -> None:
+    case = make_case("normal")
+    client = logged_in(make_reader())
+    blind(client, start(client), "normal", unsure="on")
+    case.refresh_from_db()
+    assert case.status == "second"
+
+
+def test_a_case_without_an_answer_of_the_ai_reveals_nothing_and_is_resolved() -> None:
+    make_case("")
+    client = logged_in(make_reader())
+    blind(client, start(client), "cataract")
+    assert Label.objects.get().provenance == "blind"
+    assert "The AI says the same" not in client.get("/review/").content.decode()
+
+
+def neutral(html: str) -> str:
+    """A page without what differs between any two cases: addresses, tokens."""
+    html = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", html)
+    return re.sub(r'(csrfmiddlewaretoken" value="|X-CSRFToken": ")[^"]+', r"\1TOKEN", html)
+
+
+def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(settings: Any) -> None:
+    """Two cases that differ only in the AI's opinion give the same bytes on every address, headers included."""
+    seen = []
+    differing: list[tuple[str, dict[str, Any]]] = [
+        ("cataract", {"probability": 0.9311, "reasons": ["disagreement"]}),
+        ("normal", {"probability": 0.0412, "reasons": ["audit_sample"], "review_propensity": 0.05}),
+        ("ungradable", {"probability": None, "reasons": ["quality", "ungradable"]}),
+        ("", {}),
+    ]
+    for decision, values in differing:
+        ReviewCase.objects.update(status="withdrawn")
+        case, reader = make_case(decision, image=stored_image(), **values), make_reader()
+        client = logged_in(reader)
+        responses = [client.get("/review/"), client.post("/review/next/")]
+        address = f"/review/cases/{case.pk}/"
+        responses += [
+            client.get(address),
+            client.get(address, headers={"HX-Request": "true"}),
+            client.get(address + "photo/"),
+            client.post(address + "renew/"),
+            client.post(address, {"step": "blind", "answer": "nonsense"}),
+            client.post(address, {"step": "final", "answer": "cataract"}),
+            client.post(address, {"step": "adjudicate", "answer": "cataract", "reason": "x"}),
+            client.post(address + "leave/"),
+            client.post(address + "claim/"),
+            client.post(address + "skip/"),
+            logged_in(make_reader()).get(address),
+        ]
+        text = []
+        for response in responses:
+            headers = {name: value for name, value in response.headers.items() if name != "Set-Cookie"}
+            content = response.content.decode("latin-1").replace(reader.username, "READER")
+            content = re.sub(r"person\d+", "READER", content)
+            text.append(f"{response.status_code} {neutral(str(sorted(headers.items())))} {neutral(content)}")
+            for hidden in (str(case.prediction_id), "0.93", "release-of-the-test", "audit_sample", "Probably"):
+                assert hidden not in content and hidden not in str(headers)
+        seen.append([re.sub(r"Content-Length', '\d+", "", each) for each in text])
+    for other in seen[1:]:
+        assert other == seen[0]
+
+
+def test_undo_takes_the_label_back_and_the_next_answer_knows_that_the_ai_was_seen() -> None:
+    case = make_case("cataract")
+    client = logged_in(make_reader())
+    address = start(client)
+    blind(client, address, "cataract")
+    reading = Reading.objects.get()
+    assert str(reading.pk) in client.get("/review/").content.decode()
+    assert client.post("/review/undo/", {"reading": reading.pk}).headers["Location"] == address
+    case.refresh_from_db()
+    assert case.status == "first" and not Label.objects.standing().exists()
+    assert "does not train" in client.get(address).content.decode()
+    blind(client, address, "normal")
+    client.post(address, {"step": "final", "answer": "normal"})
+    assert Reading.objects.count() == 2, "nothing is deleted"
+    again = Reading.objects.get(retracted_at__isnull=True)
+    assert again.ai_shown_first and again.final_answer == "normal"
+    case.refresh_from_db()
+    assert case.status == "second"
+
+
+def test_undo_is_refused_once_another_reader_has_begun() -> None:
+    make_case("cataract")
+    one, two = logged_in(make_reader()), logged_in(make_reader())
+    address = start(one)
+    blind(one, address, "cataract", unsure="on")
+    start(two)
+    answer = one.post("/review/undo/", {"reading": Reading.objects.get().pk}, follow=True)
+    assert "Another reader has begun" in answer.content.decode()
+    assert Reading.objects.get().retracted_at is None
+    assert one.post("/review/undo/", {"reading": "rubbish"}).status_code == 404
+
+
+def test_an_answer_after_the_lease_passed_to_another_is_409_and_keeps_what_was_typed() -> None:
+    make_case("cataract")
+    one, two = logged_in(make_reader()), logged_in(make_reader())
+    address = start(one)
+    ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert start(two) == address
+    answer = blind(one, address, "normal", note="A note worth keeping.")
+    assert answer.status_code == 409
+    page = answer.content.decode()
+    assert "not stored" in page and "A note worth keeping." in page
+    assert not Reading.objects.exists()
+    assert blind(two, address, "cataract").status_code == 302
+
+
+def test_an_answer_after_the_lease_ended_is_taken_where_nobody_else_came() -> None:
+    make_case("cataract")
+    client = logged_in(make_reader())
+    address = start(client)
+    ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    blind(client, address, "cataract")
+    assert Reading.objects.count() == 1
+
+
+def test_the_same_answer_sent_twice_is_stored_once() -> None:
+    make_case("cataract")
+    client = logged_in(make_reader())
+    address = start(client)
+    blind(client, address, "cataract")
+    assert blind(client, address, "cataract").status_code == 302
+    assert blind(client, address, "normal").status_code == 409
+    assert Reading.objects.count() == 1 and Label.objects.count() == 1
+
+
+def test_who_leaves_after_the_ai_was_shown_keeps_the_blind_answer() -> None:
+    case = make_case("cataract")
+    client = logged_in(make_reader())
+    address = start(client)
+    blind(client, address, "normal")
+    client.post(address + "leave/")
+    ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert start(logged_in(make_reader())) == address, "a second reader gets it"
+    case.refresh_from_db()
+    assert case.status == "second" and Reading.objects.get().final_answer == "normal"
+
+
+def test_a_reload_keeps_the_case_that_leaving_would_have_given_back() -> None:
+    case = make_case("cataract")
+    client = logged_in(make_reader())
+    address = start(client)
+    client.post(address + "leave/")
+    client.get(address)
+    case.refresh_from_db()
+    assert case.lease_until is not None and case.lease_until > timezone.now() + timedelta(minutes=9)
+
+
+def test_permissions() -> None:
+    case = make_case(image=stored_image())
+    address = f"/review/cases/{case.pk}/"
+    assert Client().get("/review/").headers["Location"].startswith("/accounts/login/")
+    nobody, reader = logged_in(make_user()), make_reader()
+    assert nobody.get("/review/").status_code == 403
+    assert nobody.get(address).status_code == 403
+    assert nobody.get(address + "photo/").status_code == 403
+    assert logged_in(reader).get(address + "photo/").status_code == 403, "not held, so not shown"
+    assert blind(nobody, address, "cataract").status_code == 403
+    disclose(case, reader)
+    assert blind(logged_in(reader), address, "cataract").status_code == 409
+    assert logged_in(reader).post(address + "claim/").status_code == 409
+    assert not Reading.objects.exists()
+
+
+def test_the_holder_sees_the_photo_and_htmx_gets_the_case_alone() -> None:
+    make_case(image=stored_image())
+    client = logged_in(make_reader())
+    address = start(client)
+    photo = client.get(address + "photo/")
+    assert photo.headers["Content-Type"] == "image/jpeg" and photo.content[:2] == b"\xff\xd8"
+    part = client.get(address, headers={"HX-Request": "true"})
+    assert part.headers["HX-Push-Url"] == address
+    assert "<html" not in part.content.decode() and 'id="case"' in part.content.decode()
+    last = client.post(address, {"step": "blind", "answer": "cataract"}, headers={"HX-Request": "true"})
+    assert last.headers["HX-Redirect"] == "/review/"
