@@ -49,6 +49,7 @@ lint: $(VENV)/.dev
 	$(IN)/ruff format --check .; \
 	$(IN)/mypy .; \
 	$(IN)/lint-imports; \
+	$(IN)/hadolint Dockerfile; \
 	$(IN)/python manage.py makemigrations --check --dry-run; \
 	PRODUCTION=1 SECRET_KEY="$$(head -c 48 /dev/urandom | base64 -w0)" ALLOWED_HOSTS=screening.example \
 	DATABASE_URL=postgres://nobody@localhost/nothing REDIS_URL=redis://localhost/0 \

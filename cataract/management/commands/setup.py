@@ -1,5 +1,6 @@
 """`manage.py setup`: everything between an installed package and a running system. Quick when nothing is to do."""
 
+import argparse
 import hashlib
 import secrets
 from typing import Any
@@ -26,10 +27,14 @@ class Command(BaseCommand):
         "Migrate, create one user a role (passwords printed once), install the starter release, collect static files."
     )
 
-    def handle(self, *_args: Any, **_options: Any) -> None:
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--no-static", action="store_true", help="static files are in the image already")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._migrate()
-        self._collect_static()
+        if not options["no_static"]:
+            self._collect_static()
         self._install_starter()
         access.ensure_roles()
         self._create_first_users()
