@@ -40,9 +40,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         chosen, conflicts = choose(found)
         if not chosen:
-            raise CommandError(
-                f"No readable photo in {options['folder']} lies in a folder named normal or cataract: nothing to measure."
-            )
+            raise CommandError(f"No readable photo in {options['folder']} lies in a folder named normal or cataract.")
         outcomes = []
         for number, file in enumerate(chosen, start=1):
             outcomes.append(cascade.predict([images.decode(file.path.read_bytes())], mode=settings.CASCADE_MODE)[0])

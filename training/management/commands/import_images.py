@@ -13,7 +13,7 @@ from training.management.progress import counter
 
 class Command(BaseCommand):
     help = (
-        "Store every photo of a folder tree such as train/normal/..., test/cataract/...: one line a file, then a report "
+        "Store every photo of a folder such as train/normal/..., test/cataract/...: one line a file, then a report "
         "of near-duplicates, label conflicts and leaks between the given splits. A second import adds nothing."
     )
 

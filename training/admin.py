@@ -1,0 +1,266 @@
+"""Training in the Django admin: start and watch a run, compare, promote and roll back a release."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from cataract.ml.release import ReleaseCorrupt
+from predictions.errors import DomainError
+from predictions.models import Promotion, Release
+from predictions.registry import folder_of
+from training import services
+from training.datasets import preview
+from training.forms import PromoteForm, ReasonForm, StartForm
+from training.models import Dataset, ReleaseReview, TrainingRun
+from training.tracking import run_url
+
+
+class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    """Rows are made and changed by services only."""
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def _page(self, request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+        full = {**self.admin_site.each_context(request), "opts": self.model._meta, **context}
+        return TemplateResponse(request, template, full, status=status)
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(ReadOnly):
+    list_display = ("created_at", "kind", "status", "stage", "percent", "release_link", "requested_by", "reason")
+    list_filter = ("status", "kind")
+    list_select_related = ("release", "requested_by")
+    change_list_template = "admin/training/run_list.html"
+
+    @admin.display(description="release")
+    def release_link(self, run: TrainingRun) -> str:
+        return _release_link(run.release_id) if run.release_id else "-"
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<uuid:run_id>/part/", wrap(self.part), name="training_run_part"),
+            path("<uuid:run_id>/cancel/", wrap(require_POST(self.cancel)), name="training_run_cancel"),
+            path("<uuid:run_id>/resume/", wrap(require_POST(self.resume)), name="training_run_resume"),
+            *super().get_urls(),
+        ]
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The data of a run started now, and the button that starts it."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = StartForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                run = services.start_training(user=request.user, **form.cleaned_data)
+            except DomainError as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, "The training run is queued.")
+                return HttpResponseRedirect(_run_page(run.pk))
+        context = {
+            "title": "Start a training run",
+            "form": form,
+            "preview": preview(),
+            "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE).first(),
+        }
+        return self._page(request, "admin/training/run_start.html", context, 422 if form.errors else 200)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """One run, live."""
+        return self._run_page(request, object_id, "admin/training/run.html")
+
+    def part(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        """What the run page polls while the run is active."""
+        return self._run_page(request, run_id, "admin/training/_run.html")
+
+    def cancel(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        return self._act(request, run_id, services.cancel_run, "The run is asked to stop.")
+
+    def resume(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        return self._act(request, run_id, services.resume_run, "The run is queued again.")
+
+    def _run_page(self, request: HttpRequest, run_id: str | UUID, template: str) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = get_object_or_404(TrainingRun.objects.select_related("dataset", "requested_by"), pk=run_id)
+        context = {
+            "title": f"Training run: {run.get_kind_display()}",
+            "run": run,
+            "active": run.status in TrainingRun.ACTIVE,
+            "may_act": self.has_add_permission(request),
+            "mlflow_url": run_url(run.mlflow_experiment_id, run.mlflow_run_id),
+            "comparison": services.standing_comparison(run.release) if run.release else None,
+        }
+        return self._page(request, template, context)
+
+    def _act(self, request: HttpRequest, run_id: UUID, service: Any, done: str) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        try:
+            service(run=get_object_or_404(TrainingRun, pk=run_id))
+            messages.success(request, done)
+        except DomainError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(_run_page(run_id))
+
+
+@admin.register(ReleaseReview)
+class ReleaseReviewAdmin(ReadOnly):
+    list_display = ("id", "status", "created_at", "promoted_at", "verdict")
+    list_filter = ("status",)
+    change_list_template = "admin/training/release_list.html"
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("predictions.view_release")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.display(description="against the champion")
+    def verdict(self, release: Release) -> str:
+        comparison = services.standing_comparison(release)
+        return comparison.get_verdict_display() if comparison else "-"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("manifest", "metrics")
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("rollback/", wrap(self.rollback), name="training_rollback"),
+            path("<str:release_id>/compare/", wrap(require_POST(self.compare)), name="training_compare"),
+            path("<str:release_id>/promote/", wrap(require_POST(self.promote)), name="training_promote"),
+            *super().get_urls(),
+        ]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The evidence for one release, and the form that promotes it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return self._release_page(request, get_object_or_404(Release, pk=object_id))
+
+    def compare(self, request: HttpRequest, release_id: str) -> HttpResponse:
+        _may_promote(request)
+        release = get_object_or_404(Release, pk=release_id)
+        try:
+            services.request_comparison(release=release)
+            messages.success(request, "A worker compares the two releases now. Load this page again in a minute.")
+        except DomainError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(_release_url(release.pk))
+
+    def promote(self, request: HttpRequest, release_id: str) -> HttpResponse:
+        """Promote, or answer 422 with every reason why not."""
+        _may_promote(request)
+        release = get_object_or_404(Release, pk=release_id)
+        form = PromoteForm(request.POST, flips=_flips(release))
+        if form.is_valid():
+            try:
+                services.promote(
+                    user=request.user,
+                    release=release,
+                    reason=form.cleaned_data["reason"],
+                    acknowledge_too_few=form.cleaned_data["acknowledge_too_few"],
+                    causes=form.causes,
+                )
+            except (DomainError, ReleaseCorrupt) as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, f"Release {release.pk} serves now.")
+                return HttpResponseRedirect(_release_url(release.pk))
+        return self._release_page(request, release, form, status=422)
+
+    def rollback(self, request: HttpRequest) -> HttpResponse:
+        """Which release would serve again, and the button that makes it so."""
+        _may_promote(request)
+        form = ReasonForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                promotion = services.rollback(user=request.user, reason=form.cleaned_data["reason"])
+            except (DomainError, ReleaseCorrupt) as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, f"Release {promotion.release_id} serves again.")
+                return HttpResponseRedirect(reverse("admin:training_releasereview_changelist"))
+        last = Promotion.objects.filter(release__status=Release.Status.CHAMPION).first()
+        context = {"title": "Roll back", "form": form, "last": last}
+        return self._page(request, "admin/training/rollback.html", context, 422 if form.errors else 200)
+
+    def _release_page(
+        self, request: HttpRequest, release: Release, form: PromoteForm | None = None, status: int = 200
+    ) -> HttpResponse:
+        comparison = services.standing_comparison(release)
+        form = form or PromoteForm(flips=_flips(release))
+        report = comparison.report if comparison else {}
+        context = {
+            "title": f"Release {release.pk}",
+            "release": release,
+            "champion": Release.objects.filter(status=Release.Status.CHAMPION).first(),
+            "comparison": comparison,
+            "report": report,
+            "flips": [
+                {**flip, "field": form[f"cause_{flip['image']}"] if flip["kind"] == "right_to_wrong" else None}
+                for flip in report.get("flips", [])
+            ],
+            "form": form,
+            "card": _card(release),
+            "promotions": release.promotions.select_related("promoted_by", "previous"),
+            "runs": release.training_runs.all(),
+            "may_promote": request.user.has_perm("predictions.promote_release"),
+            "can_be_promoted": release.status in (Release.Status.CHALLENGER, Release.Status.RETIRED),
+        }
+        return self._page(request, "admin/training/release.html", context, status)
+
+
+@admin.register(Dataset)
+class DatasetAdmin(ReadOnly):
+    list_display = ("fingerprint", "created_at", "created_by")
+    readonly_fields = ("fingerprint", "counts", "created_at", "created_by")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+def _may_promote(request: HttpRequest) -> None:
+    if not request.user.has_perm("predictions.promote_release"):
+        raise PermissionDenied
+
+
+def _flips(release: Release) -> list[str]:
+    comparison = services.standing_comparison(release)
+    return services.right_to_wrong(comparison) if comparison else []
+
+
+def _card(release: Release) -> str:
+    path = folder_of(release) / "card.md"
+    return path.read_text(encoding="utf-8", errors="replace")[:50_000] if path.is_file() else ""
+
+
+def _release_url(release_id: str) -> str:
+    return reverse("admin:training_releasereview_change", args=[quote(release_id)])
+
+
+def _release_link(release_id: str) -> str:
+    return format_html('<a href="{}">{}</a>', _release_url(release_id), release_id)
+
+
+def _run_page(run_id: UUID) -> str:
+    return reverse("admin:training_trainingrun_change", args=[run_id])

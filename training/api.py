@@ -1,0 +1,115 @@
+"""The REST API of training: start and watch runs, promote and roll back releases."""
+
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractUser
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cataract.ml.release import ReleaseCorrupt
+from predictions.api import NewestFirst, has_scope, problems
+from predictions.models import Promotion, Release
+from training import services
+from training.models import TrainingRun
+from training.serializers import (
+    PromoteSerializer,
+    PromotionSerializer,
+    RollbackSerializer,
+    StartSerializer,
+    TrainingRunSerializer,
+)
+
+_MAY_LOOK = has_scope("admin", "training.view_trainingrun")
+_MAY_TRAIN = has_scope("admin", "training.add_trainingrun")
+_MAY_PROMOTE = has_scope("admin", "predictions.promote_release")
+
+
+class TrainingRuns(generics.ListAPIView[TrainingRun]):
+    """The training runs, newest first; a new one when posted."""
+
+    serializer_class = TrainingRunSerializer
+    pagination_class = NewestFirst
+    queryset = TrainingRun.objects.all()
+
+    def get_permissions(self) -> list[BasePermission]:
+        return [_MAY_TRAIN() if self.request.method == "POST" else _MAY_LOOK()]
+
+    @extend_schema(
+        summary="Start a training run",
+        request=StartSerializer,
+        responses={202: TrainingRunSerializer} | problems(400, 401, 403, 409, 422),
+    )
+    def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        form = StartSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        run = services.start_training(
+            user=_user(request), kind=form.validated_data["model"], reason=form.validated_data["reason"]
+        )
+        response = Response(TrainingRunSerializer(run).data, status=202)
+        response["Location"] = f"/api/v1/training-runs/{run.pk}"
+        return response
+
+
+class OneTrainingRun(APIView):
+    """One training run."""
+
+    permission_classes = (_MAY_LOOK,)
+
+    @extend_schema(summary="One training run", responses={200: TrainingRunSerializer} | problems(401, 403, 404))
+    def get(self, request: Request, run_id: UUID) -> Response:
+        return Response(TrainingRunSerializer(get_object_or_404(TrainingRun, pk=run_id)).data)
+
+
+class Promote(APIView):
+    """Make a release the champion, where the change-control plan allows it; 422 with the reasons where not."""
+
+    permission_classes = (_MAY_PROMOTE,)
+
+    @extend_schema(
+        summary="Promote a release",
+        request=PromoteSerializer,
+        responses={201: PromotionSerializer} | problems(400, 401, 403, 404, 409, 422),
+    )
+    def post(self, request: Request, release_id: str) -> Response:
+        form = PromoteSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        release = get_object_or_404(Release, pk=release_id)
+        return _promotion(services.promote, user=_user(request), release=release, **form.validated_data)
+
+
+class Rollback(APIView):
+    """Make the champion before this one serve again."""
+
+    permission_classes = (_MAY_PROMOTE,)
+
+    @extend_schema(
+        summary="Roll back the last promotion",
+        request=RollbackSerializer,
+        responses={201: PromotionSerializer} | problems(400, 401, 403, 409, 422),
+    )
+    def post(self, request: Request) -> Response:
+        form = RollbackSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        return _promotion(services.rollback, user=_user(request), **form.validated_data)
+
+
+class DamagedRelease(services.PromotionRefused):
+    code: ClassVar[str] = "release_damaged"
+
+
+def _promotion(service: Any, **values: Any) -> Response:
+    try:
+        promotion: Promotion = service(**values)
+    except ReleaseCorrupt as error:
+        raise DamagedRelease(str(error)) from error
+    return Response(PromotionSerializer(promotion).data, status=201)
+
+
+def _user(request: Request) -> AbstractUser:
+    return cast(AbstractUser, request.user)
