@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from predictions import access, authentication
+from predictions import access, services
 from predictions.models import ApiToken, Release
 
 # The first users, by name, with their roles. A second reader: nobody reads blind what they have uploaded or read.
@@ -73,8 +73,8 @@ class Command(BaseCommand):
                 )
                 user.groups.add(Group.objects.get(name=role))
             integrator = User.objects.get(username="integrator")
-            _row, token = authentication.create_token(
-                user=integrator, name="first token", scopes=[ApiToken.Scope.UPLOAD, ApiToken.Scope.READ]
+            _row, token = services.create_token(
+                user=integrator, name="first token", scopes=[ApiToken.Scope.UPLOAD, ApiToken.Scope.READ], days=90
             )
         self.stdout.write("\nUsers (these passwords are shown once; `manage.py changepassword NAME` sets a new one):\n")
         for name, password in passwords.items():

@@ -158,7 +158,7 @@ class _Announcement:
         self._command = command
         shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host
         self._base = f"http://{shown}:{settings.PORT}"
-        self._probe = f"http://127.0.0.1:{settings.PORT}/api/v1/health/" if shown == "localhost" else self._base
+        self._probe = f"http://127.0.0.1:{settings.PORT}/api/v1/health/live" if shown == "localhost" else self._base
         self._lines = [
             ("application", f"{self._base}/"),
             ("admin", f"{self._base}/admin/"),
