@@ -4,7 +4,10 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
+from predictions.views import home
+
 urlpatterns = [
+    path("", home, name="home"),
     path("", include("predictions.urls")),
     path("review/", include("review.urls")),
     path("training/", include("training.urls")),

@@ -31,9 +31,7 @@ class UploadForm(forms.Form):
     )
     site = forms.CharField(label="Site", max_length=LABEL_LENGTH, required=False)
     device = forms.CharField(label="Camera or phone", max_length=LABEL_LENGTH, required=False)
-    may_train = forms.BooleanField(
-        label="This photo may be used to improve the models", required=False, initial=True
-    )
+    may_train = forms.BooleanField(label="This photo may be used to improve the models", required=False, initial=True)
     send_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 

@@ -6,11 +6,11 @@ import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from cataract.ml.images import Header, Limits, decode, inspect, strip
 from django.conf import settings
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.duplicates import dihedral_hashes
+from cataract.ml.images import Header, Limits, decode, inspect, strip
 from cataract.ml.quality import measure_quality
 
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"))

@@ -173,5 +173,3 @@ def _is_htmx(request: HttpRequest) -> bool:
 
 def _user(request: HttpRequest) -> AbstractUser:
     return cast(AbstractUser, request.user)
-
-

@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
-from cataract.ml.images import decode
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -24,6 +23,7 @@ from django.db.models.functions import Now
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade import Cascade, Outcome
+from cataract.ml.images import decode
 from cataract.ml.policy import audit_selected
 from predictions import registry, storage
 from predictions.faults import hit

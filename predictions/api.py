@@ -1,0 +1,232 @@
+"""The REST API of this app. Views find through the user's queryset, check the input, and call one service."""
+
+import platform
+import shutil
+from datetime import timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import numpy as np
+import onnxruntime
+from django import get_version
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.db import DatabaseError, connection
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework import generics
+from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.permissions import AllowAny, BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from predictions import registry, services
+from predictions.access import visible_predictions
+from predictions.models import ApiToken, EyeImage, Prediction, Release
+from predictions.serializers import (
+    LiveSerializer,
+    PredictionSerializer,
+    ProblemSerializer,
+    ReadySerializer,
+    ReleaseSerializer,
+    SystemSerializer,
+    UploadSerializer,
+    one_photo,
+)
+
+
+def has_scope(scope: str, permission: str = "") -> type[BasePermission]:
+    """A permission class: the user has `permission`, and a key, if one is used, has `scope`."""
+
+    class HasScope(BasePermission):
+        def has_permission(self, request: Request, view: Any) -> bool:
+            user = request.user
+            if not user or not user.is_authenticated or (permission and not user.has_perm(permission)):
+                return False
+            return not isinstance(request.auth, ApiToken) or scope in request.auth.scopes
+
+    return HasScope
+
+
+def problems(*statuses: int) -> dict[int, OpenApiResponse]:
+    """The schema of refusals with these statuses."""
+    return {status: OpenApiResponse(ProblemSerializer) for status in statuses}
+
+
+class PredictionFilter(filters.FilterSet):
+    patient = filters.CharFilter(field_name="image__patient_key")
+    eye = filters.ChoiceFilter(field_name="image__eye", choices=[("OD", "OD"), ("OS", "OS")])
+    status = filters.ChoiceFilter(choices=Prediction.Status.choices)
+    decision = filters.ChoiceFilter(choices=Prediction.Decision.choices)
+    needs_review = filters.BooleanFilter()
+    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = Prediction
+        fields: tuple[str, ...] = ()
+
+
+class NewestFirst(CursorPagination):
+    """Pages that stay right while new rows arrive."""
+
+    ordering = ("-created_at", "pk")
+
+
+class Predictions(generics.ListAPIView[Prediction]):
+    """The predictions that the caller may see; a new one for each photo that is posted."""
+
+    serializer_class = PredictionSerializer
+    parser_classes = (MultiPartParser, FormParser)
+    filter_backends = (filters.DjangoFilterBackend,)
+    filterset_class = PredictionFilter
+    pagination_class = NewestFirst
+
+    def get_permissions(self) -> list[BasePermission]:
+        wanted = ("upload", "predictions.add_eyeimage") if self.request.method == "POST" else ("read", "")
+        return [has_scope(*wanted)()]
+
+    def get_queryset(self) -> QuerySet[Prediction]:
+        return visible_predictions(_user(self.request))
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        services.disclose(predictions=list(page or []), user=_user(self.request))
+        return page
+
+    @extend_schema(
+        operation_id="predictions_create",
+        summary="Send a photo",
+        description="Answers in the same request (201), or stores the photo for a worker (202: ask again later).",
+        request={"multipart/form-data": UploadSerializer},
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                location=OpenApiParameter.HEADER,
+                description="The same key and body within 24 hours give the same prediction, with the header "
+                "`Idempotency-Replayed: true`.",
+            )
+        ],
+        responses={201: PredictionSerializer, 202: PredictionSerializer}
+        | problems(400, 401, 403, 409, 413, 415, 422, 503),
+    )
+    def post(self, request: Request) -> Response:
+        sent = one_photo(request.FILES)
+        form = UploadSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        facts = dict(form.validated_data)
+        facts.pop("photo")
+        prediction, replayed = services.upload_once(
+            user=_user(request),
+            endpoint="POST /api/v1/predictions",
+            key=request.headers.get("Idempotency-Key", ""),
+            data=sent.read(),
+            name=sent.name or "",
+            source=EyeImage.Source.API,
+            patient_key=facts.pop("patient"),
+            **facts,
+        )
+        services.disclose(predictions=[prediction], user=_user(request))
+        status = 202 if prediction.status == Prediction.Status.QUEUED else 201
+        response = Response(PredictionSerializer(prediction).data, status=status)
+        response["Location"] = f"/api/v1/predictions/{prediction.pk}"
+        if replayed:
+            response["Idempotency-Replayed"] = "true"
+        return response
+
+
+class OnePrediction(APIView):
+    """One prediction that the caller may see."""
+
+    permission_classes = (has_scope("read"),)
+
+    @extend_schema(summary="One result", responses={200: PredictionSerializer} | problems(401, 403, 404))
+    def get(self, request: Request, prediction_id: UUID) -> Response:
+        prediction = get_object_or_404(visible_predictions(_user(request)), pk=prediction_id)
+        services.disclose(predictions=[prediction], user=_user(request))
+        return Response(PredictionSerializer(prediction).data)
+
+
+class Releases(generics.ListAPIView[Release]):
+    """All releases, newest first."""
+
+    serializer_class = ReleaseSerializer
+    permission_classes = (has_scope("read", "predictions.view_release"),)
+    queryset = Release.objects.all()
+    pagination_class = NewestFirst
+
+
+class Live(APIView):
+    """Whether this process answers at all."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(summary="Alive", auth=[], responses=LiveSerializer)
+    def get(self, request: Request) -> Response:
+        return Response({"status": "alive"})
+
+
+class Ready(APIView):
+    """Whether this process can take photos. `degraded`: it stores them, and only people can answer."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+    @extend_schema(summary="Ready", auth=[], responses={200: ReadySerializer, 503: ReadySerializer})
+    def get(self, request: Request) -> Response:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            serving = registry.champion()
+        except DatabaseError:
+            return Response({"status": "unavailable", "checks": {"database": "does not answer"}}, status=503)
+        checks = {"database": "ok", "release": "none serves" if serving is None else "ok"}
+        return Response({"status": "degraded" if serving is None else "ready", "checks": checks})
+
+
+class System(APIView):
+    """How the system does: queue, latency, versions."""
+
+    permission_classes = (has_scope("read", "predictions.view_release"),)
+
+    @extend_schema(summary="System", responses={200: SystemSerializer} | problems(401, 403))
+    def get(self, request: Request) -> Response:
+        queued = Prediction.objects.in_status(Prediction.Status.QUEUED)
+        oldest = queued.order_by("created_at").values_list("created_at", flat=True).first()
+        done = Prediction.objects.in_status(Prediction.Status.DONE)
+        totals = [row["total"] for row in done.values_list("timings", flat=True)[:500] if "total" in row]
+        champion = Release.objects.in_status(Release.Status.CHAMPION).values_list("pk", flat=True).first()
+        now = timezone.now()
+        return Response(
+            {
+                "release": champion,
+                "versions": _versions(),
+                "queued": queued.count(),
+                "oldest_queued_seconds": None if oldest is None else max(0.0, (now - oldest).total_seconds()),
+                "answered_last_hour": done.filter(done_at__gte=now - timedelta(hours=1)).count(),
+                "failed": Prediction.objects.in_status(Prediction.Status.FAILED).count(),
+                "milliseconds": {
+                    f"p{share}": float(np.percentile(totals, share)) if totals else None for share in (50, 95, 99)
+                },
+                "disk_free_bytes": shutil.disk_usage(_existing(settings.PHOTO_DIR)).free,
+            }
+        )
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), "django": get_version(), "onnxruntime": onnxruntime.__version__}
+
+
+def _existing(folder: Any) -> Any:
+    """The folder, or the nearest of its parents that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _user(request: Request) -> AbstractUser:
+    return cast(AbstractUser, request.user)

@@ -1,0 +1,30 @@
+"""Installs the release that is shipped with the program as the first champion."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from cataract.ml.release import ReleaseCorrupt
+from predictions import registry
+from predictions.errors import AlreadyInstalled
+
+
+class Command(BaseCommand):
+    help = "Install the shipped starter release as champion. Where a champion serves already, nothing is done."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.epilog = "Exit code 0 when a champion serves afterwards, 1 when the release cannot be used."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            release = registry.install_starter()
+        except AlreadyInstalled as error:
+            self.stdout.write(f"Already installed. {error}")
+        except ReleaseCorrupt as error:
+            raise CommandError(f"The starter release cannot be installed. {error}") from None
+        except DatabaseError as error:
+            raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate` first.") from None
+        else:
+            self.stdout.write(f"Release {release.pk} serves.")
