@@ -1,14 +1,20 @@
 """Cases, readings and labels to look at. Nothing here can be added, edited or deleted: answers go through the pages."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.http import HttpRequest
 
 from review.models import Label, Reading, ReviewCase
 
+if TYPE_CHECKING:  # generic for the type checker only
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
 
-class ReadOnlyAdmin(admin.ModelAdmin[Any]):
+
+class ReadOnlyAdmin(ModelAdmin):
     """A record to look at, for those with the permission to view it."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -21,7 +27,7 @@ class ReadOnlyAdmin(admin.ModelAdmin[Any]):
         return False
 
 
-class ReadingInline(admin.TabularInline[Any, Any]):
+class ReadingInline(TabularInline):
     model = Reading
     fields = ("role", "reader", "blind_answer", "blind_at", "ai_shown_at", "final_answer", "unsure", "retracted_at")
     readonly_fields = fields
@@ -35,7 +41,16 @@ class ReadingInline(admin.TabularInline[Any, Any]):
 
 @admin.register(ReviewCase)
 class ReviewCaseAdmin(ReadOnlyAdmin):
-    list_display = ("id", "status", "priority", "reasons", "review_propensity", "claimed_by", "lease_until", "created_at")
+    list_display = (
+        "id",
+        "status",
+        "priority",
+        "reasons",
+        "review_propensity",
+        "claimed_by",
+        "lease_until",
+        "created_at",
+    )
     list_filter = ("status", "priority", "policy_version", "created_at")
     search_fields = ("id", "image__patient_key", "image__sha256")
     list_select_related = ("claimed_by",)
@@ -45,7 +60,17 @@ class ReviewCaseAdmin(ReadOnlyAdmin):
 
 @admin.register(Reading)
 class ReadingAdmin(ReadOnlyAdmin):
-    list_display = ("id", "case", "reader", "role", "blind_answer", "final_answer", "unsure", "blind_at", "retracted_at")
+    list_display = (
+        "id",
+        "case",
+        "reader",
+        "role",
+        "blind_answer",
+        "final_answer",
+        "unsure",
+        "blind_at",
+        "retracted_at",
+    )
     list_filter = ("role", "blind_answer", "final_answer", "unsure", "ai_shown_first", "blind_at")
     search_fields = ("id", "reader__username", "case__id")
     list_select_related = ("case", "reader")

@@ -183,6 +183,31 @@ def free_expired() -> int:
     return ended.update(claimed_by=None, lease_until=None)
 
 
+def own_reading(case: ReviewCase, person: Person) -> Reading | None:
+    """This person's standing answer to a case."""
+    return Reading.objects.filter(case=case, reader_id=person.pk, retracted_at__isnull=True).first()
+
+
+def step(case: ReviewCase, person: Person) -> str:
+    """What this person may do with a case now: blind, reveal, adjudicate, finished or closed."""
+    own = own_reading(case, person)
+    if own is not None:
+        return "finished" if own.final_answer else "reveal"
+    if not held_by(person).filter(pk=case.pk).exists():
+        return "closed"
+    return "adjudicate" if case.status == ReviewCase.Status.ADJUDICATION else "blind"
+
+
+def may_see_photo(case: ReviewCase, person: User) -> bool:
+    """Whoever reads the case, has read it, adjudicates, or may see every photo."""
+    return (
+        held_by(person).filter(pk=case.pk).exists()
+        or Reading.objects.filter(case=case, reader=person).exists()
+        or person.has_perm("predictions.view_every_eyeimage")
+        or person.has_perm(ADJUDICATE)
+    )
+
+
 # What the pages say ---------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Counts:

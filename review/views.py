@@ -19,14 +19,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from cataract.ml import images
-from predictions import storage
 from review import queue, services
 from review.forms import AdjudicationForm, BlindForm, FinalForm
-from review.models import Answer, Reading, ReviewCase
+from review.models import Reading, ReviewCase
+from review.photos import photo_of
 
 UNDO_WITHIN = timedelta(hours=1)
-VIEW_SIDE = 2048  # pixels: enough for 1:1 on a screen, a tenth of the bytes of an original
 REASONS = {
     "uncertain": "the AI was not sure",
     "disagreement": "its two models disagreed",
@@ -120,7 +118,7 @@ def _answer_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) 
 
 
 def _answer_final(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -> HttpResponse:
-    reading = _own(request, case)
+    reading = queue.own_reading(case, _person(request))
     if reading is None:
         raise services.Conflict(services.why_closed(case, _person(request)))
     services.store_final_answer(reading=reading, answer=data["answer"], seconds=data["seconds"])
@@ -152,22 +150,22 @@ def _show(
 ) -> HttpResponse:
     case.refresh_from_db()
     person = _person(request)
-    own = _own(request, case)
-    held = queue.renew(case, person)
-    context: dict[str, Any] = {"case": case, "problem": problem, "last": _last(request), "answers": Answer.choices}
-    if own is not None:
-        context |= {"screen": "finished" if own.final_answer else "reveal", "reading": own, **_ai(case)}
-    elif held and case.status == ReviewCase.Status.ADJUDICATION:
+    queue.renew(case, person)
+    screen = queue.step(case, person)
+    context: dict[str, Any] = {"case": case, "screen": screen, "problem": problem, "last": _last(request)}
+    if screen in ("reveal", "finished"):
+        context |= {"reading": queue.own_reading(case, person), **_ai(case)}
+    elif screen == "adjudicate":
         readings = case.readings.filter(retracted_at__isnull=True).order_by("pk")  # no order that tells who was first
-        context |= {"screen": "adjudicate", "readings": readings, "form": _kept(form, AdjudicationForm)}
-    elif held:
-        context |= {"screen": "blind", "form": _kept(form, BlindForm), "counts": queue.counts(person)}
+        context |= {"readings": readings, "form": _kept(form, AdjudicationForm)}
+    elif screen == "blind":
+        context |= {"form": _kept(form, BlindForm), "counts": queue.counts(person)}
         context["seen"] = ReviewCase.objects.filter(queue.knows_answer(person), pk=case.pk).exists()
     else:
-        may_claim = queue.readable(person).filter(pk=case.pk).exists()
-        context |= {"screen": "closed", "why": services.why_closed(case, person), "may_claim": may_claim}
+        context["may_claim"] = queue.readable(person).filter(pk=case.pk).exists()
+        context["why"] = services.why_closed(case, person)
         context["kept"] = form.cleaned_data if form is not None and problem else None
-    context["with_photo"] = _may_see_photo(person, case)
+    context["with_photo"] = queue.may_see_photo(case, person)
     template = "review/_case.html" if request.htmx else "review/case.html"  # type: ignore[attr-defined]
     response = render(request, template, context, status=status)
     if request.htmx:  # type: ignore[attr-defined]
@@ -186,10 +184,6 @@ def _ai(case: ReviewCase) -> dict[str, Any]:
         "ai": case.prediction if queue.opinion(case) else None,
         "reasons": [REASONS.get(reason, reason) for reason in case.reasons],
     }
-
-
-def _own(request: HttpRequest, case: ReviewCase) -> Reading | None:
-    return case.readings.filter(reader=_person(request), retracted_at__isnull=True).first()
 
 
 def _last(request: HttpRequest) -> Reading | None:
@@ -263,16 +257,7 @@ def leave(request: HttpRequest, pk: UUID) -> HttpResponse:
 def photo(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The photo of a case, re-encoded without metadata, for who reads it, has read it, or may see every photo."""
     case = _find(pk)
-    if not _may_see_photo(_person(request), case):
+    if not queue.may_see_photo(case, _person(request)):
         raise PermissionDenied
-    data = storage.derivative(case.image.stored_name, "view", lambda file: images.derivative(file, max_side=VIEW_SIDE))
-    return HttpResponse(data, content_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
-
-
-def _may_see_photo(person: User, case: ReviewCase) -> bool:
-    return (
-        queue.held_by(person).filter(pk=case.pk).exists()
-        or case.readings.filter(reader=person).exists()
-        or person.has_perm("predictions.view_every_eyeimage")
-        or person.has_perm(queue.ADJUDICATE)
-    )
+    headers = {"Cache-Control": "private, max-age=3600"}
+    return HttpResponse(photo_of(case), content_type="image/jpeg", headers=headers)
