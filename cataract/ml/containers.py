@@ -87,7 +87,7 @@ def strip_jpeg(data: bytes, orientation: int = 1) -> bytes:
         exif = b"Exif\0\0" + _orientation_only(orientation)
         # JFIF's segment, where there is one, must stay the first.
         kept.insert(
-            int(kept[:1] != [] and kept[0].startswith(b"\xff\xe0")),
+            int(bool(kept) and kept[0].startswith(b"\xff\xe0")),
             b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif,
         )
     return b"\xff\xd8" + b"".join(kept)
