@@ -75,6 +75,16 @@ def is_complete(data: bytes, kind: str) -> bool:
     return len(data) >= 8 and len(data) >= 8 + int(struct.unpack("<I", data[4:8])[0])
 
 
+def has_png_checksums(data: bytes) -> bool:
+    """True when every chunk that makes pixels has its right CRC; Pillow does not look at those of IDAT."""
+    view = memoryview(data)
+    return all(
+        zlib.crc32(view[start + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
+        for name, start, end in png_chunks(data)
+        if name in _PNG_KEPT and end <= len(data)
+    )
+
+
 def count_scans(data: bytes) -> int:
     """How many scans a JPEG has; a decoder needs a full pass for each."""
     return sum(marker == 0xDA for marker, _, _ in jpeg_segments(data))

@@ -139,6 +139,8 @@ def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) 
         factor = min_side / min(image.size)
         image.draft(None, (math.ceil(image.width * factor), math.ceil(image.height * factor)))
     try:
+        if kind == "PNG" and not containers.has_png_checksums(data):
+            raise ValueError("a chunk has a wrong checksum")
         image.load()
         pixels = np.asarray(_to_srgb(image), dtype=np.uint8)
     except PhotoRefused:
