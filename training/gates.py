@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from training.rules import rules
 
+Array = NDArray[np.float64]
+
 PASS, FAIL, TOO_FEW = "pass", "fail", "too_few"
-WORDS = {PASS: "pass", FAIL: "fail", TOO_FEW: "too few to judge"}
+SIDES = ("champion", "challenger")
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,6 @@ class Photo:
     challenger: Answer
     groups: dict[str, str] = field(default_factory=dict)
     seen_by: tuple[str, ...] = ()
-
-
-Measure = Callable[[Sequence[Photo], str], float | None]
 
 
 def judge(photos: Sequence[Photo], *, seed: int = 0) -> dict[str, Any]:
@@ -99,38 +98,58 @@ def mcnemar(photos: Sequence[Photo]) -> dict[str, Any]:
     return {"right_to_wrong": worse, "wrong_to_right": better, "p": min(1.0, 2 * tail)}
 
 
-def sensitivity(photos: Sequence[Photo], side: str) -> float | None:
-    return _share([_side(photo, side).decision != "normal" for photo in photos if photo.truth == "cataract"])
+def sensitivity(answers: "Answers", weights: Array) -> Array:
+    return _mean(answers.decision != "normal", weights * answers.truth)
 
 
-def specificity(photos: Sequence[Photo], side: str) -> float | None:
-    return _share([_side(photo, side).decision == "normal" for photo in photos if photo.truth == "normal"])
+def specificity(answers: "Answers", weights: Array) -> Array:
+    return _mean(answers.decision == "normal", weights * ~answers.truth)
 
 
-def ungradable(photos: Sequence[Photo], side: str) -> float | None:
-    return _share([_side(photo, side).decision == "ungradable" for photo in photos])
+def ungradable(answers: "Answers", weights: Array) -> Array:
+    return _mean(answers.decision == "ungradable", weights)
 
 
-def roc_auc(photos: Sequence[Photo], side: str) -> float | None:
+def roc_auc(answers: "Answers", weights: Array) -> Array:
     """Rank statistic over the photos that have a probability (Hanley and McNeil 1982); ties count a half."""
-    positive, negative = _probabilities(photos, side, "cataract"), _probabilities(photos, side, "normal")
-    if not len(positive) or not len(negative):
-        return None
-    difference = positive[:, None] - negative[None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+    judged = ~np.isnan(answers.probability)
+    positive, negative = judged & answers.truth, judged & ~answers.truth
+    gap = answers.probability[positive][:, None] - answers.probability[negative][None, :]
+    wins = (gap > 0) + 0.5 * (gap == 0)
+    above, below = weights[:, positive], weights[:, negative]
+    return _ratio(((above @ wins) * below).sum(axis=1), above.sum(axis=1) * below.sum(axis=1))
 
 
-def ece(photos: Sequence[Photo], side: str) -> float | None:
+def ece(answers: "Answers", weights: Array) -> Array:
     """Expected calibration error over 10 bins of equal width (Guo et al. 2017)."""
-    pairs = [(p, photo.truth == "cataract") for photo in photos if (p := _side(photo, side).probability) is not None]
-    if not pairs:
-        return None
-    p, y = np.array(pairs, dtype=float).T
+    judged = ~np.isnan(answers.probability)
+    p, y, w = answers.probability[judged], answers.truth[judged], weights[:, judged]
     bins = np.minimum((p * 10).astype(int), 9)
-    return float(sum(abs((p[bins == b] - y[bins == b]).sum()) for b in range(10)) / len(p))
+    error = sum((abs(w[:, bins == b] @ (p - y)[bins == b]) for b in range(10)), np.zeros(len(w)))
+    return _ratio(error, w.sum(axis=1))
 
 
-MEASURES: dict[str, tuple[Measure, int]] = {  # and +1 where more is better, -1 where less is
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one release to N photos as arrays (N,); no probability is NaN."""
+
+    truth: NDArray[np.bool_]
+    decision: NDArray[np.str_]
+    probability: Array
+
+    @classmethod
+    def of(cls, photos: Sequence[Photo], side: str) -> "Answers":
+        answers = [_side(photo, side) for photo in photos]
+        return cls(
+            truth=np.array([photo.truth == "cataract" for photo in photos], dtype=bool),
+            decision=np.array([answer.decision for answer in answers], dtype="<U10"),
+            probability=np.array([np.nan if a.probability is None else a.probability for a in answers], dtype=float),
+        )
+
+
+# A measure takes the weights (B, N) of B resamples and gives (B,), NaN where it is not defined.
+# Beside it +1 where more is better, -1 where less is.
+MEASURES: dict[str, tuple[Callable[[Answers, Array], Array], int]] = {
     "sensitivity": (sensitivity, 1),
     "specificity": (specificity, 1),
     "roc_auc": (roc_auc, 1),
@@ -139,16 +158,22 @@ MEASURES: dict[str, tuple[Measure, int]] = {  # and +1 where more is better, -1 
 }
 
 
+def value_of(name: str, photos: Sequence[Photo], side: str) -> float | None:
+    """One measure on these photos; None where it is not defined (no photo of a class, say)."""
+    value = float(MEASURES[name][0](Answers.of(photos, side), np.ones((1, len(photos))))[0])
+    return None if math.isnan(value) else value
+
+
 def _gate(gate: dict[str, Any], photos: Sequence[Photo], seed: int) -> dict[str, Any]:
     """One non-inferiority gate: the lower bound of the paired difference (in the direction of "better") >= -margin."""
-    measure, direction = MEASURES[gate["measure"]]
-    before, after = measure(photos, "champion"), measure(photos, "challenger")
+    name, direction = gate["measure"], MEASURES[gate["measure"]][1]
+    before, after = value_of(name, photos, "champion"), value_of(name, photos, "challenger")
     row = {**gate, "champion": before, "challenger": after, "difference": None, "low": None, "high": None}
     row["n"] = len(photos)
     if before is None or after is None:
         return row | {"verdict": TOO_FEW, "reason": "there is no unseen test photo to measure it on"}
     row["difference"] = after - before
-    low, high = _interval(measure, photos, seed)
+    low, high = _interval(name, photos, seed)
     row["low"], row["high"] = low, high
     worst, best = (low, high) if direction > 0 else (-high, -low)
     return row | dict(zip(("verdict", "reason"), _verdict(photos, worst, best, gate), strict=True))
@@ -170,22 +195,17 @@ def _verdict(photos: Sequence[Photo], worst: float, best: float, gate: dict[str,
     return PASS, f"{name} is at the worst {'better' if worst >= 0 else 'worse'} by {abs(worst):.3f} ({margin} allowed)"
 
 
-def _interval(measure: Measure, photos: Sequence[Photo], seed: int) -> tuple[float, float]:
+def _interval(name: str, photos: Sequence[Photo], seed: int) -> tuple[float, float]:
     """Percentile interval of the paired difference, resampling whole clusters (Efron and Tibshirani 1993)."""
-    plan = rules()["comparison"]
-    clusters: dict[int, list[Photo]] = {}
-    for photo in photos:
-        clusters.setdefault(photo.cluster, []).append(photo)
-    groups = list(clusters.values())
-    generator = np.random.default_rng(seed)
-    differences = []
-    for _ in range(plan["bootstrap"]):
-        drawn = [photo for index in generator.integers(0, len(groups), len(groups)) for photo in groups[index]]
-        before, after = measure(drawn, "champion"), measure(drawn, "challenger")
-        if before is not None and after is not None:
-            differences.append(after - before)
+    plan, measure = rules()["comparison"], MEASURES[name][0]
+    _, cluster = np.unique([photo.cluster for photo in photos], return_inverse=True)
+    count = int(cluster.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=plan["bootstrap"])
+    weights = drawn[:, cluster].astype(float)
+    before, after = (measure(Answers.of(photos, side), weights) for side in SIDES)
+    differences = (after - before)[~np.isnan(after - before)]
     tail = (1 - plan["confidence"]) / 2 * 100
-    low, high = np.percentile(differences, [tail, 100 - tail]) if differences else (-1.0, 1.0)
+    low, high = np.percentile(differences, [tail, 100 - tail]) if len(differences) else (-1.0, 1.0)
     return float(low), float(high)
 
 
@@ -245,8 +265,8 @@ def _subgroups(photos: Sequence[Photo]) -> list[dict[str, Any]]:
         inside = [photo for photo in photos if photo.groups.get(group) == value]
         row: dict[str, Any] = {"group": group, "value": value, "n": len(inside)}
         worst = 0.0
-        for name, measure in (("sensitivity", sensitivity), ("specificity", specificity)):
-            before, after = measure(inside, "champion"), measure(inside, "challenger")
+        for name in ("sensitivity", "specificity"):
+            before, after = value_of(name, inside, "champion"), value_of(name, inside, "challenger")
             row[name] = {"champion": before, "challenger": after}
             worst = min(worst, (after or 0.0) - (before or 0.0))
         enough = len(inside) >= rules()["comparison"]["subgroup_min_images"]
@@ -276,11 +296,8 @@ def _figures(photos: Sequence[Photo], side: str) -> dict[str, Any]:
         "confusion": table,
         "auto_decided": len(alone),
         "auto_wrong": sum(not _right(photo, side) for photo in alone),
-        **{name: measure(photos, side) for name, (measure, _) in MEASURES.items()},
+        **{name: value_of(name, photos, side) for name in MEASURES},
     }
-
-
-SIDES = ("champion", "challenger")
 
 
 def _side(photo: Photo, side: str) -> Answer:
@@ -297,13 +314,13 @@ def _flip(photo: Photo) -> str:
     return "wrong_to_right" if _right(photo, "challenger") else "other"
 
 
-def _share(values: Sequence[bool]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _mean(values: NDArray[np.bool_], weights: Array) -> Array:
+    return _ratio(weights @ values, weights.sum(axis=1))
 
 
-def _probabilities(photos: Sequence[Photo], side: str, truth: str) -> NDArray[np.float64]:
-    values = [_side(photo, side).probability for photo in photos if photo.truth == truth]
-    return np.array([value for value in values if value is not None], dtype=float)
+def _ratio(above: Array, below: Array) -> Array:
+    """above / below, NaN where below is 0."""
+    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
 
 
 def _clusters(photos: Sequence[Photo], truth: str) -> int:
