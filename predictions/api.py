@@ -10,12 +10,12 @@ import numpy as np
 import onnxruntime
 from django import get_version
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from django_filters import rest_framework as filters
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics
 from rest_framework.pagination import CursorPagination
@@ -58,7 +58,7 @@ def problems(*statuses: int) -> dict[int, OpenApiResponse]:
     return {status: OpenApiResponse(ProblemSerializer) for status in statuses}
 
 
-class PredictionFilter(filters.FilterSet):
+class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
     patient = filters.CharFilter(field_name="image__patient_key")
     eye = filters.ChoiceFilter(field_name="image__eye", choices=[("OD", "OD"), ("OS", "OS")])
     status = filters.ChoiceFilter(choices=Prediction.Status.choices)
@@ -228,5 +228,5 @@ def _existing(folder: Any) -> Any:
     return next(place for place in (folder, *folder.parents) if place.exists())
 
 
-def _user(request: Request) -> AbstractUser:
-    return cast(AbstractUser, request.user)
+def _user(request: Request) -> User:
+    return cast(User, request.user)

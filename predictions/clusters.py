@@ -91,7 +91,10 @@ class _Known:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._forget()
+        self._ids: list[UUID] = []
+        self._seen: set[UUID] = set()
+        self._hashes = np.zeros(0, dtype=np.uint64)
+        self._newest: datetime | None = None
 
     def near(self, hashes: Sequence[str]) -> list[UUID]:
         """The ids of the stored photos whose hash is within NEAR of one of `hashes`."""
@@ -118,10 +121,8 @@ class _Known:
         self._newest = max(row[2] for row in rows) if self._newest is None else max(self._newest, *(r[2] for r in rows))
 
     def _forget(self) -> None:
-        self._ids: list[UUID] = []
-        self._seen: set[UUID] = set()
+        self._ids, self._seen, self._newest = [], set(), None
         self._hashes = np.zeros(0, dtype=np.uint64)
-        self._newest: datetime | None = None
 
 
 _known = _Known()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -100,9 +100,7 @@ def seen_hashes() -> list[str]:
     return _holder.seen(serving) if serving else []
 
 
-def promote_release(
-    *, release: Release, user: AbstractUser | None, reason: str, is_rollback: bool = False
-) -> Promotion:
+def promote_release(*, release: Release, user: User | None, reason: str, is_rollback: bool = False) -> Promotion:
     """Make `release` the champion, after its files and golden predictions have been checked again.
 
     Raises ReleaseCorrupt, and PromotionConflict when the champion changed meanwhile or `release` may not serve. The
@@ -126,7 +124,7 @@ def promote_release(
         raise PromotionConflict("Somebody else promoted a release meanwhile. Look again before promoting.") from None
 
 
-def rollback(*, user: AbstractUser | None, reason: str) -> Promotion:
+def rollback(*, user: User | None, reason: str) -> Promotion:
     """Give the place back to the release that served before. Raises PromotionConflict when there is none."""
     last = Promotion.objects.select_related("previous").filter(release__status=Release.Status.CHAMPION).first()
     if last is None or last.previous is None:

@@ -44,7 +44,7 @@ class UploadSerializer(serializers.Serializer[Any]):
         return value
 
 
-def one_photo(files: Any) -> UploadedFile:
+def one_photo(files: Any) -> "UploadedFile[Any]":
     """The one file named `photo`. Raises BadField (400) when there is none, or more than one."""
     sent = files.getlist("photo") if hasattr(files, "getlist") else []
     if not sent:
@@ -53,7 +53,7 @@ def one_photo(files: Any) -> UploadedFile:
         )
     if len(sent) > 1:
         raise BadField("photo", "Send one photo at a time in the field `photo`.", code="too_many_files", status=400)
-    found: UploadedFile = sent[0]
+    found: UploadedFile[Any] = sent[0]
     return found
 
 
@@ -185,7 +185,9 @@ class ProblemSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     field = serializers.CharField(required=False)
-    errors = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
+    errors = serializers.DictField(  # type: ignore[assignment]  # a field of the body, not the serializer's own
+        child=serializers.ListField(child=serializers.CharField()), required=False
+    )
     existing = serializers.UUIDField(required=False, help_text="The earlier prediction of the same photo.")
 
 

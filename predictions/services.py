@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
@@ -26,7 +26,7 @@ MAX_KEY_LENGTH = 128
 def upload_photo(
     *,
     data: bytes,
-    user: AbstractUser | None,
+    user: User | None,
     source: str,
     patient_key: str = "",
     eye: str = "",
@@ -51,7 +51,13 @@ def upload_photo(
     _refuse_duplicate(photo.sha256, patient_key, eye, send_anyway=send_anyway)
     lap = time.perf_counter()
     stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
-    facts = {"patient_key": patient_key, "eye": eye, "site": site, "device": device, "captured_at": captured_at}
+    facts: dict[str, Any] = {
+        "patient_key": patient_key,
+        "eye": eye,
+        "site": site,
+        "device": device,
+        "captured_at": captured_at,
+    }
     try:
         with transaction.atomic():
             image = EyeImage.objects.filter(sha256=photo.sha256).first() or _create_image(
@@ -75,12 +81,11 @@ def upload_photo(
     timings = {**photo.timings, "store": round((time.perf_counter() - lap) * 1000, 2)}
     if not worker.answer_now(prediction, photo.pixels, timings):
         _nudge(prediction)
-    prediction = Prediction.objects.select_related("image", "release").get(pk=prediction.pk)
-    log.info("Prediction %s: %s in %.0f ms", prediction.pk, prediction.status, (time.perf_counter() - started) * 1000)
-    return prediction
+    log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
+    return _stored(prediction.pk)
 
 
-def upload_once(*, user: AbstractUser, endpoint: str, key: str, **upload: Any) -> tuple[Prediction, bool]:
+def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[Prediction, bool]:
     """`upload_photo`, once for each (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
 
     The key is stored with the photo: an upload that was refused or never committed leaves its key free. Raises
@@ -107,7 +112,7 @@ def upload_once(*, user: AbstractUser, endpoint: str, key: str, **upload: Any) -
 def import_photo(
     *,
     data: bytes,
-    user: AbstractUser | None,
+    user: User | None,
     name: str = "",
     patient_key: str = "",
     eye: str = "",
@@ -153,7 +158,7 @@ def retry_prediction(*, prediction: Prediction) -> bool:
     return bool(moved)
 
 
-def disclose(*, predictions: list[Prediction], user: AbstractUser) -> None:
+def disclose(*, predictions: list[Prediction], user: User) -> None:
     """Record that `user` has been shown the answers: such a person is never the blind reader of these photos."""
     shown = [prediction for prediction in predictions if prediction.decision]
     Disclosure.objects.bulk_create(
@@ -162,7 +167,7 @@ def disclose(*, predictions: list[Prediction], user: AbstractUser) -> None:
     )
 
 
-def create_token(*, user: AbstractUser, name: str, scopes: list[str], days: int) -> tuple[ApiToken, str]:
+def create_token(*, user: User, name: str, scopes: list[str], days: int) -> tuple[ApiToken, str]:
     """Make a key for another system; return its row and the key itself, which is stored nowhere.
 
     Raises BadField for an unknown scope or a life outside 1 to 730 days.
@@ -192,7 +197,7 @@ def _create_image(
     stored_name: str,
     stored_sha256: str,
     *,
-    user: AbstractUser | None,
+    user: User | None,
     source: str,
     forced_split: str | None = None,
     **facts: Any,
@@ -248,13 +253,18 @@ def _digest(upload: dict[str, Any]) -> str:
     return hashlib.sha256(hashlib.sha256(upload["data"]).digest() + text).hexdigest()
 
 
-def _replay(user: AbstractUser, endpoint: str, key: str, body_sha256: str) -> Prediction | None:
+def _replay(user: User, endpoint: str, key: str, body_sha256: str) -> Prediction | None:
     row = IdempotentRequest.objects.filter(user=user, endpoint=endpoint, key=key).first()
     if row is None:
         return None
     if row.body_sha256 != body_sha256:
         raise IdempotencyKeyReused
-    return Prediction.objects.select_related("image", "release").get(pk=UUID(row.response["prediction"]))
+    return _stored(UUID(row.response["prediction"])) if row.response else None
+
+
+def _stored(prediction_id: UUID) -> Prediction:
+    found: Prediction = Prediction.objects.select_related("image", "release").get(pk=prediction_id)
+    return found
 
 
 def _nudge(prediction: Prediction) -> None:

@@ -5,11 +5,11 @@ from celery import shared_task
 from predictions import worker
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
     worker.run_prediction(prediction_id)
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     worker.sweep()

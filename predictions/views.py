@@ -5,7 +5,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
@@ -171,5 +171,5 @@ def _is_htmx(request: HttpRequest) -> bool:
     return bool(request.htmx)  # type: ignore[attr-defined]
 
 
-def _user(request: HttpRequest) -> AbstractUser:
-    return cast(AbstractUser, request.user)
+def _user(request: HttpRequest) -> User:
+    return cast(User, request.user)
