@@ -39,7 +39,8 @@ class ReviewView(APIView):
     permission_classes = (MayReview,)
 
     def find(self, pk: UUID) -> ReviewCase:
-        return get_object_or_404(ReviewCase.objects.select_related("image", "prediction"), pk=pk)
+        case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image", "prediction"), pk=pk)
+        return case
 
     def shown(self, case: ReviewCase) -> Response:
         """The case as its caller may see it now."""

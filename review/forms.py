@@ -5,25 +5,14 @@ from typing import Any
 
 from django import forms
 
-from review.models import Answer
+from review.models import VIEWER_KEYS, Answer, Grade, OtherPathology, UngradableBecause
 
-GRADES = [("", "Not graded"), ("immature", "Immature"), ("mature", "Mature")]
-UNGRADABLE_BECAUSE = [
-    ("blur", "Blurred"),
-    ("dark", "Too dark"),
-    ("glare", "Glare or flash on the pupil"),
-    ("lid", "Lid or lashes cover the pupil"),
-    ("view", "Wrong view"),
+GRADES = [("", "Not graded"), *Grade.choices]
+DETAILS = [
+    ("", "Not stated"),
+    ("Cannot judge because", UngradableBecause.choices),
+    ("Other pathology", OtherPathology.choices),
 ]
-OTHER_PATHOLOGY = [
-    ("pterygium", "Pterygium"),
-    ("corneal_opacity", "Corneal opacity"),
-    ("implant", "Artificial lens"),
-    ("inflammation", "Red or inflamed eye"),
-    ("other", "Something else"),
-]
-DETAILS = [("", "Not stated"), ("Cannot judge because", UNGRADABLE_BECAUSE), ("Other pathology", OTHER_PATHOLOGY)]
-VIEWER_KEYS = {"zoom", "brightness", "contrast", "redfree", "invert"}
 
 
 class _Answered(forms.Form):

@@ -95,7 +95,7 @@ def wants_second(case: ReviewCase, first: Reading) -> bool:
 
 def knows_answer(person: Person) -> Q:
     """Cases on which this person is no blind reader: shown the AI's answer, sent the photo, or asked for the answer."""
-    shown = Disclosure.objects.filter(image=OuterRef("image_id"), user_id=person.pk)
+    shown = Disclosure.objects.filter(image=OuterRef("image_id"), user_id=person.pk or 0)
     return Q(Exists(shown)) | Q(image__uploaded_by_id=person.pk) | Q(prediction__requested_by_id=person.pk)
 
 
@@ -158,7 +158,8 @@ def claim_next(person: User) -> ReviewCase | None:
     while candidates := list(in_order(readable(person).filter(_free()), person)[:16]):
         for case in candidates:
             if claim(case, person):
-                return ReviewCase.objects.select_related("image", "prediction").get(pk=case.pk)
+                case.refresh_from_db()
+                return case
     return None
 
 

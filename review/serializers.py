@@ -6,9 +6,9 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from review import queue
-from review.forms import GRADES, OTHER_PATHOLOGY, UNGRADABLE_BECAUSE, VIEWER_KEYS
-from review.models import Answer, Reading, ReviewCase
+from review.models import VIEWER_KEYS, Answer, Grade, OtherPathology, Reading, ReviewCase, UngradableBecause
 
+DETAILS = UngradableBecause.choices + OtherPathology.choices
 STEPS = ["blind", "final", "adjudicate"]
 
 
@@ -17,8 +17,8 @@ class AnswerSerializer(serializers.Serializer[Any]):
 
     step = serializers.ChoiceField(choices=STEPS)
     answer = serializers.ChoiceField(choices=Answer.choices)
-    grade = serializers.ChoiceField(choices=GRADES, required=False, allow_blank=True)
-    detail = serializers.ChoiceField(choices=UNGRADABLE_BECAUSE + OTHER_PATHOLOGY, required=False, allow_blank=True)
+    grade = serializers.ChoiceField(choices=Grade.choices, required=False, allow_blank=True)
+    detail = serializers.ChoiceField(choices=DETAILS, required=False, allow_blank=True)
     unsure = serializers.BooleanField(required=False, default=False)
     note = serializers.CharField(required=False, allow_blank=True, max_length=2000)
     reason = serializers.CharField(required=False, max_length=2000, help_text="Needed to adjudicate.")

@@ -9,7 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.formats import time_format
 
@@ -76,7 +76,8 @@ def request_review(*, prediction: Prediction) -> ReviewCase:
     case = queue.new_case(prediction, reasons=["requested"])
     case.review_propensity = 1.0
     ReviewCase.objects.bulk_create([case], ignore_conflicts=True)
-    return ReviewCase.objects.get(prediction=prediction)
+    opened: ReviewCase = ReviewCase.objects.get(prediction=prediction)
+    return opened
 
 
 # Answering ------------------------------------------------------------------------------------------------------------
@@ -219,13 +220,12 @@ def settle_abandoned() -> int:
 
 
 # The machine ----------------------------------------------------------------------------------------------------------
-def _standing(case: ReviewCase) -> Any:
+def _standing(case: ReviewCase) -> QuerySet[Reading]:
     return Reading.objects.filter(case=case, retracted_at__isnull=True)
 
 
 def _pending(case: ReviewCase, reader: User) -> Reading | None:
-    pending: Reading | None = _standing(case).filter(reader=reader, final_answer="").first()
-    return pending
+    return _standing(case).filter(reader=reader, final_answer="").first()
 
 
 def _hold(case: ReviewCase, reader: User, *, roles: tuple[str, ...]) -> bool:

@@ -5,6 +5,6 @@ from celery import shared_task
 from review import worker
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     worker.sweep()

@@ -59,7 +59,8 @@ def _person(request: HttpRequest) -> User:
 
 
 def _find(pk: UUID) -> ReviewCase:
-    return get_object_or_404(ReviewCase.objects.select_related("image", "prediction__release"), pk=pk)
+    case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image", "prediction"), pk=pk)
+    return case
 
 
 # The queue ------------------------------------------------------------------------------------------------------------
