@@ -15,7 +15,10 @@ from predictions.wording import confidence, describe, model_used
 class UploadSerializer(serializers.Serializer[Any]):
     """A photo to judge. Unknown fields are ignored."""
 
-    photo = serializers.FileField(help_text="One JPEG, PNG or WebP photo of the front of an eye, at most 20 MB.")
+    photo = serializers.FileField(
+        allow_empty_file=True,  # the intake says better what is wrong
+        help_text="One JPEG, PNG or WebP photo of the front of an eye, at most 20 MB.",
+    )
     patient = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=64, help_text="The patient's pseudonym, never a name."
     )
