@@ -53,6 +53,12 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   say("You were logged out. Log in again in another tab, then try again here.");
 });
 
+// htmx notes the address of the page in the browser's storage; nothing of ours is kept there.
+sessionStorage.clear();
+for (const type of ["htmx:pushedIntoHistory", "htmx:replacedInHistory", "pagehide"]) {
+  window.addEventListener(type, () => sessionStorage.clear());
+}
+
 // A form is sent once, however often its button is pressed.
 document.addEventListener("submit", (event) => {
   const form = event.target;

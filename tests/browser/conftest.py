@@ -4,6 +4,7 @@ Every page opened here fails its test on a content security policy violation, an
 `CHROMIUM_PATH` names the browser (default /usr/bin/chromium). `UPDATE_SCREENSHOTS=1` writes the pictures of the README.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page
 
+from cataract.ml.synthetic import render_eye
 from predictions import access
 
 SHOTS = django_settings.BASE_DIR / "docs" / "screenshots"
@@ -30,6 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker("browser")
+
+
+def drawn_eye(seed: int, *, opacity: float = 0.0, size: int = 640, **look: float | str) -> FilePayload:
+    """A rendered eye as a JPEG that a page can be given: clear lens at opacity 0, mature cataract at 1."""
+    file = io.BytesIO()
+    Image.fromarray(render_eye(seed, opacity=opacity, size=size, **look)).save(file, "JPEG", quality=90)
+    return {"name": f"eye-{seed}.jpg", "mimeType": "image/jpeg", "buffer": file.getvalue()}
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +82,7 @@ class Site:
             base_url=self.url,
             reduced_motion="reduce",
         )
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(8_000)
         self.contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
