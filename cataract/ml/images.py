@@ -92,7 +92,7 @@ def inspect(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Header
     name: what the sender called the file; only its ending is looked at. Raises PhotoRefused.
     """
     if not data:
-        raise PhotoRefused("file_empty", 422, "The file is empty (0 bytes). Take or choose it again.")
+        raise PhotoRefused("file_empty", 400, "The file is empty (0 bytes). Take or choose it again.")
     if len(data) > limits.max_bytes:
         sizes = f"{limits.max_bytes / 1e6:.1f} MB is the limit; this photo has {len(data) / 1e6:.1f} MB."
         raise PhotoRefused("file_too_large", 413, f"{sizes} Send a smaller JPEG.")
