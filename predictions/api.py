@@ -38,6 +38,7 @@ from predictions.serializers import (
     UploadSerializer,
     one_photo,
 )
+from predictions.uploads import read_photo
 
 
 def has_scope(scope: str, permission: str = "") -> type[BasePermission]:
@@ -125,7 +126,7 @@ class Predictions(generics.ListAPIView[Prediction]):
             user=_user(request),
             endpoint="POST /api/v1/predictions",
             key=request.headers.get("Idempotency-Key", ""),
-            data=sent.read(),
+            data=read_photo(sent),
             name=sent.name or "",
             source=EyeImage.Source.API,
             patient_key=facts.pop("patient"),

@@ -4,8 +4,19 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadedfile import InMemoryUploadedFile
+from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
+
+from cataract.ml.images import PhotoRefused
+
+
+def read_photo(sent: "UploadedFile[Any]") -> bytes:
+    """The bytes of an uploaded photo. Raises PhotoRefused when more was sent than the handler kept."""
+    if sent.size is not None and sent.size > settings.MAX_UPLOAD_BYTES:
+        limit, size = (f"{number / 1e6:.1f} MB" for number in (settings.MAX_UPLOAD_BYTES, sent.size))
+        message = f"{limit} is the limit; this photo has {size}. Send a smaller JPEG."
+        raise PhotoRefused("file_too_large", 413, message)
+    return bytes(sent.read())
 
 
 class BoundedUploadHandler(FileUploadHandler):

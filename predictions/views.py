@@ -19,6 +19,7 @@ from predictions.access import visible_images, visible_predictions
 from predictions.errors import DomainError, DuplicatePhoto
 from predictions.forms import UploadForm
 from predictions.models import EyeImage, Prediction
+from predictions.uploads import read_photo
 from predictions.wording import describe
 
 PAGE_SIZE = 50
@@ -113,7 +114,7 @@ def _send(request: HttpRequest, form: UploadForm) -> Prediction:
         user=_user(request),
         endpoint="upload page",
         key=str(key),  # made with the form: a second click is not a second photo
-        data=sent.read(),
+        data=read_photo(sent),
         name=sent.name or "",
         source=EyeImage.Source.UPLOAD,
         **facts,

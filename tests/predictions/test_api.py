@@ -93,6 +93,7 @@ def test_a_photo_over_the_limit_is_refused_and_not_kept_in_memory(api: Api, sett
     settings.MAX_UPLOAD_BYTES = 5000
     answer = api.send(jpeg_bytes(1) + b"\x00" * 50_000)
     assert answer.status_code == 413 and answer.json()["code"] == "file_too_large"
+    assert "this photo has 0.1 MB" in answer.json()["detail"]
 
 
 def test_the_same_bytes_again(api: Api, champion: Any) -> None:
