@@ -73,7 +73,7 @@ def evaluate(
         "true_normal": int(((called == 0) & (truth == 0)).sum()),
         "false_normal": int(((called == 0) & (truth == 1)).sum()),
     }
-    return result | {"confusion": counts, "n": len(judged), "ungradable": int((~judged).sum())}
+    return result | {"confusion": counts, "n": int(judged.sum()), "ungradable": int((~judged).sum())}
 
 
 def risk_coverage(y: ArrayLike, p: ArrayLike) -> list[dict[str, float]]:
@@ -85,14 +85,16 @@ def risk_coverage(y: ArrayLike, p: ArrayLike) -> list[dict[str, float]]:
     margin = np.abs(probability - 0.5)
     order = np.argsort(-margin, kind="stable")
     wrong = np.cumsum((probability >= 0.5)[order] != (truth == 1)[order])
-    last = np.flatnonzero(np.append(np.diff(margin[order]) != 0, True)) if len(truth) else []
+    if not len(truth):
+        return []
+    last = np.flatnonzero(np.append(np.diff(margin[order]) != 0, True))
     return [
         {
             "coverage": (index + 1) / len(truth),
             "risk": float(wrong[index]) / (index + 1),
             "margin": float(margin[order][index]),
         }
-        for index in map(int, last)
+        for index in last.tolist()
     ]
 
 

@@ -13,7 +13,7 @@ _SIDE = 160
 @dataclass(frozen=True)
 class Quality:
     """brightness, contrast (deviation of grey), saturated (share of burnt-out pixels) and colour (mean saturation) are
-    0..1; sharpness is the share of fine detail in the contrast, about 0.01 (blurred) to 1; short_side in pixels."""
+    0..1; sharpness is the share of fine detail in the contrast, about 0.02 (blurred) to 0.3; short_side in pixels."""
 
     brightness: float
     contrast: float
@@ -28,7 +28,8 @@ def measure_quality(pixels: Pixels) -> Quality:
     small = at_most(pixels, _SIDE)
     grey = convert(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     contrast = float(grey.std())
-    detail = float(cv2.Laplacian(grey, cv2.CV_32F).std())
+    smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)  # else the sensor's noise would pass for detail in a blurred photo
+    detail = float(cv2.Laplacian(smooth, cv2.CV_32F).std())
     return Quality(
         brightness=float(grey.mean()),
         contrast=contrast,

@@ -1,0 +1,78 @@
+"""The gate knows usual eyes from everything else, and says why it refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+from cataract.ml import gate
+from cataract.ml.quality import Quality, measure_quality
+from cataract.ml.synthetic import render_eye
+
+RNG = np.random.default_rng(0)
+MIX = RNG.normal(size=(8, 40))
+
+
+def usual(n: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(n, 8)) @ MIX + 0.1 * rng.normal(size=(n, 40)) + 5
+
+
+FITTED = gate.Gate.of_dict(json.loads(json.dumps(gate.fit_gate(usual(300, 1)))))
+
+
+def test_usual_vectors_pass_and_strange_ones_do_not() -> None:
+    fresh = np.array([FITTED.distance(row.astype(np.float32)) for row in usual(300, 2)])
+    assert 0.7 < np.median(fresh) < 1.3
+    assert (fresh > FITTED.hard).mean() <= 0.05 and (fresh > FITTED.soft).mean() <= 0.08
+    off_axis = np.array([FITTED.distance(row) for row in RNG.normal(5, 3, size=(100, 40)).astype(np.float32)])
+    far_along = np.array([FITTED.distance(row.astype(np.float32)) for row in 5 + 6 * (usual(100, 3) - 5)])
+    assert (off_axis > FITTED.hard).all() and (far_along > FITTED.hard).mean() > 0.9
+
+
+def test_the_limits_are_in_order_and_the_same_each_time() -> None:
+    assert 0 < FITTED.soft <= FITTED.hard
+    assert gate.fit_gate(usual(100, 1), seed=3) == gate.fit_gate(usual(100, 1), seed=3)
+
+
+def test_constant_features_do_no_harm() -> None:
+    vectors = np.hstack([usual(60, 1), np.zeros((60, 3))])
+    fitted = gate.Gate.of_dict(gate.fit_gate(vectors, of="features", groups=np.arange(60) // 2))
+    assert np.isfinite(fitted.distance(vectors[0].astype(np.float32)))
+
+
+@pytest.mark.parametrize("vectors", [usual(10, 1), np.full((30, 4), np.nan)])
+def test_too_little_to_fit_on_is_refused(vectors: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="at least 20 finite"):
+        gate.fit_gate(vectors)
+
+
+def test_statistics_that_do_not_fit_together_are_refused() -> None:
+    raw = gate.fit_gate(usual(60, 1))
+    raw["ood"]["axes"] = raw["ood"]["axes"][1:]
+    with pytest.raises(ValueError, match="do not fit together"):
+        gate.Gate.of_dict(raw)
+
+
+def quality(**change: float) -> Quality:
+    usual_photo = {"brightness": 0.5, "contrast": 0.2, "sharpness": 0.2, "saturated": 0.0, "colour": 0.3}
+    return Quality(**(usual_photo | change), short_side=300)
+
+
+@pytest.mark.parametrize(
+    ("measured", "advice"),
+    [
+        (quality(), ""),
+        (quality(brightness=0.02, contrast=0.01), "too_dark"),
+        (quality(brightness=0.95), "too_bright"),
+        (quality(saturated=0.8), "too_bright"),
+        (quality(contrast=0.01), "blank"),
+        (quality(sharpness=0.03), "blurred"),
+    ],
+)
+def test_advice(measured: Quality, advice: str) -> None:
+    assert FITTED.advice(measured) == advice
+
+
+def test_drawn_eyes_are_good_photos() -> None:
+    assert all(not FITTED.advice(measure_quality(render_eye(seed, opacity=seed / 20))) for seed in range(20))
