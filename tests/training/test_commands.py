@@ -1,0 +1,161 @@
+"""import_images, evaluate, train, promote, rollback as typed by a person."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from predictions.models import EyeImage, Prediction, Promotion, Release
+from review.models import Label
+from tests.releases import make_tiny_release
+from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
+from training import gates, worker
+from training.models import TrainingRun
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def command(*words: Any, **options: Any) -> str:
+    out = io.StringIO()
+    call_command(*map(str, words), stdout=out, stderr=io.StringIO(), **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def tree(tmp_path: Path, eyes: Path) -> Path:
+    """Real photos: 4 of each class in train, 2 in test, one of them turned into train too, one text file."""
+    root = tmp_path / "tree"
+    for split, count in (("train", 4), ("test", 2)):
+        for label in ("normal", "cataract"):
+            folder = root / split / label
+            folder.mkdir(parents=True)
+            for path in _different(eyes / split / label, count):
+                shutil.copyfile(path, folder / f"{label}-{path.name}")
+    from PIL import Image
+
+    twin = next((root / "test" / "cataract").iterdir())
+    Image.open(twin).convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
+        root / "train" / "cataract" / "twin.png"
+    )
+    (root / "train" / "notes.txt").write_text("not a photo")
+    return root
+
+
+def _different(folder: Path, count: int) -> list[Path]:
+    """Photos with different pictures: the published folders hold many copies."""
+    from training.imports import clusters_of, scan
+
+    return [cluster[0].path for cluster in clusters_of(scan(folder))][:count]
+
+
+@pytest.mark.photos
+def test_an_import_stores_each_photo_once_with_its_label_and_split(tree: Path) -> None:
+    said = command("import_images", tree, labelled=True, split_from_folders=True, site="clinic")
+    assert "13 stored, 0 already stored, 1 refused, 13 labelled, 1 left out of every dataset." in said
+    assert "1 leaks" in said and "train/cataract/twin.png" in said
+    assert "train/notes.txt: refused: " in said
+    twin = EyeImage.objects.get(original_name="twin.png")
+    assert (twin.split, twin.cluster.split, twin.site) == ("excluded", "test", "clinic")
+    assert set(Label.objects.values_list("provenance", "may_train")) == {("imported", True)}
+    assert not Prediction.objects.exists()
+
+    again = command("import_images", tree, labelled=True, split_from_folders=True)
+    assert "0 stored, 13 already stored, 1 refused, 0 labelled" in again
+    assert (EyeImage.objects.count(), Label.objects.count()) == (13, 13)
+
+
+@pytest.mark.photos
+def test_the_same_picture_with_both_labels_gets_none(tree: Path) -> None:
+    photo = next((tree / "train" / "cataract").glob("cataract-*"))
+    shutil.copyfile(photo, tree / "train" / "normal" / f"wrong{photo.suffix}")
+    said = command("import_images", tree, labelled=True)
+    assert "1 label conflicts" in said
+    assert not Label.objects.filter(image__original_name__in=[photo.name, f"wrong{photo.suffix}"]).exists()
+
+
+@pytest.mark.photos
+@pytest.mark.slow
+def test_the_published_set_is_reported_as_it_is(eyes: Path) -> None:
+    said = command("import_images", eyes, labelled=True, split_from_folders=True, quiet=True)
+    leaks = next(line for line in said.splitlines() if "leaks:" in line)
+    assert int(leaks.split()[0]) >= 30
+    assert "1 label conflicts" in said
+    images = EyeImage.objects.exclude(split="excluded")
+    assert not images.exclude(cluster__split__in=["train", "calibration", "test"]).exists()
+    for image in images.select_related("cluster"):
+        assert image.split == image.cluster.split
+
+
+def test_an_import_of_nothing_says_so(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="is not a folder"):
+        command("import_images", tmp_path / "absent")
+    with pytest.raises(CommandError, match="There is no file in"):
+        command("import_images", tmp_path)
+    (tmp_path / "text.jpg").write_text("no photo")
+    with pytest.raises(CommandError, match="Not one file could be stored"):
+        command("import_images", tmp_path)
+    with pytest.raises(CommandError, match="there is no label to read"):
+        command("import_images", tmp_path, labelled=True)
+    assert not EyeImage.objects.exists()
+
+
+def test_evaluate_measures_one_photo_a_picture_and_stores_nothing(champion: Release, tmp_path: Path) -> None:
+    root = tmp_path / "labelled"
+    for label in ("normal", "cataract"):
+        (root / label).mkdir(parents=True)
+        for seed in range(6):
+            (root / label / f"{seed}.png").write_bytes(photo_bytes(seed, label))
+    (root / "cataract" / "copy.png").write_bytes(photo_bytes(0, "cataract") + b" ")
+    (root / "cataract" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    result = json.loads(command("evaluate", root, json=True))
+    assert result["release"] == champion.pk
+    assert 2 <= result["photos"] <= 12 and result["files"] == 14
+    assert len(result["refused"]) == 1 and "broken.png" in result["refused"][0]
+    assert sum(sum(row.values()) for row in result["confusion"].values()) == result["photos"]
+    assert result["auto_decided"]["n"] <= result["photos"]
+    assert result["metrics"]["roc_auc"]["value"] is not None
+    assert "Decided without a person" in command("evaluate", root)
+    assert not EyeImage.objects.exists() and not Prediction.objects.exists()
+
+
+def test_evaluate_says_what_is_missing(tmp_path: Path, champion: Release) -> None:
+    (tmp_path / "eye.png").write_bytes(photo_bytes(1, "normal"))
+    with pytest.raises(CommandError, match="lies in a folder named normal or cataract"):
+        command("evaluate", tmp_path)
+    with pytest.raises(CommandError, match=f"There is no release 'absent'. Known releases: {champion.pk}"):
+        command("evaluate", tmp_path, release="absent")
+
+
+def test_train_promote_and_rollback_from_the_command_line(
+    champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = capture_published(monkeypatch)
+    monkeypatch.setitem(gates.rules()["comparison"], "bootstrap", 50)
+    label_photos(test=1)
+    assert "is queued" in command("train", model="fast", reason="new labels")
+    with pytest.raises(CommandError, match="Another training run is active"):
+        command("train", model="fast")
+    run = TrainingRun.objects.get()
+    assert published == [("run_training", str(run.pk))]
+    worker.run(str(run.pk), build=tiny_build)
+    run.refresh_from_db()
+    assert run.release is not None, run.error
+    with pytest.raises(CommandError, match="Known releases"):
+        command("promote", "absent", reason="The new labels.")
+    release = registry_twin(tmp_path)
+    with pytest.raises(CommandError, match="too few test photos"):
+        command("promote", release.pk, reason="The new labels.")
+    command("promote", release.pk, reason="The new labels.", acknowledge_too_few=True, flips="model")
+    assert Promotion.objects.first().release_id == release.pk  # type: ignore[union-attr]
+    assert f"Release {champion.pk} serves again" in command("rollback", reason="It was a test.")
+
+
+def registry_twin(tmp_path: Path) -> Release:
+    """A release that answers just as the champion does, under another name."""
+    from predictions import registry
+
+    return registry.register_release(folder=make_tiny_release(tmp_path / "twin", seed=0, name="twin"))

@@ -1,0 +1,221 @@
+"""Promotion by the change-control plan: refused with reasons, allowed with evidence, taken back with one click."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from predictions import registry
+from predictions.models import ApiToken, Promotion, Release
+from predictions.services import create_token
+from tests.releases import make_tiny_release
+from tests.training.makers import capture_published, label_photos, make_user
+from training import gates, services, worker
+from training.datasets import freeze_dataset
+from training.models import Comparison, FlipCause
+
+pytestmark = pytest.mark.django_db(transaction=True)
+REASON = "Better on the photos of the new camera."
+
+
+def url(name: str, release: Release) -> str:
+    return reverse(f"admin:{name}", args=[release.pk])
+
+
+@pytest.fixture(autouse=True)
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    monkeypatch.setitem(gates.rules()["comparison"], "bootstrap", 100)
+    monkeypatch.setitem(gates.rules()["latency"], "slack_ms", 10_000.0)  # other tests keep these cores busy
+    return capture_published(monkeypatch)
+
+
+@pytest.fixture
+def admin(client: Client) -> Client:
+    client.force_login(make_user("admin"))
+    return client
+
+
+@pytest.fixture
+def challenger(champion: Release, tmp_path: Path) -> Release:
+    """Compared with the champion, alike on every photo but fitted elsewhere: too few photos to judge."""
+    label_photos(test=2)
+    freeze_dataset(user=None)
+    make_tiny_release(tmp_path / "made", seed=3, name="challenger")
+    release = registry.register_release(folder=tmp_path / "made")
+    worker.compare(release.pk)
+    return release
+
+
+def set_report(release: Release, verdict: str, **changes: Any) -> Comparison:
+    """Give the standing comparison a verdict, as other photos or another challenger would have."""
+    comparison = Comparison.objects.get(challenger=release)
+    comparison.verdict = verdict
+    comparison.report = {**comparison.report, "verdict": verdict, **changes}
+    comparison.save()
+    return comparison
+
+
+def test_the_page_shows_the_gates_in_words_and_promotes_with_a_reason(
+    admin: Client, challenger: Release, champion: Release
+) -> None:
+    set_report(challenger, "pass", flips=[])
+    page = admin.get(url("training_releasereview_change", challenger)).content.decode()
+    assert "Sensitivity not worse by more than 2 points" in page and "too few to judge" in page
+    answer = admin.post(url("training_promote", challenger), {"reason": REASON})
+    assert answer.status_code == 302
+    champion.refresh_from_db()
+    challenger.refresh_from_db()
+    assert (champion.status, challenger.status) == ("retired", "champion")
+    promotion = Promotion.objects.first()
+    assert promotion is not None and promotion.promoted_by is not None
+    assert (promotion.reason, promotion.previous_id) == (REASON, champion.pk)
+    cascade = registry.champion()
+    assert cascade is not None and cascade.release_id == challenger.pk
+
+
+def test_too_few_photos_to_judge_is_no_silent_pass(admin: Client, challenger: Release) -> None:
+    set_report(challenger, "too_few", flips=[])
+    refused = admin.post(url("training_promote", challenger), {"reason": REASON})
+    assert refused.status_code == 422
+    assert b"too few test photos to judge it: acknowledge that" in refused.content
+    assert admin.post(url("training_promote", challenger), {"reason": "why not"}).status_code == 422
+    allowed = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
+    assert allowed.status_code == 302
+
+
+def test_a_failed_gate_is_refused_in_words_whatever_is_acknowledged(admin: Client, challenger: Release) -> None:
+    gate = {"id": "CC-1", "title": "Sensitivity", "verdict": "fail", "reason": "sensitivity is worse", "n": 200}
+    set_report(challenger, "fail", gates=[gate], flips=[])
+    answer = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
+    assert answer.status_code == 422
+    assert b"The change-control plan refuses it: CC-1 (sensitivity is worse)." in answer.content
+    challenger.refresh_from_db()
+    assert challenger.status == "challenger"
+
+
+def test_every_photo_that_turns_wrong_is_opened_and_given_a_cause(admin: Client, challenger: Release) -> None:
+    image = str(Comparison.objects.get().dataset.items.filter(split="test").first().image_id)  # type: ignore[union-attr]
+    flip = {
+        "image": image,
+        "truth": "cataract",
+        "champion": "cataract",
+        "challenger": "normal",
+        "champion_probability": 0.9,
+        "challenger_probability": 0.2,
+        "kind": "right_to_wrong",
+        "seen": False,
+    }
+    comparison = set_report(challenger, "pass", flips=[flip])
+    page = admin.get(url("training_releasereview_change", challenger)).content.decode()
+    assert reverse("predictions:photo", args=[image, "thumb"]) in page and "right to wrong" in page
+    refused = admin.post(url("training_promote", challenger), {"reason": REASON})
+    assert refused.status_code == 422 and b"1 test photos turn from right to wrong" in refused.content
+    done = admin.post(url("training_promote", challenger), {"reason": REASON, f"cause_{image}": "photo"})
+    assert done.status_code == 302
+    assert FlipCause.objects.get(comparison=comparison).cause == "photo"
+
+
+def test_rollback_is_one_click_with_a_reason(admin: Client, challenger: Release, champion: Release) -> None:
+    set_report(challenger, "pass", flips=[])
+    admin.post(url("training_promote", challenger), {"reason": REASON})
+    assert champion.pk in admin.get(reverse("admin:training_rollback")).content.decode()
+    assert admin.post(reverse("admin:training_rollback"), {"reason": ""}).status_code == 422
+    assert admin.post(reverse("admin:training_rollback"), {"reason": "Readers disagree with it."}).status_code == 302
+    champion.refresh_from_db()
+    assert champion.status == "champion"
+    assert Promotion.objects.first().is_rollback  # type: ignore[union-attr]
+
+
+def test_a_damaged_release_is_refused_and_the_champion_keeps_serving(
+    admin: Client, challenger: Release, champion: Release
+) -> None:
+    set_report(challenger, "pass", flips=[])
+    (registry.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
+    answer = admin.post(url("training_promote", challenger), {"reason": REASON})
+    assert answer.status_code == 422 and b"fast.txt is not the file that was released" in answer.content
+    champion.refresh_from_db()
+    assert champion.status == "champion"
+
+
+def test_a_release_that_was_not_compared_cannot_be_promoted(
+    admin: Client, challenger: Release, published: list[tuple[str, str]]
+) -> None:
+    Comparison.objects.all().delete()
+    answer = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
+    assert answer.status_code == 422 and b"not compared with the present champion yet" in answer.content
+    admin.post(url("training_compare", challenger))
+    assert published == [("compare_releases", challenger.pk)]
+
+
+@pytest.mark.parametrize("role", ["screener", "reader", "auditor", "integrator"])
+def test_nobody_but_an_admin_promotes_or_rolls_back(client: Client, challenger: Release, role: str) -> None:
+    client.force_login(make_user(role))
+    for path in (
+        url("training_promote", challenger),
+        url("training_compare", challenger),
+        reverse("admin:training_rollback"),
+    ):
+        assert client.post(path, {"reason": REASON, "acknowledge_too_few": "on"}).status_code in (302, 403)
+    for path in (f"/api/v1/releases/{challenger.pk}/promote", "/api/v1/releases/rollback"):
+        assert client.post(path, {"reason": REASON}, content_type="application/json").status_code == 403
+    challenger.refresh_from_db()
+    assert challenger.status == "challenger"
+
+
+def test_the_api_promotes_and_rolls_back_with_an_admin_key(
+    client: Client, challenger: Release, champion: Release
+) -> None:
+    set_report(challenger, "too_few", flips=[])
+    person = make_user("admin")
+
+    def post(path: str, scope: str, **body: Any) -> Any:
+        _, key = create_token(user=person, name=scope, scopes=[scope], days=1)
+        headers = {"Authorization": f"Bearer {key}"}
+        return client.post(f"/api/v1/releases/{path}", body, content_type="application/json", headers=headers)
+
+    assert post(f"{challenger.pk}/promote", ApiToken.Scope.READ, reason=REASON).status_code == 403
+    refused = post(f"{challenger.pk}/promote", ApiToken.Scope.ADMIN, reason=REASON)
+    assert (refused.status_code, refused.json()["code"]) == (422, "promotion_refused")
+    done = post(f"{challenger.pk}/promote", ApiToken.Scope.ADMIN, reason=REASON, acknowledge_too_few=True)
+    assert (done.status_code, done.json()["release"]) == (201, challenger.pk)
+    back = post("rollback", ApiToken.Scope.ADMIN, reason="Readers disagree with it.")
+    assert (back.status_code, back.json()["release"]) == (201, champion.pk)
+
+
+def test_the_api_starts_a_run_and_shows_it(client: Client, champion: Release) -> None:
+    label_photos()
+    client.force_login(make_user("admin"))
+    started = client.post("/api/v1/training-runs", {"model": "fast"}, content_type="application/json")
+    assert (started.status_code, started.json()["status"]) == (202, "queued")
+    again = client.post("/api/v1/training-runs", {"model": "fast"}, content_type="application/json")
+    assert (again.status_code, again.json()["code"]) == (409, "already_running")
+    assert client.get(started["Location"]).json()["id"] == started.json()["id"]
+    assert len(client.get("/api/v1/training-runs").json()["results"]) == 1
+    wrong = client.post("/api/v1/training-runs", {"model": "huge"}, content_type="application/json")
+    assert wrong.status_code == 422
+
+
+def test_a_challenger_fitted_on_test_photos_fails_its_comparison(champion: Release, tmp_path: Path) -> None:
+    from cataract.ml.duplicates import perceptual_hash
+    from cataract.ml.images import decode
+    from cataract.ml.release import write_json, write_manifest
+    from predictions import storage
+
+    labels = label_photos(test=2)
+    dataset = freeze_dataset(user=None)
+    folder = make_tiny_release(tmp_path / "made", seed=3, name="leaky")
+    raw = registry.verify(folder).raw
+    pixels = decode(storage.read(labels[-1].image.stored_name))
+    write_json(folder / "seen.json", {"hashes": [perceptual_hash(pixels)]})
+    (folder / "manifest.json").unlink()
+    write_manifest(folder, **{key: raw[key] for key in ("name", "encoder", "accurate", "metrics", "data")})
+    leaky = registry.register_release(folder=folder)
+    worker.compare(leaky.pk)
+    comparison = services.standing_comparison(leaky)
+    assert comparison is not None and comparison.dataset == dataset
+    assert comparison.verdict == "fail"
+    assert any(reason.startswith("CC-8") for reason in comparison.report["reasons"])
+    shutil.rmtree(folder)

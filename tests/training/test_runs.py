@@ -1,0 +1,258 @@
+"""A training run from the admin's button to a challenger, and what happens when it is disturbed."""
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from mlflow import MlflowClient
+
+from predictions.models import Release
+from tests.training.makers import capture_published, label_photos, make_user, tiny_build
+from training import services, worker
+from training.models import TrainingRun
+from training.progress import Progress
+from training.tracking import MODEL, waiting
+
+pytestmark = pytest.mark.django_db(transaction=True)
+START = "/admin/training/trainingrun/add/"
+
+
+@pytest.fixture(autouse=True)
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    return capture_published(monkeypatch)
+
+
+@pytest.fixture
+def run(champion: Release) -> TrainingRun:
+    label_photos()
+    return services.start_training(user=None, kind="fast", reason="a test")
+
+
+def test_an_admin_starts_a_run_and_gets_a_challenger_with_its_evidence(
+    client: Client, champion: Release, published: list[tuple[str, str]], settings: Any
+) -> None:
+    label_photos()
+    client.force_login(make_user("admin"))
+    page = client.get(START)
+    assert b"32 photos with a confirmed label, 32 of them new" in page.content
+
+    sent = client.post(START, {"kind": "both", "reason": "more labels from the clinic"})
+    run = TrainingRun.objects.get()
+    assert sent.status_code == 302 and str(run.pk) in sent["Location"]
+    assert published == [("run_training", str(run.pk))]
+    queued = client.get(sent["Location"]).content.decode()
+    assert "It waits for a worker" in queued and "hx-trigger" in queued and 'http-equiv="refresh"' in queued
+
+    worker.run(str(run.pk), build=tiny_build)
+    run.refresh_from_db()
+    assert (run.status, run.percent, run.error) == ("succeeded", 100, "")
+    assert run.release is not None and run.release.status == "challenger"
+    over = client.get(sent["Location"]).content.decode()
+    assert "hx-trigger" not in over and 'http-equiv="refresh"' not in over, "a poll stops itself"
+    assert run.release_id in over
+    assert "too few photos to judge" in over, services.standing_comparison(run.release).report["reasons"]
+    assert f"{settings.MLFLOW_UI_URL}/#/experiments/{run.mlflow_experiment_id}/runs/{run.mlflow_run_id}" in over
+    assert not list(Path(settings.RELEASE_DIR).glob(".building-*"))
+
+
+def test_mlflow_holds_the_run_its_trials_its_files_and_the_registered_model(run: TrainingRun, settings: Any) -> None:
+    worker.run(str(run.pk), build=tiny_build)
+    worker.sweep(publish=lambda run_id: None)
+    run.refresh_from_db()
+    mlflow = MlflowClient(tracking_uri=settings.MLFLOW_TRACKING_URI)
+    parent = mlflow.get_run(run.mlflow_run_id)
+    assert parent.info.status == "FINISHED"
+    assert parent.data.params["kind"] == "fast"
+    assert parent.data.tags["dataset"] == run.dataset_id
+    assert parent.data.metrics["loss"] == 0.5
+    assert parent.inputs.dataset_inputs[0].dataset.digest == run.dataset_id[:36]
+    children = mlflow.search_runs([run.mlflow_experiment_id], f"tags.`mlflow.parentRunId` = '{run.mlflow_run_id}'")
+    assert [child.info.run_name for child in children] == ["trial 1", "trial 0"]
+    assert {file.path for file in mlflow.list_artifacts(run.mlflow_run_id)} == {"release", "evaluation", "log.txt"}
+    assert "release/manifest.json" in {file.path for file in mlflow.list_artifacts(run.mlflow_run_id, "release")}
+    assert mlflow.get_model_version_by_alias(MODEL, "challenger").tags["release"] == run.release_id
+    assert mlflow.get_model_version_by_alias(MODEL, "champion").tags["release"] == run.base_release_id
+    assert waiting() == []
+
+
+def test_a_training_goes_on_without_mlflow_and_its_story_is_delivered_later(run: TrainingRun, settings: Any) -> None:
+    there = settings.MLFLOW_TRACKING_URI
+    settings.MLFLOW_TRACKING_URI = "http://127.0.0.1:9"
+    worker.run(str(run.pk), build=tiny_build)
+    run.refresh_from_db()
+    assert run.status == "succeeded"
+    assert "MLflow does not answer" in run.log and run.mlflow_run_id == ""
+    assert waiting() == [str(run.pk)]
+
+    settings.MLFLOW_TRACKING_URI = there
+    worker.sweep(publish=lambda run_id: None)
+    run.refresh_from_db()
+    assert waiting() == []
+    assert MlflowClient(tracking_uri=there).get_run(run.mlflow_run_id).info.status == "FINISHED"
+
+
+def test_one_run_at_a_time(run: TrainingRun, client: Client) -> None:
+    client.force_login(make_user("admin"))
+    answer = client.post(START, {"kind": "fast", "reason": ""})
+    assert answer.status_code == 422
+    assert b"Another training run is active" in answer.content
+    assert TrainingRun.objects.count() == 1
+
+
+def test_a_run_delivered_twice_runs_once(run: TrainingRun) -> None:
+    calls: list[int] = []
+
+    def build(*args: Any, **options: Any) -> Any:
+        calls.append(1)
+        worker.run(str(run.pk), build=build)  # a second delivery while the first works
+        return tiny_build(*args, **options)
+
+    worker.run(str(run.pk), build=build)
+    worker.run(str(run.pk), build=build)
+    run.refresh_from_db()
+    assert (len(calls), run.status, run.attempts) == (1, "succeeded", 1)
+
+
+def test_a_queued_run_is_cancelled_at_once_and_never_runs(run: TrainingRun, client: Client) -> None:
+    client.force_login(make_user("admin"))
+    client.post(f"/admin/training/trainingrun/{run.pk}/cancel/")
+    worker.run(str(run.pk), build=tiny_build)
+    run.refresh_from_db()
+    assert (run.status, run.attempts) == ("cancelled", 0)
+
+
+def test_a_running_run_stops_when_a_person_cancels_it(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.progress.BEAT_SECONDS", 0.05)
+
+    def build(folder: Path, *args: Any, **options: Any) -> Any:
+        services.cancel_run(run=run)
+        deadline = timezone.now() + timedelta(seconds=20)
+        while not options["should_stop"]():
+            assert timezone.now() < deadline, "the wish to cancel never arrived"
+        raise RuntimeError("stopped")
+
+    worker.run(str(run.pk), build=build)
+    run.refresh_from_db()
+    assert (run.status, run.release) == ("cancelled", None)
+    assert "Cancelled." in run.log
+
+
+def test_a_failed_build_says_why_and_leaves_no_release(run: TrainingRun, client: Client, settings: Any) -> None:
+    def build(folder: Path, *args: Any, **options: Any) -> Any:
+        (folder / "trunk.onnx").write_bytes(b"half")
+        raise ValueError("The training split needs labelled photos of both classes.")
+
+    worker.run(str(run.pk), build=build)
+    run.refresh_from_db()
+    assert (run.status, run.error) == ("failed", "The training split needs labelled photos of both classes.")
+    assert Release.objects.count() == 1
+    assert not list(Path(settings.RELEASE_DIR).glob(".building-*"))
+    client.force_login(make_user("auditor"))
+    assert run.error in client.get(f"/admin/training/trainingrun/{run.pk}/change/").content.decode()
+
+
+def test_a_half_written_release_is_never_registered(run: TrainingRun) -> None:
+    def build(folder: Path, *args: Any, **options: Any) -> Any:
+        manifest = tiny_build(folder, *args, **options)
+        (folder / "fast.txt").write_bytes(b"tree\n")
+        return manifest
+
+    worker.run(str(run.pk), build=build)
+    run.refresh_from_db()
+    assert run.status == "failed" and "fast.txt" in run.error
+    assert Release.objects.count() == 1
+
+
+def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
+    run: TrainingRun, client: Client, published: list[tuple[str, str]]
+) -> None:
+    def killed(*args: Any, **options: Any) -> Any:
+        TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=61))
+        worker.sweep(publish=lambda run_id: None)
+        raise SystemExit  # as a worker that dies: nothing is caught, nothing is written
+
+    with pytest.raises(SystemExit):
+        worker.run(str(run.pk), build=killed)
+    run.refresh_from_db()
+    assert run.status == "interrupted"
+    zombie = Progress(run, 1)
+
+    client.force_login(make_user("admin"))
+    page = client.get(f"/admin/training/trainingrun/{run.pk}/change/").content.decode()
+    assert "Resume" in page and "The champion keeps serving" in page
+    client.post(f"/admin/training/trainingrun/{run.pk}/resume/")
+    assert published[-1] == ("run_training", str(run.pk))
+    worker.run(str(run.pk), build=tiny_build)
+    run.refresh_from_db()
+    assert (run.status, run.attempts) == ("succeeded", 2)
+    zombie.beat()
+    assert zombie.should_stop()
+
+
+def test_a_run_that_nobody_took_is_published_again(run: TrainingRun) -> None:
+    told: list[str] = []
+    worker.sweep(publish=told.append)
+    assert told == []
+    TrainingRun.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(seconds=31))
+    worker.sweep(publish=told.append)
+    assert told == [str(run.pk)]
+
+
+def test_the_same_release_made_twice_is_one_release(run: TrainingRun) -> None:
+    worker.run(str(run.pk), build=tiny_build)
+    again = services.start_training(user=None, kind="fast")
+    assert again.dataset_id == run.dataset_id
+    worker.run(str(again.pk), build=tiny_build)
+    again.refresh_from_db()
+    run.refresh_from_db()
+    assert (again.status, again.release_id) == ("succeeded", run.release_id)
+
+
+def test_a_light_installation_says_how_to_add_the_training_set(
+    client: Client, champion: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label_photos()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    client.force_login(make_user("admin"))
+    answer = client.post(START, {"kind": "both"})
+    assert answer.status_code == 422 and b"make install" in answer.content
+    assert client.post(START, {"kind": "fast"}).status_code == 302
+
+
+def test_without_labels_or_without_a_champion_the_page_says_what_is_missing(client: Client, champion: Release) -> None:
+    client.force_login(make_user("admin"))
+    answer = client.post(START, {"kind": "fast"})
+    assert answer.status_code == 422 and b"cataract in the training split: 0" in answer.content
+    Release.objects.filter(pk=champion.pk).update(status="retired")
+    assert b"There is no champion to start from" in client.post(START, {"kind": "fast"}).content
+    assert not TrainingRun.objects.exists()
+
+
+@pytest.mark.parametrize("role", ["screener", "reader", "auditor", "integrator"])
+def test_nobody_but_an_admin_starts_or_stops_a_run(client: Client, run: TrainingRun, role: str) -> None:
+    client.force_login(make_user(role))
+    for path in (
+        START,
+        f"/admin/training/trainingrun/{run.pk}/cancel/",
+        f"/admin/training/trainingrun/{run.pk}/resume/",
+    ):
+        assert client.post(path, {"kind": "fast"}).status_code in (302, 403)
+    run.refresh_from_db()
+    assert run.status == "queued" and TrainingRun.objects.count() == 1
+
+
+def test_the_web_process_imports_neither_mlflow_nor_torch() -> None:
+    import subprocess
+    import sys
+
+    code = (
+        "import django, sys; django.setup(); import cataract.urls; "
+        "print([m for m in ('mlflow', 'torch', 'optuna', 'open_clip') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True)
+    assert json.loads(done.stdout.strip().splitlines()[-1].replace("'", '"')) == []
