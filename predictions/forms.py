@@ -23,11 +23,15 @@ class UploadForm(forms.Form):
         label="Patient key",
         max_length=64,
         validators=[PATIENT_KEY],
+        error_messages={"required": "Enter the patient's pseudonym."},
         help_text="The patient's pseudonym, never a name.",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
     )
     eye = forms.ChoiceField(
-        label="Which eye?", choices=[("OD", "Right eye (OD)"), ("OS", "Left eye (OS)")], widget=forms.RadioSelect
+        label="Which eye?",
+        choices=[("OD", "Right eye (OD)"), ("OS", "Left eye (OS)")],
+        widget=forms.RadioSelect,
+        error_messages={"required": "Say which eye it is."},
     )
     site = forms.CharField(label="Site", max_length=LABEL_LENGTH, required=False)
     device = forms.CharField(label="Camera or phone", max_length=LABEL_LENGTH, required=False)

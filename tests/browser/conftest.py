@@ -18,10 +18,12 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.test import Client
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, expect
 
 from cataract.ml.synthetic import render_eye
 from predictions import access
+
+expect.set_options(timeout=15_000)  # a small machine may be busy
 
 SHOTS = django_settings.BASE_DIR / "docs" / "screenshots"
 WIDTHS = {360: 740, 1280: 800}
@@ -82,7 +84,7 @@ class Site:
             base_url=self.url,
             reduced_motion="reduce",
         )
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(20_000)
         self.contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))

@@ -1,147 +1,137 @@
-"""Cases are read in the browser: by keyboard alone, by thumb, without JavaScript; every screen is looked at."""
+"""A reader reads blind, sees the AI, keeps or changes: with keys, with a thumb, and without JavaScript."""
 
-from collections.abc import Callable
-from typing import Any
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from predictions import storage
-from predictions.models import EyeImage
-from review import services
+from predictions import registry, services
+from predictions.models import Prediction
+from review import queue
 from review.models import Label, Reading, ReviewCase
 from tests.browser.conftest import Site, drawn_eye
-from tests.review.makers import make_case, make_image
-
-CASES = 20
+from tests.releases import make_tiny_release
 
 
-@pytest.fixture(autouse=True)
-def no_second_reader_by_chance(settings: Any) -> None:
-    settings.REVIEW_SECOND_READ_RATE = 0.0
+@pytest.fixture
+def unsure(site: Site, tmp_path: Path) -> None:
+    """A champion that is unsure of everything, and three photos that wait for a reader."""
+    folder = make_tiny_release(tmp_path / "wide", band="wide")
+    registry.promote_release(release=registry.register_release(folder=folder), user=None, reason="For this test.")
+    for seed, opacity in ((21, 1.0), (22, 0.0), (23, 1.0)):
+        services.upload_photo(
+            data=drawn_eye(seed, opacity=opacity)["buffer"],
+            user=site.user("screener"),
+            source="upload",
+            patient_key=f"P-{seed:04}",
+            eye="OD" if seed % 2 else "OS",
+        )
+    queue.open_cases()
 
 
-def drawn_case(seed: int, decision: str) -> ReviewCase:
-    eye = drawn_eye(seed, opacity=0.9 if seed % 2 else 0.0, size=480)
-    name, digest = storage.store(eye["buffer"], suffix=".jpg")
-    image: EyeImage = make_image(stored_name=name, stored_sha256=digest, width=480, height=480)
-    return make_case(decision, image=image)
-
-
-def start(page: Page) -> None:
-    page.goto("/review/")
-    page.keyboard.press("s")
-    expect(page.get_by_role("heading", name="Does this eye show a cataract?")).to_be_visible()
-
-
-# Notes, in the page, when each key went down and when the photo of another case was decoded and painted after it.
-WATCH = """() => {
-  window.spent = [];
-  let pressed = 0, before = document.querySelector('[data-photo]')?.src;
-  addEventListener('keydown', () => { pressed = performance.now(); }, true);
-  document.addEventListener('htmx:afterSwap', async () => {
-    const photo = document.querySelector('[data-photo]');
-    if (!photo || photo.src === before) return;
-    before = photo.src;
-    const from = pressed;
-    await photo.decode();
-    requestAnimationFrame(() => setTimeout(() => window.spent.push(performance.now() - from)));
-  });
-}"""
-
-
-def test_twenty_cases_by_keyboard_one_key_when_the_ai_agrees_and_two_when_not(site: Site) -> None:
-    for seed in range(CASES):
-        drawn_case(seed, "cataract" if seed < CASES - 5 else "normal")
-    page = site.log_in("reader")
-    start(page)
-    page.evaluate(WATCH)
-    keys = 0
-    for number in range(CASES):
-        page.keyboard.press("1")
-        keys += 1
-        page.wait_for_function("n => window.spent === undefined || document.querySelector('[data-screen=reveal]') || window.spent.length >= n || location.pathname === '/review/'", arg=number + 1)  # fmt: skip # noqa: E501
-        if page.locator("[data-screen=reveal]").count():
-            page.keyboard.press("Enter")
-            keys += 1
-            page.wait_for_function("n => window.spent === undefined || window.spent.length >= n || location.pathname === '/review/'", arg=number + 1)  # fmt: skip # noqa: E501
-        if number == CASES - 2:
-            spent = sorted(page.evaluate("window.spent"))
-    page.wait_for_url("**/review/")
-    print(
-        f"\nkey to next painted case: median {spent[len(spent) // 2]:.0f} ms, p95 {spent[int(len(spent) * 0.95)]:.0f} ms"
-    )
-    assert keys == CASES + 5
-    assert Reading.objects.filter(final_answer="cataract").count() == CASES
-    assert Label.objects.count() == CASES - 5
-    assert all(seconds is not None for seconds in Reading.objects.values_list("blind_seconds", flat=True))
-
-
-def test_zoom_and_filters_are_kept_with_the_answer_and_reset_for_the_next_case(site: Site) -> None:
-    drawn_case(1, "cataract"), drawn_case(2, "cataract")
-    page = site.log_in("reader")
-    start(page)
-    for key in ("+", "+", "r", "i", "."):
-        page.keyboard.press(key)
-    expect(page.get_by_role("button", name="Red-free")).to_have_attribute("aria-pressed", "true")
-    page.keyboard.press("1")
-    expect(page.get_by_role("button", name="Red-free")).to_have_attribute("aria-pressed", "false")
-    viewer = Reading.objects.get().viewer
-    assert viewer["redfree"] is True and viewer["invert"] is True
-    assert viewer["zoom"] == pytest.approx(1.5625) and viewer["brightness"] == pytest.approx(1.1)
-    page.keyboard.press("z")
-    expect(page.get_by_text("does not train")).to_be_visible()
-    assert Reading.objects.get().retracted_at is not None
-
-
-@pytest.mark.parametrize("javascript", [True, False])
-def test_on_a_phone_with_and_without_javascript(site: Site, javascript: bool) -> None:
-    drawn_case(1, "normal")
-    page = site.log_in("reader", width=360, javascript=javascript, touch=True)
+def start(page: Page) -> ReviewCase:
+    """From the queue to the first case, which is returned."""
     page.goto("/review/")
     page.get_by_role("button", name="Start").click()
-    page.get_by_role("button", name="Cataract", exact=False).first.click()
-    expect(page.get_by_role("heading", name="The AI sees it differently.")).to_be_visible()
-    page.get_by_role("button", name="Take the AI's").click()
-    expect(page.get_by_text("Saved: no cataract.")).to_be_visible()
-    assert Label.objects.get().may_train is False
+    page.wait_for_url("**/cases/**")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
+    return ReviewCase.objects.get(pk=page.url.rstrip("/").split("/")[-1])
 
 
-def test_every_screen_is_looked_at(site: Site, keep: Callable[[Page, str], None]) -> None:
-    for seed in range(3):
-        drawn_case(seed, "cataract")
+def contrary_key(case: ReviewCase) -> str:
+    return "1" if case.prediction.decision == "normal" else "2"
+
+
+def agreeing_key(case: ReviewCase) -> str:
+    return "2" if case.prediction.decision == "normal" else "1"
+
+
+def test_pages_of_a_review(site: Site, unsure: None) -> None:
     page = site.log_in("reader")
-    page.goto("/review/")
-    site.look(page, "review-queue")
-    keep(page, "review-queue")
-    page.set_viewport_size({"width": 1280, "height": 800})
-    start(page)
+    page.goto("/")
+    site.look(page, "queue")
+    case = start(page)
     site.look(page, "review-blind")
-    page.set_viewport_size({"width": 1280, "height": 800})
-    keep(page, "review-blind")
     page.get_by_text("Grade, doubt or a note").click()
-    site.look(page, "review-blind-open")
-    page.keyboard.press("2")
-    expect(page.get_by_role("heading", name="The AI sees it differently.")).to_be_visible()
-    page.get_by_text("What the AI measured").click()
+    page.set_viewport_size({"width": 360, "height": 740})
+    site.shoot(page, "review-details")
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press(contrary_key(case))
+    expect(page.get_by_role("heading", level=1)).to_have_text("The AI sees it differently.")
     site.look(page, "review-reveal")
-    keep(page, "review-reveal")
-    address = page.url
     page.get_by_role("button", name="Keep mine").click()
-    expect(page.get_by_text("Saved: no cataract.")).to_be_visible()
-    page.goto(address)
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    page.goto(f"/review/cases/{case.pk}/")
     site.look(page, "review-finished")
 
-    case = ReviewCase.objects.get(status="second")
-    second = site.user("reader", "second-reader")
-    services.claim_case(case=case, reader=second)
-    services.store_blind_answer(case=case, reader=second, answer="cataract", note="White pupil.")
-    judge = site.log_in("adjudicator")
-    services.claim_case(case=case, reader=site.user("adjudicator"))
-    judge.goto(address)
-    expect(judge.get_by_role("heading", name="Two readers differ.")).to_be_visible()
-    site.look(judge, "review-adjudicate")
-    keep(judge, "review-adjudicate")
-    other = site.log_in("reader", "third-reader")
-    other.goto(address)
+    other = site.log_in("reader", "second")
+    case.refresh_from_db()
+    assert case.status == ReviewCase.Status.SECOND
+    other.goto(f"/review/cases/{case.pk}/")
     site.look(other, "review-closed")
+    other.get_by_role("button", name="Read it").click()
+    other.keyboard.press(agreeing_key(case))
+    expect(other.get_by_role("status")).to_contain_text("Saved")
+
+    judge = site.log_in("adjudicator")
+    judge.goto(f"/review/cases/{case.pk}/")
+    judge.get_by_role("button", name="Read it").click()
+    expect(judge.get_by_role("heading", level=1)).to_have_text("Two readers differ. What is it?")
+    site.look(judge, "review-adjudicate")
+    judge.get_by_label("Why").fill("The lens is white.")
+    judge.get_by_role("button", name="Cataract 1", exact=True).click()
+    expect(judge.get_by_role("status")).to_contain_text("Saved")
+    assert Label.objects.get(case=case).provenance == Label.Provenance.ADJUDICATED
+
+
+def test_an_empty_queue_says_what_comes_next(site: Site) -> None:
+    page = site.log_in("reader")
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing waits for you.")
+    site.look(page, "queue-empty")
+
+
+def test_three_cases_with_the_keyboard_alone(site: Site, unsure: None) -> None:
+    page = site.log_in("reader")
+    page.goto("/review/")
+    page.keyboard.press("s")
+    page.wait_for_url("**/cases/**")
+    page.evaluate("window.sameDocument = true")
+    for number in range(1, 4):
+        expect(page.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
+        for key in "+]ri0":
+            page.keyboard.press(key)
+        case = ReviewCase.objects.get(pk=page.url.rstrip("/").split("/")[-1])
+        page.keyboard.press(agreeing_key(case))
+        expect(page.get_by_role("status")).to_contain_text("Saved")
+        assert Reading.objects.count() == number
+    page.wait_for_url("**/review/")
+    page.keyboard.press("z")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
+    assert Reading.objects.filter(retracted_at__isnull=False).count() == 1
+    assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
+
+
+def test_viewer(site: Site, unsure: None) -> None:
+    page = site.log_in("reader", width=360)
+    start(page)
+    page.get_by_role("button", name="Larger").click()
+    page.get_by_role("button", name="Red-free").click()
+    expect(page.get_by_role("button", name="Red-free")).to_have_attribute("aria-pressed", "true")
+    site.shoot(page, "review-red-free")
+    assert page.evaluate("getComputedStyle(document.querySelector('[data-photo]')).transform") != "none"
+
+
+def test_reading_without_javascript(site: Site, unsure: None) -> None:
+    page = site.log_in("reader", javascript=False, width=360)
+    case = start(page)
+    page.screenshot(path=site.shots / "review-no-javascript.png", full_page=True)
+    mine = "Cataract" if case.prediction.decision == Prediction.Decision.NORMAL else "No cataract"
+    page.get_by_role("button", name=mine, exact=False).first.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("The AI sees it differently.")
+    page.get_by_role("button", name="Take the AI's").click()
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    reading = Reading.objects.get(case=case)
+    assert reading.blind_answer != reading.final_answer
+    assert reading.ai_shown_at is not None
