@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-pytest_plugins = ["tests.services"]
+pytest_plugins = ["tests.services", "tests.system"]
 EYES = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "eyes"
 
 

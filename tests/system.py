@@ -1,6 +1,7 @@
 """One whole system in processes of its own, for tests that must see what real processes do."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 PROGRAMS = Path(sys.executable).parent
@@ -31,6 +33,10 @@ class System:
         }
         self.processes: list[subprocess.Popen[bytes]] = []
         (data_dir / "logs").mkdir(parents=True, exist_ok=True)
+
+    def take_database(self, prepared: Path) -> None:
+        """Start from a copy of a database that is already migrated (fixture `migrated`)."""
+        shutil.copy(prepared, self.data_dir / "db.sqlite3")
 
     def manage(self, *arguments: str, check: bool = True, timeout: float = 240) -> "subprocess.CompletedProcess[str]":
         """Run one management command to its end."""
@@ -104,6 +110,15 @@ class System:
                 except subprocess.TimeoutExpired:
                     kill_tree(process.pid)
         self.processes.clear()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite file with every migration applied and nothing in it, made once a session. Read-only."""
+    system = System(tmp_path_factory.mktemp("migrated"))
+    system.manage("migrate")
+    system.python("from django.db import connection; connection.cursor().execute('PRAGMA journal_mode=DELETE')")
+    return system.data_dir / "db.sqlite3"
 
 
 # Settings of the test session that must not reach a system of its own.

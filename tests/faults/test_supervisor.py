@@ -123,8 +123,9 @@ def test_the_system_goes_on_without_mlflow(supervisor: Supervisor, tmp_path: Pat
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[System]:
+def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
     system = System(tmp_path, PORT=str(free_port()), MLFLOW_PORT=str(free_port()))
+    system.take_database(migrated)
     yield system
     system.stop()
 
@@ -140,7 +141,6 @@ def start_up(system: System, *options: str) -> "psutil.Process":
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_when_the_system_stops_no_process_is_left(system: System, how: signal.Signals) -> None:
     """Also after kill -9 of the supervisor, where the kernel tells its children."""
-    system.manage("migrate")
     up = start_up(system, "--no-mlflow")
     family = up.children(recursive=True)
     assert {"granian", "celery"} <= {Path(part).name for member in family for part in member.cmdline()[:2]}
@@ -151,25 +151,22 @@ def test_when_the_system_stops_no_process_is_left(system: System, how: signal.Si
 
 
 def test_a_second_system_on_the_same_folder_is_refused(system: System) -> None:
-    system.manage("migrate")
     start_up(system, "--no-mlflow")
     second = system.manage("up", check=False)
     assert second.returncode != 0
     assert "already runs on" in second.stderr and "DATA_DIR" in second.stderr
 
 
-def test_a_taken_port_is_named(system: System, tmp_path: Path) -> None:
-    system.manage("migrate")
+def test_a_taken_port_is_named(system: System, tmp_path: Path, migrated: Path) -> None:
     start_up(system, "--no-mlflow")
     other = System(tmp_path / "other", PORT=system.env["PORT"])
-    other.manage("migrate")
+    other.take_database(migrated)
     refused = other.manage("up", check=False)
     assert refused.returncode != 0
     assert f":{system.env['PORT']}" in refused.stderr and "PORT=" in refused.stderr
 
 
 def test_a_second_worker_on_the_embedded_broker_is_refused(system: System) -> None:
-    system.manage("migrate")
     system.start_broker()
     first = system.start_worker()
     log = system.data_dir / "logs" / "worker.log"

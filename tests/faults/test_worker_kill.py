@@ -1,0 +1,108 @@
+"""kill -9 in the middle of 200 tasks: nothing is lost, nothing is done twice."""
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system import System, kill_tree
+
+TASKS = 200
+SECONDS = 120  # from the last kill to the last answer; leases of dead workers last 5 s here
+DONE = "SELECT count(*) FROM predictions_prediction WHERE status = 'done'"
+# Counts every change to DONE, so that an answer written twice is seen and not only its last state.
+COUNT_ANSWERS = """
+CREATE TABLE answers (prediction TEXT);
+CREATE TRIGGER count_answers AFTER UPDATE OF status ON predictions_prediction WHEN NEW.status = 'done'
+BEGIN INSERT INTO answers VALUES (NEW.id); END;
+"""
+QUEUE_ROWS = f"""
+import io
+from pathlib import Path
+from PIL import Image
+from cataract.ml.synthetic import render_eye
+from predictions import registry, services, tasks
+from predictions.models import EyeImage, Prediction
+from tests.releases import make_tiny_release
+from django.conf import settings
+
+release = registry.register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
+registry.promote_release(release=release, user=None, reason="test")
+images = []
+for seed in range(10):
+    buffer = io.BytesIO()
+    Image.fromarray(render_eye(seed, opacity=seed / 10)).save(buffer, "PNG")
+    prediction = services.upload_photo(
+        user=None, data=buffer.getvalue(), name=f"{{seed}}.png", source="command", patient_key=f"P-{{seed}}", eye="OD"
+    )
+    images.append(prediction.image)
+Prediction.objects.all().delete()
+rows = Prediction.objects.bulk_create([Prediction(image=images[n % 10]) for n in range({TASKS})])
+for row in rows:
+    tasks.predict.delay(str(row.pk))
+print(len(rows))
+"""
+GIVE_BACK = """
+from cataract.broker import give_back_unacknowledged
+from cataract.celery import app
+print(give_back_unacknowledged(app))
+"""
+
+
+@pytest.fixture
+def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
+    system = System(tmp_path, PREDICTION_LEASE_SECONDS="5")
+    system.take_database(migrated)
+    yield system
+    system.stop()
+
+
+def ask(system: System, query: str) -> int:
+    with sqlite3.connect(system.data_dir / "db.sqlite3", timeout=20) as database:
+        return int(database.execute(query).fetchone()[0])
+
+
+def await_done(system: System, count: int, seconds: float) -> None:
+    system.await_true(lambda: ask(system, DONE) >= count, seconds, f"{count} answers")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_task_is_done_exactly_once_through_kills_of_worker_and_broker(system: System) -> None:
+    broker = system.start_broker()
+    assert system.python(QUEUE_ROWS) == str(TASKS)
+    with sqlite3.connect(system.data_dir / "db.sqlite3") as database:
+        database.executescript(COUNT_ANSWERS)
+
+    worker = system.start_worker()
+    await_done(system, 20, 60)
+    os.kill(worker.pid, signal.SIGKILL)  # the main process alone: its children must not go on
+    worker.wait()
+    at_kill = ask(system, DONE)
+    assert at_kill < TASKS, "the kill came too late to prove anything"
+    time.sleep(1)  # whatever still ran would show
+    assert ask(system, DONE) <= at_kill + 2
+
+    worker = system.start_worker()
+    await_done(system, at_kill + 30, 60)
+    kill_tree(worker.pid)
+    broker.kill()
+    worker.wait(), broker.wait()
+    assert ask(system, DONE) < TASKS, "the kill came too late to prove anything"
+
+    (system.data_dir / "run" / "broker.sock").unlink()
+    system.start_broker()
+    system.python(GIVE_BACK)
+    started = time.monotonic()
+    system.start_worker()
+    await_done(system, TASKS, SECONDS)
+    print(f"last answer {time.monotonic() - started:.1f} s after the restart")
+
+    assert ask(system, "SELECT count(*) FROM answers") == TASKS
+    assert ask(system, "SELECT count(DISTINCT prediction) FROM answers") == TASKS
+    assert ask(system, "SELECT max(attempts) FROM predictions_prediction") <= 3
+    assert ask(system, "SELECT count(*) FROM predictions_embedding") == 10
