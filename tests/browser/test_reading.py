@@ -1,0 +1,114 @@
+"""Twenty cases read by keyboard alone, what the viewer keeps, and the screens of the second pair of eyes."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from predictions import storage
+from predictions.models import EyeImage
+from review import services
+from review.models import Label, Reading, ReviewCase
+from tests.browser.conftest import Site, drawn_eye
+from tests.review.makers import make_case, make_image
+
+CASES, DIFFERING = 20, 5
+
+# Notes, in the page, how long it took from a key to the next case's photo, decoded and painted.
+WATCH = """() => {
+  window.spent = [];
+  let pressed = 0, before = document.querySelector('[data-photo]').src;
+  addEventListener('keydown', () => { pressed = performance.now(); }, true);
+  document.addEventListener('htmx:afterSwap', async () => {
+    const photo = document.querySelector('[data-photo]');
+    if (!photo || photo.src === before) return;
+    before = photo.src;
+    const from = pressed;
+    await photo.decode();
+    requestAnimationFrame(() => setTimeout(() => window.spent.push(performance.now() - from)));
+  });
+}"""
+AT_NEXT = "n => location.pathname === '/review/' || window.spent.length >= n"
+AT_NEXT_OR_REVEAL = AT_NEXT + " || document.querySelector('[data-screen=reveal]')"
+
+
+@pytest.fixture(autouse=True)
+def no_second_reader_by_chance(settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = 0.0
+
+
+def drawn_case(seed: int, decision: str) -> ReviewCase:
+    eye = drawn_eye(seed, opacity=0.9 if seed % 2 else 0.0, size=480)
+    name, digest = storage.store(eye["buffer"], suffix=".jpg")
+    image: EyeImage = make_image(stored_name=name, stored_sha256=digest, width=480, height=480)
+    return make_case(decision, image=image)
+
+
+def start(page: Page) -> None:
+    page.goto("/review/")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", name="Does this eye show a cataract?")).to_be_visible()
+
+
+def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site) -> None:
+    for seed in range(CASES):
+        drawn_case(seed, "normal" if seed < DIFFERING else "cataract")
+    page = site.log_in("reader")
+    start(page)
+    page.evaluate(WATCH)
+    keys, spent = 0, [0.0]
+    for number in range(1, CASES + 1):
+        page.keyboard.press("1")
+        keys += 1
+        page.wait_for_function(AT_NEXT_OR_REVEAL, arg=number)
+        if page.locator("[data-screen=reveal]").count():
+            page.keyboard.press("Enter")
+            keys += 1
+            page.wait_for_function(AT_NEXT, arg=number)
+        if number == CASES - 1:
+            spent = sorted(page.evaluate("window.spent"))
+    page.wait_for_url("**/review/")
+    median, p95 = spent[len(spent) // 2], spent[int(len(spent) * 0.95)]
+    print(f"\nkey to next painted case: median {median:.0f} ms, p95 {p95:.0f} ms")
+    assert keys == CASES + DIFFERING
+    assert Reading.objects.filter(final_answer="cataract", blind_seconds__isnull=False).count() == CASES
+    assert Label.objects.count() == CASES - DIFFERING, "the others wait for a second reader"
+
+
+def test_the_view_is_kept_with_the_answer_and_starts_afresh_for_the_next_case(site: Site) -> None:
+    drawn_case(1, "cataract"), drawn_case(2, "cataract")
+    page = site.log_in("reader")
+    start(page)
+    for key in ("+", "+", "r", "i", "."):
+        page.keyboard.press(key)
+    red_free = page.get_by_role("button", name="Red-free")
+    expect(red_free).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("1")
+    expect(red_free).to_have_attribute("aria-pressed", "false")
+    viewer = Reading.objects.get().viewer
+    assert viewer["redfree"] is True and viewer["invert"] is True
+    assert viewer["zoom"] == pytest.approx(1.5625) and viewer["brightness"] == pytest.approx(1.1)
+    page.keyboard.press("z")
+    expect(page.get_by_text("does not train")).to_be_visible()
+    assert Reading.objects.get().retracted_at is not None
+
+
+def test_screens_of_a_finished_a_closed_and_an_adjudicated_case(site: Site) -> None:
+    case = drawn_case(1, "cataract")
+    first, second = site.user("reader", "first-reader"), site.user("reader", "second-reader")
+    services.claim_case(case=case, reader=first)
+    reading = services.store_blind_answer(case=case, reader=first, answer="normal")
+    services.store_final_answer(reading=reading, answer="normal")
+    services.claim_case(case=case, reader=second)
+    services.store_blind_answer(case=case, reader=second, answer="cataract", note="White pupil.")
+    page = site.log_in("reader", "first-reader")
+    page.goto(f"/review/cases/{case.pk}/")
+    site.look(page, "review-finished")
+    page = site.log_in("reader", "third-reader")
+    page.goto(f"/review/cases/{case.pk}/")
+    site.look(page, "review-closed")
+    services.claim_case(case=case, reader=site.user("adjudicator"))
+    page = site.log_in("adjudicator")
+    page.goto(f"/review/cases/{case.pk}/")
+    expect(page.get_by_role("heading", name="Two readers differ.")).to_be_visible()
+    site.look(page, "review-adjudicate")
