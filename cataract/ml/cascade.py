@@ -88,6 +88,8 @@ class Cascade:
         self._fast = FastModel(read("fast.txt").decode(), dim=self.spec.dim)
         self._calibration = read_json("calibration.json")
         self._gate = gate.Gate.of_dict(read_json("gate.json"))
+        if len(self._gate.mean) != len(self._gate_input(np.zeros(self.spec.dim, dtype=np.float32))):
+            raise ValueError(f"the gate was fitted on {len(self._gate.mean)} numbers, not on this {self._gate.of}")
         self._policy = policy.Policy.of(read_json("policy.json"))
         self._golden = read_json("golden.json") if "golden.json" in manifest.files else None
         for model in ("fast", "accurate"):
@@ -233,7 +235,13 @@ class Cascade:
         return _Encoded(batch, activations, np.concatenate(parts))
 
     def _gate_input(self, vector: Floats) -> Floats:
-        return vector if self._gate.of == "features" else vector[: self.spec.embedding_dim]
+        match self._gate.of:
+            case "embedding":
+                return vector[: self.spec.embedding_dim]
+            case "handmade":
+                return vector[-features.LENGTH :]
+            case _:
+                return vector
 
     def _is_unsure(self, fast: float) -> bool:
         return policy.is_unsure(self._policy, fast)
