@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.utils import timezone
 
 from cataract.ml.cascade import Cascade
@@ -92,6 +92,20 @@ def champion() -> Cascade | None:
         _holder.remember_corrupt(release_id)
         log.error("The champion cannot serve, photos go to people: %s", error)
         return None
+
+
+def warm_up() -> None:
+    """Load the champion in a thread of its own, so that the first upload after a start does not wait for it."""
+
+    def load_champion() -> None:
+        try:
+            champion()
+        except DatabaseError as error:  # not migrated yet: the first request that needs it will say so
+            log.warning("The champion is not loaded yet: %s", error)
+        finally:
+            connection.close()
+
+    threading.Thread(target=load_champion, name="warm-up", daemon=True).start()
 
 
 def seen_hashes() -> list[str]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import threading
 import time
 from datetime import datetime, timedelta
 from typing import Any
@@ -268,8 +269,13 @@ def _stored(prediction_id: UUID) -> Prediction:
 
 
 def _nudge(prediction: Prediction) -> None:
-    """Tell a worker. A broker that is down or silent delays the answer and changes nothing else: the sweeper looks."""
+    """Tell a worker, without waiting: a broker that is down or silent must not hold up who sends a photo."""
+    publish = threading.Thread(target=_publish, args=(str(prediction.pk),), name="nudge", daemon=True)
+    transaction.on_commit(publish.start)
+
+
+def _publish(prediction_id: str) -> None:
     try:
-        tasks.predict.delay_on_commit(str(prediction.pk))
-    except Exception as error:
-        log.warning("Prediction %s waits for the sweeper, the broker did not take it: %s", prediction.pk, error)
+        tasks.predict.delay(prediction_id)
+    except Exception as error:  # it changes nothing but the time of the answer: the sweeper looks every few seconds
+        log.warning("Prediction %s waits for the sweeper, the broker did not take it: %s", prediction_id, error)

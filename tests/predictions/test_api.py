@@ -134,7 +134,7 @@ def test_ten_equal_posts_at_once_are_one_photo(api: Api, champion: Any) -> None:
 
 def test_a_slow_answer_is_promised(api: Api, champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("predictions.worker.answer_now", lambda *args: False)
-    monkeypatch.setattr("predictions.tasks.predict.delay_on_commit", _broken)
+    monkeypatch.setattr("predictions.tasks.predict.delay", _broken)
     answer = api.send()
     assert answer.status_code == 202
     body = answer.json()

@@ -21,7 +21,7 @@ def waiting(champion: Any, monkeypatch: pytest.MonkeyPatch) -> Prediction:
     """A stored photo whose answer its request could not give, and whose message was lost."""
     with monkeypatch.context() as patch:
         patch.setattr("predictions.worker.answer_now", lambda *args: False)
-        patch.setattr("predictions.tasks.predict.delay_on_commit", lambda *args: None)
+        patch.setattr("predictions.tasks.predict.delay", lambda *args: None)
         prediction = services.upload_photo(data=jpeg_bytes(1), user=None, source="api", eye="OD")
     free(prediction)
     return prediction
