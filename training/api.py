@@ -3,7 +3,7 @@
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
@@ -111,5 +111,5 @@ def _promotion(service: Any, **values: Any) -> Response:
     return Response(PromotionSerializer(promotion).data, status=201)
 
 
-def _user(request: Request) -> AbstractUser:
-    return cast(AbstractUser, request.user)
+def _user(request: Request) -> User:
+    return cast(User, request.user)

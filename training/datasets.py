@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, QuerySet
 
@@ -85,7 +85,7 @@ def preview() -> Preview:
     )
 
 
-def freeze_dataset(*, user: AbstractUser | None) -> Dataset:
+def freeze_dataset(*, user: User | None) -> Dataset:
     """The Dataset of the confirmed labels as they are now; the same labels give the same row.
 
     Raises NotEnoughLabels.

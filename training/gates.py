@@ -320,7 +320,7 @@ def _mean(values: NDArray[np.bool_], weights: Array) -> Array:
 
 def _ratio(above: Array, below: Array) -> Array:
     """above / below, NaN where below is 0."""
-    return np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0)
+    return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0), dtype=np.float64)
 
 
 def _clusters(photos: Sequence[Photo], truth: str) -> int:

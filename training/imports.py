@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import transaction
 
 from cataract.ml import images
@@ -101,7 +101,7 @@ def import_folder(
     labelled: bool = False,
     split_from_folders: bool = False,
     site: str = "",
-    user: AbstractUser | None = None,
+    user: User | None = None,
     tell: Tell | None = None,
 ) -> Outcome:
     """Store every photo below `root` once, with what its folders say of it; repeat it and nothing is added.
@@ -130,7 +130,7 @@ def import_folder(
 
 
 def _import_one(
-    file: Found, forced_split: str | None, label: str, site: str, user: AbstractUser | None, outcome: Outcome
+    file: Found, forced_split: str | None, label: str, site: str, user: User | None, outcome: Outcome
 ) -> str:
     """Store one file and count it; return what happened, in words."""
     if file.refused:

@@ -1,6 +1,7 @@
 """The plots of a comparison as SVG: confusion matrix, ROC, precision and recall, calibration, risk and coverage."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def draw_all(folder: Path, report: Mapping[str, Any]) -> list[Path]:
             ("calibration", _calibration),
             ("risk-coverage", _risk_coverage),
         ):
-            files.append(_draw(folder / f"{name}.svg", lambda axes, curve=curve: curve(axes, p, y)))
+            files.append(_draw(folder / f"{name}.svg", partial(curve, p=p, y=y)))
     return files
 
 

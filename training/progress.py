@@ -43,13 +43,13 @@ class Progress:
         return self.cancelled.is_set() or self.lost.is_set() or self.out_of_time
 
     def __call__(self, stage: str, fraction: float, message: str = "") -> None:
-        """The `on_progress` of a build: `fraction` of the whole work, 0 to 1."""
-        new_stage = stage != self._stage
+        """`fraction` of the whole work, 0 to 1. The first message of each stage goes into the log."""
+        first = stage != self._stage.split(": ")[0]
         with self._lock:
-            self._stage, self._fraction = stage[:64], min(max(fraction, 0.0), 1.0)
-        if new_stage or message:
+            self._stage = (f"{stage}: {message}" if message else stage)[:64]
+            self._fraction = min(max(fraction, self._fraction), 1.0)
+        if first:
             self.say(f"{stage}: {message}" if message else stage)
-        if new_stage:
             self.beat()
 
     def say(self, line: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from predictions import registry
@@ -42,7 +42,7 @@ class PromotionRefused(DomainError):
 
 def start_training(
     *,
-    user: AbstractUser | None,
+    user: User | None,
     kind: str = TrainingRun.Kind.BOTH,
     reason: str = "",
     parameters: Mapping[str, Any] | None = None,
@@ -127,7 +127,7 @@ def standing_comparison(release: Release) -> Comparison | None:
 
 def promote(
     *,
-    user: AbstractUser | None,
+    user: User | None,
     release: Release,
     reason: str,
     acknowledge_too_few: bool = False,
@@ -149,7 +149,7 @@ def promote(
     return promotion
 
 
-def rollback(*, user: AbstractUser | None, reason: str) -> Promotion:
+def rollback(*, user: User | None, reason: str) -> Promotion:
     """Make the champion before this one serve again. Raises PromotionRefused without a reason."""
     if len(reason.strip()) < MIN_REASON:
         raise PromotionRefused(f"State the reason for the rollback in at least {MIN_REASON} characters.")
@@ -192,7 +192,7 @@ def _refusals(
     return refusals
 
 
-def _note_causes(comparison: Comparison, causes: Mapping[str, str], user: AbstractUser | None) -> None:
+def _note_causes(comparison: Comparison, causes: Mapping[str, str], user: User | None) -> None:
     FlipCause.objects.bulk_create(
         (
             FlipCause(comparison=comparison, image_id=image, cause=causes[image], noted_by=user)

@@ -5,16 +5,16 @@ from celery import shared_task
 from training import worker
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def run_training(run_id: str) -> None:
     worker.run(run_id)
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def compare_releases(challenger_id: str) -> None:
     worker.compare(challenger_id)
 
 
-@shared_task
+@shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     worker.sweep(publish=lambda run_id: run_training.apply_async((run_id,), expires=60))

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from cataract.ml.learn.build import TrainingData, build_release
 from cataract.ml.release import Manifest, verify
 from predictions import registry, storage
 from predictions.models import Release
@@ -100,18 +102,15 @@ def _claim(run_id: str) -> TrainingRun | None:
         TrainingRun.Status.RUNNING, attempts=F("attempts") + 1, started_at=now, heartbeat_at=now, error=""
     ):
         return None
-    return TrainingRun.objects.select_related("dataset", "base_release").get(pk=run_id)
+    claimed: TrainingRun = TrainingRun.objects.select_related("dataset", "base_release").get(pk=run_id)
+    return claimed
 
 
 def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker, build: Build | None) -> Manifest:
-    from cataract.ml.learn.build import TrainingData, build_release  # its own imports are heavy
-
     base = registry.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
     rows = list(training_rows(run.dataset))
     progress("reading", 0.0, f"{len(rows)} labelled photos, starting from {run.base_release_id}")
-    import numpy as np
-
     data = TrainingData(
         paths=[storage.path(row.image.stored_name) for row in rows],
         sha256s=[row.image.sha256 for row in rows],
@@ -126,8 +125,8 @@ def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker,
         data,
         kind=run.kind,
         seed=run.seed,
-        on_progress=lambda stage, fraction, message="": progress(stage, 0.9 * fraction, message),
-        on_metrics=partial(story.tell_metrics, tracker),
+        on_progress=lambda stage, fraction, message: progress(stage, _overall(stage, fraction), message),
+        on_metrics=partial(_on_metrics, run, progress, tracker),
         should_stop=progress.should_stop,
         **run.parameters,
     )
@@ -136,10 +135,29 @@ def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker,
     return manifest
 
 
+# Where each stage of a build begins and ends, as a share of the whole run.
+_STAGES = {"reading": (0.0, 0.15), "fast": (0.15, 0.4), "accurate": (0.4, 0.8), "calibration": (0.8, 0.88)}
+
+
+def _overall(stage: str, fraction: float) -> float:
+    low, high = _STAGES.get(stage, (0.88, 0.9))
+    return low + (high - low) * min(fraction, 1.0)
+
+
+def _on_metrics(run: TrainingRun, progress: Progress, tracker: Tracker, values: dict[str, Any], step: int) -> None:
+    """Of a trial or an epoch: MLflow gets all of it, the run's page and log one line."""
+    stage, number = ("fast", "trial") if "trial" in values else ("accurate", "epoch")
+    expected = run.parameters.get("trials", 20) if stage == "fast" else run.parameters.get("epochs", 40)
+    figures = ", ".join(f"{k} {v:.3f}" for k, v in values.items() if isinstance(v, float) and k != number)
+    progress(stage, _overall(stage, (step + 1) / expected), f"{number} {step + 1}, {figures}")
+    progress.say(f"{number} {step + 1}: {figures}")
+    story.tell_metrics(tracker, values, step)
+
+
 def _register(folder: Path, manifest: Manifest, progress: Progress) -> Release:
     """The challenger's row. The same data, seed and code make the same release: then its row is there already."""
     progress("registering", 0.91, manifest.id)
-    known = Release.objects.filter(pk=manifest.id).first()
+    known: Release | None = Release.objects.filter(pk=manifest.id).first()
     if known is not None:
         progress.say(f"The run made release {known.pk} again, file by file the same.")
         return known
@@ -222,7 +240,7 @@ def _sweep_workplaces() -> None:
     """Remove what killed builds and delivered plots left behind."""
     running = {f".building-{pk}" for pk in TrainingRun.objects.in_status("running").values_list("pk", flat=True)}
     for folder in Path(settings.RELEASE_DIR).glob(".building-*"):
-        if folder.name not in running:
+        if not any(folder.name.startswith(name) for name in running):  # a build writes to a folder beside its own
             shutil.rmtree(folder, ignore_errors=True)
     undelivered = set(waiting())
     undelivered |= {name.removeprefix(".building-") for name in running}

@@ -1,5 +1,6 @@
 """Drawn eyes as stored, labelled photos, and builds that make a tiny release instead of a fitted one."""
 
+import functools
 import io
 import itertools
 from pathlib import Path
@@ -29,7 +30,9 @@ def make_user(role: str) -> User:
     return user
 
 
+@functools.cache
 def photo_bytes(seed: int, answer: str) -> bytes:
+    """A drawn eye as PNG; drawn once a session."""
     file = io.BytesIO()
     Image.fromarray(render_eye(seed, opacity=1.0 if answer == "cataract" else 0.0)).save(file, "PNG")
     return file.getvalue()
@@ -63,11 +66,12 @@ def label_photo(answer: str, split: str, seed: int, **facts: Any) -> Label:
 
 
 def label_photos(train: int = 10, calibration: int = 3, test: int = 3) -> list[Label]:
-    """That many drawn eyes of each class in each split: enough for a dataset by default."""
+    """That many drawn eyes of each class in each split: enough for a dataset by default. Once a test."""
+    seeds = itertools.count(1)
     made = []
     for split, count in ((Split.TRAIN, train), (Split.CALIBRATION, calibration), (Split.TEST, test)):
         for answer in ("normal", "cataract"):
-            made += [label_photo(answer, split.value, next(_numbers)) for _ in range(count)]
+            made += [label_photo(answer, split.value, next(seeds)) for _ in range(count)]
     return made
 
 

@@ -13,8 +13,9 @@ from predictions.models import EyeImage, Prediction, Promotion, Release
 from review.models import Label
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
-from training import gates, worker
+from training import worker
 from training.models import TrainingRun
+from training.rules import rules
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,7 +135,7 @@ def test_train_promote_and_rollback_from_the_command_line(
     champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = capture_published(monkeypatch)
-    monkeypatch.setitem(gates.rules()["comparison"], "bootstrap", 50)
+    monkeypatch.setitem(rules()["comparison"], "bootstrap", 50)
     label_photos(test=1)
     assert "is queued" in command("train", model="fast", reason="new labels")
     with pytest.raises(CommandError, match="Another training run is active"):

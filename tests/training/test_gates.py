@@ -6,6 +6,7 @@ import pytest
 
 from training import gates
 from training.gates import Answer, Photo, judge, mcnemar
+from training.rules import rules
 
 
 def photo(number: int, *, champion: str = "", challenger: str = "", **values: Any) -> Photo:
@@ -25,7 +26,7 @@ def wrong(number: int) -> str:
 
 @pytest.fixture(autouse=True)
 def fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(gates.rules()["comparison"], "bootstrap", 200)
+    monkeypatch.setitem(rules()["comparison"], "bootstrap", 200)
 
 
 def test_an_equal_challenger_on_enough_patients_passes() -> None:

@@ -13,9 +13,10 @@ from predictions.models import ApiToken, Promotion, Release
 from predictions.services import create_token
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos, make_user
-from training import gates, services, worker
+from training import services, worker
 from training.datasets import freeze_dataset
 from training.models import Comparison, FlipCause
+from training.rules import rules
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REASON = "Better on the photos of the new camera."
@@ -27,8 +28,8 @@ def url(name: str, release: Release) -> str:
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    monkeypatch.setitem(gates.rules()["comparison"], "bootstrap", 100)
-    monkeypatch.setitem(gates.rules()["latency"], "slack_ms", 10_000.0)  # other tests keep these cores busy
+    monkeypatch.setitem(rules()["comparison"], "bootstrap", 100)
+    monkeypatch.setitem(rules()["latency"], "slack_ms", 10_000.0)  # other tests keep these cores busy
     return capture_published(monkeypatch)
 
 
@@ -201,13 +202,13 @@ def test_the_api_starts_a_run_and_shows_it(client: Client, champion: Release) ->
 def test_a_challenger_fitted_on_test_photos_fails_its_comparison(champion: Release, tmp_path: Path) -> None:
     from cataract.ml.duplicates import perceptual_hash
     from cataract.ml.images import decode
-    from cataract.ml.release import write_json, write_manifest
+    from cataract.ml.release import verify, write_json, write_manifest
     from predictions import storage
 
     labels = label_photos(test=2)
     dataset = freeze_dataset(user=None)
     folder = make_tiny_release(tmp_path / "made", seed=3, name="leaky")
-    raw = registry.verify(folder).raw
+    raw = verify(folder).raw
     pixels = decode(storage.read(labels[-1].image.stored_name))
     write_json(folder / "seen.json", {"hashes": [perceptual_hash(pixels)]})
     (folder / "manifest.json").unlink()

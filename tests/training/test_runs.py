@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from predictions.models import Release
 from tests.training.makers import capture_published, label_photos, make_user, tiny_build
 from training import services, worker
-from training.models import TrainingRun
+from training.models import Comparison, TrainingRun
 from training.progress import Progress
 from training.tracking import MODEL, waiting
 
@@ -54,8 +54,8 @@ def test_an_admin_starts_a_run_and_gets_a_challenger_with_its_evidence(
     assert run.release is not None and run.release.status == "challenger"
     over = client.get(sent["Location"]).content.decode()
     assert "hx-trigger" not in over and 'http-equiv="refresh"' not in over, "a poll stops itself"
-    assert run.release_id in over
-    assert "too few photos to judge" in over, services.standing_comparison(run.release).report["reasons"]
+    assert run.release.pk in over
+    assert "too few photos to judge" in over, Comparison.objects.get().report["reasons"]
     assert f"{settings.MLFLOW_UI_URL}/#/experiments/{run.mlflow_experiment_id}/runs/{run.mlflow_run_id}" in over
     assert not list(Path(settings.RELEASE_DIR).glob(".building-*"))
 
@@ -70,6 +70,7 @@ def test_mlflow_holds_the_run_its_trials_its_files_and_the_registered_model(run:
     assert parent.data.params["kind"] == "fast"
     assert parent.data.tags["dataset"] == run.dataset_id
     assert parent.data.metrics["loss"] == 0.5
+    assert parent.inputs is not None
     assert parent.inputs.dataset_inputs[0].dataset.digest == run.dataset_id[:36]
     children = mlflow.search_runs([run.mlflow_experiment_id], f"tags.`mlflow.parentRunId` = '{run.mlflow_run_id}'")
     assert [child.info.run_name for child in children] == ["trial 1", "trial 0"]
