@@ -82,10 +82,17 @@ def next_case(request: HttpRequest) -> HttpResponse:
 def _go_next(request: HttpRequest) -> HttpResponse:
     case = services.claim_next(reader=_person(request))
     if case is not None:
-        return redirect("review:case", pk=case.pk)
+        return _go_to(request, case)
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponseClientRedirect(reverse("review:queue"))
     return redirect("review:queue")
+
+
+def _go_to(request: HttpRequest, case: ReviewCase) -> HttpResponse:
+    """The case's address; for htmx the case itself at once, which saves a second request."""
+    if request.htmx:  # type: ignore[attr-defined]
+        return _show(request, case)
+    return redirect("review:case", pk=case.pk)
 
 
 # One case -------------------------------------------------------------------------------------------------------------
@@ -111,7 +118,7 @@ def case_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _answer_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -> HttpResponse:
     reading = services.store_blind_answer(case=case, reader=_person(request), **data)
     if not reading.final_answer:
-        return redirect("review:case", pk=case.pk)
+        return _go_to(request, case)
     said = reading.get_final_answer_display()
     agreed = " The AI says the same." if queue.opinion(case) else ""
     messages.success(request, f"Saved: {said.lower()}.{agreed}")

@@ -135,6 +135,9 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (the("#case") && event.detail.target?.id === "case") start();
 });
 
+// "Saved" is never left standing while another answer is on its way.
+document.addEventListener("htmx:beforeRequest", () => the("#messages")?.replaceChildren());
+
 // A conflict comes with the case as it stands and with what was typed: show it.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status !== 409) return;

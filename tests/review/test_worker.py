@@ -1,0 +1,26 @@
+"""What the clock does for the readers."""
+
+from io import BytesIO
+
+import pytest
+from django.conf import settings
+from PIL import Image
+
+from predictions import storage
+from review import worker
+from review.models import ReviewCase
+from tests.review.makers import make_image, make_prediction
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_sweep_opens_cases_and_prepares_their_photos() -> None:
+    file = BytesIO()
+    Image.new("RGB", (64, 48), "grey").save(file, "JPEG")
+    name, _ = storage.store(file.getvalue(), suffix=".jpg")
+    make_prediction(image=make_image(stored_name=name))
+    make_prediction()  # its file is missing: the case is opened all the same
+    assert worker.sweep() == (2, 0)
+    assert ReviewCase.objects.count() == 2
+    assert len(list((settings.PHOTO_DIR / "derived").rglob("*-view.jpg"))) == 1
+    assert worker.sweep() == (0, 0)
