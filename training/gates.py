@@ -181,11 +181,12 @@ def _gate(gate: dict[str, Any], photos: Sequence[Photo], seed: int) -> dict[str,
 
 def _verdict(photos: Sequence[Photo], worst: float, best: float, gate: dict[str, Any]) -> tuple[str, str]:
     name, margin = gate["measure"].replace("_", "-"), gate["margin"]
-    if best < 0 and worst < -margin:
-        return FAIL, f"{name} is worse: at the best by {-best:.3f}, at the worst by {-worst:.3f} ({margin} allowed)"
     need = rules()["comparison"]
     positives, negatives = _clusters(photos, "cataract"), _clusters(photos, "normal")
-    if positives < need["min_positive_clusters"] or negatives < need["min_negative_clusters"]:
+    enough = positives >= need["min_positive_clusters"] and negatives >= need["min_negative_clusters"]
+    if best < 0 and worst < -margin and (enough or not gate.get("needs_enough")):
+        return FAIL, f"{name} is worse: at the best by {-best:.3f}, at the worst by {-worst:.3f} ({margin} allowed)"
+    if not enough:
         return TOO_FEW, (
             f"{name}: {positives} patients with and {negatives} without cataract; the plan asks for "
             f"{need['min_positive_clusters']} and {need['min_negative_clusters']}"
