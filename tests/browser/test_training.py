@@ -1,0 +1,96 @@
+"""The training pages of the admin: start, watch, compare, promote, roll back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from playwright.sync_api import expect
+
+from predictions import registry
+from predictions.models import Promotion, Release
+from tests.browser.conftest import Site
+from tests.releases import make_tiny_release
+from tests.training.makers import capture_published, label_photos
+from training import gates, worker
+from training.datasets import freeze_dataset
+from training.models import TrainingRun
+
+
+@pytest.fixture(autouse=True)
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    monkeypatch.setitem(gates.rules()["comparison"], "bootstrap", 100)
+    monkeypatch.setitem(gates.rules()["latency"], "slack_ms", 10_000.0)  # the browser keeps these cores busy
+    return capture_published(monkeypatch)
+
+
+def test_start_a_run_and_watch_it(site: Site, champion: Release, published: list[tuple[str, str]]) -> None:
+    label_photos()
+    page = site.log_in("admin")
+    page.goto("/admin/training/trainingrun/add/")
+    site.look(page, "training-start")
+    page.get_by_label("Why").fill("New labels of this week.")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Training run")
+    run = TrainingRun.objects.get()
+    assert published == [("run_training", str(run.pk))]
+    site.look(page, "training-queued")
+    rows = TrainingRun.objects.filter(pk=run.pk)
+    rows.move("running", attempts=1, started_at=timezone.now(), heartbeat_at=timezone.now(), stage="fast", percent=37)
+    expect(page.locator("#run")).to_contain_text("37 %")  # the page asks by itself
+    rows.move("failed", finished_at=timezone.now(), error="The disk is full. Free 2 GB, then start again.")
+    expect(page.get_by_role("alert")).to_contain_text("The disk is full")
+    site.look(page, "training-failed")
+    page.goto("/admin/training/trainingrun/")
+    site.look(page, "training-runs")
+
+
+def test_without_labels_the_page_says_what_is_missing(site: Site, champion: Release) -> None:
+    page = site.log_in("admin")
+    page.goto("/admin/training/trainingrun/add/")
+    expect(page.get_by_role("status")).to_contain_text("A run cannot start yet")
+    site.look(page, "training-start-empty")
+
+
+def compared(folder: Path, **make: Any) -> Release:
+    """A challenger, compared with the champion on eight drawn eyes."""
+    label_photos(test=4)
+    freeze_dataset(user=None)
+    challenger = registry.register_release(folder=make_tiny_release(folder, name="challenger", **make))
+    worker.compare(challenger.pk)
+    return challenger
+
+
+def test_a_worse_release_cannot_be_promoted(site: Site, champion: Release, tmp_path: Path) -> None:
+    challenger = compared(tmp_path / "made", seed=3, contrary=True, band="wide")
+    page = site.log_in("admin")
+    page.goto(f"/admin/training/releasereview/{challenger.pk}/change/")
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("alert")).to_contain_text("The change-control plan refuses this release")
+    expect(page.get_by_role("button", name="Promote")).to_have_count(0)
+    site.look(page, "training-compare-worse")
+
+
+def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: Path) -> None:
+    challenger = compared(tmp_path / "made", seed=3)
+    page = site.log_in("admin")
+    page.goto("/admin/training/releasereview/")
+    site.look(page, "training-releases")
+    page.get_by_role("link", name=challenger.pk).click()
+    page.wait_for_load_state("networkidle")
+    site.look(page, "training-compare")
+    causes = page.get_by_label("Cause for photo")
+    for number in range(causes.count()):
+        causes.nth(number).select_option(index=1)
+    page.get_by_label("I know that there are too few test photos").check()
+    page.get_by_label("Reason").fill("For this test.")
+    page.get_by_role("button", name=f"Promote {challenger.pk}").click()
+    expect(page.get_by_text(f"Release {challenger.pk} serves now.")).to_be_visible()
+    site.look(page, "training-promoted")
+    page.goto("/admin/training/releasereview/")
+    page.get_by_role("link", name="Roll back").click()
+    site.look(page, "training-rollback")
+    page.get_by_label("Reason").fill("Back to the first.")
+    page.get_by_role("button", name="Roll back").click()
+    expect(page.get_by_text(f"Release {champion.pk} serves again.")).to_be_visible()
+    assert Promotion.objects.filter(is_rollback=True).count() == 1
