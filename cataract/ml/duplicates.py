@@ -52,6 +52,14 @@ def nearest(query_hashes: Sequence[str], hashes: Sequence[str]) -> tuple[int, in
     return index, int(distances[index])
 
 
+def near(query_hashes: Sequence[str], hashes: Sequence[str]) -> list[int]:
+    """Return the indices of all stored hashes within `NEAR` of any of the query's."""
+    if not query_hashes or not hashes:
+        return []
+    distances = _distances(_words(query_hashes), _words(hashes)).min(axis=0)
+    return [int(index) for index in np.flatnonzero(distances <= NEAR)]
+
+
 def group(hashes_of_each: Sequence[Sequence[str]], embeddings: NDArray[np.float32] | None = None) -> list[int]:
     """Return a cluster id per photo, numbered from 0 by first appearance.
 
@@ -109,7 +117,7 @@ def _words(hashes: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _distances(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:
-    return np.bitwise_count(a[:, None] ^ b[None, :]).astype(np.int64)
+    return np.asarray(np.bitwise_count(a[:, None] ^ b[None, :]), dtype=np.int64)
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:

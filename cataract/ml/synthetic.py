@@ -120,7 +120,9 @@ def _sclera(distance: _Plane, size: int, rng: np.random.Generator) -> NDArray[np
             path.append(path[-1] + size * 0.02 * np.array([np.cos(angle), np.sin(angle)]))
         vein = np.array(path).round().astype(np.int32)
         cv2.polylines(veins, [vein], False, int(rng.integers(60, 170)), 1, cv2.LINE_AA)
-    return _blend(ball, np.array([186.0, 66.0, 60.0]), cv2.GaussianBlur(veins, (0, 0), 0.8) / 255.0)
+    return _blend(
+        ball, np.array([186.0, 66.0, 60.0]), np.asarray(cv2.GaussianBlur(veins, (0, 0), 0.8), dtype=np.float64) / 255
+    )
 
 
 def _iris(look: Look, x: _Plane, y: _Plane, distance: _Plane, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -49,7 +49,8 @@ def test_groups_join_transitively_and_by_embedding() -> None:
 
 def test_crops_and_turns_of_one_eye_are_one_cluster_and_other_eyes_are_not() -> None:
     eye, other = render_eye(7, size=320), render_eye(8, size=320)
-    turned = cv2.warpAffine(eye, cv2.getRotationMatrix2D((160, 160), 25, 1.2), (320, 320))
+    turn = cv2.getRotationMatrix2D((160, 160), 25, 1.2)
+    turned = np.asarray(cv2.warpAffine(eye, turn, (320, 320)), dtype=np.uint8)
     photos = [eye, other, np.ascontiguousarray(turned[:, ::-1]), eye[40:300, 30:310]]
     clusters = duplicates.Clusters(4)
     join_copies(photos, clusters, lambda _: None)
