@@ -71,6 +71,7 @@ def test_pages_of_a_review(site: Site, unsure: None) -> None:
     other.goto(f"/review/cases/{case.pk}/")
     site.look(other, "review-closed")
     other.get_by_role("button", name="Read it").click()
+    expect(other.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
     other.keyboard.press(agreeing_key(case))
     expect(other.get_by_role("status")).to_contain_text("Saved")
 
