@@ -8,7 +8,7 @@ from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -98,7 +98,9 @@ class TrainingRunAdmin(ReadOnly):
     def _run_page(self, request: HttpRequest, run_id: str | UUID, template: str) -> HttpResponse:
         if not self.has_view_permission(request):
             raise PermissionDenied
-        run = get_object_or_404(TrainingRun.objects.select_related("dataset", "requested_by"), pk=run_id)
+        run = self.get_object(request, str(run_id))
+        if run is None:
+            raise Http404
         context = {
             "title": f"Training run: {run.get_kind_display()}",
             "run": run,

@@ -234,6 +234,12 @@ def test_without_labels_or_without_a_champion_the_page_says_what_is_missing(clie
     assert not TrainingRun.objects.exists()
 
 
+def test_a_run_that_is_not_there_is_a_404(client: Client) -> None:
+    client.force_login(make_user("admin"))
+    assert client.get("/admin/training/trainingrun/nothing/change/").status_code == 404
+    assert client.get("/admin/training/releasereview/nothing/change/").status_code == 404
+
+
 @pytest.mark.parametrize("role", ["screener", "reader", "auditor", "integrator"])
 def test_nobody_but_an_admin_starts_or_stops_a_run(client: Client, run: TrainingRun, role: str) -> None:
     client.force_login(make_user(role))
