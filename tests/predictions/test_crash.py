@@ -9,7 +9,7 @@ import pytest
 
 from predictions.faults import POINTS
 from tests.factories import jpeg_bytes
-from tests.system import BASE_DIR, System, migrated  # noqa: F401  a fixture
+from tests.system import BASE_DIR, System
 
 UPLOAD = """
 from pathlib import Path
@@ -45,7 +45,7 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("point", [point for point in POINTS if point.startswith("upload.")])
-def test_a_crash_leaves_all_or_nothing(point: str, photo: Path, tmp_path: Path, migrated: Path) -> None:  # noqa: F811
+def test_a_crash_leaves_all_or_nothing(point: str, photo: Path, tmp_path: Path, migrated: Path) -> None:
     system = System(tmp_path, FAULT_INJECTION="1")
     system.take_database(migrated)
     upload = "import django; django.setup()\n" + UPLOAD.format(path=str(photo))
