@@ -40,7 +40,7 @@ COPY static static
 FROM code AS web
 COPY --from=core-packages /venv /venv
 # Collected when the image is built: a running container writes nothing outside /data and /tmp.
-RUN DATA_DIR=/tmp/build python manage.py collectstatic --noinput --verbosity 0 \
+RUN DATA_DIR=/tmp/build python manage.py collectstatic --noinput --ignore redoc --verbosity 0 \
     && rm -rf /tmp/build
 USER 10001
 VOLUME /data

@@ -52,7 +52,7 @@ class Command(BaseCommand):
         if stamp.exists() and stamp.read_text() == fingerprint:
             return
         self.stdout.write("Collecting static files ...")
-        call_command("collectstatic", interactive=False, verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0, ignore_patterns=["redoc"])
         stamp.write_text(fingerprint)
 
     def _install_starter(self) -> None:

@@ -1,0 +1,199 @@
+"""One real photo travels the whole loop: real web server, real broker, real worker, seen over HTTP.
+
+On SQLite with the embedded broker, and on PostgreSQL with Redis.
+"""
+
+import re
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+from django.conf import settings
+
+from tests.flows.people import Person
+from tests.services import free_port
+from tests.system import System
+
+INTENDED_USE = "Screening aid. Not a diagnosis."
+EVERYTHING_IS_READ = {"AUDIT_RATE": "1", "REVIEW_SECOND_READ_RATE": "0"}
+
+
+class Loop:
+    """A running system, its people, and its database."""
+
+    def __init__(self, system: System, base: str, database_url: str) -> None:
+        self.system, self.base, self._database_url = system, base, database_url
+        self._passwords: dict[str, str] = {}
+        self.key = ""
+
+    def set_up(self) -> None:
+        """`manage.py setup`, keeping what it prints once."""
+        printed = self.system.manage("setup", "--no-static").stdout
+        self._passwords = dict(re.findall(r"^  (\w+) +(\S+) +\w+$", printed, re.MULTILINE))
+        found = re.search(r"^  (cat_\S+)$", printed, re.MULTILINE)
+        assert found, printed
+        self.key = found[1]
+
+    def password(self, name: str) -> str:
+        return self._passwords[name]
+
+    def person(self, name: str) -> Person:
+        return Person(self.base, name, self._passwords[name])
+
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """The rows of a query to the system's database, whichever it is."""
+        if self._database_url:
+            with psycopg.connect(self._database_url) as postgres:
+                return postgres.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+        with sqlite3.connect(self.system.data_dir / "db.sqlite3", timeout=20) as lite:
+            return lite.execute(query).fetchall()
+
+    def one(self, query: str) -> Any:
+        rows = self.ask(query)
+        assert len(rows) == 1, f"{query}: {rows}"
+        return rows[0][0]
+
+    def api_upload(self, photo: Path, patient: str) -> dict[str, Any]:
+        with photo.open("rb") as file:
+            answer = requests.post(
+                f"{self.base}/api/v1/predictions",
+                headers={"Authorization": f"Bearer {self.key}"},
+                data={"patient": patient, "eye": "OS"},
+                files={"photo": file},
+                timeout=60,
+            )
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+
+@pytest.fixture(params=["embedded", pytest.param("postgresql and redis", marks=pytest.mark.services)])
+def loop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Loop]:
+    """A system with every program running as `make run` and the containers run it."""
+    port, database_url = free_port(), ""
+    env = {"PORT": str(port), "MLFLOW_PORT": str(free_port()), **EVERYTHING_IS_READ}
+    if request.param != "embedded":
+        database_url = request.getfixturevalue("postgres_url")
+        env |= {"DATABASE_URL": database_url, "REDIS_URL": request.getfixturevalue("redis_url")}
+    system = System(tmp_path, **env)
+    loop = Loop(system, f"http://127.0.0.1:{port}", database_url)
+    try:
+        loop.set_up()
+        if not database_url:
+            system.start_broker()
+        system.start_worker()
+        system.start_web(port)
+        system.await_true(lambda: _answers(f"{loop.base}/api/v1/health/live"), 60, "the web server")
+        yield loop
+    finally:
+        system.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path: Path) -> None:
+    first, second, *_ = sorted((eyes / "test" / "cataract").iterdir())
+    starter = loop.one("SELECT id FROM predictions_release WHERE status = 'champion'")
+
+    page = upload(loop.person("screener"), first, patient="P-1")
+    assert INTENDED_USE in page and starter in page
+    image = loop.one("SELECT id FROM predictions_eyeimage WHERE patient_key = 'P-1'")
+    assert loop.ask(f"SELECT status, release_id FROM predictions_prediction WHERE image_id = '{image}'") == [
+        ("done", starter)
+    ]
+
+    read_blind(loop, starter)
+    answer, provenance = loop.ask(f"SELECT answer, provenance FROM review_label WHERE image_id = '{image}'")[0]
+    assert (answer, provenance) == ("cataract", "blind")
+
+    import_labels(loop, eyes, tmp_path / "labelled")
+    challenger = train(loop)
+    assert challenger != starter
+    assert mlflow_runs(loop) >= 1
+
+    promote(loop, challenger)
+    assert challenger in upload(loop.person("screener"), second, patient="P-2")
+    assert loop.api_upload(second, "P-2b")["release"] == challenger
+    assert loop.one("SELECT count(*) FROM predictions_promotion") == 2
+
+    health = loop.system.manage("doctor", check=False)
+    assert health.returncode == 0, health.stdout
+
+
+def upload(screener: Person, photo: Path, *, patient: str) -> str:
+    """Send a photo through the page, without JavaScript; return the page with the answer."""
+    screener.get("/upload/")
+    fields = {"patient_key": patient, "eye": "OD", "may_train": "on", "key": str(uuid.uuid4())}
+    with photo.open("rb") as file:
+        page = screener.post("/upload/", fields, {"photo": file})
+    assert "/results/" in page.url, page.text[:3000]
+    return page.text
+
+
+def read_blind(loop: Loop, release: str) -> None:
+    """Readers who have not seen the answer say cataract, until the case is resolved."""
+    loop.system.await_true(lambda: loop.ask("SELECT id FROM review_reviewcase"), 60, "a review case")
+    for name in ("reader", "reader2"):
+        reader = loop.person(name)
+        reader.get("/review/")
+        page = reader.post("/review/next/", {})
+        assert "/review/cases/" in page.url, page.text[:3000]
+        assert release not in page.text and "Probably cataract" not in page.text
+        case = page.url.removeprefix(loop.base)
+        page = reader.post(case, {"step": "blind", "answer": "cataract"})
+        if page.url.endswith(case) and 'value="final"' in page.text:
+            reader.post(case, {"step": "final", "answer": "cataract"})
+        if loop.one("SELECT status FROM review_reviewcase") == "resolved":
+            return
+    pytest.fail("Two readers agree, and the case is not resolved.")
+
+
+def import_labels(loop: Loop, eyes: Path, folder: Path) -> None:
+    """Enough labelled photos of others for a training run."""
+    for split, count in (("train", 40), ("test", 12)):
+        for label in ("normal", "cataract"):
+            (folder / split / label).mkdir(parents=True)
+            for photo in sorted((eyes / split / label).iterdir())[2 : count + 2]:
+                shutil.copy(photo, folder / split / label)
+    loop.system.manage("import_images", str(folder), "--labelled", "--split-from-folders", timeout=280)
+
+
+def train(loop: Loop) -> str:
+    """An admin starts a run in the Django admin; the worker makes a challenger of it. Returns its id."""
+    admin = loop.person("admin")
+    admin.get("/admin/training/trainingrun/add/")
+    page = admin.post("/admin/training/trainingrun/add/", {"kind": "fast", "reason": "The first labels."})
+    assert "/add/" not in page.url, page.text[:3000]
+    status = "SELECT status FROM training_trainingrun"
+    loop.system.await_true(lambda: loop.one(status) not in ("queued", "running"), 600, "the end of the training run")
+    assert loop.one(status) == "succeeded", loop.ask("SELECT error, log FROM training_trainingrun")
+    return str(loop.one("SELECT release_id FROM training_trainingrun"))
+
+
+def mlflow_runs(loop: Loop) -> int:
+    """How many runs the tracking store of the system holds."""
+    with sqlite3.connect(loop.system.data_dir / "mlflow" / "mlflow.db") as store:
+        return int(store.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
+def promote(loop: Loop, challenger: str) -> None:
+    """An admin looks at every photo that would turn wrong, says why, and promotes."""
+    admin = loop.person("admin")
+    page = admin.get(f"/admin/training/releasereview/{challenger}/change/")
+    causes = dict.fromkeys(re.findall(r'name="(cause_[0-9a-f-]+)"', page.text), "model")
+    form = {"reason": "More photos, compared by hand.", "acknowledge_too_few": "on", **causes}
+    page = admin.post(f"/admin/training/releasereview/{challenger}/promote/", form)
+    assert f"Release {challenger} serves now." in page.text, page.text[:3000]
+    assert settings.INTENDED_USE.startswith(INTENDED_USE)
