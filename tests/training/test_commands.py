@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from PIL import Image
 
 from predictions.models import EyeImage, Prediction, Promotion, Release
 from review.models import Label
@@ -26,31 +27,30 @@ def command(*words: Any, **options: Any) -> str:
     return out.getvalue()
 
 
+@pytest.fixture(scope="session")
+def pictures(eyes: Path) -> list[Path]:
+    """Real photos of different pictures, each in one of the published folders only."""
+    from training.imports import clusters_of, scan
+
+    clusters = clusters_of(scan(eyes))
+    return [cluster[0].path for cluster in clusters if len({file.path.parent for file in cluster}) == 1]
+
+
 @pytest.fixture
-def tree(tmp_path: Path, eyes: Path) -> Path:
-    """Real photos: 4 of each class in train, 2 in test, one of them turned into train too, one text file."""
+def tree(tmp_path: Path, eyes: Path, pictures: list[Path]) -> Path:
+    """Real photos: 4 of each class in train, 2 in test, one of them mirrored into train too, one text file."""
     root = tmp_path / "tree"
     for split, count in (("train", 4), ("test", 2)):
         for label in ("normal", "cataract"):
             folder = root / split / label
             folder.mkdir(parents=True)
-            for path in _different(eyes / split / label, count):
+            for path in [path for path in pictures if path.parent == eyes / split / label][:count]:
                 shutil.copyfile(path, folder / f"{label}-{path.name}")
-    from PIL import Image
-
-    twin = next((root / "test" / "cataract").iterdir())
-    Image.open(twin).convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(
-        root / "train" / "cataract" / "twin.png"
-    )
+    twin = min((root / "test" / "cataract").iterdir())
+    mirrored = Image.open(twin).convert("RGB").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    mirrored.save(root / "train" / "cataract" / "twin.png")
     (root / "train" / "notes.txt").write_text("not a photo")
     return root
-
-
-def _different(folder: Path, count: int) -> list[Path]:
-    """Photos with different pictures: the published folders hold many copies."""
-    from training.imports import clusters_of, scan
-
-    return [cluster[0].path for cluster in clusters_of(scan(folder))][:count]
 
 
 @pytest.mark.photos
@@ -92,15 +92,17 @@ def test_the_published_set_is_reported_as_it_is(eyes: Path) -> None:
 
 
 def test_an_import_of_nothing_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
     with pytest.raises(CommandError, match="is not a folder"):
-        command("import_images", tmp_path / "absent")
+        command("import_images", folder)
+    folder.mkdir()
     with pytest.raises(CommandError, match="There is no file in"):
-        command("import_images", tmp_path)
-    (tmp_path / "text.jpg").write_text("no photo")
+        command("import_images", folder)
+    (folder / "text.jpg").write_text("no photo")
     with pytest.raises(CommandError, match="Not one file could be stored"):
-        command("import_images", tmp_path)
+        command("import_images", folder)
     with pytest.raises(CommandError, match="there is no label to read"):
-        command("import_images", tmp_path, labelled=True)
+        command("import_images", folder, labelled=True)
     assert not EyeImage.objects.exists()
 
 
@@ -124,11 +126,13 @@ def test_evaluate_measures_one_photo_a_picture_and_stores_nothing(champion: Rele
 
 
 def test_evaluate_says_what_is_missing(tmp_path: Path, champion: Release) -> None:
-    (tmp_path / "eye.png").write_bytes(photo_bytes(1, "normal"))
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "eye.png").write_bytes(photo_bytes(1, "normal"))
     with pytest.raises(CommandError, match="lies in a folder named normal or cataract"):
-        command("evaluate", tmp_path)
+        command("evaluate", folder)
     with pytest.raises(CommandError, match=f"There is no release 'absent'. Known releases: {champion.pk}"):
-        command("evaluate", tmp_path, release="absent")
+        command("evaluate", folder, release="absent")
 
 
 def test_train_promote_and_rollback_from_the_command_line(
