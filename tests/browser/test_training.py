@@ -61,7 +61,11 @@ def compared(folder: Path, **make: Any) -> Release:
     return challenger
 
 
-def test_a_worse_release_cannot_be_promoted(site: Site, champion: Release, tmp_path: Path) -> None:
+def test_a_worse_release_cannot_be_promoted(
+    site: Site, champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for least in ("min_positive_clusters", "min_negative_clusters"):
+        monkeypatch.setitem(gates.rules()["comparison"], least, 2)
     challenger = compared(tmp_path / "made", seed=3, contrary=True, band="wide")
     page = site.log_in("admin")
     page.goto(f"/admin/training/releasereview/{challenger.pk}/change/")
@@ -88,9 +92,9 @@ def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: 
     expect(page.get_by_text(f"Release {challenger.pk} serves now.")).to_be_visible()
     site.look(page, "training-promoted")
     page.goto("/admin/training/releasereview/")
-    page.get_by_role("link", name="Roll back").click()
+    page.get_by_role("link", name="Roll back", exact=True).click()
     site.look(page, "training-rollback")
     page.get_by_label("Reason").fill("Back to the first.")
-    page.get_by_role("button", name="Roll back").click()
+    page.get_by_role("button", name="Roll back", exact=True).click()
     expect(page.get_by_text(f"Release {champion.pk} serves again.")).to_be_visible()
     assert Promotion.objects.filter(is_rollback=True).count() == 1
