@@ -19,9 +19,10 @@ TRAINING_MS = 600_000
 
 
 @pytest.fixture
-def loop(tmp_path: Path) -> Iterator[Loop]:
+def loop(tmp_path: Path, static_files: Path) -> Iterator[Loop]:
     port = free_port()
-    system = System(tmp_path, PORT=str(port), MLFLOW_PORT=str(free_port()), **EVERYTHING_IS_READ)
+    env = {"PORT": str(port), "MLFLOW_PORT": str(free_port()), "STATIC_ROOT": str(static_files), **EVERYTHING_IS_READ}
+    system = System(tmp_path, **env)
     loop = Loop(system, f"http://127.0.0.1:{port}", "")
     try:
         loop.set_up()
