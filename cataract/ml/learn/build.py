@@ -89,6 +89,8 @@ def build_release(
     """
     _check(out_dir, dataset, kind)
     manifest = verify(base)
+    if kind != "fast" and not (base / "encoder.safetensors").exists():
+        raise ValueError(f"Release {manifest.id} carries no encoder to train from; train the fast model only.")
     cascade = Cascade.assemble(base, manifest)
     with _workplace(out_dir) as folder:
         for carried in _CARRIED:

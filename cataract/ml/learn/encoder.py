@@ -4,6 +4,7 @@ The starter's tower is a small squeeze-and-excitation ResNet (He et al. 2016, Hu
 under `TOWER` and described to open_clip by `CONFIG`, so that one code path serves it and every published CLIP.
 """
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,7 +123,7 @@ def split(visual: nn.Module, *, tail_blocks: int = 2) -> tuple[Trunk, Tail]:
     The parts share the tower's weights. Together they compute what `encode_image(normalize=True)` does.
     Raises ValueError for a tower that it cannot cut.
     """
-    if isinstance(visual, VisionTransformer):
+    if isinstance(visual, VisionTransformer) and visual.transformer.batch_first:
         return Trunk(_VitFirst(visual, tail_blocks)), Tail(_VitLast(visual, tail_blocks))
     if isinstance(visual, TimmModel):
         first, last = _split_timm(visual.trunk, tail_blocks)
@@ -165,15 +166,17 @@ class _VitLast(nn.Module):
     def __init__(self, visual: VisionTransformer, tail_blocks: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(list(visual.transformer.resblocks)[-tail_blocks:])
-        self.pool = visual._pool
-        self.norm = visual.ln_post
-        self.proj = visual.proj
+        # The tower without what the trunk holds, so that copying or saving a tail does not drag the trunk along.
+        self.end: Any = copy.copy(visual)
+        kept = ("ln_post", "attn_pool", "attn_pool_contrastive")
+        self.end._modules = {name: module for name, module in visual._modules.items() if name in kept}
+        self.end._parameters = {"proj": visual.proj}
 
     def forward(self, tokens: Tensor) -> Tensor:
         for block in self.blocks:
             tokens = block(tokens)
-        pooled: Tensor = self.pool(tokens)[0]
-        return pooled if self.proj is None else pooled @ self.proj
+        pooled = self.end._pool(tokens)[0]
+        return pooled if self.end.proj is None else pooled @ self.end.proj
 
 
 class _TimmVitFirst(nn.Module):

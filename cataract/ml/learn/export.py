@@ -1,6 +1,8 @@
 """Torch modules -> the ONNX graphs of a release, checked against torch before they are kept."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ def to_onnx(module: nn.Module, example: NDArray[np.float32], *, source: str, tar
     tensor = torch.from_numpy(example)
     buffer = io.BytesIO()
     axes: dict[str, Any] = {source: {0: "n"}, target: {0: "n"}}
-    with torch.no_grad():
+    with torch.no_grad(), _plain_attention():
         torch.onnx.export(
             module,
             (tensor[:1],),
@@ -41,6 +43,17 @@ def to_onnx(module: nn.Module, example: NDArray[np.float32], *, source: str, tar
     if not difference <= TOLERANCE:
         raise ExportFailed(f"The exported {target} differs from torch by {difference:.2g}; nothing was released.")
     return graph
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """torch's fused attention, which ONNX does not know, is switched off: a ViT is exported as matrix products."""
+    was_fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_fast)
 
 
 def run(graph: bytes, batch: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,338 @@
+"""How fast the cascade is, beside the plain way, on the same photos and cores. Read `measure` top to bottom.
+
+torch is imported only where the plain way and a tower with random weights are made; without it our own times remain.
+"""
+
+import importlib.util
+import io
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from cataract.ml import features, images, release
+from cataract.ml.arrays import Floats
+from cataract.ml.cascade import Cascade
+from cataract.ml.encoder import EncoderSpec, Graph
+from cataract.ml.gate import QUALITY_LIMITS
+from cataract.ml.synthetic import render_eye
+
+CALLERS = 8
+TYPICAL, LARGE, GIVEN = "typical", "12 MP", "given"
+_CPU = ("CPUExecutionProvider",)
+_TREES = 200  # of the fast model where none was fitted
+
+Way = Callable[[bytes], object]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo file in memory; `group` is what it is reported under."""
+
+    name: str
+    group: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Times:
+    """Of single photos, in milliseconds, and how many photos a second were answered."""
+
+    median_ms: float
+    p95_ms: float
+    per_second: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system on one group of photos. ours: both models on every photo; ours_fast: the accurate one never asked.
+
+    ratio: how many times faster ours is, by the median for one caller, by photos a second for several; None without a
+    plain way.
+    """
+
+    system: str
+    photos: str
+    callers: int
+    ours: Times
+    ours_fast: Times
+    plain: Times | None
+    ratio: float | None
+
+
+@dataclass(frozen=True)
+class Escalation:
+    """What asking the accurate model adds, as a share of one forward pass of the encoder (trunk and embedding)."""
+
+    system: str
+    tail_ms: float
+    forward_ms: float
+    share: float
+    same_answer: float | None  # lowest cosine between our embedding and the plain way's; None without a plain way
+
+
+def has_torch() -> bool:
+    """Whether the plain way and towers with random weights can be made here."""
+    return importlib.util.find_spec("torch") is not None and importlib.util.find_spec("open_clip") is not None
+
+
+def measure(
+    folder: Path | None,
+    photos: Sequence[Photo],
+    *,
+    arch: str = "ViT-B-32",
+    rounds: int = 5,
+    threads: int = 1,
+    callers: int = CALLERS,
+    say: Callable[[str], None] = lambda line: None,
+) -> tuple[list[Row], list[Escalation]]:
+    """Measure the release in `folder`, and `arch` with random weights in fp32 and int8; either may be left out.
+
+    Every photo is answered `rounds` times by each way in turn, so that whatever else the machine does falls on both.
+    Photos that the gate of a release refuses are left out of its rows. Raises ReleaseCorrupt, ValueError.
+    """
+    rows: list[Row] = []
+    costs: list[Escalation] = []
+    with _threads(threads), TemporaryDirectory() as workplace:
+        for name, made in _systems(folder, arch, threads, Path(workplace), say):
+            cascade = Cascade.load(made.folder, threads=threads)
+            graded, refused = _graded(cascade, photos)
+            if refused:
+                say(f"{name}: its gate refuses {', '.join(refused)}; left out.")
+            if not graded:
+                say(f"{name}: no photo is left to measure.")
+                continue
+            say(f"{name}: {len(graded)} photos, {rounds} rounds")
+            for group in dict.fromkeys(photo.group for photo in graded):
+                chosen = [photo.data for photo in graded if photo.group == group]
+                rows += _compare(name, group, cascade, made.plain, chosen, rounds, callers)
+            costs.append(_escalation(name, made, cascade, [photo.data for photo in graded], rounds, threads))
+    return rows, costs
+
+
+@dataclass(frozen=True)
+class _System:
+    folder: Path
+    plain: Callable[[bytes], Floats] | None
+
+
+def _systems(
+    folder: Path | None, arch: str, threads: int, workplace: Path, say: Callable[[str], None]
+) -> Iterator[tuple[str, _System]]:
+    """The systems to measure, made one after the other: the larger ones take some hundred megabytes."""
+    if folder is not None:
+        manifest = release.verify(folder)
+        yield manifest.id, _System(folder, _plain_of_release(folder, manifest, threads))
+    if arch and has_torch():
+        from cataract.ml.learn import base, plain
+
+        say(f"{arch}: making it with random weights and exporting it")
+        tower = base.random_tower(arch)
+        dim = int(tower.config["embed_dim"]) + features.LENGTH
+        classifier = plain.fit_classifier(dim, trees=_TREES, threads=threads)
+        graphs = base.export_tower(tower)
+        for precision in ("fp32", "int8"):
+            place = workplace / precision
+            text = classifier.booster_.model_to_string()
+            manifest = base.write_base(
+                place, tower, graphs, _open_gate(), fast=text, int8=precision == "int8", trainable=False
+            )
+            way = plain.PlainWay(tower.model, EncoderSpec.of(manifest.encoder), classifier)
+            yield f"{arch} {precision}", _System(place, way)
+
+
+def _plain_of_release(folder: Path, manifest: release.Manifest, threads: int) -> Callable[[bytes], Floats] | None:
+    """The plain way with the weights of a release; None without torch, or where the release carries no weights."""
+    if not has_torch() or "encoder.safetensors" not in manifest.files:
+        return None
+    from cataract.ml.learn import encoder, plain
+
+    spec = EncoderSpec.of(manifest.encoder)
+    trees = release.read_file(folder, manifest, "fast.txt").count(b"\nTree=")
+    classifier = plain.fit_classifier(spec.dim, trees=max(trees, 1), threads=threads)
+    return plain.PlainWay(encoder.load_encoder(folder), spec, classifier)
+
+
+def _open_gate() -> dict[str, Any]:
+    """A gate that takes every photo: what is measured is time, of a tower that was not trained."""
+    zeros, ones = [0.0] * features.LENGTH, [1.0] * features.LENGTH
+    axis = [[1.0, *zeros[1:]]]
+    limits = {"dark": 0.0, "bright": 1.0, "burnt": 1.0, "blank": 0.0, "blurred": 0.0}
+    ood = {"of": "handmade", "mean": zeros, "spread": ones, "axes": axis, "scale": [1.0], "residual": 1.0}
+    return {"quality": {**QUALITY_LIMITS, **limits}, "ood": {**ood, "soft": 1e9, "hard": 1e9}}
+
+
+def _graded(cascade: Cascade, photos: Sequence[Photo]) -> tuple[list[Photo], list[str]]:
+    answers = [(photo, cascade.predict([images.decode(photo.data)], mode="fast")[0]) for photo in photos]
+    graded = [photo for photo, answer in answers if answer.route != "gate"]
+    return graded, [photo.name for photo, answer in answers if answer.route == "gate"]
+
+
+def _compare(
+    system: str,
+    group: str,
+    cascade: Cascade,
+    plain: Way | None,
+    photos: Sequence[bytes],
+    rounds: int,
+    callers: int,
+) -> Iterator[Row]:
+    ways: dict[str, Way] = {
+        "ours": lambda data: cascade.predict([images.decode(data)], mode="always"),
+        "ours_fast": lambda data: cascade.predict([images.decode(data)], mode="fast"),
+    }
+    if plain is not None:
+        ways["plain"] = plain
+    one = _one_by_one(ways, photos, rounds)
+    yield _row(system, group, 1, one, lambda ours, theirs: theirs.median_ms / ours.median_ms)
+    many = {name: _at_once(way, list(photos) * rounds, callers) for name, way in ways.items()}
+    yield _row(system, group, callers, many, lambda ours, theirs: ours.per_second / theirs.per_second)
+
+
+def _row(
+    system: str, group: str, callers: int, times: Mapping[str, Times], ratio: Callable[[Times, Times], float]
+) -> Row:
+    plain = times.get("plain")
+    return Row(
+        system,
+        group,
+        callers,
+        times["ours"],
+        times["ours_fast"],
+        plain,
+        round(ratio(times["ours"], plain), 2) if plain else None,
+    )
+
+
+def _one_by_one(ways: Mapping[str, Way], photos: Sequence[bytes], rounds: int) -> dict[str, Times]:
+    """Each photo by each way in turn; the first answers of all are not counted."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for way in ways.values():
+        way(photos[0])
+    for _ in range(rounds):
+        for data in photos:
+            for name, way in ways.items():
+                taken[name].append(_seconds(way, data))
+    return {name: _times(seconds, float(np.sum(seconds))) for name, seconds in taken.items()}
+
+
+def _at_once(way: Way, photos: Sequence[bytes], callers: int) -> Times:
+    with ThreadPoolExecutor(callers) as pool:
+        started = time.perf_counter()
+        seconds = list(pool.map(lambda data: _seconds(way, data), photos))
+        return _times(seconds, time.perf_counter() - started)
+
+
+def _seconds(way: Way, data: bytes) -> float:
+    started = time.perf_counter()
+    way(data)
+    return time.perf_counter() - started
+
+
+def _times(seconds: Sequence[float], wall: float) -> Times:
+    median, late = np.quantile(seconds, [0.5, 0.95]) * 1000
+    return Times(round(float(median), 2), round(float(late), 2), round(len(seconds) / wall, 2))
+
+
+def _escalation(
+    system: str, made: _System, cascade: Cascade, photos: Sequence[bytes], rounds: int, threads: int
+) -> Escalation:
+    manifest, spec = cascade.manifest, cascade.spec
+    trunk, embed, accurate = (
+        Graph(release.read_file(made.folder, manifest, name), providers=_CPU, threads=threads)
+        for name in ("trunk.onnx", "embed.onnx", "accurate.onnx")
+    )
+    size = spec.image_size
+    views: Floats = np.random.default_rng(0).normal(size=(len(spec.views), 3, size, size)).astype(np.float32)
+    rows = [spec.views.index(view) for view in manifest.accurate["views"]]
+    forward, tail = [], []
+    for _ in range(max(5, rounds)):
+        started = time.perf_counter()
+        activations = trunk.run(views)
+        embed.run(activations)
+        passed = time.perf_counter()
+        accurate.run(activations[rows])
+        forward.append(passed - started)
+        tail.append(time.perf_counter() - passed)
+    tail_ms, forward_ms = (round(float(np.median(taken[1:])) * 1000, 2) for taken in (tail, forward))
+    same = None
+    if made.plain is not None:
+        same = min(_cosine(cascade, spec, data, made.plain(data)) for data in photos)
+    return Escalation(system, tail_ms, forward_ms, round(tail_ms / forward_ms, 3), same)
+
+
+def _cosine(cascade: Cascade, spec: EncoderSpec, data: bytes, theirs: Floats) -> float:
+    ours: NDArray[np.float32] = cascade.embed([images.decode(data)])[0][: spec.embedding_dim * len(spec.views)]
+    return round(float(ours @ theirs / (np.linalg.norm(ours) * np.linalg.norm(theirs))), 4)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """OpenCV and torch use as many threads as ONNX Runtime is given."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(count)
+    if has_torch():
+        import torch
+
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def drawn_photos() -> list[Photo]:
+    """Drawn eyes at the sizes of the public photos, and one 12 MP photo with the detail of a camera's."""
+    typical = [
+        Photo(f"drawn eye of {size} px", TYPICAL, _jpeg(render_eye(seed, opacity=seed % 2 * 0.9, size=size)))
+        for seed, size in enumerate((160, 224, 320, 320, 480, 640))
+    ]
+    return [*typical, Photo("drawn eye of 12 MP", LARGE, detailed_photo())]
+
+
+def detailed_photo(seed: int = 7) -> bytes:
+    """A JPEG of 4000 x 3000 px and 2 to 4 MB: a drawn eye with the grain of a sensor."""
+    eye = cv2.resize(render_eye(seed, opacity=0.6, size=1000), (4000, 4000), interpolation=cv2.INTER_CUBIC)[500:3500]
+    grain = np.random.default_rng(seed).normal(0, 5, size=(3000, 4000, 1)).astype(np.float32)
+    return _jpeg(np.clip(eye + grain, 0, 255).astype(np.uint8))
+
+
+def photos_of(folder: Path, *, most: int = 24) -> list[Photo]:
+    """The first `most` photos below a folder that can be decoded. Raises ValueError when there is none."""
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")):
+        data = path.read_bytes()
+        try:
+            images.inspect(data)
+            images.decode(data)
+        except images.PhotoRefused:
+            continue
+        found.append(Photo(path.name, GIVEN, data))
+        if len(found) == most:
+            break
+    if not found:
+        raise ValueError(f"There is no usable photo below {folder}: JPEG, PNG and WebP are looked for.")
+    return found
+
+
+def as_json(rows: Sequence[Row], costs: Sequence[Escalation], *, threads: int, rounds: int) -> str:
+    """Everything that was measured, and on how many cores."""
+    facts = {"cores": len(os.sched_getaffinity(0)), "threads": threads, "rounds": rounds, "torch": has_torch()}
+    return json.dumps({**facts, "rows": [asdict(r) for r in rows], "escalation": [asdict(c) for c in costs]}, indent=1)
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=90)
+    return file.getvalue()

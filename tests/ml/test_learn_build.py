@@ -1,0 +1,101 @@
+"""Building a release from labelled photos: whole or not at all, the same again, and never on the test split."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cataract.ml.cascade import Cascade
+from cataract.ml.learn import build
+from cataract.ml.learn.build import Cancelled, TrainingData, build_release
+from cataract.ml.synthetic import render_eye
+
+STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    folder = tmp_path_factory.mktemp("photos")
+    paths = []
+    for seed in range(16):
+        paths.append(folder / f"{seed}.png")
+        Image.fromarray(render_eye(seed, opacity=0.9 * (seed % 2), size=112)).save(paths[-1])
+    splits = ["train"] * 10 + ["calibration"] * 6
+    return TrainingData(paths, ["0" * 64] * 16, np.arange(16) % 2, np.arange(16), splits, np.ones(16))
+
+
+def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
+    tiny_release: Path, dataset: TrainingData, tmp_path: Path
+) -> None:
+    told: list[dict[str, Any]] = []
+    first = build_release(
+        tmp_path / "a", tiny_release, dataset, kind="fast", trials=2, on_metrics=lambda values, step: told.append(values)
+    )
+    second = build_release(tmp_path / "b", tiny_release, dataset, kind="fast", trials=2)
+    assert first.id == second.id
+    assert (tmp_path / "a" / "accurate.onnx").read_bytes() == (tiny_release / "accurate.onnx").read_bytes()
+    assert [values["trial"] for values in told] == [0, 1]
+    assert first.encoder["hash"] == Cascade.load(tiny_release).encoder_hash
+    assert "too small by itself" in first.data["calibrated_on"]
+
+
+@pytest.mark.slow
+def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> None:
+    stages: list[str] = []
+    manifest = build_release(
+        tmp_path / "new",
+        STARTER,
+        dataset,
+        trials=1,
+        epochs=2,
+        on_progress=lambda stage, fraction, message: stages.append(stage),
+    )
+    cascade = Cascade.load(tmp_path / "new")
+    cascade.check_golden()
+    assert list(dict.fromkeys(stages)) == ["reading", "fast", "accurate", "calibration", "writing"]
+    assert all(isinstance(value, float) for value in manifest.metrics.values())
+    old, new = (json.loads((folder / "seen.json").read_text())["hashes"] for folder in (STARTER, tmp_path / "new"))
+    assert set(old) < set(new)
+    assert (tmp_path / "new" / "card.md").read_text().startswith("# Model card")
+
+
+def test_nothing_is_left_when_it_is_stopped(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:
+    asked = 0
+
+    def stop() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 18  # after the photos were read
+
+    with pytest.raises(Cancelled):
+        build_release(tmp_path / "new", tiny_release, dataset, kind="fast", trials=2, should_stop=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_test_split_is_refused(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:
+    leaking = replace(dataset, splits=["test", *list(dataset.splits)[1:]])
+    with pytest.raises(ValueError, match="must not see photos of the split test"):
+        build_release(tmp_path / "new", tiny_release, leaking, kind="fast", trials=1)
+
+
+def test_what_cannot_be_built_is_said(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not 'slow'"):
+        build_release(tmp_path / "new", tiny_release, dataset, kind="slow")
+    with pytest.raises(ValueError, match="no encoder to train from"):
+        build_release(tmp_path / "new", tiny_release, dataset, kind="both")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(ValueError, match="there already"):
+        build_release(tmp_path / "full", tiny_release, dataset, kind="fast")
+
+
+def test_without_torch_the_accurate_model_is_refused_in_words(
+    tiny_release: Path, dataset: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(build.LightInstall, match="make install"):
+        build_release(tmp_path / "new", tiny_release, dataset, kind="both")

@@ -1,0 +1,94 @@
+"""The fast model: the same data and seed give the same text, clusters are never divided, and torch is never needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cataract.ml.fast import FastModel
+from cataract.ml.learn.fast import Cancelled, FastFit, fit_fast, read_params
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+
+
+def problem(n: int = 90) -> tuple[Any, Any, Any]:
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 2
+    x = rng.normal(size=(n, 12)).astype(np.float32)
+    x[:, 0] += 1.5 * y
+    return x, y, np.arange(n) // 2 * 2 + y
+
+
+def fit(**options: Any) -> FastFit:
+    x, y, groups = problem()
+    return fit_fast(x, y, groups, trials=3, seed=5, **options)
+
+
+def test_the_same_seed_gives_the_same_text() -> None:
+    assert fit().text == fit().text
+
+
+def test_trials_are_told_and_the_best_is_kept() -> None:
+    told: list[dict[str, Any]] = []
+    result = fit(on_trial=told.append)
+    assert [trial["trial"] for trial in told] == [0, 1, 2]
+    best = min(told, key=lambda trial: float(trial["log_loss"]))
+    assert result.params == best["params"] == read_params(result.text)
+    assert result.oof_scores.shape == (90,) and best["roc_auc"] > 0.7
+
+
+def test_serving_reads_the_text() -> None:
+    x, y, _ = problem()
+    scores = FastModel(fit().text, dim=12).score(x)
+    assert scores[y == 1].mean() > scores[y == 0].mean()
+
+
+def test_a_copy_in_the_same_cluster_does_not_help() -> None:
+    """Noise cannot be predicted from clusters of copies; were clusters divided, the copy would give the label away."""
+    rng = np.random.default_rng(1)
+    x = np.repeat(rng.normal(size=(40, 6)), 4, axis=0).astype(np.float32)
+    y = np.repeat(np.arange(40) % 2, 4)
+    result = fit_fast(x, y, np.repeat(np.arange(40), 4), trials=1)
+    assert result.trials[0]["roc_auc"] < 0.75
+
+
+def test_stop_and_too_few() -> None:
+    with pytest.raises(Cancelled):
+        fit(should_stop=lambda: True)
+    x, y, _ = problem()
+    with pytest.raises(ValueError, match="two clusters of each class"):
+        fit_fast(x, y, y, trials=1)
+
+
+BLOCKED = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "open_clip", "timm", "albumentations", "safetensors"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Blocker())
+from pathlib import Path
+import numpy as np, cv2
+from cataract.ml.cascade import Cascade
+from cataract.ml.learn.build import TrainingData, build_release
+from cataract.ml.synthetic import render_eye
+base, folder = Path(sys.argv[1]), Path(sys.argv[2])
+paths = []
+for seed in range(12):
+    paths.append(folder / f"{seed}.png")
+    cv2.imwrite(str(paths[-1]), render_eye(seed, opacity=0.9 * (seed % 2), size=112)[..., ::-1])
+data = TrainingData(paths, ["0" * 64] * 12, np.arange(12) % 2, np.arange(12), ["train"] * 8 + ["calibration"] * 4, np.ones(12))
+manifest = build_release(folder / "new", base, data, kind="fast", trials=1)
+Cascade.load(folder / "new").check_golden()
+print("built", manifest.id)
+"""
+
+
+def test_a_light_installation_retrains_the_fast_model(tiny_release: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BLOCKED, str(tiny_release), str(tmp_path)]
+    result = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "built retrained-" in result.stdout

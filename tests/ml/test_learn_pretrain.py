@@ -1,0 +1,57 @@
+"""Pretraining: a training that was stopped and went on gives the very same tower."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cataract.ml.learn import encoder, pretrain
+from cataract.ml.synthetic import render_eye
+
+
+def photos() -> pretrain.Photos:
+    eyes = [render_eye(seed, opacity=0.9 * (seed % 2), size=112) for seed in range(6)]
+    return pretrain.Photos(eyes, [None] * 6, np.arange(6) % 2, np.arange(6))
+
+
+def train(path: Path, steps: int, stop_at: int | None = None) -> dict[str, torch.Tensor]:
+    class Stopped(Exception):
+        pass
+
+    def tell(done: float, message: str) -> None:
+        if stop_at is not None and done * steps >= stop_at:
+            raise Stopped
+
+    torch.manual_seed(1)
+    model = encoder.create_model(encoder.CONFIG)
+    try:
+        network = pretrain.pretrain(model, photos(), steps=steps, seed=3, checkpoint=path, on_progress=tell)
+    except Stopped:
+        return {}
+    return network.state_dict()
+
+
+def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain, "BATCH", 4)
+    monkeypatch.setattr(pretrain, "_SAVE_EVERY", 2)
+    straight = train(tmp_path / "straight", 4)
+    train(tmp_path / "stopped", 4, stop_at=2)
+    resumed = train(tmp_path / "stopped", 4)
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+
+
+def test_both_classes_are_needed(tmp_path: Path) -> None:
+    one = photos()
+    only = pretrain.Photos(one.pixels, one.pupils, np.zeros(6, dtype=np.int64), one.clusters)
+    with pytest.raises(ValueError, match="both classes"):
+        pretrain.pretrain(
+            encoder.create_model(encoder.CONFIG),
+            only,
+            steps=1,
+            seed=0,
+            checkpoint=tmp_path / "x",
+            on_progress=lambda done, message: None,
+        )
