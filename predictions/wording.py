@@ -70,7 +70,7 @@ def _headline(prediction: Prediction) -> str:
         return "No automatic answer. A person will look at this photo."
     if prediction.decision == "ungradable":
         return "This photo cannot be judged."
-    unsure = prediction.needs_review and prediction.reasons != ["audit_sample"]
+    unsure = _is_unsure(prediction)
     if prediction.decision == "cataract":
         return "Possibly cataract." if unsure else "Probably cataract."
     return "Perhaps no cataract, but not sure." if unsure else "No sign of cataract in this photo."
@@ -83,18 +83,24 @@ def _next(prediction: Prediction) -> str:
         return "Nothing to do: it is in the review queue. Do not wait for it when there are complaints."
     if prediction.decision == "ungradable":
         return "Take the photo again. If it does not get better, refer for an examination."
-    unsure = prediction.needs_review and prediction.reasons != ["audit_sample"]
-    if unsure:
+    if _is_unsure(prediction):
         return "A clinician looks at this photo. Wait for that answer, or refer for an examination."
     if prediction.decision == "cataract":
         return "Refer to an eye doctor for an examination."
     return "No referral from this photo. With complaints or poor sight: refer all the same."
 
 
+def _is_unsure(prediction: Prediction) -> bool:
+    """Whether a person has to look before the answer stands: for any reason but the random check."""
+    return prediction.needs_review and prediction.reasons != ["audit_sample"]
+
+
 def _sure(prediction: Prediction) -> str:
     value = confidence(prediction)
     if value is None:
         return ""
+    if _is_unsure(prediction):  # a high number of a model that needs a person is no certainty
+        return "Not sure"
     steps = ((0.98, "Very sure"), (0.9, "Sure"), (0.75, "Fairly sure"), (0.0, "Not sure"))
     return next(words for limit, words in steps if value >= limit)
 
