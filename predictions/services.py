@@ -9,15 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from predictions import authentication, clusters, intake, registry, storage, tasks, worker
-from predictions.errors import BadField, DuplicatePhoto, IdempotencyKeyReused, QueueFull
-from predictions.faults import hit
-from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction, Split
+from predictions import authentication, intake, reception, storage, tasks, worker
+from predictions.errors import BadField, DuplicatePhoto, IdempotencyKeyReused
+from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction
 
 log = logging.getLogger(__name__)
 
@@ -46,40 +44,21 @@ def upload_photo(
     same transaction. Raises PhotoRefused, DuplicatePhoto, QueueFull, StorageFull; nothing is stored then.
     """
     started = time.perf_counter()
-    if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
-        raise QueueFull
-    photo = intake.examine(data, name=name)
-    _refuse_duplicate(photo.sha256, patient_key, eye, send_anyway=send_anyway)
-    lap = time.perf_counter()
-    stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
-    facts: dict[str, Any] = {
-        "patient_key": patient_key,
-        "eye": eye,
-        "site": site,
-        "device": device,
-        "captured_at": captured_at,
-    }
-    try:
-        with transaction.atomic():
-            image = EyeImage.objects.filter(sha256=photo.sha256).first() or _create_image(
-                photo, stored_name, stored_sha256, user=user, source=source, may_train=may_train, **facts
-            )
-            prediction = Prediction.objects.create(
-                image=image,
-                mode=mode,
-                requested_by=user,
-                attempts=1,  # this request is the first attempt; a crash is found when its lease is over
-                lease_until=timezone.now() + worker.inline_lease(),
-            )
-            if claim is not None:
-                claim.response = {"prediction": str(prediction.pk)}
-                claim.save(force_insert=True)
-            hit("upload.in_transaction")
-    except IntegrityError:
-        _refuse_duplicate(photo.sha256, patient_key, eye)  # the same bytes were committed by another request
-        raise
-    hit("upload.after_commit")
-    timings = {**photo.timings, "store": round((time.perf_counter() - lap) * 1000, 2)}
+    photo, prediction, timings = reception.receive(
+        data=data,
+        user=user,
+        source=source,
+        name=name,
+        mode=mode,
+        send_anyway=send_anyway,
+        also=None if claim is None else lambda prediction: _keep_claim(claim, prediction),
+        patient_key=patient_key,
+        eye=eye,
+        site=site,
+        device=device,
+        captured_at=captured_at,
+        may_train=may_train,
+    )
     if not worker.answer_now(prediction, photo.pixels, timings):
         _nudge(prediction)
     log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
@@ -132,7 +111,7 @@ def import_photo(
     stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
     try:
         with transaction.atomic():
-            image = _create_image(
+            image = reception.create_image(
                 photo,
                 stored_name,
                 stored_sha256,
@@ -193,59 +172,9 @@ def revoke_token(*, token: ApiToken) -> None:
     ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
 
 
-def _create_image(
-    photo: intake.Photo,
-    stored_name: str,
-    stored_sha256: str,
-    *,
-    user: User | None,
-    source: str,
-    forced_split: str | None = None,
-    **facts: Any,
-) -> EyeImage:
-    """The row of a stored photo, in its cluster. A photo that the champion was trained on never tests anything."""
-    if clusters.is_near(photo.hashes, registry.seen_hashes()):
-        forced_split = Split.TRAIN
-    cluster, twin = clusters.assign_cluster(
-        sha256=photo.sha256, hashes=photo.hashes, patient_key=facts["patient_key"], forced_split=forced_split
-    )
-    return EyeImage.objects.create(
-        sha256=photo.sha256,
-        stored_sha256=stored_sha256,
-        stored_name=stored_name,
-        original_name=photo.name,
-        format=photo.header.format,
-        width=photo.header.width,
-        height=photo.header.height,
-        size=len(photo.data),
-        orientation=photo.header.orientation,
-        colour_profile=photo.header.colour_profile[:64],
-        perceptual_hash=photo.hashes[0],
-        capture=photo.header.facts,
-        quality=photo.quality,
-        cluster=cluster,
-        split=clusters.split_of(cluster, forced_split=forced_split),
-        near_duplicate_of=twin,
-        source=source,
-        uploaded_by=user,
-        **facts,
-    )
-
-
-def _refuse_duplicate(sha256: str, patient_key: str, eye: str, *, send_anyway: bool = False) -> None:
-    """Raise DuplicatePhoto when these bytes are stored. What was not stated contradicts nothing."""
-    known = EyeImage.objects.filter(sha256=sha256).first()
-    if known is None:
-        return
-    code = "duplicate"
-    if known.patient_key and patient_key and known.patient_key != patient_key:
-        code = "same_photo_other_patient"
-    elif known.eye and eye and known.eye != eye:
-        code = "same_photo_both_eyes"
-    if code == "duplicate" and send_anyway:
-        return
-    prediction = known.predictions.select_related("image", "release").first()
-    raise DuplicatePhoto(code, prediction, f"{timezone.localtime(known.created_at):%Y-%m-%d %H:%M}")
+def _keep_claim(claim: IdempotentRequest, prediction: Prediction) -> None:
+    claim.response = {"prediction": str(prediction.pk)}
+    claim.save(force_insert=True)
 
 
 def _digest(upload: dict[str, Any]) -> str:

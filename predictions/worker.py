@@ -81,11 +81,6 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
     return False
 
 
-def inline_lease() -> timedelta:
-    """How long a request may work on the prediction that it made."""
-    return timedelta(seconds=settings.INLINE_PREDICTION_SECONDS + 5)
-
-
 def sweep() -> int:
     """Finish what was left behind: lost messages, dead workers, stale files and keys. Returns answers written."""
     _fail_exhausted()

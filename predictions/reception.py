@@ -1,0 +1,121 @@
+"""A photo that was sent becomes rows: stored for good, in its cluster, with a prediction that waits for its answer."""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from predictions import clusters, intake, registry, storage
+from predictions.errors import DuplicatePhoto, QueueFull
+from predictions.faults import hit
+from predictions.models import EyeImage, Prediction, Split
+
+
+def receive(
+    *,
+    data: bytes,
+    user: User | None,
+    source: str,
+    name: str = "",
+    mode: str = Prediction.Mode.CASCADE,
+    send_anyway: bool = False,
+    also: Callable[[Prediction], None] | None = None,
+    **facts: Any,
+) -> tuple[intake.Photo, Prediction, dict[str, float]]:
+    """Check and store one photo; return it, its QUEUED prediction, and milliseconds by stage.
+
+    The prediction is leased to the caller, who answers it. `also` runs in the same transaction. Facts: patient_key,
+    eye, site, device, captured_at, may_train. Raises PhotoRefused, DuplicatePhoto, QueueFull, StorageFull; nothing is
+    stored then.
+    """
+    if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
+        raise QueueFull
+    photo = intake.examine(data, name=name)
+    refuse_duplicate(photo.sha256, facts["patient_key"], facts["eye"], send_anyway=send_anyway)
+    lap = time.perf_counter()
+    stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
+    try:
+        with transaction.atomic():
+            image = EyeImage.objects.filter(sha256=photo.sha256).first() or create_image(
+                photo, stored_name, stored_sha256, user=user, source=source, **facts
+            )
+            prediction = Prediction.objects.create(
+                image=image,
+                mode=mode,
+                requested_by=user,
+                attempts=1,  # this caller is the first attempt; a crash is found when its lease is over
+                lease_until=timezone.now() + inline_lease(),
+            )
+            if also is not None:
+                also(prediction)
+            hit("upload.in_transaction")
+    except IntegrityError:
+        refuse_duplicate(photo.sha256, facts["patient_key"], facts["eye"])  # another request was first
+        raise
+    hit("upload.after_commit")
+    return photo, prediction, {**photo.timings, "store": round((time.perf_counter() - lap) * 1000, 2)}
+
+
+def inline_lease() -> timedelta:
+    """How long a caller may work on the prediction that it made."""
+    return timedelta(seconds=settings.INLINE_PREDICTION_SECONDS + 5)
+
+
+def create_image(
+    photo: intake.Photo,
+    stored_name: str,
+    stored_sha256: str,
+    *,
+    user: User | None,
+    source: str,
+    forced_split: str | None = None,
+    **facts: Any,
+) -> EyeImage:
+    """The row of a stored photo, in its cluster. A photo that the champion was trained on never tests anything."""
+    if clusters.is_near(photo.hashes, registry.seen_hashes()):
+        forced_split = Split.TRAIN
+    cluster, twin = clusters.assign_cluster(
+        sha256=photo.sha256, hashes=photo.hashes, patient_key=facts["patient_key"], forced_split=forced_split
+    )
+    return EyeImage.objects.create(
+        sha256=photo.sha256,
+        stored_sha256=stored_sha256,
+        stored_name=stored_name,
+        original_name=photo.name,
+        format=photo.header.format,
+        width=photo.header.width,
+        height=photo.header.height,
+        size=len(photo.data),
+        orientation=photo.header.orientation,
+        colour_profile=photo.header.colour_profile[:64],
+        perceptual_hash=photo.hashes[0],
+        capture=photo.header.facts,
+        quality=photo.quality,
+        cluster=cluster,
+        split=clusters.split_of(cluster, forced_split=forced_split),
+        near_duplicate_of=twin,
+        source=source,
+        uploaded_by=user,
+        **facts,
+    )
+
+
+def refuse_duplicate(sha256: str, patient_key: str, eye: str, *, send_anyway: bool = False) -> None:
+    """Raise DuplicatePhoto when these bytes are stored. What was not stated contradicts nothing."""
+    known = EyeImage.objects.filter(sha256=sha256).first()
+    if known is None:
+        return
+    code = "duplicate"
+    if known.patient_key and patient_key and known.patient_key != patient_key:
+        code = "same_photo_other_patient"
+    elif known.eye and eye and known.eye != eye:
+        code = "same_photo_both_eyes"
+    if code == "duplicate" and send_anyway:
+        return
+    prediction = known.predictions.select_related("image", "release").first()
+    raise DuplicatePhoto(code, prediction, f"{timezone.localtime(known.created_at):%Y-%m-%d %H:%M}")
