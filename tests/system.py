@@ -121,8 +121,27 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return system.data_dir / "db.sqlite3"
 
 
+@pytest.fixture(scope="session")
+def static_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The STATIC_ROOT of a system that serves pages, collected once a session. Read-only."""
+    folder = tmp_path_factory.mktemp("static")
+    system = System(folder / "data", STATIC_ROOT=str(folder / "collected"))
+    system.manage("collectstatic", "--noinput", "--ignore", "drf_spectacular_sidecar", "--ignore", "rest_framework")
+    return folder / "collected"
+
+
 # Settings of the test session that must not reach a system of its own.
-_OURS = {"DATA_DIR", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PORT", "MLFLOW_PORT", "PRODUCTION", "LOG_LEVEL"}
+_OURS = {
+    "DATA_DIR",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "SECRET_KEY",
+    "PORT",
+    "MLFLOW_PORT",
+    "PRODUCTION",
+    "LOG_LEVEL",
+    "STATIC_ROOT",
+}
 
 
 def kill_tree(pid: int) -> None:
