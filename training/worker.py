@@ -89,7 +89,8 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
     _sweep_workplaces()
     try:
         story.deliver_waiting()
-        reconcile_aliases(_newest(Release.Status.CHAMPION), _newest(Release.Status.CHALLENGER))
+        if TrainingRun.objects.exists():  # before the first run MLflow knows no release, and asking makes its database
+            reconcile_aliases(_newest(Release.Status.CHAMPION), _newest(Release.Status.CHALLENGER))
     except Exception as error:
         _log.warning("MLflow does not answer, the records wait: %s", error)
 
