@@ -337,3 +337,173 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BatchQuerySet(StatusQuerySet):
+    MOVES: ClassVar = {
+        "done": frozenset({"running"}),
+        "cancelled": frozenset({"running"}),
+        "running": frozenset({"cancelled"}),
+    }
+
+
+class Batch(models.Model):
+    """Many photos that were sent at once, for a worker to go through.
+
+    RUNNING -> DONE, or RUNNING -> CANCELLED -> RUNNING when somebody goes on with it.
+    """
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        CANCELLED = "cancelled"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    status = models.CharField(max_length=9, choices=Status, default=Status.RUNNING)
+    name = models.CharField(max_length=100, blank=True, help_text="A label only: the archive's name.")
+    archive = models.BooleanField(default=False, help_text="Whether one ZIP was sent, rather than the files themselves.")
+    mode = models.CharField(max_length=8, choices=Prediction.Mode, default=Prediction.Mode.CASCADE)
+    source = models.CharField(max_length=8, choices=EyeImage.Source)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    total = models.PositiveIntegerField()
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    done_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0, help_text="Also the fencing token of whoever works on it.")
+    lease_until = models.DateTimeField(null=True, blank=True)
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        verbose_name_plural = "batches"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(status__in=["running", "done", "cancelled"]), name="batch_status"),
+            models.CheckConstraint(condition=~Q(status="done") | Q(done_at__isnull=False), name="batch_done_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.total} files, {self.status}"
+
+
+class BatchItemQuerySet(StatusQuerySet):
+    MOVES: ClassVar = {
+        "stored": frozenset({"waiting"}),
+        "known": frozenset({"waiting"}),
+        "refused": frozenset({"waiting"}),
+    }
+
+
+class BatchItem(models.Model):
+    """One file of a batch and what became of it. WAITING -> STORED, KNOWN (sent before) or REFUSED."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        STORED = "stored"
+        KNOWN = "known"
+        REFUSED = "refused"
+
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
+    position = models.PositiveIntegerField()
+    name = models.CharField(max_length=255, help_text="As it was sent; a label only, never a path.")
+    status = models.CharField(max_length=7, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    patient_key = models.CharField(max_length=64, blank=True)
+    eye = models.CharField(max_length=2, choices=EyeImage.Eye, blank=True)
+    site = models.CharField(max_length=64, blank=True)
+    device = models.CharField(max_length=64, blank=True)
+    captured_at = models.DateTimeField(null=True, blank=True)
+    may_train = models.BooleanField(default=True)
+    prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    code = models.CharField(max_length=32, blank=True, help_text="Why it was refused, for programs.")
+    message = models.TextField(blank=True, help_text="Why it was refused, for people.")
+
+    objects = BatchItemQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["batch", "position"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["batch", "position"], name="one_item_per_position"),
+            models.CheckConstraint(
+                condition=Q(status__in=["waiting", "stored", "known", "refused"]), name="batch_item_status"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="stored") | Q(prediction__isnull=False), name="stored_item_has_a_prediction"
+            ),
+            models.CheckConstraint(condition=~Q(status="refused") | ~Q(code=""), name="refused_item_says_why"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.status}"
+
+
+class WebhookEndpoint(models.Model):
+    """An address of another system that is told when something happened. Its owner's rights say about what."""
+
+    class Event(models.TextChoices):
+        PREDICTION_FINISHED = "prediction.finished", "a prediction is finished"
+        CASE_RESOLVED = "case.resolved", "people agreed on a photo"
+        RELEASE_PROMOTED = "release.promoted", "another release serves"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="webhook_endpoints")
+    url = models.URLField(max_length=500)
+    secret = models.CharField(max_length=64, editable=False, help_text="Signs each message.")
+    events = models.JSONField(default=list)
+    active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+class WebhookDeliveryQuerySet(StatusQuerySet):
+    MOVES: ClassVar = {
+        "delivered": frozenset({"waiting"}),
+        "failed": frozenset({"waiting"}),
+        "waiting": frozenset({"failed", "delivered"}),
+    }
+
+
+class WebhookDelivery(models.Model):
+    """One message to one endpoint, written with the event itself (an outbox) and sent by a worker.
+
+    WAITING -> DELIVERED, or WAITING -> FAILED after the last attempt; either goes back to WAITING when sent again.
+    """
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"
+        DELIVERED = "delivered"
+        FAILED = "failed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(WebhookEndpoint, on_delete=models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=32, choices=WebhookEndpoint.Event)
+    payload = models.JSONField()
+    status = models.CharField(max_length=9, choices=Status, default=Status.WAITING)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Also the fencing token of whoever sends it.")
+    next_at = models.DateTimeField(default=timezone.now, help_text="Not sent before; a lease while it is being sent.")
+    response_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    delivered_at = models.DateTimeField(null=True, blank=True)
+
+    objects = WebhookDeliveryQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        verbose_name_plural = "webhook deliveries"
+        indexes: ClassVar = [models.Index(fields=["status", "next_at"], name="delivery_due")]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=["waiting", "delivered", "failed"]), name="webhook_delivery_status"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="delivered") | Q(delivered_at__isnull=False), name="delivered_has_a_time"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} to {self.endpoint_id}: {self.status}"
