@@ -152,7 +152,11 @@ def keep() -> Callable[[Page, str], None]:
     """Writes a picture of the README, when UPDATE_SCREENSHOTS=1 asks for it. Rendered eyes only, never a real photo."""
 
     def write(page: Page, name: str) -> None:
-        if os.environ.get("UPDATE_SCREENSHOTS") == "1":
-            page.screenshot(path=SHOTS / f"{name}.png")
+        if os.environ.get("UPDATE_SCREENSHOTS") != "1":
+            return
+        page.emulate_media(color_scheme="light", reduced_motion="reduce")
+        page.set_viewport_size({"width": 1280, "height": 800})
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=SHOTS / f"{name}.png")
 
     return write

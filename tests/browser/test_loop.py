@@ -11,7 +11,7 @@ import requests
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site
-from tests.flows.test_loop import EVERYTHING_IS_READ, Loop, import_labels, mlflow_runs
+from tests.flows.test_loop import EVERYTHING_IS_READ, Loop, import_labels, mlflow_runs, unknown_photos
 from tests.services import free_port
 from tests.system import System
 
@@ -65,11 +65,12 @@ def log_in(site: Site, loop: Loop, name: str, *, to: str, **options: int) -> Pag
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_one_real_photo_travels_the_whole_loop(loop: Loop, site: Site, eyes: Path, tmp_path: Path) -> None:
-    first, second, *_ = sorted((eyes / "test" / "cataract").iterdir())
+    first = min((eyes / "test" / "cataract").iterdir())
     starter = loop.one("SELECT id FROM predictions_release WHERE status = 'champion'")
     upload(site, loop, first, patient="P-1", release=starter)
     read_blind(site, loop)
     import_labels(loop, eyes, tmp_path / "labelled")
+    second, *_ = unknown_photos(loop, eyes)
     challenger = train(site, loop)
     assert challenger != starter
     assert mlflow_runs(loop) >= 1

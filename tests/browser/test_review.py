@@ -1,5 +1,6 @@
 """A reader reads blind, sees the AI, keeps or changes: with keys, with a thumb, and without JavaScript."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -46,12 +47,13 @@ def agreeing_key(case: ReviewCase) -> str:
     return "2" if case.prediction.decision == "normal" else "1"
 
 
-def test_pages_of_a_review(site: Site, unsure: None) -> None:
+def test_pages_of_a_review(site: Site, unsure: None, keep: Callable[[Page, str], None]) -> None:
     page = site.log_in("reader")
     page.goto("/")
     site.look(page, "queue")
     case = start(page)
     site.look(page, "review-blind")
+    keep(page, "review-blind")
     page.get_by_text("Grade, doubt or a note").click()
     page.set_viewport_size({"width": 360, "height": 740})
     site.shoot(page, "review-details")

@@ -1,11 +1,12 @@
 """The training pages of the admin: start, watch, compare, promote, roll back."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.utils import timezone
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from predictions import registry
 from predictions.models import Promotion, Release
@@ -62,7 +63,11 @@ def compared(folder: Path, **make: Any) -> Release:
 
 
 def test_a_worse_release_cannot_be_promoted(
-    site: Site, champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Site,
+    champion: Release,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    keep: Callable[[Page, str], None],
 ) -> None:
     for least in ("min_positive_clusters", "min_negative_clusters"):
         monkeypatch.setitem(gates.rules()["comparison"], least, 2)
@@ -73,6 +78,7 @@ def test_a_worse_release_cannot_be_promoted(
     expect(page.get_by_role("alert")).to_contain_text("The change-control plan refuses this release")
     expect(page.get_by_role("button", name="Promote")).to_have_count(0)
     site.look(page, "training-compare-worse")
+    keep(page, "compare")
 
 
 def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: Path) -> None:
