@@ -77,7 +77,7 @@ def size(width: int, height: int, kind: str = "PNG") -> bytes:
 
 
 REFUSED: list[tuple[str, Callable[[], bytes], str, int, str]] = [
-    ("B02 empty", lambda: b"", "", 422, "file_empty"),
+    ("B02 empty", lambda: b"", "", 400, "file_empty"),
     ("B03 random", lambda: os.urandom(4096), "a.jpg", 415, "type_unknown"),
     ("B04 half a JPEG", lambda: JPEG[: len(JPEG) // 2], "", 422, "image_truncated"),
     ("B04 half a PNG", lambda: PNG[: len(PNG) // 2], "", 422, "image_truncated"),
