@@ -1,5 +1,6 @@
 """WSGI entry point, served by granian."""
 
+import logging
 import os
 
 from django.core.wsgi import get_wsgi_application
@@ -8,6 +9,19 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cataract.settings")
 
 application = get_wsgi_application()
 
-from predictions.registry import warm_up  # noqa: E402  models can be imported only now
 
-warm_up()
+def load_champion() -> None:
+    """Have the champion in memory before the first photo comes: loading it then would cost that person seconds."""
+    from django.db import DatabaseError, connections  # only after Django is set up
+
+    from predictions import registry
+
+    try:
+        registry.champion()
+    except DatabaseError as error:
+        logging.getLogger(__name__).warning("The champion is not loaded yet: %s", error)
+    finally:
+        connections.close_all()
+
+
+load_champion()

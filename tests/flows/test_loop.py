@@ -21,7 +21,6 @@ from tests.flows.people import Person
 from tests.services import free_port
 from tests.system import System
 
-INTENDED_USE = "Screening aid. Not a diagnosis."
 EVERYTHING_IS_READ = {"AUDIT_RATE": "1", "REVIEW_SECOND_READ_RATE": "0", "REVIEW_AI_FIRST_RATE": "0"}
 
 
@@ -108,8 +107,7 @@ def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path:
     first = min((eyes / "test" / "cataract").iterdir())
     starter = loop.one("SELECT id FROM predictions_release WHERE status = 'champion'")
 
-    page = upload(loop.person("screener"), first, patient="P-1")
-    assert INTENDED_USE in page and starter in page
+    assert starter in upload(loop, first, patient="P-1")
     image = loop.one("SELECT id FROM predictions_eyeimage WHERE patient_key = 'P-1'")
     assert loop.ask(f"SELECT status, release_id FROM predictions_prediction WHERE image_id = '{image}'") == [
         ("done", starter)
@@ -126,7 +124,7 @@ def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path:
     assert mlflow_runs(loop) >= 1
 
     promote(loop, challenger)
-    assert challenger in upload(loop.person("screener"), second, patient="P-2")
+    assert challenger in upload(loop, second, patient="P-2")
     assert loop.api_upload(third, "P-3")["release"] == challenger
     assert loop.one("SELECT count(*) FROM predictions_promotion") == 2
 
@@ -134,19 +132,25 @@ def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path:
     assert health.returncode == 0, health.stdout
 
 
-def upload(screener: Person, photo: Path, *, patient: str) -> str:
-    """Send a photo through the page, without JavaScript; return the page with the answer."""
+def upload(loop: Loop, photo: Path, *, patient: str) -> str:
+    """A screener sends a photo through the page, without JavaScript; returns the page with the answer."""
+    screener = loop.person("screener")
     screener.get("/upload/")
     fields = {"patient_key": patient, "eye": "OD", "may_train": "on", "key": str(uuid.uuid4())}
     with photo.open("rb") as file:
         page = screener.post("/upload/", fields, {"photo": file})
     assert "/results/" in page.url, page.text[:3000]
-    return page.text
+    assert settings.INTENDED_USE in page.text
+    # On a machine so busy that the answer takes over ten seconds, a worker finishes it.
+    waiting = f"""SELECT count(*) FROM predictions_prediction p JOIN predictions_eyeimage i ON i.id = p.image_id
+        WHERE i.patient_key = '{patient}' AND p.status = 'queued'"""
+    loop.system.await_true(lambda: loop.one(waiting) == 0, 120, "the answer")
+    return screener.get(page.url.removeprefix(loop.base)).text
 
 
 def read_blind(loop: Loop, release: str) -> None:
     """Readers who have not seen the answer say cataract, until the case is resolved."""
-    loop.system.await_true(lambda: loop.ask("SELECT id FROM review_reviewcase"), 60, "a review case")
+    loop.system.await_true(lambda: loop.ask("SELECT id FROM review_reviewcase"), 120, "a review case")
     for name in ("reader", "reader2"):
         reader = loop.person(name)
         reader.get("/review/")
@@ -205,4 +209,3 @@ def promote(loop: Loop, challenger: str) -> None:
     form = {"reason": "More photos, compared by hand.", "acknowledge_too_few": "on", **causes}
     page = admin.post(f"/admin/training/releasereview/{challenger}/promote/", form)
     assert f"Release {challenger} serves now." in page.text, page.text[:3000]
-    assert settings.INTENDED_USE.startswith(INTENDED_USE)
