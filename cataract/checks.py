@@ -38,11 +38,13 @@ def broker_socket_has_a_possible_path(app_configs: Sequence[Any] | None, **_: An
 
 
 @register
-def second_read_rate_is_a_probability(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
-    rate = settings.REVIEW_SECOND_READ_RATE
-    if 0 <= rate <= 1:
-        return []
-    return [Error(f"REVIEW_SECOND_READ_RATE must be between 0 and 1, not {rate}.", id="cataract.E003")]
+def review_rates_are_probabilities(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    rates = {name: getattr(settings, name) for name in ("REVIEW_SECOND_READ_RATE", "REVIEW_AI_FIRST_RATE")}
+    return [
+        Error(f"{name} must be between 0 and 1, not {rate}.", id="cataract.E003")
+        for name, rate in rates.items()
+        if not 0 <= rate <= 1
+    ]
 
 
 @register(Tags.security, deploy=True)

@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "cataract.privacy.leave_nothing_behind",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -148,12 +149,18 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"predictions.tasks.*": {"queue": "predict"}, "training.tasks.run_training": {"queue": "train"}}
+CELERY_TASK_ROUTES = {
+    "predictions.tasks.send_webhooks": {"queue": "default"},
+    "predictions.tasks.*": {"queue": "predict"},
+    "training.tasks.run_training": {"queue": "train"},
+}
 CELERY_TIMEZONE = "UTC"
 # In memory: every entry below is due within seconds anyway, and the stock scheduler keeps its file as a pickle.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
+    "sweep-batches": {"task": "predictions.tasks.sweep_batches", "schedule": 10.0, "options": {"expires": 9}},
+    "send-webhooks": {"task": "predictions.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "open-review-cases": {"task": "review.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "sweep-training": {"task": "training.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
@@ -167,6 +174,10 @@ MAX_UPLOAD_PIXELS = env.int("MAX_UPLOAD_PIXELS", default=64_000_000)
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]  # never more than the limit in memory, no temp file
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+BATCH_DIR = DATA_DIR / "batches"  # what was sent and is not gone through yet
+MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2_000_000_000)  # as sent, and again as unpacked
+MAX_BATCH_FILES = env.int("MAX_BATCH_FILES", default=10_000)  # in one archive
+DATA_UPLOAD_MAX_NUMBER_FILES = 100  # in one form; more come as an archive
 INFERENCE_PROVIDERS = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
@@ -178,6 +189,10 @@ SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)  # tests only: lets FAILPOINT kill the process
 REVIEW_LEASE_SECONDS = 600
 REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
+REVIEW_AI_FIRST_RATE = env.float("REVIEW_AI_FIRST_RATE", default=0.10)  # shown the AI first, to measure how it leads
+REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)  # hidden cases whose answer is known
+REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)  # hidden cases that the reader read before
+REVIEW_REPEAT_DAYS = 14
 # Review cases wait while a queue is longer than this; uploads are then answered, and a person is told to wait.
 MAX_QUEUED_PREDICTIONS = env.int("MAX_QUEUED_PREDICTIONS", default=10_000)
 

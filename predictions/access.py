@@ -38,6 +38,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "predictions.view_apitoken",
         "predictions.add_apitoken",
         "predictions.change_apitoken",
+        "review.assign_reviewcase",
         "training.add_trainingrun",
         "training.change_trainingrun",
         "auth.view_user",

@@ -44,7 +44,11 @@ class ReviewView(APIView):
 
     def shown(self, case: ReviewCase) -> Response:
         """The case as its caller may see it now."""
-        return Response(CaseSerializer(self.find(case.pk), context={"request": self.request}).data)
+        found, person = self.find(case.pk), self.request.user
+        reads = queue.step(found, person) == "blind"
+        ai_first = reads and services.show_ai_first(case=found, reader=person)  # type: ignore[arg-type]
+        context = {"request": self.request, "ai_first": ai_first}
+        return Response(CaseSerializer(found, context=context).data)
 
 
 class QueueView(ReviewView):

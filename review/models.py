@@ -69,10 +69,18 @@ class ReviewCase(models.Model):
         RESOLVED = "resolved", "resolved"
         WITHDRAWN = "withdrawn", "withdrawn"
 
+    class Kind(models.TextChoices):
+        CASE = "case", "a prediction to look at"
+        CONTROL = "control", "hidden: a photo whose answer is known"
+        REPEAT = "repeat", "hidden: a photo that the same reader read before, mirrored"
+
     OPEN: ClassVar = (Status.FIRST, Status.SECOND, Status.ADJUDICATION)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    prediction = models.OneToOneField(Prediction, on_delete=models.PROTECT, related_name="review_case")
+    kind = models.CharField(max_length=7, choices=Kind, default=Kind.CASE)
+    prediction = models.OneToOneField(
+        Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="review_case"
+    )
     image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="review_cases")
     status = models.CharField(max_length=12, choices=Status, default=Status.FIRST)
     reasons = models.JSONField(default=list, help_text="Why it was chosen; hidden until the blind answer is stored.")
@@ -86,6 +94,20 @@ class ReviewCase(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     lease_until = models.DateTimeField(null=True, blank=True)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Whom an admin chose for the next reading; others get the case only once it has waited too long.",
+    )
+    # What measures one reader (see review/controls.py): no prediction, no label, and nobody else reads it.
+    only_for = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    known_answer = models.CharField(max_length=10, choices=Answer, blank=True)
+    mirrored = models.BooleanField(default=False, help_text="Shown mirrored, as the other eye.")
     created_at = models.DateTimeField(default=timezone.now)
     resolved_at = models.DateTimeField(null=True, blank=True)
 
@@ -97,6 +119,7 @@ class ReviewCase(models.Model):
         permissions: ClassVar = [
             ("read_reviewcase", "Can claim and answer review cases"),
             ("adjudicate_reviewcase", "Can adjudicate where two readers differ"),
+            ("assign_reviewcase", "Can assign cases to readers and change their priority"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(
@@ -113,10 +136,22 @@ class ReviewCase(models.Model):
                 | Q(claimed_by__isnull=False, lease_until__isnull=False),
                 name="claim_has_lease",
             ),
+            models.CheckConstraint(
+                condition=Q(kind="case", prediction__isnull=False, only_for__isnull=True, known_answer="")
+                | Q(kind__in=["control", "repeat"], prediction__isnull=True, only_for__isnull=False)
+                & ~Q(known_answer=""),
+                name="case_kind",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"case {str(self.id)[:8]}: {self.get_status_display()}"
+
+    @property
+    def shown_eye(self) -> str:
+        """The eye as the photo shows it: a mirrored right eye is a left eye."""
+        eye = str(self.image.eye)
+        return {"OD": "OS", "OS": "OD"}.get(eye, "") if self.mirrored else eye
 
 
 class Reading(models.Model):
@@ -129,6 +164,7 @@ class Reading(models.Model):
         FIRST = "first", "first reader"
         SECOND = "second", "second reader"
         ADJUDICATOR = "adjudicator", "adjudicator"
+        EXTRA = "extra", "second opinion beside the others"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="readings")
@@ -155,7 +191,9 @@ class Reading(models.Model):
         ordering: ClassVar = ["blind_at"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["case", "role"], condition=Q(retracted_at__isnull=True), name="one_standing_reading_per_role"
+                fields=["case", "role"],
+                condition=Q(retracted_at__isnull=True) & ~Q(role="extra"),
+                name="one_standing_reading_per_role",
             ),
             models.UniqueConstraint(
                 fields=["case", "reader"],
@@ -176,6 +214,32 @@ class Reading(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_role_display()}: {self.final_answer or self.blind_answer}"
+
+
+class ShownFirst(models.Model):
+    """That a reader was shown the AI's answer before reading, on purpose, to measure how much it leads people."""
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="shown_first")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["case", "reader"], name="shown_first_once_per_reader")]
+
+    def __str__(self) -> str:
+        return f"{self.reader_id} saw the AI first on {self.case_id}"
+
+
+class ReviewerSettings(models.Model):
+    """How one person likes to read: the keys that differ from the usual ones."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_settings"
+    )
+    keys = models.JSONField(default=dict, blank=True, help_text="Action to key, for the actions that were changed.")
+
+    def __str__(self) -> str:
+        return f"review settings of {self.user_id}"
 
 
 class Skip(models.Model):
@@ -209,7 +273,7 @@ class Label(models.Model):
     class Provenance(models.TextChoices):
         BLIND = "blind", "blind reading"
         ADJUDICATED = "adjudicated", "adjudicated"
-        AFTER_AI = "after_ai", "changed after the AI was shown"
+        AFTER_AI = "after_ai", "answered after the AI was shown"
         IMPORTED = "imported", "imported"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

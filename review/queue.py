@@ -13,7 +13,7 @@ from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef
 from django.utils import timezone
 
 from predictions.models import Disclosure, Prediction
-from review.models import Answer, Reading, ReviewCase, Skip
+from review.models import Answer, Reading, ReviewCase, ShownFirst, Skip
 
 POLICY_VERSION = "review-1"
 READ = "review.read_reviewcase"
@@ -79,7 +79,9 @@ def new_case(prediction: Prediction, *, reasons: list[str] | None = None) -> Rev
 def opinion(case: ReviewCase) -> str:
     """The AI's decision on a case, or "" where it has none."""
     prediction = case.prediction
-    return prediction.decision if prediction.status == Prediction.Status.DONE else ""
+    if prediction is None or prediction.status != Prediction.Status.DONE:
+        return ""
+    return prediction.decision
 
 
 def contradicts(answer: str, decision: str) -> bool:
@@ -91,6 +93,15 @@ def wants_second(case: ReviewCase, first: Reading) -> bool:
     """Whether a finished first reading asks for a second, blind reader. The random share is the same at every retry."""
     by_chance = fraction(f"second:{case.pk}") < settings.REVIEW_SECOND_READ_RATE
     return first.unsure or by_chance or contradicts(first.final_answer, opinion(case))
+
+
+def shows_ai_first(case: ReviewCase, person: Person) -> bool:
+    """Whether this first reader sees the AI's answer before reading: a small random share, the same at every look.
+
+    Compared with blind readings it tells how far the AI leads people. Such readings are marked and never train.
+    """
+    chosen = fraction(f"ai-first:{case.pk}:{person.pk}") < settings.REVIEW_AI_FIRST_RATE
+    return chosen and case.status == ReviewCase.Status.FIRST and bool(opinion(case))
 
 
 def knows_answer(person: Person) -> Q:
@@ -107,8 +118,10 @@ def readable(person: User) -> QuerySet[ReviewCase]:
         unread = ~Q(Exists(standing.filter(role=OuterRef("status"))))
         # Whoever undid an answer has seen the AI's; the case is still theirs, and the new answer will not train.
         undone = Exists(Reading.objects.filter(case=OuterRef("pk"), reader=person, retracted_at__isnull=False))
+        shown_first = Exists(ShownFirst.objects.filter(case=OuterRef("pk"), reader=person))
         status = Q(status__in=[ReviewCase.Status.FIRST, ReviewCase.Status.SECOND])
-        allowed |= status & unread & (~knows_answer(person) | Q(undone))
+        blind = Q(kind=ReviewCase.Kind.CASE) & (~knows_answer(person) | Q(undone) | Q(shown_first))
+        allowed |= status & unread & (blind | Q(only_for=person))
     if person.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
     return ReviewCase.objects.filter(allowed, ~Exists(standing.filter(reader=person)))

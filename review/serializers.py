@@ -77,11 +77,12 @@ class CaseSerializer(serializers.Serializer[ReviewCase]):
 
     id = serializers.UUIDField()
     next_step = serializers.SerializerMethodField()
-    eye = serializers.CharField(source="image.eye")
+    eye = serializers.CharField(source="shown_eye")
     photo = serializers.SerializerMethodField()
     lease_until = serializers.SerializerMethodField()
     reading = serializers.SerializerMethodField()
     ai = serializers.SerializerMethodField()
+    ai_shown_first = serializers.SerializerMethodField()
     readings = serializers.SerializerMethodField()
 
     _STEP = {"blind": "blind", "reveal": "final", "adjudicate": "adjudicate"}
@@ -102,9 +103,15 @@ class CaseSerializer(serializers.Serializer[ReviewCase]):
 
     def get_ai(self, case: ReviewCase) -> dict[str, Any] | None:
         own = queue.own_reading(case, self._person)
+        if self.context.get("ai_first"):
+            return dict(OpinionSerializer(case.prediction).data)
         if own is None or own.role == Reading.Role.ADJUDICATOR or not queue.opinion(case):
             return None
         return dict(OpinionSerializer(case.prediction).data)
+
+    def get_ai_shown_first(self, case: ReviewCase) -> bool:
+        """True where the AI's answer is shown before this reading on purpose (a marked, random share)."""
+        return bool(self.context.get("ai_first"))
 
     def get_readings(self, case: ReviewCase) -> list[Any]:
         if queue.step(case, self._person) != "adjudicate":

@@ -15,8 +15,8 @@ from django.utils.formats import time_format
 
 from predictions.errors import DomainError
 from predictions.models import Disclosure, Prediction
-from review import queue
-from review.models import Answer, Label, Reading, ReviewCase, Skip
+from review import controls, queue
+from review.models import Answer, Label, Reading, ReviewCase, ShownFirst, Skip
 
 ROLE_OF_STATUS = {"first": Reading.Role.FIRST, "second": Reading.Role.SECOND, "adjudication": Reading.Role.ADJUDICATOR}
 STATUS_OF_ROLE = {role: status for status, role in ROLE_OF_STATUS.items()}
@@ -35,6 +35,7 @@ class Conflict(DomainError):
 def claim_next(*, reader: User) -> ReviewCase | None:
     """Hold the next case for this person, or return None when nothing is free for them."""
     settle_abandoned()
+    controls.plant(reader)
     return queue.claim_next(reader)
 
 
@@ -80,6 +81,19 @@ def request_review(*, prediction: Prediction) -> ReviewCase:
     return opened
 
 
+def show_ai_first(*, case: ReviewCase, reader: User) -> bool:
+    """Whether the AI's answer is shown to this holder before the reading; where it is, that is written down first."""
+    if not queue.shows_ai_first(case, reader):
+        return False
+    ShownFirst.objects.get_or_create(case=case, reader=reader)
+    _disclose(case, reader)
+    return True
+
+
+def _disclose(case: ReviewCase, reader: User) -> None:
+    Disclosure.objects.get_or_create(prediction=case.prediction, user=reader, defaults={"image_id": case.image_id})
+
+
 # Answering ------------------------------------------------------------------------------------------------------------
 def store_blind_answer(
     *,
@@ -107,7 +121,8 @@ def store_blind_answer(
         now = timezone.now()
         decision = queue.opinion(case)
         seen = Disclosure.objects.filter(image=case.image_id, user=reader).order_by("at").first()
-        is_final = not queue.contradicts(answer, decision)
+        shown_first = seen is not None and ShownFirst.objects.filter(case=case, reader=reader).exists()
+        is_final = shown_first or not queue.contradicts(answer, decision)
         reading = Reading.objects.create(
             case=case,
             reader=reader,
@@ -115,7 +130,7 @@ def store_blind_answer(
             blind_answer=answer,
             blind_at=now,
             blind_seconds=seconds,
-            # Only after undoing: the person who saw the AI's answer reads on, and the answer never trains.
+            # Shown on purpose, or read again after undoing: the person has seen the AI's answer, so it never trains.
             ai_shown_first=seen is not None,
             ai_shown_at=seen.at if seen is not None else None if is_final else now,
             final_answer=answer if is_final else "",
@@ -127,9 +142,7 @@ def store_blind_answer(
             viewer=viewer or {},
         )
         if decision:  # that it agrees is told as well
-            Disclosure.objects.get_or_create(
-                prediction=case.prediction, user=reader, defaults={"image_id": case.image_id, "at": now}
-            )
+            _disclose(case, reader)
         if is_final:
             _advance(case, reading)
     return reading
@@ -245,7 +258,8 @@ def _advance(case: ReviewCase, reading: Reading) -> None:
     readings = list(_standing(case).order_by("blind_at"))
     answers = {each.final_answer for each in readings}
     to = ReviewCase.Status.RESOLVED
-    if reading.role == Reading.Role.FIRST and queue.wants_second(case, reading):
+    counts = case.kind == ReviewCase.Kind.CASE  # the others measure a reader: one answer, and no label
+    if counts and reading.role == Reading.Role.FIRST and queue.wants_second(case, reading):
         to = ReviewCase.Status.SECOND
     elif reading.role == Reading.Role.SECOND and len(answers) > 1:
         to = ReviewCase.Status.ADJUDICATION
@@ -255,7 +269,7 @@ def _advance(case: ReviewCase, reading: Reading) -> None:
     status = STATUS_OF_ROLE[Reading.Role(reading.role)]
     if not ReviewCase.objects.filter(pk=case.pk, status=status).move(to, **values):
         raise Conflict("This case has moved on since; your answer was not stored.")
-    if to == ReviewCase.Status.RESOLVED:
+    if counts and to == ReviewCase.Status.RESOLVED:
         make_label(case=case, readings=readings, answer=reading.final_answer)
     case.refresh_from_db()
 

@@ -120,7 +120,8 @@ def _answer_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) 
     if not reading.final_answer:
         return _go_to(request, case)
     said = reading.get_final_answer_display()
-    agreed = " The AI says the same." if queue.opinion(case) else ""
+    opinion = queue.opinion(case)
+    agreed = " The AI says the same." if opinion and not queue.contradicts(reading.final_answer, opinion) else ""
     messages.success(request, f"Saved: {said.lower()}.{agreed}")
     return _go_next(request)
 
@@ -168,6 +169,9 @@ def _show(
         context |= {"readings": readings, "form": _kept(form, AdjudicationForm)}
     elif screen == "blind":
         context |= {"form": _kept(form, BlindForm), "counts": queue.counts(person)}
+        context["ai_first"] = services.show_ai_first(case=case, reader=person)
+        if context["ai_first"]:
+            context |= _ai(case)
         context["seen"] = ReviewCase.objects.filter(queue.knows_answer(person), pk=case.pk).exists()
     else:
         context["may_claim"] = queue.readable(person).filter(pk=case.pk).exists()
@@ -187,7 +191,7 @@ def _kept(form: Form | None, form_class: type[Form]) -> Form:
 
 
 def _ai(case: ReviewCase) -> dict[str, Any]:
-    """What the AI said, for one whose blind answer is stored."""
+    """What the AI said, for one whose blind answer is stored or who is shown it first on purpose."""
     return {
         "ai": case.prediction if queue.opinion(case) else None,
         "reasons": [REASONS.get(reason, reason) for reason in case.reasons],

@@ -10,6 +10,7 @@ from cataract.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AXES_ENABLED = False
+REVIEW_AI_FIRST_RATE = 0.0  # a test that is about it says so; in all others every reader is blind
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
@@ -23,3 +24,6 @@ if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
     # A file, as in the product: threads that share an in-memory database lock each other out without waiting.
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # noqa: F405
+
+# No hidden checks of readers between the cases of a test; the tests of the checks set their own rates.
+REVIEW_CONTROL_RATE = REVIEW_REPEAT_RATE = 0.0

@@ -80,4 +80,5 @@ def make_case(decision: str = "cataract", **values: Any) -> ReviewCase:
 
 
 def disclose(case: ReviewCase, user: User) -> None:
+    assert case.prediction is not None
     Disclosure.objects.create(prediction=case.prediction, image=case.image, user=user)

@@ -73,6 +73,18 @@ def test_skip_undo_renew_and_release() -> None:
     assert ReviewCase.objects.get().claimed_by is None
 
 
+def test_a_share_is_shown_the_ai_first(settings: Any) -> None:
+    settings.REVIEW_AI_FIRST_RATE = 1.0
+    make_case("cataract")
+    client, other = with_key(make_reader(), "review"), with_key(make_reader(), "review")
+    case = client.post("/api/v1/review/next").json()
+    assert (case["next_step"], case["ai_shown_first"], case["ai"]["decision"]) == ("blind", True, "cataract")
+    address = f"/api/v1/review/cases/{case['id']}"
+    assert other.get(address).json()["ai"] is None, "not to one who does not hold it"
+    client.post(f"{address}/answer", {"step": "blind", "answer": "cataract"}, format="json")
+    assert Reading.objects.get().ai_shown_first and not Label.objects.get().may_train
+
+
 def test_a_key_without_the_scope_and_a_person_without_the_role_are_refused() -> None:
     case = make_case()
     for client in (with_key(make_reader(), "upload", "read"), with_key(make_user(), "review")):

@@ -12,7 +12,8 @@ from django.utils import timezone
 from PIL import Image
 
 from predictions import storage
-from review.models import Label, Reading, ReviewCase
+from review import queue
+from review.models import Label, Reading, ReviewCase, ShownFirst
 from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_reader, make_user
 
 pytestmark = pytest.mark.django_db
@@ -145,8 +146,16 @@ def neutral(html: str) -> str:
     return re.sub(r'(csrfmiddlewaretoken" value="|X-CSRFToken": ")[^"]+', r"\1TOKEN", html)
 
 
+def blind_reader(case: ReviewCase) -> User:
+    """A reader whom chance did not choose to see the AI first."""
+    while queue.shows_ai_first(case, reader := make_reader()):
+        pass
+    return reader
+
+
 def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(settings: Any) -> None:
     """Two cases that differ only in the AI's opinion give the same bytes on every address, headers included."""
+    settings.REVIEW_AI_FIRST_RATE = 0.5
     seen = []
     differing: list[tuple[str, dict[str, Any]]] = [
         ("cataract", {"probability": 0.9311, "reasons": ["disagreement"]}),
@@ -156,7 +165,8 @@ def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(setting
     ]
     for decision, values in differing:
         ReviewCase.objects.update(status="withdrawn")
-        case, reader = make_case(decision, image=stored_image(), **values), make_reader()
+        case = make_case(decision, image=stored_image(), **values)
+        reader = blind_reader(case)
         client = logged_in(reader)
         responses = [client.get("/review/"), client.post("/review/next/")]
         address = f"/review/cases/{case.pk}/"
@@ -171,7 +181,7 @@ def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(setting
             client.post(address + "leave/"),
             client.post(address + "claim/"),
             client.post(address + "skip/"),
-            logged_in(make_reader()).get(address),
+            logged_in(make_reader()).get(address),  # holds nothing, so not even chance shows anything
         ]
         text = []
         for response in responses:
@@ -185,6 +195,44 @@ def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(setting
     for other in seen[1:]:
         for one, two in zip(seen[0], other, strict=True):
             assert one.splitlines() == two.splitlines()
+
+
+@pytest.mark.parametrize(("answer", "status"), [("cataract", "resolved"), ("normal", "second")])
+def test_a_share_is_shown_the_ai_first_marked_so_final_at_once_and_never_trains(
+    settings: Any, answer: str, status: str
+) -> None:
+    settings.REVIEW_AI_FIRST_RATE = 1.0
+    case, reader = make_case("cataract"), make_reader()
+    client = logged_in(reader)
+    address = start(client)
+    assert not ShownFirst.objects.exists(), "only what was shown is marked"
+    page = client.get(address).content.decode()
+    assert "Probably cataract" in page and "shown first, on purpose" in page
+    assert ShownFirst.objects.get().reader == reader
+    ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    assert blind(client, address, answer).headers["Location"] == "/review/", "the case is still theirs, and no reveal"
+    reading = Reading.objects.get()
+    assert reading.ai_shown_first and reading.final_answer == answer
+    assert reading.ai_shown_at is not None and reading.ai_shown_at <= reading.blind_at
+    case.refresh_from_db()
+    assert case.status == status
+    other = logged_in(make_reader())
+    if status == "second":
+        assert "Probably cataract" not in other.get(start(other)).content.decode(), "the second reader is blind"
+        blind(other, address, answer)
+        other.post(address, {"step": "final", "answer": answer})
+    label = Label.objects.get()
+    assert (label.answer, label.provenance, label.may_train) == (answer, "after_ai", False)
+
+
+def test_who_is_shown_the_ai_first_is_chosen_by_hash(settings: Any) -> None:
+    settings.REVIEW_AI_FIRST_RATE = 0.1
+    case = make_case("cataract")
+    readers = [User(pk=number) for number in range(1, 2001)]
+    chosen = [queue.shows_ai_first(case, reader) for reader in readers]
+    assert chosen == [queue.shows_ai_first(case, reader) for reader in readers]
+    assert 140 < sum(chosen) < 260
+    assert not any(queue.shows_ai_first(make_case(""), reader) for reader in readers), "there is nothing to show"
 
 
 def test_undo_takes_the_label_back_and_the_next_answer_knows_that_the_ai_was_seen() -> None:
