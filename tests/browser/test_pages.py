@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import pytest
+from django.contrib import admin
 from django.core.paginator import Paginator
 from django.template import RequestContext, Template
 from django.template.loader import render_to_string
@@ -36,6 +36,15 @@ def test_log_in_and_out_with_the_form(site: Site) -> None:
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
 
 
+def test_the_back_button_after_logging_out_shows_the_login_page(site: Site) -> None:
+    page = site.log_in("screener")
+    page.goto("/uploads/")
+    page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/accounts/login/")
+    page.go_back()
+    page.wait_for_url("**/accounts/login/?next=/uploads/")
+
+
 def test_error_pages(site: Site) -> None:
     site.expect_complaint("404")
     page = site.open()
@@ -43,13 +52,37 @@ def test_error_pages(site: Site) -> None:
     site.look(page, "404")
 
 
-@pytest.mark.parametrize("address", ["/admin/", "/admin/training/trainingrun/", "/admin/predictions/release/"])
-def test_admin_pages(site: Site, address: str) -> None:
+def test_no_permission_and_no_role(site: Site) -> None:
+    site.expect_complaint("403")
+    page = site.log_in("reader")
+    page.goto("/upload/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your account may not do this.")
+    site.look(page, "403")
+    page = site.log_in("integrator")
+    page.goto("/review/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your account may not do this.")
+
+
+def test_admin_index(site: Site) -> None:
     page = site.log_in("admin")
-    answer = page.goto(address)
-    assert answer is not None
-    assert answer.ok, f"{address} answered {answer.status}"
-    site.look(page, "admin" + address.rstrip("/").replace("/", "-"))
+    page.goto("/admin/")
+    site.look(page, "admin")
+
+
+def test_every_list_of_the_admin_opens_without_a_complaint(site: Site) -> None:
+    page = site.log_in("admin")
+    for model in admin.site._registry:
+        address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        answer = page.goto(address)
+        assert answer is not None
+        assert answer.ok, f"{address} answered {answer.status}"
+
+
+def test_api_documentation(site: Site) -> None:
+    page = site.log_in("integrator")
+    page.goto("/api/v1/docs/")
+    expect(page.get_by_text("Cataract screening API").first).to_be_visible()
+    site.shoot(page, "api-docs")
 
 
 def test_lock_out(site: Site, settings: Any) -> None:
