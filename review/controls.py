@@ -1,8 +1,8 @@
 """Hidden checks of a reader: photos whose answer is known, and photos that the same reader read before, mirrored.
 
-A check is a ReviewCase without a prediction that only one reader gets. It looks like any other case, its answer makes no
-label, and it is planted while that reader claims: the chance is a setting, the draw a hash, so that asking again never
-changes it.
+A check is a ReviewCase without a prediction that only one reader gets. It looks like any other case, its answer makes
+no label, and it is planted while that reader claims: the chance is a setting, the draw a hash, so that asking again
+never changes it.
 """
 
 import uuid

@@ -12,7 +12,7 @@ VIEW_SIDE = 2048  # pixels: enough for 1:1 on a screen, a tenth of the bytes of 
 
 
 def photo_of(case: ReviewCase) -> bytes:
-    """The photo as an sRGB JPEG of at most 2,048 px a side, re-encoded and without metadata; mirrored if the case is."""
+    """The photo as an sRGB JPEG of at most 2,048 px a side, without metadata; mirrored where the case is."""
     make, kind = (_mirrored, "view-mirrored") if case.mirrored else (_view, "view")
     return storage.derivative(case.image.stored_name, kind, make)
 

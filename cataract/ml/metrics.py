@@ -14,8 +14,8 @@ _RESAMPLES = 1000
 _Vector = NDArray[Any]
 
 
-def wilson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """The score interval of a share, k of n (Wilson 1927); (0, 1) for n = 0."""
+def wilson(k: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
+    """The score interval of a share, k of n (Wilson 1927), where n may be an effective number; (0, 1) for n = 0."""
     if n == 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
