@@ -96,9 +96,10 @@ def write_base(
 ) -> Manifest:
     """Write a base release into `folder` (empty, or new).
 
-    graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-made features, which are the same for every
-    encoder; fast: LightGBM text for the encoder's input, an undecided one when not given; int8: quantise the graphs;
-    trainable: keep the weights that a training starts from. Raises ValueError when the gate needs another encoder.
+    graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-made features, which are the same for
+    every encoder; fast: LightGBM text for the encoder's input, an undecided one when not given; int8: quantise the
+    graphs; trainable: keep the weights that a training starts from. Raises ValueError when the gate needs another
+    encoder.
     """
     if gate["ood"]["of"] != "handmade":
         raise ValueError("The gate was fitted on another encoder's embeddings. Take one fitted on hand-made features.")

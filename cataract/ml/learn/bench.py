@@ -6,6 +6,7 @@ torch is imported only where the plain way and a tower with random weights are m
 import importlib.util
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,6 +103,10 @@ def measure(
     Every photo is answered `rounds` times by each way in turn, so that whatever else the machine does falls on both.
     Photos that the gate of a release refuses are left out of its rows. Raises ReleaseCorrupt, ValueError.
     """
+    if arch and has_torch():
+        from cataract.ml.learn.base import image_config
+
+        image_config(arch)  # an unknown one is told before minutes have passed
     rows: list[Row] = []
     costs: list[Escalation] = []
     with _threads(threads), TemporaryDirectory() as workplace:
@@ -196,7 +201,8 @@ def _compare(
         ways["plain"] = plain
     one = _one_by_one(ways, photos, rounds)
     yield _row(system, group, 1, one, lambda ours, theirs: theirs.median_ms / ours.median_ms)
-    many = {name: _at_once(way, list(photos) * rounds, callers) for name, way in ways.items()}
+    repeats = max(rounds, math.ceil(2 * callers / len(photos)))
+    many = {name: _at_once(way, list(photos) * repeats, callers) for name, way in ways.items()}
     yield _row(system, group, callers, many, lambda ours, theirs: ours.per_second / theirs.per_second)
 
 
@@ -328,8 +334,21 @@ def photos_of(folder: Path, *, most: int = 24) -> list[Photo]:
 
 def as_json(rows: Sequence[Row], costs: Sequence[Escalation], *, threads: int, rounds: int) -> str:
     """Everything that was measured, and on how many cores."""
-    facts = {"cores": len(os.sched_getaffinity(0)), "threads": threads, "rounds": rounds, "torch": has_torch()}
+    facts: dict[str, Any] = {"cores": _cores(), "load": os.getloadavg()[0], "threads": threads, "rounds": rounds}
+    facts["torch"] = has_torch()
     return json.dumps({**facts, "rows": [asdict(r) for r in rows], "escalation": [asdict(c) for c in costs]}, indent=1)
+
+
+def disturbance() -> str:
+    """A sentence when other work keeps this machine busy, else ""."""
+    load = os.getloadavg()[0]
+    if load <= 0.5 * _cores():
+        return ""
+    return f"Other work keeps this machine busy (load {load:.1f} on {_cores()} cores): trust the ratios, not the times."
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:

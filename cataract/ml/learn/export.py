@@ -1,6 +1,7 @@
 """Torch modules -> the ONNX graphs of a release, checked against torch before they are kept."""
 
 import io
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -51,7 +52,10 @@ def _plain_attention() -> Iterator[None]:
     was_fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with warnings.catch_warnings():  # the graph is compared with torch afterwards, which says more than a warning
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(was_fast)
 

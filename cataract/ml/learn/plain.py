@@ -1,8 +1,8 @@
 """The plain way that `manage.py bench` measures the cascade against: what one would write first, and correct.
 
-PIL decodes the whole photo, open_clip's own transform prepares it, two complete torch encoders run one after the other,
-and the fast model is asked through LightGBM's scikit-learn wrapper. The views and the hand-made features are those of the
-release, so that both ways compute the same numbers.
+PIL decodes the whole photo, open_clip's own transform prepares it, two complete torch encoders run one after the
+other, and the fast model is asked through LightGBM's scikit-learn wrapper. The views and the hand-made features are
+those of the release, so that both ways compute the same numbers.
 """
 
 import copy
@@ -43,7 +43,7 @@ class PlainWay:
 
     def __call__(self, data: bytes) -> Floats:
         """A photo file through both models; returns the embedding of its views, (V * E,), to compare."""
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)).convert("RGB"))
         pixels = np.asarray(image, dtype=np.uint8)
         needs_pupil = self._spec.handmade or "pupil" in self._spec.views
         pupil = find_pupil(pixels) if needs_pupil else None
@@ -58,7 +58,7 @@ class PlainWay:
 
 
 def fit_classifier(dim: int, *, trees: int, threads: int = 1, seed: int = 0) -> LGBMClassifier:
-    """LightGBM's scikit-learn wrapper fitted on noise, (200, dim), with at most `trees` trees: as fast as a real one."""
+    """LightGBM's scikit-learn wrapper fitted on noise, (200, dim), with at most `trees` trees: as fast as real ones."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(200, dim)).astype(np.float32)
     classifier = LGBMClassifier(
