@@ -75,6 +75,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
+    "cataract.failures.BoundedBody",
     "cataract.privacy.leave_nothing_behind",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -105,9 +106,13 @@ TEMPLATES = [
 ]
 
 # Databases -----------------------------------------------------------------------------------------------------------
+DATABASE_WAIT_SECONDS = env.int("DATABASE_WAIT_SECONDS", default=20)  # for a lock; then the answer is 503
 if PRODUCTION or env.str("DATABASE_URL", default=""):
     DATABASES = {"default": env.db_url_config(_required("DATABASE_URL"))}
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+    if DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        wait = f"-c lock_timeout={DATABASE_WAIT_SECONDS}s -c idle_in_transaction_session_timeout=60s"
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", wait)
 else:
     DATABASES = {
         "default": {
@@ -117,7 +122,7 @@ else:
                 # IMMEDIATE: a deferred read-then-write fails at once with SQLITE_BUSY_SNAPSHOT, whatever the timeout.
                 # FULL: an acknowledged upload survives a power cut.
                 "transaction_mode": "IMMEDIATE",
-                "timeout": 20,
+                "timeout": DATABASE_WAIT_SECONDS,
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
             },
         }
@@ -174,6 +179,8 @@ MAX_UPLOAD_PIXELS = env.int("MAX_UPLOAD_PIXELS", default=64_000_000)
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]  # never more than the limit in memory, no temp file
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+MAX_BODY_BYTES = 100_000_000  # of a request that is no batch: more is refused by its header, unread
+DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=os.cpu_count() or 1)  # 0: photos are decoded in the web process
 BATCH_DIR = DATA_DIR / "batches"  # what was sent and is not gone through yet
 MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2_000_000_000)  # as sent, and again as unpacked
 MAX_BATCH_FILES = env.int("MAX_BATCH_FILES", default=10_000)  # in one archive
@@ -186,6 +193,8 @@ PREDICTION_ATTEMPTS = 3
 PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)
 INLINE_PREDICTION_SECONDS = 10  # an upload waits no longer for its answer; a worker then finishes it
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
+# Lets webhooks reach addresses inside this network, and over plain HTTP: for tests, and for receivers next door.
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)  # tests only: lets FAILPOINT kill the process
 REVIEW_LEASE_SECONDS = 600
 REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from django.contrib.auth.models import AbstractUser, AnonymousUser, Group, Permission
 from django.db.models import QuerySet
 
-from predictions.models import EyeImage, Prediction
+from predictions.models import Batch, EyeImage, Prediction
 
 _UPLOAD = ("predictions.add_eyeimage", "predictions.add_prediction", "predictions.view_eyeimage")
 _LOOK = (
@@ -72,6 +72,15 @@ def visible_images(user: User) -> QuerySet[EyeImage]:
     if user.has_perm("predictions.view_every_eyeimage"):
         return EyeImage.objects.all()
     return EyeImage.objects.filter(uploaded_by_id=user.pk)
+
+
+def visible_batches(user: User) -> QuerySet[Batch]:
+    """The batches that `user` sent; every batch for who may see every photo. Newest first."""
+    if not user.is_authenticated:
+        return Batch.objects.none()
+    if user.has_perm("predictions.view_every_eyeimage"):
+        return Batch.objects.all()
+    return Batch.objects.filter(requested_by_id=user.pk)
 
 
 def visible_predictions(user: User) -> QuerySet[Prediction]:

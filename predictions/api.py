@@ -54,6 +54,14 @@ def has_scope(scope: str, permission: str = "") -> type[BasePermission]:
     return HasScope
 
 
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    location=OpenApiParameter.HEADER,
+    description="The same key and body within 24 hours give the same answer, with the header "
+    "`Idempotency-Replayed: true`; with another body 422, while the first still runs 409.",
+)
+
+
 def problems(*statuses: int) -> dict[int, OpenApiResponse]:
     """The schema of refusals with these statuses."""
     return {status: OpenApiResponse(ProblemSerializer) for status in statuses}
@@ -105,14 +113,7 @@ class Predictions(generics.ListAPIView[Prediction]):
         summary="Send a photo",
         description="Answers in the same request (201), or stores the photo for a worker (202: ask again later).",
         request={"multipart/form-data": UploadSerializer},
-        parameters=[
-            OpenApiParameter(
-                "Idempotency-Key",
-                location=OpenApiParameter.HEADER,
-                description="The same key and body within 24 hours give the same prediction, with the header "
-                "`Idempotency-Replayed: true`.",
-            )
-        ],
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: PredictionSerializer, 202: PredictionSerializer}
         | problems(400, 401, 403, 409, 413, 415, 422, 503),
     )

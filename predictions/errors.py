@@ -5,6 +5,8 @@ What is wrong with a photo itself is `cataract.ml.images.PhotoRefused`, which ha
 
 from typing import ClassVar
 
+from django.db import OperationalError
+
 from predictions.models import Prediction
 
 
@@ -47,6 +49,15 @@ class QueueFull(DomainError):
         super().__init__("Too many photos are waiting. The photo was not saved. Send it again in a minute.")
 
 
+class DecodersBusy(DomainError):
+    code = "decoders_busy"
+    status = 503
+    retry_after = 10
+
+    def __init__(self) -> None:
+        super().__init__("Too many photos are being read. The photo was not saved. Send it again in a few seconds.")
+
+
 class StorageFull(DomainError):
     code = "storage_full"
     status = 503
@@ -54,6 +65,33 @@ class StorageFull(DomainError):
 
     def __init__(self) -> None:
         super().__init__("The photo was not saved: the storage is full or cannot be written. Tell an administrator.")
+
+
+class DatabaseBusy(DomainError):
+    code = "database_busy"
+    status = 503
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The system is busy and did not answer in time. Try again in a few seconds; nothing is stored twice."
+        )
+
+
+def of_database(error: OperationalError) -> DomainError:
+    """What an error of the database means to who sent the request: no room for its write, or no time."""
+    return StorageFull() if any(words in str(error).lower() for words in _NO_ROOM) else DatabaseBusy()
+
+
+_NO_ROOM = ("is full", "no space left", "disk i/o error", "readonly database", "could not extend file")
+
+
+class RequestRefused(DomainError):
+    """A request that is refused before anything of it is looked at."""
+
+    def __init__(self, code: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code, self.status = code, status  # type: ignore[misc]  # one class, a few codes
 
 
 class IdempotencyKeyReused(DomainError):

@@ -361,7 +361,7 @@ class Batch(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     status = models.CharField(max_length=9, choices=Status, default=Status.RUNNING)
     name = models.CharField(max_length=100, blank=True, help_text="A label only: the archive's name.")
-    archive = models.BooleanField(default=False, help_text="Whether one ZIP was sent, rather than the files themselves.")
+    archive = models.BooleanField(default=False, help_text="Whether one ZIP was sent, not the files.")
     mode = models.CharField(max_length=8, choices=Prediction.Mode, default=Prediction.Mode.CASCADE)
     source = models.CharField(max_length=8, choices=EyeImage.Source)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

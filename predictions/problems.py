@@ -7,7 +7,8 @@ import logging
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, TooManyFilesSent
 from django.db import OperationalError
 from django.http import Http404
 from rest_framework import exceptions
@@ -15,12 +16,11 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from cataract.ml.images import PhotoRefused
-from predictions.errors import DomainError, DuplicatePhoto
+from predictions.errors import DomainError, DuplicatePhoto, of_database
 
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-_RETRY_BUSY_SECONDS = 5
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
@@ -31,8 +31,7 @@ def problem_response(error: Exception, context: dict[str, Any]) -> Response | No
         answer = _of_domain_error(error)
     elif isinstance(error, OperationalError):
         log.warning("The database did not answer: %s", error)
-        answer = _problem(503, "database_busy", "The system is busy. Nothing was saved. Try again in a few seconds.")
-        answer["Retry-After"] = str(_RETRY_BUSY_SECONDS)
+        answer = _of_domain_error(of_database(error))
     else:
         found = _of_framework_error(error)
         if found is None:
@@ -46,6 +45,8 @@ def _of_domain_error(error: DomainError) -> Response:
     extra: dict[str, Any] = {}
     if isinstance(error, DuplicatePhoto) and error.prediction is not None and error.code == "duplicate":
         extra["existing"] = str(error.prediction.pk)
+    if errors := getattr(error, "errors", None):
+        extra["errors"] = errors
     answer = _problem(error.status, error.code, error.message, field=error.field, **extra)
     if error.retry_after is not None:
         answer["Retry-After"] = str(error.retry_after)
@@ -53,6 +54,11 @@ def _of_domain_error(error: DomainError) -> Response:
 
 
 def _of_framework_error(error: Exception) -> Response | None:
+    if isinstance(error, TooManyFilesSent):
+        limit = settings.DATA_UPLOAD_MAX_NUMBER_FILES
+        return _problem(413, "too_many_files", f"{limit} files are the limit of one form. Send more as one ZIP.")
+    if isinstance(error, SuspiciousOperation):
+        return _problem(400, "bad_request", "The request is larger or stranger than what is accepted here.")
     if isinstance(error, Http404):
         return _problem(404, "not_found", "There is nothing here, or nothing that you may see.")
     if isinstance(error, PermissionDenied):
@@ -80,8 +86,12 @@ def _lines(found: Any) -> list[Any]:
     return list(found) if isinstance(found, list | tuple) else [found]
 
 
-def _problem(status: int, code: str, detail: str, *, field: str = "", **extra: Any) -> Response:
+def problem_body(status: int, code: str, detail: str, *, field: str = "", **extra: Any) -> dict[str, Any]:
+    """The members of a problem document."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    if field:
-        body["field"] = field
-    return Response({**body, **extra}, status=status, content_type=CONTENT_TYPE)
+    return {**body, **({"field": field} if field else {}), **extra}
+
+
+def _problem(status: int, code: str, detail: str, *, field: str = "", **extra: Any) -> Response:
+    body = problem_body(status, code, detail, field=field, **extra)
+    return Response(body, status=status, content_type=CONTENT_TYPE)

@@ -17,8 +17,9 @@ from django.utils import timezone
 
 from cataract.ml.cascade import Cascade
 from cataract.ml.release import Manifest, ReleaseCorrupt, verify
+from predictions import webhooks
 from predictions.errors import AlreadyInstalled, PromotionConflict
-from predictions.models import Promotion, Release
+from predictions.models import Promotion, Release, WebhookEndpoint
 from predictions.storage import sync_folder
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,8 @@ def promote_release(*, release: Release, user: User | None, reason: str, is_roll
             moved = Release.objects.filter(pk=release.pk).move(Release.Status.CHAMPION, promoted_at=timezone.now())
             if not moved:
                 raise PromotionConflict(f"Release {release.pk} was rejected or is already serving.")
+            data = {"release": release.pk, "previous": previous and previous.pk, "is_rollback": is_rollback}
+            webhooks.record(WebhookEndpoint.Event.RELEASE_PROMOTED, data)
             return Promotion.objects.create(
                 release=release, previous=previous, promoted_by=user, reason=reason, is_rollback=is_rollback
             )

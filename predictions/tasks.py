@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from predictions import worker
+from predictions import batch_worker, webhooks, worker
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -13,3 +13,19 @@ def predict(prediction_id: str) -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     worker.sweep()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def run_batch(batch_id: str) -> None:
+    if batch_worker.run_batch(batch_id):
+        run_batch.delay(batch_id)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep_batches() -> None:
+    batch_worker.sweep()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def send_webhooks() -> None:
+    webhooks.send_due()

@@ -4,6 +4,7 @@ Whoever works on a row holds a lease and a fencing token (the attempt's number):
 or wakes up after its lease, writes nothing.
 """
 
+import contextlib
 import logging
 import math
 import os
@@ -17,7 +18,7 @@ from uuid import UUID
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
@@ -25,7 +26,7 @@ from cataract.ml.arrays import Pixels
 from cataract.ml.cascade import Cascade, Outcome
 from cataract.ml.images import decode
 from cataract.ml.policy import audit_selected
-from predictions import registry, storage
+from predictions import registry, storage, webhooks
 from predictions.faults import hit
 from predictions.models import Embedding, IdempotentRequest, Prediction
 
@@ -74,10 +75,12 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
         return _finish(prediction, prediction.attempts, outcome, cascade, timings)
     except TooSlow:
         log.warning("Prediction %s is slow: a worker finishes it", prediction.pk)
-        _give_back(prediction, prediction.attempts, TimeoutError("The answer took too long."))
+        failure: Exception = TimeoutError("The answer took too long.")
     except Exception as error:
         log.exception("Prediction %s failed in the request: a worker tries again", prediction.pk)
-        _give_back(prediction, prediction.attempts, error)
+        failure = error
+    with contextlib.suppress(DatabaseError):  # the lease then ends by itself; the photo is stored, and that is said
+        _give_back(prediction, prediction.attempts, failure)
     return False
 
 
@@ -126,6 +129,7 @@ def _finish(
     """Write the answer, if `attempt` still holds the row. A photo without an answer goes to a person."""
     values = _unanswered("no_champion") if outcome is None else _answered(prediction, outcome, timings)
     with transaction.atomic():
+        hit("predict.in_transaction")
         mine = Prediction.objects.filter(pk=prediction.pk, attempts=attempt)
         if not mine.move(Prediction.Status.DONE, done_at=Now(), lease_until=None, error="", **values):
             log.warning("Prediction %s: attempt %d came too late", prediction.pk, attempt)
@@ -136,6 +140,8 @@ def _finish(
                 encoder=cascade.encoder_hash,
                 defaults={"vector": np.asarray(outcome.embedding, dtype="<f4").tobytes()},
             )
+        webhooks.record_prediction(prediction, Prediction.Status.DONE)
+    hit("predict.answered")
     return True
 
 
@@ -185,7 +191,9 @@ def _give_back(prediction: Prediction, attempt: int, error: Exception) -> None:
     if attempt < settings.PREDICTION_ATTEMPTS:
         mine.in_status(Prediction.Status.QUEUED).update(lease_until=None, error=message)
     else:
-        mine.move(Prediction.Status.FAILED, lease_until=None, error=message, **_unanswered("failed"))
+        with transaction.atomic():
+            if mine.move(Prediction.Status.FAILED, lease_until=None, error=message, **_unanswered("failed")):
+                webhooks.record_prediction(prediction, Prediction.Status.FAILED)
 
 
 def _fail_exhausted() -> None:

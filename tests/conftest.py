@@ -50,6 +50,7 @@ def own_folders(settings: Any, tmp_path: Path) -> None:
     """No test sees the photos, releases or runs of another."""
     settings.DATA_DIR = tmp_path
     settings.PHOTO_DIR = tmp_path / "photos"
+    settings.BATCH_DIR = tmp_path / "batches"
     settings.RELEASE_DIR = tmp_path / "releases"
     settings.MLFLOW_TRACKING_URI = f"sqlite:///{tmp_path / 'mlflow.db'}"
     settings.MLFLOW_ARTIFACT_DIR = tmp_path / "artifacts"

@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ('status', models.CharField(choices=[('running', 'Running'), ('done', 'Done'), ('cancelled', 'Cancelled')], default='running', max_length=9)),
                 ('name', models.CharField(blank=True, help_text="A label only: the archive's name.", max_length=100)),
-                ('archive', models.BooleanField(default=False, help_text='Whether one ZIP was sent, rather than the files themselves.')),
+                ('archive', models.BooleanField(default=False, help_text='Whether one ZIP was sent, not the files.')),
                 ('mode', models.CharField(choices=[('cascade', 'Cascade'), ('fast', 'Fast'), ('accurate', 'Accurate'), ('always', 'Always')], default='cascade', max_length=8)),
                 ('source', models.CharField(choices=[('upload', 'web page'), ('api', 'API'), ('command', 'command line'), ('import', 'import')], max_length=8)),
                 ('total', models.PositiveIntegerField()),

@@ -1,0 +1,79 @@
+"""The one place that opens connections to addresses which users gave: never to a machine of our own network.
+
+The name is resolved once, every address of it must be public, and the connection goes to the address that was checked:
+a name that changes its mind in between (DNS rebinding) reaches nothing. Redirects are not followed.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from django.conf import settings
+
+TIMEOUT_SECONDS = 5.0
+_READ_BYTES = 1000
+
+
+class AddressRefused(Exception):
+    """This address is not called; the text says why."""
+
+
+def check_url(url: str) -> SplitResult:
+    """The parts of an address that may be called as far as its text tells. Raises AddressRefused."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise AddressRefused("This is no web address.") from None
+    allowed = ("https", "http") if settings.WEBHOOK_ALLOW_PRIVATE else ("https",)
+    if parts.scheme not in allowed:
+        raise AddressRefused("The address must start with https://.")
+    if not parts.hostname or parts.username or parts.password or port == 0:
+        raise AddressRefused("The address must name a host, without user and password.")
+    return parts
+
+
+def resolve(host: str, port: int) -> tuple[Any, ...]:
+    """A socket address (family, sockaddr) of `host`; all of its addresses are public. Raises AddressRefused."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise AddressRefused(f"The host {host} is not found.") from error
+    if not settings.WEBHOOK_ALLOW_PRIVATE:
+        for *_, address in found:
+            if not _is_public(str(address[0])):
+                raise AddressRefused(f"The host {host} lies inside this network.")
+    family, _, _, _, address = found[0]
+    return family, address
+
+
+def post(url: str, body: bytes, headers: dict[str, str]) -> int:
+    """POST `body` and return the status of the answer. Raises AddressRefused, OSError, http.client.HTTPException."""
+    parts = check_url(url)
+    secure = parts.scheme == "https"
+    host = parts.hostname or ""
+    port = parts.port or (443 if secure else 80)
+    family, address = resolve(host, port)
+    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    connection.sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.sock.settimeout(TIMEOUT_SECONDS)
+        connection.sock.connect(address)
+        if secure:
+            connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        connection.request("POST", path, body, {**headers, "Host": parts.netloc.rpartition("@")[2]})
+        answer = connection.getresponse()
+        answer.read(_READ_BYTES)
+        return answer.status
+    finally:
+        connection.close()
+
+
+def _is_public(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    return found.is_global and not found.is_multicast and (inner is None or inner.is_global)
