@@ -30,8 +30,7 @@ help:
 	@echo "make clean    remove the environment and the caches, never the data"
 
 run: $(VENV)/.$(SET)
-	@$(IN)/python manage.py setup
-	@exec $(IN)/python manage.py up
+	@exec $(IN)/python manage.py up --setup
 
 install: $(VENV)/.$(SET)
 

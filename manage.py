@@ -16,6 +16,8 @@ def main() -> None:
         if "--traceback" in sys.argv:
             raise
         sys.exit(_explain(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def _explain(error: Exception) -> str:

@@ -64,6 +64,7 @@ def server_command(socket: Path, folder: Path) -> list[str]:
         "save": "",
         "maxmemory-policy": "noeviction",  # a full broker refuses; it never drops a task
         "daemonize": "no",
+        "loglevel": "warning",
     }
     return [server_binary(), *(word for name, value in options.items() for word in (f"--{name}", value))]
 

@@ -17,7 +17,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@worker_init.connect
+@worker_init.connect  # type: ignore[untyped-decorator]
 def refuse_second_embedded_worker(sender: Any, **_: Any) -> None:
     """The embedded default has one worker with one beat. With REDIS_URL any number may run."""
     if not settings.EMBEDDED_BROKER:
@@ -31,7 +31,7 @@ def refuse_second_embedded_worker(sender: Any, **_: Any) -> None:
         ) from None
 
 
-@worker_process_init.connect
+@worker_process_init.connect  # type: ignore[untyped-decorator]
 def end_with_the_worker(**_: Any) -> None:
     """A task whose worker was killed is given to another one: the first must not go on working on it."""
     die_with_parent(signal.SIGKILL)

@@ -50,7 +50,7 @@ class Loop:
         """The rows of a query to the system's database, whichever it is."""
         if self._database_url:
             with psycopg.connect(self._database_url) as postgres:
-                return postgres.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+                return postgres.execute(query).fetchall()
         with sqlite3.connect(self.system.data_dir / "db.sqlite3", timeout=20) as lite:
             return lite.execute(query).fetchall()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
@@ -34,12 +35,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen on")
         parser.add_argument("--no-mlflow", action="store_true", help="leave the MLflow UI out")
+        parser.add_argument("--setup", action="store_true", help="first do what `manage.py setup` does")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         host, mlflow = options["host"], not options["no_mlflow"]
         try:
             with locked(settings.DATA_DIR / "run" / "up.lock"):
-                self._refuse_unready(host, mlflow)
+                _refuse_taken_port(host, settings.PORT, "PORT=8001 make run")
+                if mlflow:
+                    _refuse_taken_port("127.0.0.1", settings.MLFLOW_PORT, "MLFLOW_PORT=9001 make run")
+                if options["setup"]:
+                    call_command("setup", stdout=self.stdout)
+                _refuse_unready_database()
                 status = self._run(host, mlflow)
         except AlreadyRunning as error:
             raise CommandError(
@@ -51,24 +58,21 @@ class Command(BaseCommand):
         if status:
             sys.exit(status)
 
-    def _refuse_unready(self, host: str, mlflow: bool) -> None:
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            raise CommandError("The database is missing or behind the code. Run `make run` or `manage.py setup` first.")
-        _refuse_taken_port(host, settings.PORT, "PORT=8001 make run")
-        if mlflow:
-            _refuse_taken_port("127.0.0.1", settings.MLFLOW_PORT, "MLFLOW_PORT=9001 make run")
-
     def _run(self, host: str, mlflow: bool) -> int:
         supervisor = Supervisor(settings.DATA_DIR / "logs")
         supervisor.handle_signals()
         announcement = _Announcement(self, host, mlflow)
+
+        def when_web_answers() -> None:
+            if announcement.made_now() and mlflow:  # not before: it takes the processors for seconds
+                supervisor.start(mlflow_service())
+
         try:
             if settings.EMBEDDED_BROKER:
                 self._start_broker(supervisor)
-            for service in (web_service(host), worker_service(), *([mlflow_service()] if mlflow else [])):
-                supervisor.start(service)
-            return supervisor.watch(announcement.tick)
+            supervisor.start(web_service(host))
+            supervisor.start(worker_service())
+            return supervisor.watch(when_web_answers)
         finally:
             self.stdout.write("Stopping: running tasks finish or go back to their queue. Ctrl-C again to hurry.")
             supervisor.stop()
@@ -80,6 +84,12 @@ class Command(BaseCommand):
         held = give_back_unacknowledged(celery_app)
         if held:
             self.stdout.write(f"Gave back {held} tasks that a killed worker had held.")
+
+
+def _refuse_unready_database() -> None:
+    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("The database is missing or behind the code. Run `make run` or `manage.py setup` first.")
 
 
 def broker_service() -> Service:
@@ -107,7 +117,7 @@ def web_service(host: str) -> Service:
 
 
 def worker_service() -> Service:
-    command = [_program("celery"), "--app=cataract", "worker", "--beat", "--concurrency=2"]
+    command = [_program("celery"), "--app=cataract", "--quiet", "worker", "--beat", "--concurrency=2"]
     return Service(
         "worker",
         [*command, "--queues=default,predict,train", "--without-gossip", "--without-mingle", f"--loglevel={LOG_LEVEL}"],
@@ -168,14 +178,16 @@ class _Announcement:
         ]
         self._done = False
 
-    def tick(self) -> None:
+    def made_now(self) -> bool:
+        """Announce when it is time; True at that one call."""
         if self._done or not _answers(self._probe):
-            return
+            return False
         self._done = True
         self._command.stdout.write("")
         for name, address in self._lines:
             self._command.stdout.write(f"  {name:<12} {address}")
         self._command.stdout.write("  Ctrl-C stops all of it.\n")
+        return True
 
 
 def _answers(url: str) -> bool:
