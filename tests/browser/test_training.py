@@ -69,6 +69,7 @@ def test_a_worse_release_cannot_be_promoted(
     monkeypatch: pytest.MonkeyPatch,
     keep: Callable[[Page, str], None],
 ) -> None:
+    monkeypatch.setitem(gates.rules()["latency"], "slack_ms", 10.0)  # refused either way: show the plan as it is
     for least in ("min_positive_clusters", "min_negative_clusters"):
         monkeypatch.setitem(gates.rules()["comparison"], least, 2)
     challenger = compared(tmp_path / "made", seed=3, contrary=True, band="wide")
