@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 _MARGINS = np.round(np.arange(0.495, -0.001, -0.005), 4)  # of choose_band, from the strictest rule to the widest
+_FEW = 400  # photos
 _EDGE = 1e-4  # no model is surer than this: isotonic regression would say 0 and 1
 
 
@@ -95,7 +96,8 @@ def choose_band(
     nested rules |p - 0.5| > margin, from the one that decides least to the one that decides most, each tested at the
     full level with the exact upper bound of Clopper and Pearson (1934); the last one before the first failure is taken,
     so that the promise needs no correction for the many looks. The sequence starts where a third of the photos are sure
-    and a rule without any error would pass: that depends on how many photos are sure, not on whether they are right.
+    (two thirds when they are fewer than `_FEW`, where one mislabelled photo would end a sequence that starts early) and
+    a rule without any error would pass: that depends on how many photos are sure, not on whether they are right.
     """
     probability, truth = np.asarray(p, dtype=np.float64), np.asarray(y)
     if not np.isfinite(probability).all() or len(probability) != len(truth):
@@ -103,11 +105,12 @@ def choose_band(
     groups = np.arange(len(truth)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     total = len(np.unique(groups))
     wrong = (probability >= 0.5) != (truth == 1)
+    start = total * (2 / 3 if total < _FEW else 1 / 3)
     best: Band | None = None
     for margin in _MARGINS:
         sure = np.abs(probability - 0.5) > margin
         n, errors = len(np.unique(groups[sure])), len(np.unique(groups[sure & wrong]))
-        if n < total / 3 or upper_bound(0, n, confidence) > max_error:
+        if n < start or upper_bound(0, n, confidence) > max_error:
             continue
         bound = upper_bound(errors, n, confidence)
         if bound > max_error:

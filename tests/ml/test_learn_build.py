@@ -33,7 +33,12 @@ def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
 ) -> None:
     told: list[dict[str, Any]] = []
     first = build_release(
-        tmp_path / "a", tiny_release, dataset, kind="fast", trials=2, on_metrics=lambda values, step: told.append(values)
+        tmp_path / "a",
+        tiny_release,
+        dataset,
+        kind="fast",
+        trials=2,
+        on_metrics=lambda values, step: told.append(values),
     )
     second = build_release(tmp_path / "b", tiny_release, dataset, kind="fast", trials=2)
     assert first.id == second.id
@@ -96,6 +101,6 @@ def test_what_cannot_be_built_is_said(tiny_release: Path, dataset: TrainingData,
 def test_without_torch_the_accurate_model_is_refused_in_words(
     tiny_release: Path, dataset: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(build.LightInstall, match="make install"):
         build_release(tmp_path / "new", tiny_release, dataset, kind="both")

@@ -80,7 +80,8 @@ paths = []
 for seed in range(12):
     paths.append(folder / f"{seed}.png")
     cv2.imwrite(str(paths[-1]), render_eye(seed, opacity=0.9 * (seed % 2), size=112)[..., ::-1])
-data = TrainingData(paths, ["0" * 64] * 12, np.arange(12) % 2, np.arange(12), ["train"] * 8 + ["calibration"] * 4, np.ones(12))
+splits = ["train"] * 8 + ["calibration"] * 4
+data = TrainingData(paths, ["0" * 64] * 12, np.arange(12) % 2, np.arange(12), splits, np.ones(12))
 manifest = build_release(folder / "new", base, data, kind="fast", trials=1)
 Cascade.load(folder / "new").check_golden()
 print("built", manifest.id)

@@ -32,8 +32,9 @@ class HeldOut:
 def calibrate(held: HeldOut, *, max_error: float, confidence: float) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the contents of calibration.json and policy.json.
 
-    Each score is calibrated by Platt's curve on one photo per cluster. The fast model answers alone where its own
-    chance of error is below `max_error`; the thresholds of the final probability come from `calibration.choose_band`.
+    All is fitted on one photo per cluster, so that the photos are independent. Scores get Platt's curve. The fast model
+    answers alone where its own chance of error is below `max_error`; the thresholds of the final probability come from
+    `calibration.choose_band`.
     """
     _, one_each = np.unique(held.clusters, return_index=True)
     curves = {
@@ -53,7 +54,7 @@ def calibrate(held: HeldOut, *, max_error: float, confidence: float) -> tuple[di
         "calibrated_on": held.note,
     }
     final = final_probability(policy, fast, accurate)
-    band = calibration.choose_band(final, held.y, max_error=max_error, confidence=confidence, clusters=held.clusters)
+    band = calibration.choose_band(final[one_each], held.y[one_each], max_error=max_error, confidence=confidence)
     policy["auto"] = {"normal_below": band.normal_below, "cataract_above": band.cataract_above}
     policy |= {"coverage": band.coverage, "bound": band.bound, "n": band.n, "errors": band.errors}
     policy["message"] = band.message

@@ -176,7 +176,7 @@ class _VitLast(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         pooled = self.end._pool(tokens)[0]
-        return pooled if self.end.proj is None else pooled @ self.end.proj
+        return pooled if self.end.proj is None else pooled @ self.end.proj  # type: ignore[no-any-return]
 
 
 class _TimmVitFirst(nn.Module):

@@ -23,6 +23,7 @@ from cataract.ml.learn.encoder import IMAGE_SIZE, MEAN, STD, Tail, TailWithHead
 
 BATCH = 64
 _SAVE_EVERY = 200  # steps
+_FIRST_ROUND = 0.6  # share of the steps
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,9 @@ def pretrain(
 ) -> TailWithHead:
     """Train `model.visual` with a linear head on its normalised embedding; leaves the averaged weights in both.
 
-    Cross-entropy with smoothed labels, AdamW, warm-up and cosine schedule, exponential moving average. Returns a module
-    whose `tail.last` is the whole tower and whose `head` is the head. Goes on from `checkpoint` when that file exists.
+    Cross-entropy with smoothed labels, AdamW, cosine schedule with one restart, exponential moving average. Returns a
+    module whose `tail.last` is the whole tower and whose `head` is the head. Goes on from `checkpoint` when that file
+    exists.
     """
     torch.manual_seed(seed)
     network = TailWithHead(Tail(model.visual), nn.Linear(model.visual.head.proj.out_features, 1))
@@ -119,11 +121,13 @@ class _Sampler:
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Linear warm-up over a twentieth of the steps, then half a cosine down to a hundredth."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    """Two rounds of warm-up and half a cosine (Loshchilov and Hutter 2017), the second shorter and lower."""
+    first = round(_FIRST_ROUND * steps)
+    peak, at, length = (1.0, step, first) if step < first else (0.6, step - first, steps - first)
+    warm = max(1, length // 20)
+    if at < warm:
+        return peak * (at + 1) / warm
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (at - warm) / max(1, length - warm))))
 
 
 def _groups(network: nn.Module) -> list[dict[str, object]]:

@@ -2,8 +2,8 @@
 
 The first folder holds the photos that count: the fast and the accurate model are fitted, calibrated and judged on them.
 The other folders (offline augmentations, noisy labels) only train the encoder, and only those of their photos that are
-no copies of a photo in the first folder. The encoder has therefore never seen a photo on which anything is measured, and
-cross-validation of the two models is honest without refitting it.
+no copies of a photo in the first folder. The encoder has therefore never seen a photo on which anything is measured,
+and cross-validation of the two models is honest without refitting it.
 """
 
 import json
@@ -68,8 +68,9 @@ def build_starter(
     out: Path,
     *,
     seed: int = 0,
-    minutes: float = 20.0,
+    minutes: float = 18.3,
     trials: int = 30,
+    epochs: int = 12,
     on_progress: OnProgress,
 ) -> Manifest:
     """Build the starter release in `out` (replaced when it is there) from folders that hold `normal/` and `cataract/`.
@@ -86,7 +87,8 @@ def build_starter(
     folder = parts / "release"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    manifest = assemble(folder, photos, clusters, network, seed=seed, trials=trials, on_progress=on_progress)
+    budget = (trials, epochs)
+    manifest = assemble(folder, photos, clusters, network, seed=seed, budget=budget, on_progress=on_progress)
     shutil.rmtree(out, ignore_errors=True)
     folder.replace(out)
     shutil.rmtree(parts)
@@ -101,10 +103,13 @@ def assemble(
     network: TailWithHead,
     *,
     seed: int,
-    trials: int,
+    budget: tuple[int, int],
     on_progress: OnProgress,
 ) -> Manifest:
-    """Everything after the encoder: fit, calibrate, measure, and write the release into the empty `folder`."""
+    """Everything after the encoder: fit, calibrate, measure, and write the release into the empty `folder`.
+
+    budget: trials of the search for the fast model, epochs of the fine-tuning of the accurate one.
+    """
     encoder = _export(network, folder)
     described: dict[str, Any] = {
         "name": "starter",
@@ -114,7 +119,7 @@ def assemble(
 
     judged = _judged(photos, clusters, folder, encoder, on_progress)
     test = np.array(splits.assign(judged.clusters.tolist(), judged.y.tolist(), _SPLIT, seed)) == "test"
-    held = _fit_models(judged, ~test, folder, seed, trials, on_progress)
+    held = _fit_models(judged, ~test, folder, seed, budget, on_progress)
     curves, policy = calibrate(held, max_error=0.05, confidence=0.95)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)
@@ -256,9 +261,15 @@ def _judged(
 
 
 def _fit_models(
-    judged: Judged, chosen: NDArray[np.bool_], folder: Path, seed: int, trials: int, on_progress: OnProgress
+    judged: Judged,
+    chosen: NDArray[np.bool_],
+    folder: Path,
+    seed: int,
+    budget: tuple[int, int],
+    on_progress: OnProgress,
 ) -> HeldOut:
     """Fit both models on the chosen photos and write them; return the chosen photos' out-of-fold scores."""
+    trials, epochs = budget
     rows = np.flatnonzero(chosen)
     y, clusters = judged.y[rows], judged.clusters[rows]
     weights = per_cluster(clusters)
@@ -281,6 +292,7 @@ def _fit_models(
         y,
         clusters,
         weights,
+        epochs=epochs,
         seed=seed,
         folds=5,
         spec=judged.spec,

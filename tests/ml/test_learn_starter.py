@@ -1,0 +1,99 @@
+"""The starter release: built from folders, honest about what it was fitted on, and whole where it is shipped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from PIL import Image
+
+from cataract.ml import duplicates
+from cataract.ml.cascade import Cascade
+from cataract.ml.eye import Pupil, find_pupil
+from cataract.ml.images import decode
+from cataract.ml.learn import starter
+from cataract.ml.learn.judged import Embedder
+from cataract.ml.learn.startercard import cover
+from cataract.ml.synthetic import render_eye
+
+STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"
+
+
+def write(path: Path, photo: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(photo).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    """Thirty eyes to judge, twelve others, and a turned copy of the first eye among the others."""
+    names = ("normal", "cataract")
+    for seed in range(42):
+        folder = tmp_path / ("judged" if seed < 30 else "others") / names[seed % 2]
+        write(folder / f"{seed}.png", render_eye(seed, opacity=0.9 * (seed % 2), size=128))
+    turned = np.ascontiguousarray(np.rot90(render_eye(0, size=128)))
+    write(tmp_path / "others" / "normal" / "copy.png", cv2.resize(turned, (100, 100)))
+    return [tmp_path / "judged", tmp_path / "others"]
+
+
+@pytest.mark.slow
+def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starter, "_DRAWN", 4)
+    stages: list[str] = []
+    manifest = starter.build_starter(
+        folders,
+        tmp_path / "starter",
+        minutes=0.02,
+        trials=1,
+        epochs=1,
+        on_progress=lambda stage, fraction, message: stages.append(stage),
+    )
+    cascade = Cascade.load(tmp_path / "starter")
+    cascade.check_golden()
+    left_out, kept = manifest.data["encoder_copies_left_out"], manifest.data["encoder_photos"]
+    assert left_out >= 1 and left_out + kept == 13  # drawn eyes look alike: some more may be taken for copies
+    assert 25 <= manifest.data["clusters"] <= 30
+    assert {"reading", "copies", "encoder", "embedding", "fast", "accurate", "card", "done"} <= set(stages)
+    assert not (tmp_path / "starter.parts").exists()
+    photo = render_eye(3, size=128)
+    ours = Embedder(tmp_path / "starter", cascade.spec)(photo, find_pupil(photo))
+    assert np.abs(ours - cascade.embed([photo])[0]).max() < 1e-6
+
+
+def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
+    write(tmp_path / "photos" / "x.png", render_eye(1, size=64))
+    with pytest.raises(CommandError, match="normal and cataract"):
+        call_command("build_starter", "--images", str(tmp_path / "photos"), "--out", str(tmp_path / "out"))
+    with pytest.raises(CommandError, match="There is no folder"):
+        call_command("build_starter", "--images", str(tmp_path / "nowhere"))
+
+
+def test_the_cover_hides_the_pupil_or_all_else() -> None:
+    photo = np.zeros((100, 100, 3), dtype=np.uint8)
+    cv2.circle(photo, (50, 50), 10, (255, 255, 255), -1)
+    pupil = Pupil(0.5, 0.5, 0.12, 1.0)
+    assert cover(photo, pupil, outside=False).max() < 30
+    assert (cover(photo, pupil, outside=True)[50, 50] == 255).all()
+
+
+def test_the_shipped_starter_is_whole_and_small() -> None:
+    cascade = Cascade.load(STARTER)
+    cascade.check_golden()
+    assert sum(path.stat().st_size for path in STARTER.iterdir()) <= 15_000_000
+    assert {"encoder.safetensors", "open_clip.json", "seen.json", "card.md", "rehearsal.npz"} <= set(
+        cascade.manifest.files
+    )
+
+
+@pytest.mark.photos
+def test_the_shipped_starter_left_some_published_photos_unseen(eyes: Path) -> None:
+    seen = json.loads((STARTER / "seen.json").read_text())["hashes"]
+    paths = [path for path in sorted(eyes.rglob("*.*")) if path.is_file()][::10]
+    hashes = [duplicates.dihedral_hashes(decode(path.read_bytes())) for path in paths]
+    unseen = [path for path, of_photo in zip(paths, hashes, strict=True) if not duplicates.near(of_photo, seen)]
+    assert 0 < len(unseen) < len(paths) / 2
