@@ -180,7 +180,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]  # never more than the limit in memory, no temp file
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 MAX_BODY_BYTES = 100_000_000  # of a request that is no batch: more is refused by its header, unread
-DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=os.cpu_count() or 1)  # 0: photos are decoded in the web process
+DECODER_PROCESSES = env.int(
+    "DECODER_PROCESSES", default=os.cpu_count() or 1
+)  # 0: photos are decoded in the web process
 BATCH_DIR = DATA_DIR / "batches"  # what was sent and is not gone through yet
 MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2_000_000_000)  # as sent, and again as unpacked
 MAX_BATCH_FILES = env.int("MAX_BATCH_FILES", default=10_000)  # in one archive
@@ -273,6 +275,16 @@ SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 
+# Requests of one key in one web process. A clinic's whole day goes in batches; a loop that never stops is stopped.
+API_RATES = {
+    "read": env.str("RATE_READ", default="600/min"),
+    "write": env.str("RATE_WRITE", default="120/min"),
+    "upload": env.str("RATE_UPLOAD", default="240/min"),
+    "batch": env.str("RATE_BATCH", default="60/hour"),
+    "explain": env.str("RATE_EXPLAIN", default="30/min"),
+    "anonymous": env.str("RATE_ANONYMOUS", default="60/min"),
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "predictions.authentication.TokenAuthentication",
@@ -281,6 +293,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["predictions.throttles.PerCaller"],
     "EXCEPTION_HANDLER": "predictions.problems.problem_response",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,

@@ -3,7 +3,7 @@
 import platform
 import shutil
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 import numpy as np
@@ -28,6 +28,7 @@ from rest_framework.views import APIView
 from predictions import registry, services
 from predictions.access import visible_predictions
 from predictions.models import ApiToken, EyeImage, Prediction, Release
+from predictions.problems import CONTENT_TYPE
 from predictions.serializers import (
     LiveSerializer,
     PredictionSerializer,
@@ -62,9 +63,9 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 )
 
 
-def problems(*statuses: int) -> dict[int, OpenApiResponse]:
-    """The schema of refusals with these statuses."""
-    return {status: OpenApiResponse(ProblemSerializer) for status in statuses}
+def problems(*statuses: int) -> dict[Any, Any]:
+    """The schema of refusals with these statuses, and of 429, which every caller may get."""
+    return {(status, CONTENT_TYPE): OpenApiResponse(ProblemSerializer) for status in (*statuses, 429)}
 
 
 class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
@@ -91,6 +92,7 @@ class Predictions(generics.ListAPIView[Prediction]):
     """The predictions that the caller may see; a new one for each photo that is posted."""
 
     serializer_class = PredictionSerializer
+    throttle_scopes: ClassVar = {"POST": "upload"}
     parser_classes = (MultiPartParser, FormParser)
     filter_backends = (filters.DjangoFilterBackend,)
     filterset_class = PredictionFilter
@@ -168,6 +170,7 @@ class Live(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = ()  # whoever watches the health asks often
 
     @extend_schema(summary="Alive", auth=[], responses=LiveSerializer)
     def get(self, request: Request) -> Response:
@@ -179,6 +182,7 @@ class Ready(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
+    throttle_classes = ()  # whoever watches the health asks often
 
     @extend_schema(summary="Ready", auth=[], responses={200: ReadySerializer, 503: ReadySerializer})
     def get(self, request: Request) -> Response:

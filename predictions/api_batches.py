@@ -1,7 +1,7 @@
 """The API of batches: many photos at once, progress, results."""
 
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -35,6 +35,7 @@ class Batches(generics.ListAPIView[Batch]):
     """The batches that the caller may see; a new one when photos are posted."""
 
     serializer_class = BatchSerializer
+    throttle_scopes: ClassVar = {"POST": "batch"}
     parser_classes = (MultiPartParser,)
     pagination_class = NewestFirst
 

@@ -1,0 +1,38 @@
+"""How often one key may ask: counted in the memory of each web process, so that no broker has to be alive for it.
+
+With several processes a caller gets the rate once from each; the proxy in front is where a hard limit belongs.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.throttling import SimpleRateThrottle
+
+from predictions.models import ApiToken
+
+
+class PerCaller(SimpleRateThrottle):
+    """One rate for each scope and caller: the key, else the user, else the address.
+
+    A view names its scopes by method in `throttle_scopes`; else `read` counts for GET and `write` for the rest.
+    """
+
+    def __init__(self) -> None:
+        """The rate depends on the request: see `allow_request`."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        usual = "read" if request.method in ("GET", "HEAD", "OPTIONS") else "write"
+        self.scope = getattr(view, "throttle_scopes", {}).get(request.method, usual)
+        self.rate = settings.API_RATES[self.scope if request.user.is_authenticated else "anonymous"]
+        self.num_requests, self.duration = self.parse_rate(self.rate)
+        return super().allow_request(request, view)
+
+    def get_cache_key(self, request: Request, view: Any) -> str:
+        if isinstance(request.auth, ApiToken):
+            caller = f"key-{request.auth.pk}"
+        elif request.user.is_authenticated:
+            caller = f"user-{request.user.pk}"
+        else:
+            caller = f"address-{self.get_ident(request)}"
+        return f"throttle-{self.scope}-{caller}"
