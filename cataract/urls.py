@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from predictions.views import home
 
+handler500 = "cataract.failures.server_error"
 urlpatterns = [
     path("", home, name="home"),
     path("", include("predictions.urls")),

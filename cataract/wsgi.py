@@ -14,7 +14,7 @@ def load_champion() -> None:
     """Have the champion in memory before the first photo comes: loading it then would cost that person seconds."""
     from django.db import DatabaseError, connections  # only after Django is set up
 
-    from predictions import registry
+    from predictions import intake, registry
 
     try:
         registry.champion()
@@ -22,6 +22,7 @@ def load_champion() -> None:
         logging.getLogger(__name__).warning("The champion is not loaded yet: %s", error)
     finally:
         connections.close_all()
+    intake.warm_up()
 
 
 load_champion()

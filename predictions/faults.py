@@ -5,7 +5,16 @@ import signal
 
 from django.conf import settings
 
-POINTS = ("upload.mid_write", "upload.after_rename", "upload.in_transaction", "upload.after_commit", "predict.running")
+POINTS = (
+    "upload.mid_write",
+    "upload.after_fsync",
+    "upload.after_rename",
+    "upload.in_transaction",
+    "upload.after_commit",
+    "predict.running",
+    "predict.in_transaction",
+    "predict.answered",
+)
 
 
 def hit(name: str) -> None:

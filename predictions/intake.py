@@ -1,17 +1,20 @@
 """From the bytes that were sent to a photo that can be stored and judged. Nothing here touches a row."""
 
 import hashlib
+import os
+import threading
 import time
 import unicodedata
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
 
+from cataract.ml import examination, images
 from cataract.ml.arrays import Pixels
-from cataract.ml.duplicates import dihedral_hashes
-from cataract.ml.images import Header, Limits, decode, inspect, strip
-from cataract.ml.quality import measure_quality
+from cataract.ml.guard import Guard, GuardBusy
+from cataract.ml.images import Header, Limits
+from predictions.errors import DecodersBusy
 
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"))
 
@@ -36,30 +39,46 @@ class Photo:
 
 
 def examine(data: bytes, *, name: str = "") -> Photo:
-    """Check, decode once, hash and strip one photo. Raises cataract.ml.images.PhotoRefused."""
-    clock = _Clock()
+    """Check, decode once, hash and strip one photo, in a decoder process where settings.DECODER_PROCESSES allows any.
+
+    Raises cataract.ml.images.PhotoRefused, DecodersBusy.
+    """
+    started = time.perf_counter()
     limits = Limits(max_bytes=settings.MAX_UPLOAD_BYTES, max_pixels=settings.MAX_UPLOAD_PIXELS)
-    header = inspect(data, name=name, limits=limits)
+    guard = _guard()
+    try:
+        found = (examination if guard is None else guard).examine(data, name=name, limits=limits)
+    except GuardBusy as error:
+        raise DecodersBusy from error
     sha256 = hashlib.sha256(data).hexdigest()
-    clock.lap("inspect")
-    pixels = decode(data)
-    clock.lap("decode")
-    hashes = dihedral_hashes(pixels)
-    quality = asdict(measure_quality(pixels))
-    clock.lap("hash")
-    stripped = strip(data)
-    clock.lap("strip")
+    waited = (time.perf_counter() - started) * 1000 - sum(found.timings.values())
     return Photo(
         sha256=sha256,
         name=clean_label(name),
-        data=stripped,
-        suffix=next((suffix for magic, suffix in _SUFFIXES if stripped.startswith(magic)), ".bin"),
-        header=header,
-        pixels=pixels,
-        hashes=hashes,
-        quality=quality,
-        timings=clock.laps,
+        data=found.data,
+        suffix=next((suffix for magic, suffix in _SUFFIXES if found.data.startswith(magic)), ".bin"),
+        header=found.header,
+        pixels=found.pixels,
+        hashes=found.hashes,
+        quality=found.quality,
+        timings={**found.timings, "guard": round(max(0.0, waited), 2)},
     )
+
+
+def derivative(data: bytes, *, max_side: int) -> bytes:
+    """`images.derivative`, in a decoder process where there are any. Raises PhotoRefused, DecodersBusy."""
+    guard = _guard()
+    try:
+        return (images if guard is None else guard).derivative(data, max_side=max_side)
+    except GuardBusy as error:
+        raise DecodersBusy from error
+
+
+def warm_up() -> None:
+    """Start a decoder process, so that the first upload does not wait for it."""
+    guard = _guard()
+    if guard is not None:
+        guard.start()
 
 
 def clean_label(name: str, *, length: int = 100) -> str:
@@ -72,12 +91,14 @@ def clean_label(name: str, *, length: int = 100) -> str:
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-class _Clock:
-    def __init__(self) -> None:
-        self.laps: dict[str, float] = {}
-        self._last = time.perf_counter()
+_lock = threading.Lock()
+_guards: dict[tuple[int, int], Guard] = {}
 
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.laps[stage] = round((now - self._last) * 1000, 2)
-        self._last = now
+
+def _guard() -> Guard | None:
+    """The decoder processes of this process, None when photos are to be decoded right here."""
+    processes = settings.DECODER_PROCESSES
+    if processes < 1:
+        return None
+    with _lock:
+        return _guards.setdefault((os.getpid(), processes), Guard(processes))

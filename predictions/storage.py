@@ -79,6 +79,7 @@ def _write(target: Path, data: bytes) -> None:
     try:
         _make_folder(target.parent)
         _write_and_sync(temporary, data)
+        hit("upload.after_fsync")
         temporary.rename(target)
         sync_folder(target.parent)
     except OSError as error:

@@ -7,16 +7,16 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required, permission_required
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from cataract.ml.images import PhotoRefused
-from cataract.ml.images import derivative as make_derivative
-from predictions import services, storage
+from predictions import intake, services, storage
 from predictions.access import visible_images, visible_predictions
-from predictions.errors import DomainError, DuplicatePhoto
+from predictions.errors import DomainError, DuplicatePhoto, of_database
 from predictions.forms import UploadForm
 from predictions.models import EyeImage, Prediction
 from predictions.uploads import read_photo
@@ -57,6 +57,8 @@ def upload(request: HttpRequest) -> HttpResponse:
         prediction = _send(request, form)
     except (PhotoRefused, DomainError) as error:
         return _refused(request, form, error)
+    except OperationalError as error:
+        return _refused(request, form, of_database(error))
     address = reverse("predictions:detail", args=[prediction.pk])
     if not _is_htmx(request):
         return HttpResponseRedirect(address, status=HTTPStatus.SEE_OTHER)
@@ -163,7 +165,7 @@ def _result_context(request: HttpRequest, prediction: Prediction) -> dict[str, A
 def _derivative(image: EyeImage, kind: str) -> bytes:
     side = SIDES[kind]
     try:
-        return storage.derivative(image.stored_name, kind, lambda data: make_derivative(data, max_side=side))
+        return storage.derivative(image.stored_name, kind, lambda data: intake.derivative(data, max_side=side))
     except FileNotFoundError as error:
         raise Http404("The file of this photo is missing.") from error
 

@@ -85,6 +85,11 @@ def has_png_checksums(data: bytes) -> bool:
     )
 
 
+def png_exif(data: bytes) -> bytes:
+    """The content of a PNG's eXIf chunk, empty without one."""
+    return next((data[start + 8 : end - 4] for name, start, end in png_chunks(data) if name == b"eXIf"), b"")
+
+
 def count_scans(data: bytes) -> int:
     """How many scans a JPEG has; a decoder needs a full pass for each."""
     return sum(marker == 0xDA for marker, _, _ in jpeg_segments(data))

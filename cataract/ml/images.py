@@ -108,9 +108,9 @@ def inspect(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Header
     _check_size(*image.size, limits)
     if image.mode == "1":
         raise PhotoRefused("depth_too_low", 422, "This picture is black and white only. Send the photo itself.")
-    orientation = _orientation(image)
+    orientation = _orientation(image, data)
     width, height = image.size if orientation < 5 else image.size[::-1]
-    return Header(kind, width, height, orientation, _profile_name(image), _facts(image))
+    return Header(kind, width, height, orientation, _profile_name(image), _facts(image, data))
 
 
 def strip(data: bytes) -> bytes:
@@ -120,21 +120,21 @@ def strip(data: bytes) -> bytes:
     nothing else, where that is not 1. Raises PhotoRefused.
     """
     kind = _accepted_kind(data)
-    return _STRIPPERS[kind](data, _orientation(_open(data, kind)))
+    return _STRIPPERS[kind](data, _orientation(_open(data, kind), data))
 
 
 def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) -> Pixels:
     """The photo as (H, W, 3) uint8 sRGB, turned upright.
 
-    min_side: a JPEG is decoded at 1/2, 1/4 or 1/8 when its short side stays at least this long; every byte is read all
-    the same, so truncation is found. orientation: 1..8 instead of what EXIF says.
+    min_side: a photo is decoded at 1/2, 1/4 or 1/8 when its short side stays at least this long; every byte is read
+    all the same, so truncation is found. orientation: 1..8 instead of what EXIF says.
     Transparent parts become black; 16 bits are scaled to 8; a colour profile is applied, one that is broken ignored.
     Raises PhotoRefused (image_truncated, image_corrupt, blank, too_many_pixels).
     """
     kind = _accepted_kind(data)
     image = _open(data, kind)
     _check_size(*image.size, Limits(min_side=1, max_aspect=math.inf))
-    turn = _orientation(image) if orientation is None else orientation
+    turn = _orientation(image, data) if orientation is None else orientation
     if kind == "JPEG":
         factor = min_side / min(image.size)
         image.draft(None, (math.ceil(image.width * factor), math.ceil(image.height * factor)))
@@ -142,7 +142,7 @@ def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) 
         if kind == "PNG" and not containers.has_png_checksums(data):
             raise ValueError("a chunk has a wrong checksum")
         image.load()
-        pixels = np.asarray(_to_srgb(image), dtype=np.uint8)
+        pixels = np.asarray(_reduce(_to_srgb(image), min_side), dtype=np.uint8)
     except PhotoRefused:
         raise
     except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, zlib.error, struct.error ...
@@ -211,6 +211,12 @@ def _refuse_broken(data: bytes, kind: str, error: Exception) -> NoReturn:
     raise PhotoRefused("image_truncated", 422, "Only part of the photo arrived. Send it again.") from error
 
 
+def _reduce(image: Image.Image, min_side: int) -> Image.Image:
+    """What `draft` does for a JPEG while it decodes, for what had to be decoded whole: the mean of each square."""
+    factor = next((n for n in (8, 4, 2) if min(image.size) >= n * min_side), 1)
+    return image if factor == 1 else image.reduce(factor)
+
+
 def _to_srgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey; Pillow itself would clip it
         return Image.fromarray(np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8)).convert("RGB")
@@ -260,16 +266,20 @@ def _profile_name(image: Image.Image) -> str:
     return _describe(profile) if isinstance(profile, bytes) and profile else ""
 
 
-def _exif(image: Image.Image) -> Any:
+def _exif(image: Image.Image, data: bytes) -> Any:
     """EXIF as Pillow reads it, or nothing: a damaged or circular directory never costs anyone a photo."""
     try:
-        return image.getexif()
+        if image.format != "PNG":
+            return image.getexif()
+        exif = Image.Exif()  # Pillow's `getexif` would decode the whole PNG to look behind its pixels
+        exif.load(containers.png_exif(data))
+        return exif
     except Exception:
         return {}
 
 
-def _orientation(image: Image.Image) -> int:
-    value = _exif(image).get(containers.ORIENTATION_TAG)
+def _orientation(image: Image.Image, data: bytes) -> int:
+    value = _exif(image, data).get(containers.ORIENTATION_TAG)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
@@ -283,8 +293,8 @@ _CAPTURE_FACTS = {
 }
 
 
-def _facts(image: Image.Image) -> dict[str, str]:
-    exif = _exif(image)
+def _facts(image: Image.Image, data: bytes) -> dict[str, str]:
+    exif = _exif(image, data)
     try:
         capture = exif.get_ifd(_EXIF_IFD) if exif else {}
     except Exception:

@@ -1,0 +1,77 @@
+"""What a request gets when nothing else answers it: bodies that are not read, a database that is busy, a full disk."""
+
+import sys
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db import OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.defaults import server_error as defect
+
+from predictions.errors import DomainError, RequestRefused, StorageFull, of_database
+from predictions.problems import CONTENT_TYPE, problem_body
+
+
+class BoundedBody:
+    """Middleware: refuses by the header alone what is too long, of unknown length or compressed.
+
+    Not a byte of such a body is read, so that a claim of 10 GB costs nothing. How much of an accepted body is kept is
+    the business of the upload handlers.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        refusal = _refuse_body(request)
+        return self.get_response(request) if refusal is None else answer(request, refusal)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: 503 when the database or the disk could not take a write, 500 for a defect of ours."""
+    error = sys.exception()
+    if isinstance(error, OperationalError):
+        return answer(request, of_database(error))
+    if isinstance(error, StorageFull):
+        return answer(request, error)
+    if _is_api(request):
+        detail = "Something went wrong on our side. What was answered with 201 or 202 before is stored."
+        return JsonResponse(problem_body(500, "server_error", detail), status=500, content_type=CONTENT_TYPE)
+    return defect(request)
+
+
+def answer(request: HttpRequest, refusal: DomainError) -> HttpResponse:
+    """A refusal without a view: a problem document for programs, a page of few words for people."""
+    if _is_api(request):
+        body = problem_body(refusal.status, refusal.code, refusal.message, field=refusal.field)
+        response: HttpResponse = JsonResponse(body, status=refusal.status, content_type=CONTENT_TYPE)
+    else:
+        response = render(request, "refused.html", {"refusal": refusal}, status=refusal.status)
+    if refusal.retry_after is not None:
+        response["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
+def _refuse_body(request: HttpRequest) -> DomainError | None:
+    headers = request.headers
+    if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        text = "The body of the request is compressed. Send it as it is, without Content-Encoding."
+        return RequestRefused("content_encoding", 415, text)
+    length = headers.get("Content-Length", "").strip()
+    if not length and headers.get("Transfer-Encoding"):
+        return RequestRefused("length_required", 411, "Say how long the request is: send it with a Content-Length.")
+    limit = _limit(request.path)
+    if length.isascii() and length.isdigit() and int(length[:20]) > limit:
+        text = f"The request is larger than {limit / 1e6:.0f} MB. Send a smaller photo."
+        return RequestRefused("request_too_large", 413, text)
+    return None
+
+
+def _limit(path: str) -> int:
+    """Bytes of a body: room for whole batches, elsewhere for a photo so large that the form can still say so."""
+    return settings.MAX_BATCH_BYTES + 1_000_000 if "/batches" in path else settings.MAX_BODY_BYTES
+
+
+def _is_api(request: HttpRequest) -> bool:
+    return request.path.startswith("/api/")
