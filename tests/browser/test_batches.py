@@ -1,0 +1,27 @@
+"""Many photos are sent and watched in the browser; the page asks by itself how far they are."""
+
+import pytest
+from playwright.sync_api import expect
+
+from predictions import batch_worker
+from predictions.models import Batch, Release
+from tests.browser.conftest import Site, drawn_eye
+
+
+def test_send_and_watch(site: Site, champion: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("predictions.tasks.run_batch.delay", lambda *_args: None)  # the worker is called below
+    page = site.log_in("screener")
+    page.goto("/")
+    page.get_by_role("link", name="Batches").click()
+    site.look(page, "batches")
+    photos = [drawn_eye(seed, opacity=seed % 2) for seed in (31, 32, 33)]
+    no_photo = {"name": "letter.jpg", "mimeType": "image/jpeg", "buffer": b"Dear colleague"}
+    page.get_by_label("Photos", exact=True).set_input_files([*photos, no_photo])
+    page.get_by_role("button", name="Send the photos").click()
+    expect(page.get_by_role("status").last).to_contain_text("0 of 4 files")
+    site.look(page, "batch-running")
+    batch_worker.run_batch(Batch.objects.get().pk)
+    expect(page.get_by_role("status").last).to_contain_text("4 of 4 files: 3 stored, 0 sent before, 1 refused")
+    site.look(page, "batch-done")
+    page.goto("/batches/")
+    expect(page.get_by_text("3 stored")).to_be_visible()
