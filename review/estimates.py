@@ -3,7 +3,6 @@
 A cluster is a patient with near-duplicate photos; what belongs to one cluster is never counted as independent.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,15 @@ class Estimate:
     low: float | None
     high: float | None
     n: int
+
+
+@dataclass(frozen=True)
+class Measure:
+    """An estimate with the name under which people read it."""
+
+    name: str
+    estimate: Estimate
+    note: str = ""
 
 
 def nothing(n: int = 0) -> Estimate:
@@ -192,7 +200,3 @@ def read_share(chosen: Sequence[str], read: Sequence[bool]) -> Array:
         return np.zeros(0)
     rates: Array = np.bincount(inverse, np.asarray(read, dtype=np.float64)) / np.bincount(inverse)
     return rates[inverse]
-
-
-def finite(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)

@@ -2,11 +2,13 @@
 
 from django.urls import URLPattern, path
 
-from review import views
+from review import views, views_agreement
 
 app_name = "review"
 urlpatterns: list[URLPattern] = [
     path("", views.queue_page, name="queue"),
+    path("agreement/", views_agreement.agreement_page, name="agreement"),
+    path("labels/export/", views_agreement.export, name="export"),
     path("next/", views.next_case, name="next"),
     path("undo/", views.undo, name="undo"),
     path("cases/<uuid:pk>/", views.case_page, name="case"),

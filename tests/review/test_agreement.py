@@ -1,0 +1,210 @@
+"""The agreement page counts what happened: by hand on a few cases, over HTTP, and only for those who may look."""
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from review import agreement, controls, live, plots, queue, services
+from review.estimates import Estimate, Measure, nothing
+from review.models import Label, Reading, ReviewCase, ShownFirst
+from tests.factories import make_user
+from tests.review.makers import make_adjudicator, make_case, make_image, make_reader
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def no_chance(settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = settings.REVIEW_AI_FIRST_RATE = 0.0
+
+
+def read(reader: User, case: ReviewCase, answer: str, *, final: str = "", unsure: bool = False) -> Reading:
+    case.refresh_from_db()
+    assert queue.claim(case, reader)
+    reading = services.store_blind_answer(case=case, reader=reader, answer=answer, unsure=unsure)
+    if not reading.final_answer:
+        reading = services.store_final_answer(reading=reading, answer=final or answer)
+    return reading
+
+
+def judge(case: ReviewCase, answer: str) -> None:
+    case.refresh_from_db()
+    person = make_adjudicator()
+    assert queue.claim(case, person)
+    services.adjudicate(case=case, adjudicator=person, answer=answer, reason="Seen.")
+
+
+def values(measures: list[Measure]) -> dict[str, Any]:
+    return {measure.name: (measure.estimate.value, measure.estimate.n) for measure in measures}
+
+
+# Readers --------------------------------------------------------------------------------------------------------------
+def test_kappa_and_alpha_of_cases_that_two_people_read(settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = 1.0
+    anna, ben = make_reader("anna"), make_reader("ben")
+    for first, second in [("cataract", "cataract")] * 3 + [("normal", "normal")] * 2 + [("cataract", "normal")]:
+        case = make_case(first)
+        read(anna, case, first)
+        read(ben, case, second)
+    found = values(agreement.report().between)
+    assert found["Cohen's kappa, random share"] == (pytest.approx(2 / 3), 6)
+    assert found["Krippendorff's alpha, random share"] == (pytest.approx(0.6857, abs=1e-4), 6)
+
+
+def test_cases_that_somebody_found_difficult_are_no_random_share() -> None:
+    case = make_case("cataract")
+    read(make_reader(), case, "cataract", unsure=True)
+    read(make_reader(), case, "normal", final="normal")
+    found = values(agreement.report().between)
+    assert found["Cohen's kappa, random share"][1] == 0
+    assert found["Cohen's kappa, all read twice"][1] == 1
+
+
+def test_the_random_share_is_the_draw_of_the_queue(settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = 0.5
+    drawn = []
+    for _ in range(24):
+        case = make_case("cataract")
+        read(make_reader(), case, "cataract")
+        case.refresh_from_db()
+        drawn.append(case.status == ReviewCase.Status.SECOND)
+        assert drawn[-1] == agreement.by_chance(case.pk)
+    assert 0 < sum(drawn) < 24
+
+
+def test_each_reader_against_what_an_adjudicator_decided() -> None:
+    anna, ben = make_reader("anna"), make_reader("ben")
+    case = make_case("cataract")
+    read(anna, case, "normal", final="normal")
+    read(ben, case, "cataract")
+    judge(case, "cataract")
+    first, second = agreement.report().confusions
+    assert (first.reader, first.sensitivity.value, first.specificity.n) == ("anna", 0, 0)
+    assert (second.reader, second.sensitivity.value) == ("ben", 1)
+    assert first.rows == [("Cataract", [0, 1, 0, 0, 0])]
+
+
+def test_controls_and_repeats_count_for_the_reader_alone(settings: Any) -> None:
+    settings.REVIEW_CONTROL_RATE = 1.0
+    anna = make_reader("anna")
+    for _ in range(3):
+        Label.objects.create(image=make_image(), answer="cataract", provenance="imported", may_train=True)
+    make_case()
+    for answer in ("cataract", "normal", "cataract"):
+        case = controls.plant(anna)
+        assert case is not None
+        read(anna, case, answer)
+    report = agreement.report()
+    assert values(report.controls) == {"All readers": (pytest.approx(2 / 3), 3), "anna": (pytest.approx(2 / 3), 3)}
+    assert values(report.repeats)["All readers"] == (None, 0)
+    assert report.confusions[0].n == 3
+    assert values(report.between)["Cohen's kappa, all read twice"][1] == 0
+
+
+# Readers and the AI ---------------------------------------------------------------------------------------------------
+def test_the_ledger_counts_switches_where_the_truth_is_settled() -> None:
+    readers = [make_reader() for _ in range(2)]
+    for final, truth in (("cataract", "cataract"), ("cataract", "normal"), ("normal", "normal")):
+        case = make_case("cataract")
+        read(readers[0], case, "normal", final=final, unsure=True)  # unsure: a second reader is asked in any case
+        read(readers[1], case, "ungradable", final="ungradable")
+        judge(case, truth)
+    ledger = agreement.report().ledger
+    assert (ledger.shown, ledger.known) == (6, 6)
+    found = values(ledger.measures)
+    assert found["Overrode the AI: kept the blind answer"] == (pytest.approx(4 / 6), 6)
+    assert found["Wrong, then right"] == (pytest.approx(1 / 6), 6)
+    assert found["Right, then wrong"] == (pytest.approx(1 / 6), 6)
+    assert dict(ledger.switches)["right, and stayed so"] == 1
+
+
+def test_a_label_that_followed_the_ai_is_no_truth() -> None:
+    read(make_reader(), make_case("cataract"), "normal", final="cataract")
+    assert Label.objects.get().provenance == Label.Provenance.AFTER_AI
+    ledger = agreement.report().ledger
+    assert (ledger.shown, ledger.known) == (1, 0)
+
+
+def test_answers_after_the_ai_was_shown_first_stand_apart(settings: Any) -> None:
+    read(make_reader(), make_case("cataract"), "normal", final="normal")
+    settings.REVIEW_AI_FIRST_RATE = 1.0
+    case, reader = make_case("cataract"), make_reader()
+    assert queue.claim(case, reader)
+    services.show_ai_first(case=case, reader=reader)
+    assert ShownFirst.objects.count() == 1
+    services.store_blind_answer(case=case, reader=reader, answer="cataract")
+    found = values(agreement.report().anchoring)
+    assert found == {"Read blind": (0, 1), "The AI shown first": (1, 1)}
+
+
+# The AI in service ----------------------------------------------------------------------------------------------------
+def test_each_read_photo_stands_for_as_many_as_its_chance_says() -> None:
+    reader = make_reader()
+    for _ in range(4):
+        read(reader, make_case("cataract"), "cataract")
+    missed = make_case("normal", reasons=["audit_sample"], review_propensity=0.05)
+    read(reader, missed, "cataract", final="cataract")
+    read(make_reader(), missed, "cataract", final="cataract")
+    found = values(live.measures(live.rows()))
+    assert found["Sensitivity, all photos"] == (pytest.approx(4 / 24), 5)
+    assert found["Sensitivity, only as read"] == (pytest.approx(4 / 5), 5)
+    assert found["Sure answers that were right"] == (pytest.approx(0), 1)
+    assert live.counts(live.rows()) == {"chosen": 5, "read": 5, "after_ai": 0, "neither": 0}
+
+
+def test_nothing_read_gives_no_figures() -> None:
+    make_case()
+    assert all(measure.estimate == nothing() for measure in live.measures(live.rows()))
+    report = agreement.report()
+    assert report.readings == 0
+    assert all(measure.estimate.value is None for measure in [*report.between, *report.ledger.measures])
+
+
+# The page -------------------------------------------------------------------------------------------------------------
+def test_who_may_look(client: Client) -> None:
+    for person, status in (
+        (make_user("admin"), 200),
+        (make_user("auditor"), 200),
+        (make_adjudicator(), 200),
+        (make_reader(), 403),
+        (make_user("screener"), 403),
+    ):
+        client.force_login(person)
+        assert client.get(reverse("review:agreement")).status_code == status
+
+
+def test_the_page_shows_each_figure_with_interval_n_and_data(client: Client) -> None:
+    anna = make_reader("anna<script>")
+    case = make_case("cataract")
+    read(anna, case, "normal", final="normal")
+    read(make_reader(), case, "cataract")
+    judge(case, "cataract")
+    client.force_login(make_user("auditor"))
+    page = client.get(reverse("review:agreement")).content.decode()
+    assert page.count('<svg class="plot"') == page.count("<summary>Data") >= 7
+    assert "anna&lt;script&gt;" in page and "anna<script>" not in page
+    assert re.search(r"0\.00 \(0\.00 to 0\.\d\d\), n 1", page)
+    assert "style=" not in page
+    for days in ("30", "x", ""):
+        assert client.get(reverse("review:agreement"), {"days": days}).status_code == 200
+
+
+def test_the_page_asks_few_questions_of_the_database(client: Client, django_assert_max_num_queries: Any) -> None:
+    for _ in range(10):
+        read(make_reader(), make_case("cataract"), "cataract")
+    client.force_login(make_user("auditor"))
+    client.get(reverse("review:agreement"))
+    with django_assert_max_num_queries(14):
+        client.get(reverse("review:agreement"))
+
+
+def test_a_plot_says_in_words_what_it_shows() -> None:
+    svg = plots.intervals("Test", [Measure("a <b>", Estimate(0.5, 0.25, 0.75, 8)), Measure("none", nothing())])
+    assert 'aria-label="Test: a &lt;b&gt; 0.50 (0.25 to 0.75), n 8; none not enough to say, n 0"' in svg
+    assert svg.count("<circle") == 1
+    assert plots.bars("Counts", [("x", 0), ("y", 4)]).count("<rect") == 4
+    assert plots.bars("Counts", []).startswith("<svg")
