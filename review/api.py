@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from predictions.models import ApiToken
-from review import queue, services
+from review import progress, queue, services
 from review.models import ReviewCase
 from review.photos import photo_of
 from review.serializers import AnswerSerializer, CaseSerializer, SkipSerializer
@@ -54,7 +54,7 @@ class ReviewView(APIView):
 class QueueView(ReviewView):
     @extend_schema(tags=TAG, summary="How many cases wait for me", responses={200: dict})
     def get(self, request: Request) -> Response:
-        return Response(asdict(queue.counts(request.user)))  # type: ignore[arg-type]
+        return Response(asdict(progress.counts(request.user)))  # type: ignore[arg-type]
 
 
 class NextView(ReviewView):

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 
+from review.keys import KEYS
 from review.models import VIEWER_KEYS, Answer, Grade, OtherPathology, UngradableBecause
 
 GRADES = [("", "Not graded"), *Grade.choices]
@@ -59,3 +60,25 @@ class AdjudicationForm(_Answered):
         widget=forms.Textarea(attrs={"rows": 3}),
         error_messages={"required": "Say why in a few words: both readers and the record need it."},
     )
+
+
+class KeysForm(forms.Form):
+    """One key for each action of the reading page; empty switches it off."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for action, key in KEYS.items():
+            field = forms.CharField(max_length=1, required=False, label=key.words, help_text=f"Usually {key.usual}")
+            field.widget.attrs |= {"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+            self.fields[action] = field
+
+    def clean(self) -> dict[str, str]:
+        """Lower case, as the page compares them; the same key twice is refused with both its places named."""
+        keys = {action: str(self.cleaned_data.get(action, "")).lower() for action in KEYS}
+        places: dict[str, str] = {}
+        for action, key in keys.items():
+            if key and key in places:
+                words = f"{KEYS[places[key]].words} has this key too. Choose another, or leave one of them empty."
+                self.add_error(action, words)
+            places.setdefault(key, action)
+        return keys

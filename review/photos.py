@@ -2,10 +2,14 @@
 
 import io
 
+import numpy as np
 from PIL import Image, ImageOps
 
 from cataract.ml import images
-from predictions import storage
+from cataract.ml.explain import heatmap, overlay
+from cataract.ml.release import ReleaseCorrupt
+from predictions import registry, storage
+from predictions.models import EyeImage
 from review.models import ReviewCase
 
 VIEW_SIDE = 2048  # pixels: enough for 1:1 on a screen, a tenth of the bytes of an original
@@ -17,12 +21,38 @@ def photo_of(case: ReviewCase) -> bytes:
     return storage.derivative(case.image.stored_name, kind, make)
 
 
+def view_of(image: EyeImage) -> bytes:
+    """Any photo, as readers see theirs."""
+    return storage.derivative(image.stored_name, "view", _view)
+
+
+def heat_of(case: ReviewCase) -> bytes:
+    """The photo, dark where the release that answered did not look, as a JPEG; made once (a second or two), then kept.
+
+    Raises ReleaseCorrupt when that release is not here any more.
+    """
+    release = case.prediction.release if case.prediction is not None else None
+    if release is None:
+        raise ReleaseCorrupt("No release has answered this case.")
+    cascade = registry.load(release)
+
+    def draw(file: bytes) -> bytes:
+        pixels = images.decode(file)
+        return _encoded(Image.fromarray(np.ascontiguousarray(overlay(pixels, heatmap(cascade, pixels)))))
+
+    return storage.derivative(case.image.stored_name, f"heat-{release.pk}", draw)
+
+
 def _view(file: bytes) -> bytes:
     return images.derivative(file, max_side=VIEW_SIDE)
 
 
 def _mirrored(file: bytes) -> bytes:
-    mirrored = io.BytesIO()
     with Image.open(io.BytesIO(_view(file))) as view:
-        ImageOps.mirror(view).save(mirrored, "JPEG", quality=92)
-    return mirrored.getvalue()
+        return _encoded(ImageOps.mirror(view))
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=92)
+    return file.getvalue()

@@ -4,18 +4,18 @@ Change a rule, change `POLICY_VERSION`: it is stored with every case, so each ca
 """
 
 import hashlib
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db.models import Case, Count, Exists, F, IntegerField, Max, OuterRef, Q, QuerySet, When
+from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
-from predictions.models import Disclosure, Prediction
+from predictions.models import Disclosure, EyeImage, Prediction
+from review import diversity
 from review.models import Answer, Reading, ReviewCase, ShownFirst, Skip
 
-POLICY_VERSION = "review-1"
+POLICY_VERSION = "review-2"
 READ = "review.read_reviewcase"
 ADJUDICATE = "review.adjudicate_reviewcase"
 
@@ -32,8 +32,12 @@ BAND_OF_REASON = {
     "audit_sample": 50,
 }
 FIRST_BAND, LAST_BAND = 0, 50
-STARVING = timedelta(hours=24)  # after this a case comes before every band
+STARVING = timedelta(hours=24)  # after this a case comes before every band, and to everybody
+WAITING = timedelta(hours=1)  # so long after an upload from the page the patient may still be there
+AHEAD = 2  # cases kept for a reader beside the one that is read, so that the next photo is there at once
+AHEAD_LEASE = timedelta(minutes=3)
 LEAVING = timedelta(seconds=20)  # a page that is left keeps its case this long, so that a reload keeps it too
+LATE = timedelta(minutes=10)  # so long after a case was closed the answer of one who was reading it is still kept
 SAME = {
     "cataract": {Answer.CATARACT},
     "normal": {Answer.NORMAL},
@@ -110,6 +114,11 @@ def knows_answer(person: Person) -> Q:
     return Q(Exists(shown)) | Q(image__uploaded_by_id=person.pk) | Q(prediction__requested_by_id=person.pk)
 
 
+def has_seen(case: ReviewCase, person: Person) -> bool:
+    """Whether this person knows the AI's answer on this case."""
+    return ReviewCase.objects.filter(knows_answer(person), pk=case.pk).exists()
+
+
 def readable(person: User) -> QuerySet[ReviewCase]:
     """Open cases that this person may read next, whoever holds them now."""
     standing = Reading.objects.filter(case=OuterRef("pk"), retracted_at__isnull=True)
@@ -127,14 +136,29 @@ def readable(person: User) -> QuerySet[ReviewCase]:
     return ReviewCase.objects.filter(allowed, ~Exists(standing.filter(reader=person)))
 
 
-def _free() -> Q:
+def offered(person: User) -> QuerySet[ReviewCase]:
+    """What the queue gives this person: all that is readable, less what was assigned to others and is not starving."""
+    starving = Q(created_at__lt=timezone.now() - STARVING)
+    return readable(person).filter(Q(assigned_to__isnull=True) | Q(assigned_to=person) | starving)
+
+
+def is_free() -> Q:
+    """Cases that nobody holds now."""
     return Q(lease_until__isnull=True) | Q(lease_until__lte=timezone.now())
 
 
 def in_order(cases: QuerySet[ReviewCase], person: User) -> QuerySet[ReviewCase]:
-    """Bands by reason, the long waiting before all, shuffled inside a band, what this person skipped last."""
+    """Assigned and starving cases, waiting patients, bands by reason; shuffled inside a band; skipped ones last."""
+    now = timezone.now()
+    patient_waits = Q(
+        image__source=EyeImage.Source.UPLOAD,
+        image__created_at__gte=now - WAITING,
+        status=ReviewCase.Status.FIRST,
+        priority__lt=LAST_BAND,  # a random check of a sure answer keeps no patient waiting
+    )
     band = Case(
-        When(created_at__lt=timezone.now() - STARVING, then=FIRST_BAND),
+        When(Q(assigned_to=person) | Q(created_at__lt=now - STARVING), then=FIRST_BAND),
+        When(patient_waits, then=F("priority") / 10),
         default=F("priority"),
         output_field=IntegerField(),
     )
@@ -154,31 +178,54 @@ def held_by(person: Person) -> QuerySet[ReviewCase]:
     )
 
 
-def claim(case: ReviewCase, person: User) -> bool:
+def claim(case: ReviewCase, person: User, *, until: datetime | None = None) -> bool:
     """Take a free case in the status in which it was seen. One UPDATE on the row's own columns: exactly one wins.
 
     (A condition that joins other tables becomes a sub-select, which PostgreSQL does not re-check after waiting.)
     """
-    free = ReviewCase.objects.filter(_free() | Q(claimed_by=person), pk=case.pk, status=case.status)
-    return bool(free.update(claimed_by=person, lease_until=lease_end()))
+    free = ReviewCase.objects.filter(is_free() | Q(claimed_by=person), pk=case.pk, status=case.status)
+    return _hold_until(free, case, person, until or lease_end())
 
 
-def claim_next(person: User) -> ReviewCase | None:
-    """The case that this person holds, else the next free one, now held; None when nothing is free for them."""
-    mine = held_by(person).order_by("lease_until").first()
-    if mine is not None and renew(mine, person):
-        return mine
-    while candidates := list(in_order(readable(person).filter(_free()), person)[:16]):
-        for case in candidates:
-            if claim(case, person):
-                case.refresh_from_db()
+def _hold_until(rows: QuerySet[ReviewCase], case: ReviewCase, person: Person, until: datetime) -> bool:
+    if not rows.update(claimed_by=person, lease_until=until):
+        return False
+    case.claimed_by_id, case.lease_until = person.pk, until
+    return True
+
+
+def claim_held(person: User) -> ReviewCase | None:
+    """The case that this person holds longest from now, renewed; None when this person holds none."""
+    mine = held_by(person).select_related("image", "prediction").order_by("-lease_until").first()
+    return mine if mine is not None and renew(mine, person) else None
+
+
+def claim_free(person: User, *, until: datetime | None = None) -> ReviewCase | None:
+    """The next free case, now held; None when nothing is free for this person."""
+    waiting = offered(person).filter(is_free()).select_related("image", "prediction")
+    while candidates := list(in_order(waiting, person)[:16]):
+        for case in diversity.spread(candidates, person.pk):
+            if claim(case, person, until=until):
                 return case
     return None
 
 
+def claim_ahead(person: User, besides: ReviewCase) -> list[ReviewCase]:
+    """Keep the next `AHEAD` cases for this person by short leases, renewed at each call; returns those kept.
+
+    They are leases like any other, so no two people hold one case; they end by themselves when the page is gone.
+    """
+    until = timezone.now() + AHEAD_LEASE
+    held = list(held_by(person).exclude(pk=besides.pk).exclude(readings__reader=person).order_by("-lease_until"))
+    kept = [case for case in held if _hold_until(held_by(person).filter(pk=case.pk), case, person, until)]
+    while len(kept) < AHEAD and (case := claim_free(person, until=until - timedelta(seconds=len(kept) + 1))):
+        kept.append(case)
+    return kept
+
+
 def renew(case: ReviewCase, person: Person) -> bool:
     """Extend this person's running lease; False when it has ended."""
-    return bool(held_by(person).filter(pk=case.pk).update(lease_until=lease_end()))
+    return _hold_until(held_by(person).filter(pk=case.pk, status=case.status), case, person, lease_end())
 
 
 def release(case: ReviewCase, person: Person) -> bool:
@@ -187,8 +234,12 @@ def release(case: ReviewCase, person: Person) -> bool:
 
 
 def leave(case: ReviewCase, person: Person) -> bool:
-    """Let the lease end soon, because the page was closed (or is being reloaded)."""
-    return bool(held_by(person).filter(pk=case.pk).update(lease_until=timezone.now() + LEAVING))
+    """Let the leases of this person end soon, because the page of `case` was closed (or is being reloaded)."""
+    now = timezone.now()
+    if not held_by(person).filter(pk=case.pk).exists():
+        return False
+    kept_ahead = Q(lease_until__lte=now + AHEAD_LEASE)  # a case that is open in another tab has a longer lease
+    return bool(held_by(person).filter(Q(pk=case.pk) | kept_ahead).update(lease_until=now + LEAVING))
 
 
 def free_expired() -> int:
@@ -202,12 +253,12 @@ def own_reading(case: ReviewCase, person: Person) -> Reading | None:
     return Reading.objects.filter(case=case, reader_id=person.pk, retracted_at__isnull=True).first()
 
 
-def step(case: ReviewCase, person: Person) -> str:
+def step(case: ReviewCase, person: Person, *, just_claimed: bool = False) -> str:
     """What this person may do with a case now: blind, reveal, adjudicate, finished or closed."""
     own = own_reading(case, person)
     if own is not None:
         return "finished" if own.final_answer else "reveal"
-    if not held_by(person).filter(pk=case.pk).exists():
+    if not just_claimed and not held_by(person).filter(pk=case.pk).exists():
         return "closed"
     return "adjudicate" if case.status == ReviewCase.Status.ADJUDICATION else "blind"
 
@@ -222,37 +273,19 @@ def may_see_photo(case: ReviewCase, person: User) -> bool:
     )
 
 
-# What the pages say ---------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Counts:
-    """How the queue stands for one person."""
-
-    ready: int  # free for this person now
-    held: int  # readable by this person, but held by others
-    held_until: datetime | None
-    mine: int  # held by this person
-    for_others: int  # open, but this person has read them or knows the AI's answer
-    done_today: int
-
-    @property
-    def waiting(self) -> int:
-        return self.ready + self.mine
+def is_told(case: ReviewCase, own: Reading | None) -> bool:
+    """Whether this standing answer has earned the AI's: not an adjudicator's, nor a second opinion kept beside."""
+    return own is not None and own.role in (Reading.Role.FIRST, Reading.Role.SECOND) and bool(opinion(case))
 
 
-def counts(person: User) -> Counts:
-    """How the queue stands for one person, in four queries."""
-    now = timezone.now()
-    others = Q(lease_until__gt=now) & ~Q(claimed_by=person)
-    mine = Q(lease_until__gt=now, claimed_by=person)
-    row = readable(person).aggregate(
-        ready=Count("pk", filter=_free()),
-        held=Count("pk", filter=others),
-        until=Max("lease_until", filter=others),
-        mine=Count("pk", filter=mine),
-    )
-    total = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).count()
-    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    done = Reading.objects.filter(reader=person, retracted_at__isnull=True, final_at__gte=today).count()
-    mine_now = held_by(person).count()
-    for_others = max(0, total - row["ready"] - row["held"] - mine_now)
-    return Counts(row["ready"], row["held"], row["until"], mine_now, for_others, done)
+def visits(case: ReviewCase, *, has_answered: bool) -> QuerySet[EyeImage]:
+    """Other photos of the same patient, right eyes first; those that anybody has read only after one's own answer.
+
+    None for a mirrored photo: its fellow eye would give it away.
+    """
+    photos = EyeImage.objects.filter(patient_key=case.image.patient_key).exclude(pk=case.image_id)
+    if not case.image.patient_key or case.mirrored:
+        return photos.none()
+    if not has_answered:
+        photos = photos.filter(~Exists(Reading.objects.filter(case__image=OuterRef("pk"))))
+    return photos.order_by("eye", "-created_at")

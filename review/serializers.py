@@ -105,7 +105,7 @@ class CaseSerializer(serializers.Serializer[ReviewCase]):
         own = queue.own_reading(case, self._person)
         if self.context.get("ai_first"):
             return dict(OpinionSerializer(case.prediction).data)
-        if own is None or own.role == Reading.Role.ADJUDICATOR or not queue.opinion(case):
+        if not queue.is_told(case, own):
             return None
         return dict(OpinionSerializer(case.prediction).data)
 
@@ -116,7 +116,7 @@ class CaseSerializer(serializers.Serializer[ReviewCase]):
     def get_readings(self, case: ReviewCase) -> list[Any]:
         if queue.step(case, self._person) != "adjudicate":
             return []
-        others = case.readings.filter(retracted_at__isnull=True).order_by("pk")
+        others = case.readings.filter(retracted_at__isnull=True).exclude(role=Reading.Role.EXTRA).order_by("pk")
         return list(UnnamedReadingSerializer(others, many=True).data)
 
     @property

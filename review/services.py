@@ -16,12 +16,12 @@ from django.utils.formats import time_format
 from predictions.errors import DomainError
 from predictions.models import Disclosure, Prediction
 from review import controls, queue
+from review.labels import make_label
 from review.models import Answer, Label, Reading, ReviewCase, ShownFirst, Skip
 
 ROLE_OF_STATUS = {"first": Reading.Role.FIRST, "second": Reading.Role.SECOND, "adjudication": Reading.Role.ADJUDICATOR}
 STATUS_OF_ROLE = {role: status for status, role in ROLE_OF_STATUS.items()}
-# What is known better replaces what is known worse, never the other way round.
-RANK = {"after_ai": 0, "imported": 1, "blind": 2, "adjudicated": 3}
+AFTER = {"first": ["second", "adjudicator"], "second": ["adjudicator"], "adjudicator": []}
 
 
 class Conflict(DomainError):
@@ -33,10 +33,25 @@ class Conflict(DomainError):
 
 # Taking a case --------------------------------------------------------------------------------------------------------
 def claim_next(*, reader: User) -> ReviewCase | None:
-    """Hold the next case for this person, or return None when nothing is free for them."""
+    """Hold the next case for this person, or return None when nothing is free for them.
+
+    What this person holds already (kept ahead by the page, say) comes first, and costs two queries.
+    """
+    held = queue.claim_held(reader)
+    if held is not None:
+        return held
     settle_abandoned()
     controls.plant(reader)
-    return queue.claim_next(reader)
+    return queue.claim_held(reader) or queue.claim_free(reader)
+
+
+def claim_ahead(*, case: ReviewCase, reader: User) -> list[ReviewCase]:
+    """Keep the next cases for the holder of this one, so that their photos are fetched while this one is read."""
+    if queue.step(case, reader) == "closed":
+        return []
+    settle_abandoned()
+    controls.plant(reader)
+    return queue.claim_ahead(reader, case)
 
 
 def claim_case(*, case: ReviewCase, reader: User) -> ReviewCase:
@@ -91,7 +106,11 @@ def show_ai_first(*, case: ReviewCase, reader: User) -> bool:
 
 
 def _disclose(case: ReviewCase, reader: User) -> None:
-    Disclosure.objects.get_or_create(prediction=case.prediction, user=reader, defaults={"image_id": case.image_id})
+    """Write down that this reader is told what the AI said; once is enough."""
+    if case.prediction is None:
+        return
+    row = Disclosure(prediction=case.prediction, user=reader, image_id=case.image_id)
+    Disclosure.objects.bulk_create([row], ignore_conflicts=True)
 
 
 # Answering ------------------------------------------------------------------------------------------------------------
@@ -111,13 +130,24 @@ def store_blind_answer(
 
     The same answer sent twice is stored once. Raises Conflict when the case is not this reader's any more.
     """
+    said: dict[str, Any] = {
+        "blind_answer": answer,
+        "blind_seconds": seconds,
+        "grade": grade if answer == Answer.CATARACT else "",
+        "detail": detail if answer in (Answer.UNGRADABLE, Answer.OTHER) else "",
+        "unsure": unsure,
+        "note": note,
+        "viewer": viewer or {},
+    }
     with transaction.atomic():
         held = _hold(case, reader, roles=(Reading.Role.FIRST, Reading.Role.SECOND))
         earlier = _standing(case).filter(reader=reader).first()
         if earlier is not None and earlier.blind_answer == answer:
             return earlier
-        if earlier is not None or not held:
+        if earlier is not None:
             raise Conflict(why_closed(case, reader))
+        if not held:
+            return _keep_beside(case, reader, said)
         now = timezone.now()
         decision = queue.opinion(case)
         seen = Disclosure.objects.filter(image=case.image_id, user=reader).order_by("at").first()
@@ -127,24 +157,49 @@ def store_blind_answer(
             case=case,
             reader=reader,
             role=ROLE_OF_STATUS[case.status],
-            blind_answer=answer,
             blind_at=now,
-            blind_seconds=seconds,
             # Shown on purpose, or read again after undoing: the person has seen the AI's answer, so it never trains.
             ai_shown_first=seen is not None,
             ai_shown_at=seen.at if seen is not None else None if is_final else now,
             final_answer=answer if is_final else "",
             final_at=now if is_final else None,
-            grade=grade if answer == Answer.CATARACT else "",
-            detail=detail if answer in (Answer.UNGRADABLE, Answer.OTHER) else "",
-            unsure=unsure,
-            note=note,
-            viewer=viewer or {},
+            **said,
         )
         if decision:  # that it agrees is told as well
             _disclose(case, reader)
         if is_final:
             _advance(case, reading)
+    return reading
+
+
+def _keep_beside(case: ReviewCase, reader: User, said: dict[str, Any]) -> Reading:
+    """Keep the blind answer of one whom another reader overtook, as a second opinion: no work is lost.
+
+    It becomes the second reading as soon as one is asked for, or when it differs from the first. Raises Conflict for
+    whoever could not have read the case blind, and long after the case was closed.
+    """
+    ReviewCase.objects.filter(pk=case.pk).update(status=F("status"))  # takes the row: the other answer is in, or waits
+    case.refresh_from_db()
+    overtaken = Q(status__in=ReviewCase.OPEN) | Q(resolved_at__gte=timezone.now() - queue.LATE)
+    may_read = reader.has_perm(queue.READ) and not queue.has_seen(case, reader)
+    if not may_read or not ReviewCase.objects.filter(overtaken, pk=case.pk, kind=ReviewCase.Kind.CASE).exists():
+        raise Conflict(why_closed(case, reader))
+    now = timezone.now()
+    reading = Reading.objects.create(
+        case=case,
+        reader=reader,
+        role=Reading.Role.EXTRA,
+        blind_at=now,
+        final_answer=said["blind_answer"],
+        final_at=now,
+        **said,
+    )
+    read_once = case.status == ReviewCase.Status.RESOLVED and not _standing(case).filter(role=Reading.Role.SECOND)
+    label = Label.objects.standing().filter(case=case).first()
+    if read_once and label is not None and label.answer != reading.final_answer:
+        Label.objects.filter(pk=label.pk).update(superseded_at=now)
+        ReviewCase.objects.filter(pk=case.pk).move(ReviewCase.Status.SECOND, resolved_at=None)
+        _take_as_second(case, reading)
     return reading
 
 
@@ -202,6 +257,9 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
     with transaction.atomic():
         case = reading.case
         case.refresh_from_db()
+        if reading.role == Reading.Role.EXTRA:
+            _retract(reading)
+            return case
         back_to = STATUS_OF_ROLE[Reading.Role(reading.role)]
         mine = ReviewCase.objects.filter(
             Q(lease_until__isnull=True) | Q(lease_until__lte=timezone.now()) | Q(claimed_by=reader), pk=case.pk
@@ -211,15 +269,19 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
             held = mine.filter(status=back_to).update(**lease)
         else:
             held = mine.filter(status=case.status).move(back_to, resolved_at=None, **lease)
-        later = _standing(case).exclude(pk=reading.pk).filter(blind_at__gte=reading.blind_at).exists()
+        later = _standing(case).filter(role__in=AFTER[reading.role]).exists()
         if not held or later:
             raise Conflict("Another reader has begun since: this answer can no longer be undone.")
-        retracted = Reading.objects.filter(pk=reading.pk, retracted_at__isnull=True).update(retracted_at=timezone.now())
-        if not retracted:
-            raise Conflict("This answer was undone already.")
+        _retract(reading)
         Label.objects.standing().filter(case=case).update(superseded_at=timezone.now())
         case.refresh_from_db()
     return case
+
+
+def _retract(reading: Reading) -> None:
+    standing = Reading.objects.filter(pk=reading.pk, retracted_at__isnull=True)
+    if not standing.update(retracted_at=timezone.now()):
+        raise Conflict("This answer was undone already.")
 
 
 def settle_abandoned() -> int:
@@ -244,65 +306,44 @@ def _pending(case: ReviewCase, reader: User) -> Reading | None:
 def _hold(case: ReviewCase, reader: User, *, roles: tuple[str, ...]) -> bool:
     """Make sure that this reader holds the case for one of these roles, taking it again where it is still free."""
     statuses = [STATUS_OF_ROLE[Reading.Role(role)] for role in roles]
-    held = queue.held_by(reader).filter(pk=case.pk, status__in=statuses).update(lease_until=queue.lease_end())
-    case.refresh_from_db()
-    if held:
+    if case.status in statuses and queue.renew(case, reader):
         return True
+    case.refresh_from_db()
     free = case.status in statuses and queue.readable(reader).filter(pk=case.pk).exists()
     return free and queue.claim(case, reader)
 
 
 def _advance(case: ReviewCase, reading: Reading) -> None:
     """Move a case on after a finished reading. Raises Conflict when it is no longer where the reading belongs."""
-    case.refresh_from_db()
-    readings = list(_standing(case).order_by("blind_at"))
-    answers = {each.final_answer for each in readings}
+    standing = list(_standing(case).order_by("blind_at"))
+    readings = [each for each in standing if each.role != Reading.Role.EXTRA]
+    beside = [each for each in standing if each.role == Reading.Role.EXTRA]
+    differs = next((each for each in beside if each.final_answer != reading.final_answer), None)
     to = ReviewCase.Status.RESOLVED
     counts = case.kind == ReviewCase.Kind.CASE  # the others measure a reader: one answer, and no label
-    if counts and reading.role == Reading.Role.FIRST and queue.wants_second(case, reading):
+    if counts and reading.role == Reading.Role.FIRST and (differs is not None or queue.wants_second(case, reading)):
         to = ReviewCase.Status.SECOND
-    elif reading.role == Reading.Role.SECOND and len(answers) > 1:
+    elif reading.role == Reading.Role.SECOND and len({each.final_answer for each in readings}) > 1:
         to = ReviewCase.Status.ADJUDICATION
-    values: dict[str, Any] = {"claimed_by": None, "lease_until": None}
+    values: dict[str, Any] = {"claimed_by": None, "lease_until": None, "assigned_to": None}
     if to == ReviewCase.Status.RESOLVED:
         values["resolved_at"] = timezone.now()
     status = STATUS_OF_ROLE[Reading.Role(reading.role)]
     if not ReviewCase.objects.filter(pk=case.pk, status=status).move(to, **values):
         raise Conflict("This case has moved on since; your answer was not stored.")
+    case.status = to
     if counts and to == ReviewCase.Status.RESOLVED:
         make_label(case=case, readings=readings, answer=reading.final_answer)
-    case.refresh_from_db()
+        if case.prediction is not None:
+            webhooks.record_case(case.prediction)
+    elif to == ReviewCase.Status.SECOND and beside:
+        _take_as_second(case, differs or beside[0])
 
 
-def make_label(*, case: ReviewCase, readings: list[Reading], answer: str) -> Label:
-    """Store the truth that these readings make, in place of what stood before and was known worse.
-
-    Blind: every reader said it before seeing the AI. Adjudicated: a third person decided, who trains the next models
-    only if that person had not seen the AI's answer. After AI: the rest, which never trains.
-    """
-    judge = next((each for each in readings if each.role == Reading.Role.ADJUDICATOR), None)
-    blind = all(each.blind_answer == each.final_answer and not each.ai_shown_first for each in readings)
-    provenance = Label.Provenance.BLIND if blind else Label.Provenance.AFTER_AI
-    if judge is not None:
-        provenance = Label.Provenance.ADJUDICATED
-    with transaction.atomic():
-        standing = Label.objects.standing().filter(image=case.image_id).first()
-        if standing is not None and RANK[standing.provenance] > RANK[provenance]:
-            return standing
-        now = timezone.now()
-        if standing is not None:
-            Label.objects.filter(pk=standing.pk).update(superseded_at=now)
-        label = Label.objects.create(
-            image_id=case.image_id,
-            answer=answer,
-            provenance=provenance,
-            may_train=not judge.ai_shown_first if judge is not None else blind,
-            case=case,
-            weight=1 / case.review_propensity,
-            supersedes=Label.objects.filter(image=case.image_id, superseded_by__isnull=True)
-            .order_by("-created_at")
-            .first(),
-            created_at=now,
-        )
-        label.readings.set(readings)
-    return label
+def _take_as_second(case: ReviewCase, extra: Reading) -> None:
+    """Let a second opinion that was given anyway be the second reading, for which the case now waits."""
+    Reading.objects.filter(pk=extra.pk).update(role=Reading.Role.SECOND)
+    extra.role = Reading.Role.SECOND
+    if queue.opinion(case):
+        _disclose(case, extra.reader)
+    _advance(case, extra)

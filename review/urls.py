@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from review import views, views_agreement
+from review import desk, pictures, views, views_agreement
 
 app_name = "review"
 urlpatterns: list[URLPattern] = [
@@ -11,8 +11,13 @@ urlpatterns: list[URLPattern] = [
     path("labels/export/", views_agreement.export, name="export"),
     path("next/", views.next_case, name="next"),
     path("undo/", views.undo, name="undo"),
+    path("keys/", desk.own_keys, name="keys"),
+    path("ask/<uuid:prediction>/", desk.ask, name="ask"),
     path("cases/<uuid:pk>/", views.case_page, name="case"),
-    path("cases/<uuid:pk>/photo/", views.photo, name="photo"),
+    path("cases/<uuid:pk>/photo/", pictures.photo, name="photo"),
+    path("cases/<uuid:pk>/heat/", pictures.heat, name="heat"),
+    path("cases/<uuid:pk>/visits/<uuid:image>/", pictures.visit, name="visit"),
+    path("cases/<uuid:pk>/ahead/", views.ahead, name="ahead"),
     path("cases/<uuid:pk>/claim/", views.claim, name="claim"),
     path("cases/<uuid:pk>/skip/", views.skip, name="skip"),
     path("cases/<uuid:pk>/renew/", views.renew, name="renew"),

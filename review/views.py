@@ -2,27 +2,23 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
-from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.forms import Form
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
 
-from review import queue, services
+from review import progress, queue, services
 from review.forms import AdjudicationForm, BlindForm, FinalForm
+from review.guards import find_case, person_of, reviewers_only
+from review.keys import keys_of
 from review.models import Reading, ReviewCase
-from review.photos import photo_of
 
 UNDO_WITHIN = timedelta(hours=1)
 REASONS = {
@@ -36,31 +32,6 @@ REASONS = {
     "failed": "the analysis failed",
     "requested": "somebody asked for a reading",
 }
-View = Callable[..., HttpResponse]
-
-
-def reviewers_only(view: View) -> View:
-    """For readers, adjudicators, and those who may look at cases; everybody else is told so (403)."""
-
-    @never_cache
-    @login_required
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not any(_person(request).has_perm(name) for name in (queue.READ, queue.ADJUDICATE)):
-            raise PermissionDenied
-        return view(request, *args, **kwargs)
-
-    return guarded
-
-
-def _person(request: HttpRequest) -> User:
-    assert isinstance(request.user, User)
-    return request.user
-
-
-def _find(pk: UUID) -> ReviewCase:
-    case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image", "prediction"), pk=pk)
-    return case
 
 
 # The queue ------------------------------------------------------------------------------------------------------------
@@ -68,7 +39,8 @@ def _find(pk: UUID) -> ReviewCase:
 @reviewers_only
 def queue_page(request: HttpRequest) -> HttpResponse:
     """How many cases wait for this person, who holds the others, and the button that starts."""
-    context = {"counts": queue.counts(_person(request)), "last": _last(request)}
+    person = person_of(request)
+    context = {"counts": progress.counts(person), "last": _last(request), "keys": keys_of(person)}
     return render(request, "review/queue.html", context)
 
 
@@ -79,19 +51,19 @@ def next_case(request: HttpRequest) -> HttpResponse:
     return _go_next(request)
 
 
-def _go_next(request: HttpRequest) -> HttpResponse:
-    case = services.claim_next(reader=_person(request))
+def _go_next(request: HttpRequest, answered: Reading | None = None) -> HttpResponse:
+    case = services.claim_next(reader=person_of(request))
     if case is not None:
-        return _go_to(request, case)
+        return _go_to(request, case, answered)
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponseClientRedirect(reverse("review:queue"))
     return redirect("review:queue")
 
 
-def _go_to(request: HttpRequest, case: ReviewCase) -> HttpResponse:
+def _go_to(request: HttpRequest, case: ReviewCase, answered: Reading | None = None) -> HttpResponse:
     """The case's address; for htmx the case itself at once, which saves a second request."""
     if request.htmx:  # type: ignore[attr-defined]
-        return _show(request, case)
+        return _show(request, case, just_claimed=True, answered=answered)
     return redirect("review:case", pk=case.pk)
 
 
@@ -100,7 +72,7 @@ def _go_to(request: HttpRequest, case: ReviewCase) -> HttpResponse:
 @reviewers_only
 def case_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     """One address for a case: blind form, then (where the AI differs) both answers, then the next case."""
-    case = _find(pk)
+    case = find_case(pk)
     if request.method == "GET":
         return _show(request, case)
     step, form_class = STEPS.get(request.POST.get("step", ""), (None, BlindForm))
@@ -116,35 +88,38 @@ def case_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _answer_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -> HttpResponse:
-    reading = services.store_blind_answer(case=case, reader=_person(request), **data)
+    reading = services.store_blind_answer(case=case, reader=person_of(request), **data)
     if not reading.final_answer:
-        return _go_to(request, case)
+        return _go_to(request, case, reading)
     said = reading.get_final_answer_display()
+    if reading.role == Reading.Role.EXTRA:
+        messages.info(request, f"Another reader was faster; your answer ({said.lower()}) is kept as a second opinion.")
+        return _go_next(request, reading)
     opinion = queue.opinion(case)
     agreed = " The AI says the same." if opinion and not queue.contradicts(reading.final_answer, opinion) else ""
     messages.success(request, f"Saved: {said.lower()}.{agreed}")
-    return _go_next(request)
+    return _go_next(request, reading)
 
 
 def _answer_final(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -> HttpResponse:
-    reading = queue.own_reading(case, _person(request))
+    reading = queue.own_reading(case, person_of(request))
     if reading is None:
-        raise services.Conflict(services.why_closed(case, _person(request)))
+        raise services.Conflict(services.why_closed(case, person_of(request)))
     services.store_final_answer(reading=reading, answer=data["answer"], seconds=data["seconds"])
     messages.success(request, f"Saved: {reading.get_final_answer_display().lower()}.")
-    return _go_next(request)
+    return _go_next(request, reading)
 
 
 def _answer_adjudication(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -> HttpResponse:
     reading = services.adjudicate(
         case=case,
-        adjudicator=_person(request),
+        adjudicator=person_of(request),
         answer=data["answer"],
         reason=data["reason"],
         viewer=data["viewer"],
     )
     messages.success(request, f"Saved: {reading.get_final_answer_display().lower()}.")
-    return _go_next(request)
+    return _go_next(request, reading)
 
 
 STEPS: dict[str, tuple[Callable[[HttpRequest, ReviewCase, dict[str, Any]], HttpResponse], type[Form]]] = {
@@ -155,34 +130,58 @@ STEPS: dict[str, tuple[Callable[[HttpRequest, ReviewCase, dict[str, Any]], HttpR
 
 
 def _show(
-    request: HttpRequest, case: ReviewCase, *, form: Form | None = None, problem: str = "", status: int = 200
+    request: HttpRequest,
+    case: ReviewCase,
+    *,
+    form: Form | None = None,
+    problem: str = "",
+    status: int = 200,
+    just_claimed: bool = False,
+    answered: Reading | None = None,
 ) -> HttpResponse:
-    case.refresh_from_db()
-    person = _person(request)
-    queue.renew(case, person)
-    screen = queue.step(case, person)
-    context: dict[str, Any] = {"case": case, "screen": screen, "problem": problem, "last": _last(request)}
+    """The screen on which this person stands with the case. `just_claimed`: held for this request, so not asked again.
+
+    The way from a key to the next case goes through here: what is not needed to read (how far one is, the next photos)
+    is asked for by the page once the photo is painted.
+    """
+    person = person_of(request)
+    if not just_claimed:
+        case.refresh_from_db()
+        queue.renew(case, person)
+    screen = queue.step(case, person, just_claimed=just_claimed)
+    context: dict[str, Any] = {"case": case, "screen": screen, "problem": problem, "keys": keys_of(person)}
+    context |= {
+        "last": answered or _last(request),
+        "visits": queue.visits(case, has_answered=screen in ("reveal", "finished")),
+    }
     if screen in ("reveal", "finished"):
-        context |= {"reading": queue.own_reading(case, person), **_ai(case)}
+        own = answered if screen == "reveal" and answered is not None else queue.own_reading(case, person)
+        context |= {"reading": own, **(_ai(case) if queue.is_told(case, own) else {})}
     elif screen == "adjudicate":
-        readings = case.readings.filter(retracted_at__isnull=True).order_by("pk")  # no order that tells who was first
-        context |= {"readings": readings, "form": _kept(form, AdjudicationForm)}
+        readings = case.readings.filter(retracted_at__isnull=True).exclude(role=Reading.Role.EXTRA)
+        context |= {"readings": readings.order_by("pk"), "form": _kept(form, AdjudicationForm)}  # not who was first
     elif screen == "blind":
-        context |= {"form": _kept(form, BlindForm), "counts": queue.counts(person)}
+        context |= {"form": _kept(form, BlindForm), "seen": queue.has_seen(case, person)}
         context["ai_first"] = services.show_ai_first(case=case, reader=person)
         if context["ai_first"]:
             context |= _ai(case)
-        context["seen"] = ReviewCase.objects.filter(queue.knows_answer(person), pk=case.pk).exists()
     else:
         context["may_claim"] = queue.readable(person).filter(pk=case.pk).exists()
         context["why"] = services.why_closed(case, person)
         context["kept"] = form.cleaned_data if form is not None and problem else None
-    context["with_photo"] = queue.may_see_photo(case, person)
-    template = "review/_case.html" if request.htmx else "review/case.html"  # type: ignore[attr-defined]
-    response = render(request, template, context, status=status)
+    context["with_photo"] = just_claimed or queue.may_see_photo(case, person)
+    return _rendered(request, case, context, status)
+
+
+def _rendered(request: HttpRequest, case: ReviewCase, context: dict[str, Any], status: int) -> HttpResponse:
+    """The case alone for htmx, else its whole page, which also says how far one is and works without JavaScript."""
     if request.htmx:  # type: ignore[attr-defined]
+        response = render(request, "review/_case.html", context, status=status)
         response["HX-Push-Url"] = reverse("review:case", args=[case.pk])
-    return response
+        return response
+    if context["screen"] == "blind":
+        context["progress"] = progress.in_words(progress.counts(person_of(request)))
+    return render(request, "review/case.html", context, status=status)
 
 
 def _kept(form: Form | None, form_class: type[Form]) -> Form:
@@ -201,7 +200,7 @@ def _ai(case: ReviewCase) -> dict[str, Any]:
 def _last(request: HttpRequest) -> Reading | None:
     """The answer that `Z` takes back."""
     since = timezone.now() - UNDO_WITHIN
-    own = Reading.objects.filter(reader=_person(request), retracted_at__isnull=True, blind_at__gte=since)
+    own = Reading.objects.filter(reader=person_of(request), retracted_at__isnull=True, blind_at__gte=since)
     return own.order_by("-blind_at").first()
 
 
@@ -210,9 +209,9 @@ def _last(request: HttpRequest) -> Reading | None:
 @reviewers_only
 def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Hold this very case, where it is free and this person's to read."""
-    case = _find(pk)
+    case = find_case(pk)
     try:
-        services.claim_case(case=case, reader=_person(request))
+        services.claim_case(case=case, reader=person_of(request))
     except services.Conflict as conflict:
         return _show(request, case, problem=str(conflict), status=409)
     return redirect("review:case", pk=pk)
@@ -222,9 +221,9 @@ def claim(request: HttpRequest, pk: UUID) -> HttpResponse:
 @reviewers_only
 def skip(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Put the case back unread and go to the next."""
-    case = _find(pk)
+    case = find_case(pk)
     try:
-        services.skip_case(case=case, reader=_person(request), reason=request.POST.get("reason", ""))
+        services.skip_case(case=case, reader=person_of(request), reason=request.POST.get("reason", ""))
     except services.Conflict as conflict:
         return _show(request, case, problem=str(conflict), status=409)
     messages.info(request, "Skipped. It comes back after the others.")
@@ -236,11 +235,11 @@ def skip(request: HttpRequest, pk: UUID) -> HttpResponse:
 def undo(request: HttpRequest) -> HttpResponse:
     """Take back one's own answer named in the form, and return to its case."""
     try:
-        reading = get_object_or_404(Reading, pk=UUID(request.POST.get("reading", "")), reader=_person(request))
+        reading = get_object_or_404(Reading, pk=UUID(request.POST.get("reading", "")), reader=person_of(request))
     except ValueError as error:
         raise Http404("No such answer.") from error
     try:
-        case = services.undo_reading(reading=reading, reader=_person(request))
+        case = services.undo_reading(reading=reading, reader=person_of(request))
     except services.Conflict as conflict:
         messages.error(request, str(conflict))
         return redirect("review:case", pk=reading.case_id)
@@ -252,24 +251,26 @@ def undo(request: HttpRequest) -> HttpResponse:
 @reviewers_only
 def renew(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Keep holding while the page is open: 204, or 409 when the lease has ended."""
-    return HttpResponse(status=204 if queue.renew(_find(pk), _person(request)) else 409)
+    return HttpResponse(status=204 if queue.renew(find_case(pk), person_of(request)) else 409)
+
+
+@require_POST
+@reviewers_only
+def ahead(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Keep the next cases and name their photos, which the page fetches while this case is read; and how far one is.
+
+    Two short leases, renewed while the page is open. The answer holds addresses only: of the AI, and of why a case is
+    in the queue, it says nothing.
+    """
+    person = person_of(request)
+    kept = services.claim_ahead(case=find_case(pk), reader=person)
+    photos = [reverse("review:photo", args=[case.pk]) for case in kept]
+    return JsonResponse({"photos": photos, "progress": progress.in_words(progress.counts(person))})
 
 
 @require_POST
 @reviewers_only
 def leave(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The page was left: the case is free for others in a few seconds."""
-    queue.leave(_find(pk), _person(request))
+    """The page was left: its cases are free for others in a few seconds."""
+    queue.leave(find_case(pk), person_of(request))
     return HttpResponse(status=204)
-
-
-# The photo ------------------------------------------------------------------------------------------------------------
-@require_GET
-@login_required
-def photo(request: HttpRequest, pk: UUID) -> HttpResponse:
-    """The photo of a case, re-encoded without metadata, for who reads it, has read it, or may see every photo."""
-    case = _find(pk)
-    if not queue.may_see_photo(case, _person(request)):
-        raise PermissionDenied
-    headers = {"Cache-Control": "private, max-age=3600"}
-    return HttpResponse(photo_of(case), content_type="image/jpeg", headers=headers)

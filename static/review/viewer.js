@@ -122,12 +122,53 @@ for (const name of ["pointerup", "pointercancel"]) {
   document.addEventListener(name, (event) => fingers.delete(event.pointerId));
 }
 
+// The overlay of the keys: Escape and its button close it.
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog]");
+  if (opener) document.getElementById(opener.dataset.dialog).showModal();
+});
+
+// The next photos, in memory: kept for this reader by the server, fetched while the photo before them is read, painted
+// at once when their case comes. Nothing is kept in the browser's storage or cache.
+const kept = new Map();
+
+async function lookAhead() {
+  const { ahead } = the("#case")?.dataset ?? {};
+  if (!ahead) return;
+  const answer = await fetch(ahead, { method: "POST", body: tokened(), redirect: "error" });
+  if (!answer.ok) return;
+  const { photos, progress } = await answer.json();
+  the("[data-progress]")?.replaceChildren(progress);
+  const current = the("[data-photo]")?.dataset.photo;
+  for (const [address, blob] of kept) {
+    if (photos.includes(address) || address === current) continue;
+    URL.revokeObjectURL(blob.src);
+    kept.delete(address);
+  }
+  for (const address of photos) {
+    if (kept.has(address)) continue;
+    const photo = await fetch(address, { redirect: "error" });
+    if (!photo.ok) continue;
+    const image = new Image();
+    image.src = URL.createObjectURL(await photo.blob());
+    kept.set(address, image);
+    await image.decode();
+  }
+}
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  for (const [address, image] of kept) {
+    event.detail.serverResponse = event.detail.serverResponse.replace(`src="${address}"`, `src="${image.src}"`);
+  }
+});
+
 // A new case starts unfiltered, whole, and with a new clock: colour is a grading axis.
 function start() {
   view = { ...FRESH };
   fingers.clear();
   shownAt = performance.now();
-  the("[data-photo]")?.decode().then(() => { shownAt = performance.now(); }, () => {});
+  const noted = () => { shownAt = performance.now(); };
+  the("[data-photo]")?.decode().then(noted, () => {}).then(lookAhead).catch(() => {});
   paint();
 }
 start();
@@ -153,7 +194,8 @@ function tokened() {
 
 setInterval(() => {
   const { renew } = the("#case")?.dataset ?? {};
-  if (renew && !document.hidden) fetch(renew, { method: "POST", body: tokened() }).catch(() => {});
+  if (!renew || document.hidden) return;
+  fetch(renew, { method: "POST", body: tokened() }).then(lookAhead).catch(() => {});
 }, RENEW_EVERY);
 window.addEventListener("pagehide", () => {
   const { leave } = the("#case")?.dataset ?? {};

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from review import queue, services
+from review import progress, queue, services
 from review.models import Reading, ReviewCase
 from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_prediction, make_reader
 
@@ -53,7 +53,7 @@ def test_uploader_is_never_the_blind_reader() -> None:
     image = make_image(uploaded_by=uploader)
     make_case(image=image)
     assert services.claim_next(reader=uploader) is None
-    assert queue.counts(uploader).for_others == 1
+    assert progress.counts(uploader).for_others == 1
 
 
 @pytest.mark.django_db
@@ -101,7 +101,7 @@ def test_a_skipped_case_comes_after_all_others_and_goes_to_others_at_once() -> N
 def test_a_held_case_is_counted_with_its_end_and_comes_back_after_it() -> None:
     reader, other, case = make_reader(), make_reader(), make_case()
     assert services.claim_next(reader=reader) == case
-    seen = queue.counts(other)
+    seen = progress.counts(other)
     assert (seen.ready, seen.held) == (0, 1) and seen.held_until is not None
     assert services.claim_next(reader=other) is None
     ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))

@@ -178,7 +178,11 @@ def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(setting
             client.post(address, {"step": "blind", "answer": "nonsense"}),
             client.post(address, {"step": "final", "answer": "cataract"}),
             client.post(address, {"step": "adjudicate", "answer": "cataract", "reason": "x"}),
+            client.post(address + "ahead/"),
+            client.get(address + "heat/"),
+            client.get(f"{address}visits/{case.image_id}/"),
             client.post(address + "leave/"),
+            client.get("/review/keys/"),
             client.post(address + "claim/"),
             client.post(address + "skip/"),
             logged_in(make_reader()).get(address),  # holds nothing, so not even chance shows anything
@@ -267,18 +271,62 @@ def test_undo_is_refused_once_another_reader_has_begun() -> None:
     assert one.post("/review/undo/", {"reading": "rubbish"}).status_code == 404
 
 
-def test_an_answer_after_the_lease_passed_to_another_is_409_and_keeps_what_was_typed() -> None:
-    make_case("cataract")
+def overtaken(case: ReviewCase) -> tuple[Client, Client, str]:
+    """Two readers of one case: the first one's lease has passed to the second."""
     one, two = logged_in(make_reader()), logged_in(make_reader())
     address = start(one)
-    ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    ReviewCase.objects.filter(pk=case.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert start(two) == address
+    return one, two, address
+
+
+def test_one_whom_another_reader_overtook_gives_a_second_opinion_and_learns_nothing_of_the_ai() -> None:
+    case = make_case("cataract")
+    one, two, address = overtaken(case)
+    answer = one.post(address, {"step": "blind", "answer": "cataract", "note": "Worth keeping."}, follow=True)
+    assert "kept as a second opinion" in answer.content.decode()
+    page = one.get(address).content.decode()
+    assert "The AI" not in page and "Probably" not in page
+    assert one.get(address + "heat/").status_code == 403
+    blind(two, address, "cataract")
+    case.refresh_from_db()
+    assert case.status == "resolved"
+    kept = Reading.objects.get(role="extra")
+    assert (kept.final_answer, kept.note, kept.ai_shown_at) == ("cataract", "Worth keeping.", None)
+    assert list(Label.objects.get().readings.all()) == [Reading.objects.get(role="first")]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_second_opinion_that_differs_goes_to_an_adjudicator_whoever_was_faster(early: bool) -> None:
+    case = make_case("cataract")
+    one, two, address = overtaken(case)
+    for client, answer in ((one, "normal"), (two, "cataract")) if early else ((two, "cataract"), (one, "normal")):
+        blind(client, address, answer)
+    case.refresh_from_db()
+    assert case.status == "adjudication" and not Label.objects.standing().exists()
+    assert sorted(Reading.objects.values_list("role", "final_answer")) == [("first", "cataract"), ("second", "normal")]
+
+
+def test_a_second_opinion_is_the_second_reading_where_one_is_wanted() -> None:
+    case = make_case("normal")
+    one, two, address = overtaken(case)
+    blind(one, address, "normal")
+    blind(two, address, "normal", unsure="on")
+    case.refresh_from_db()
+    assert case.status == "resolved"
+    assert Label.objects.get().readings.count() == 2 and Label.objects.get().may_train
+
+
+def test_an_answer_long_after_the_case_was_closed_is_409_and_keeps_what_was_typed() -> None:
+    case = make_case("cataract")
+    one, two, address = overtaken(case)
+    blind(two, address, "cataract")
+    ReviewCase.objects.update(resolved_at=timezone.now() - timedelta(hours=1))
     answer = blind(one, address, "normal", note="A note worth keeping.")
     assert answer.status_code == 409
     page = answer.content.decode()
     assert "not stored" in page and "A note worth keeping." in page
-    assert not Reading.objects.exists()
-    assert blind(two, address, "cataract").status_code == 302
+    assert Reading.objects.count() == 1
 
 
 def test_an_answer_after_the_lease_ended_is_taken_where_nobody_else_came() -> None:
