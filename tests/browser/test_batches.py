@@ -1,7 +1,7 @@
 """Many photos are sent and watched in the browser; the page asks by itself how far they are."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import FilePayload, expect
 
 from predictions import batch_worker
 from predictions.models import Batch, Release
@@ -15,7 +15,7 @@ def test_send_and_watch(site: Site, champion: Release, monkeypatch: pytest.Monke
     page.get_by_role("link", name="Batches").click()
     site.look(page, "batches")
     photos = [drawn_eye(seed, opacity=seed % 2) for seed in (31, 32, 33)]
-    no_photo = {"name": "letter.jpg", "mimeType": "image/jpeg", "buffer": b"Dear colleague"}
+    no_photo: FilePayload = {"name": "letter.jpg", "mimeType": "image/jpeg", "buffer": b"Dear colleague"}
     page.get_by_label("Photos", exact=True).set_input_files([*photos, no_photo])
     page.get_by_role("button", name="Send the photos").click()
     expect(page.get_by_role("status").last).to_contain_text("0 of 4 files")

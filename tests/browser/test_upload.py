@@ -16,11 +16,11 @@ def fill(page: Page, patient: str = "P-0042", eye: str = "Right eye (OD)") -> No
     page.get_by_label(eye).check()
 
 
-def send(page: Page, seed: int, *, opacity: float, **look: float | str) -> None:
+def send(page: Page, seed: int, *, opacity: float, light: float = 1.0) -> None:
     """Through the whole form, from the home page to the result."""
     page.goto("/")
     fill(page, patient=f"P-{seed:04}")
-    page.get_by_label("Choose a photo").set_input_files(drawn_eye(seed, opacity=opacity, **look))
+    page.get_by_label("Choose a photo").set_input_files(drawn_eye(seed, opacity=opacity, light=light))
     page.get_by_role("button", name="Send the photo").click()
     page.wait_for_url("**/results/**")
 
