@@ -26,7 +26,7 @@ _READ = ("review.read_reviewcase",)
 # Roles to permissions, by name: this app must not import the apps that stand after it.
 ROLES: Mapping[str, tuple[str, ...]] = {
     "screener": _UPLOAD,
-    "integrator": (*_UPLOAD, "predictions.view_release"),
+    "integrator": (*_UPLOAD, "predictions.view_release", "predictions.add_webhookendpoint"),
     "reader": _READ,
     "adjudicator": (*_READ, "review.adjudicate_reviewcase", "predictions.view_every_eyeimage"),
     "auditor": _LOOK,
@@ -38,6 +38,13 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "predictions.view_apitoken",
         "predictions.add_apitoken",
         "predictions.change_apitoken",
+        "predictions.view_webhookendpoint",
+        "predictions.add_webhookendpoint",
+        "predictions.change_webhookendpoint",
+        "predictions.delete_webhookendpoint",
+        "predictions.view_webhookdelivery",
+        "predictions.change_webhookdelivery",
+        "predictions.view_batch",
         "review.assign_reviewcase",
         "training.add_trainingrun",
         "training.change_trainingrun",

@@ -10,8 +10,18 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from predictions import services
-from predictions.models import ApiToken, EyeImage, Prediction, Promotion, Release
+from predictions import services, webhooks
+from predictions.errors import BadField
+from predictions.models import (
+    ApiToken,
+    Batch,
+    EyeImage,
+    Prediction,
+    Promotion,
+    Release,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from predictions.wording import describe
 
 if TYPE_CHECKING:
@@ -150,3 +160,65 @@ class ApiTokenAdmin(RowAdmin):
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("predictions.change_apitoken")
+
+
+@admin.register(Batch)
+class BatchAdmin(OnRecord):
+    list_display = ("id", "status", "total", "source", "requested_by", "created_at", "done_at")
+    list_filter = ("status", "source")
+    list_select_related = ("requested_by",)
+    date_hierarchy = "created_at"
+
+
+class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new endpoint: whose, where, what about."""
+
+    events = forms.MultipleChoiceField(choices=WebhookEndpoint.Event.choices, widget=forms.CheckboxSelectMultiple)
+
+    class Meta:
+        model = WebhookEndpoint
+        fields = ("user", "url", "active")
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"]
+        try:
+            webhooks.check_address(url)
+        except BadField as error:
+            raise forms.ValidationError(error.message) from None
+        return url
+
+
+@admin.register(WebhookEndpoint)
+class WebhookEndpointAdmin(RowAdmin):
+    """Endpoints of other systems. The secret is shown once, when an endpoint is made."""
+
+    form = EndpointForm
+    fields = ("user", "url", "events", "active")
+    list_display = ("url", "user", "events", "active", "created_at")
+    list_filter = ("active",)
+    list_select_related = ("user",)
+
+    def save_model(self, request: HttpRequest, obj: WebhookEndpoint, form: Any, change: bool) -> None:
+        obj.events = form.cleaned_data["events"]
+        if not change:
+            obj.secret = webhooks.new_secret()
+            text = format_html("The secret of {}: <code>{}</code> Copy it now: it is not shown again.", obj, obj.secret)
+            messages.warning(request, text)
+        super().save_model(request, obj, form, change)
+
+
+@admin.register(WebhookDelivery)
+class WebhookDeliveryAdmin(OnRecord):
+    list_display = ("event", "endpoint", "status", "attempts", "response_status", "error", "created_at", "delivered_at")
+    list_filter = ("status", "event")
+    list_select_related = ("endpoint",)
+    date_hierarchy = "created_at"
+    actions = ("redeliver",)
+
+    @admin.action(description="Send the chosen messages again", permissions=["redeliver"])
+    def redeliver(self, request: HttpRequest, chosen: QuerySet[WebhookDelivery]) -> None:
+        count = sum(webhooks.redeliver(delivery=delivery) for delivery in chosen)
+        self.message_user(request, f"{count} messages are sent again.", messages.INFO)
+
+    def has_redeliver_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("predictions.change_webhookdelivery")

@@ -1,20 +1,12 @@
 """The REST API of this app. Views find through the user's queryset, check the input, and call one service."""
 
-import platform
-import shutil
-from datetime import timedelta
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-import numpy as np
-import onnxruntime
-from django import get_version
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
-from django.utils import timezone
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -35,11 +27,10 @@ from predictions.serializers import (
     ProblemSerializer,
     ReadySerializer,
     ReleaseSerializer,
-    SystemSerializer,
     UploadSerializer,
     one_photo,
 )
-from predictions.uploads import read_photo
+from predictions.uploads import read_photo, refuse_repeated
 
 
 def has_scope(scope: str, permission: str = "") -> type[BasePermission]:
@@ -121,6 +112,7 @@ class Predictions(generics.ListAPIView[Prediction]):
     )
     def post(self, request: Request) -> Response:
         sent = one_photo(request.FILES)
+        refuse_repeated(request.data)
         form = UploadSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         facts = dict(form.validated_data)
@@ -194,44 +186,6 @@ class Ready(APIView):
             return Response({"status": "unavailable", "checks": {"database": "does not answer"}}, status=503)
         checks = {"database": "ok", "release": "none serves" if serving is None else "ok"}
         return Response({"status": "degraded" if serving is None else "ready", "checks": checks})
-
-
-class System(APIView):
-    """How the system does: queue, latency, versions."""
-
-    permission_classes = (has_scope("read", "predictions.view_release"),)
-
-    @extend_schema(summary="System", responses={200: SystemSerializer} | problems(401, 403))
-    def get(self, request: Request) -> Response:
-        queued = Prediction.objects.in_status(Prediction.Status.QUEUED)
-        oldest = queued.order_by("created_at").values_list("created_at", flat=True).first()
-        done = Prediction.objects.in_status(Prediction.Status.DONE)
-        totals = [row["total"] for row in done.values_list("timings", flat=True)[:500] if "total" in row]
-        champion = Release.objects.in_status(Release.Status.CHAMPION).values_list("pk", flat=True).first()
-        now = timezone.now()
-        return Response(
-            {
-                "release": champion,
-                "versions": _versions(),
-                "queued": queued.count(),
-                "oldest_queued_seconds": None if oldest is None else max(0.0, (now - oldest).total_seconds()),
-                "answered_last_hour": done.filter(done_at__gte=now - timedelta(hours=1)).count(),
-                "failed": Prediction.objects.in_status(Prediction.Status.FAILED).count(),
-                "milliseconds": {
-                    f"p{share}": float(np.percentile(totals, share)) if totals else None for share in (50, 95, 99)
-                },
-                "disk_free_bytes": shutil.disk_usage(_existing(settings.PHOTO_DIR)).free,
-            }
-        )
-
-
-def _versions() -> dict[str, str]:
-    return {"python": platform.python_version(), "django": get_version(), "onnxruntime": onnxruntime.__version__}
-
-
-def _existing(folder: Any) -> Any:
-    """The folder, or the nearest of its parents that exists."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
 
 
 def _user(request: Request) -> User:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from predictions.errors import BadField
 from predictions.forms import LABEL_LENGTH, PATIENT_KEY, check_captured_at
-from predictions.models import Batch, BatchItem, Prediction, Release
+from predictions.models import Batch, BatchItem, Prediction, Release, WebhookDelivery, WebhookEndpoint
 from predictions.results import progress_of, result_of
 from predictions.spool import SpooledFile
 from predictions.tables import MAX_BYTES as MAX_TABLE_BYTES
@@ -293,8 +293,88 @@ class SystemSerializer(serializers.Serializer[Any]):
     queued = serializers.IntegerField(help_text="Predictions that wait for a worker.")
     oldest_queued_seconds = serializers.FloatField(allow_null=True)
     answered_last_hour = serializers.IntegerField()
+    answers_per_second = serializers.FloatField(help_text="Mean of the last five minutes.")
     failed = serializers.IntegerField()
     milliseconds = serializers.DictField(
-        child=serializers.FloatField(allow_null=True), help_text="p50, p95, p99 of the last 500 answers."
+        child=serializers.FloatField(allow_null=True), help_text="p50, p95, p99 of the last answers, all stages."
+    )
+    milliseconds_of = serializers.IntegerField(help_text="How many answers these percentiles are of, at most 500.")
+    batches_running = serializers.IntegerField()
+    webhooks_waiting = serializers.IntegerField()
+    memory_bytes = serializers.DictField(
+        child=serializers.IntegerField(), help_text="process: of the web process that answered; available: of the host."
     )
     disk_free_bytes = serializers.IntegerField()
+    queues = serializers.DictField(
+        child=serializers.IntegerField(), allow_null=True, help_text="Messages by queue; null: the broker is silent."
+    )
+    workers = serializers.ListField(child=serializers.CharField(), allow_null=True, help_text="Those that answer.")
+
+
+class PeriodSerializer(serializers.Serializer[Any]):
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    photos = serializers.IntegerField(help_text="At most 5,000, the newest.")
+
+
+class DriftMeasureSerializer(serializers.Serializer[Any]):
+    n_reference = serializers.IntegerField()
+    n_recent = serializers.IntegerField()
+    psi = serializers.FloatField(allow_null=True, help_text="Population stability index, ten bins.")
+    expected_psi = serializers.FloatField(allow_null=True, help_text="What chance alone gives for these sizes.")
+    ks = serializers.FloatField(allow_null=True, help_text="Kolmogorov-Smirnov statistic.")
+    p = serializers.FloatField(allow_null=True, help_text="Its p-value.")
+    verdict = serializers.ChoiceField(choices=["not_enough_data", "stable", "moderate", "large"])
+
+
+class DriftSerializer(serializers.Serializer[Any]):
+    """Recent photos and answers against earlier ones."""
+
+    recent = PeriodSerializer()
+    reference = PeriodSerializer()
+    release = serializers.CharField(allow_null=True, help_text="Scores are compared for this release only.")
+    minimum = serializers.IntegerField(help_text="Below this size of either sample nothing is said.")
+    measures = serializers.DictField(child=DriftMeasureSerializer())
+    shares = serializers.DictField(
+        child=serializers.DictField(child=serializers.FloatField(allow_null=True)), help_text="Of each decision."
+    )
+
+
+class WebhookCreateSerializer(serializers.Serializer[Any]):
+    url = serializers.CharField(max_length=500, help_text="https only, and no address inside our network.")
+    events = serializers.ListField(child=serializers.ChoiceField(choices=WebhookEndpoint.Event.choices), min_length=1)
+
+
+class WebhookEndpointSerializer(serializers.ModelSerializer[WebhookEndpoint]):
+    events = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = WebhookEndpoint
+        fields: tuple[str, ...] = ("id", "url", "events", "active", "created_at")
+        read_only_fields = fields
+
+
+class WebhookCreatedSerializer(WebhookEndpointSerializer):
+    """With the secret, which is shown this once."""
+
+    class Meta(WebhookEndpointSerializer.Meta):
+        fields = (*WebhookEndpointSerializer.Meta.fields, "secret")
+        read_only_fields = fields
+
+
+class WebhookDeliverySerializer(serializers.ModelSerializer[WebhookDelivery]):
+    class Meta:
+        model = WebhookDelivery
+        fields = (
+            "id",
+            "endpoint",
+            "event",
+            "payload",
+            "status",
+            "attempts",
+            "response_status",
+            "error",
+            "created_at",
+            "delivered_at",
+        )
+        read_only_fields = fields

@@ -34,18 +34,28 @@ _MAX_ENDPOINTS = 10
 
 def add_endpoint(*, user: User, url: str, events: list[str]) -> WebhookEndpoint:
     """A new endpoint of `user` with a fresh secret. Raises BadField for an address or event that is not accepted."""
-    try:
-        outgoing.check_url(url)
-    except outgoing.AddressRefused as error:
-        raise BadField("url", str(error)) from None
+    check_address(url)
     if not events or not set(events) <= set(WebhookEndpoint.Event.values):
         raise BadField("events", f"Choose at least one of {', '.join(WebhookEndpoint.Event.values)}.")
     if user.webhook_endpoints.count() >= _MAX_ENDPOINTS:
         raise BadField("url", f"You have {_MAX_ENDPOINTS} endpoints already. Delete one first.")
     found: WebhookEndpoint = WebhookEndpoint.objects.create(
-        user=user, url=url, events=sorted(set(events)), secret=secrets.token_urlsafe(32)
+        user=user, url=url, events=sorted(set(events)), secret=new_secret()
     )
     return found
+
+
+def check_address(url: str) -> None:
+    """Raise BadField when `url` is refused by its text; where its name leads is looked at whenever it is called."""
+    try:
+        outgoing.check_url(url)
+    except outgoing.AddressRefused as error:
+        raise BadField("url", str(error)) from None
+
+
+def new_secret() -> str:
+    """A secret with 256 bits of randomness."""
+    return secrets.token_urlsafe(32)
 
 
 def record(event: str, data: dict[str, Any], *, image: EyeImage | None = None) -> int:
@@ -72,6 +82,12 @@ def record_prediction(prediction: Prediction, status: str) -> int:
         "address": f"/api/v1/predictions/{prediction.pk}",
     }
     return record(WebhookEndpoint.Event.PREDICTION_FINISHED, data, image=prediction.image)
+
+
+def record_case(prediction: Prediction) -> int:
+    """Say that people have agreed on the photo of a prediction."""
+    data = {"prediction": str(prediction.pk), "address": f"/api/v1/predictions/{prediction.pk}"}
+    return record(WebhookEndpoint.Event.CASE_RESOLVED, data, image=prediction.image)
 
 
 def send_due() -> int:

@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern, path
 
-from review import api
+from review import api, api_similar
 
 urlpatterns: list[URLPattern] = [
+    path("predictions/<uuid:prediction_id>/similar", api_similar.Similar.as_view(), name="api-similar"),
     path("review/queue", api.QueueView.as_view(), name="review-queue"),
     path("review/next", api.NextView.as_view(), name="review-next"),
     path("review/cases/<uuid:pk>", api.CaseView.as_view(), name="review-case"),

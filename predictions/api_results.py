@@ -1,0 +1,100 @@
+"""More about one prediction: where the model looked, and the same result as FHIR."""
+
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+import cv2
+from django.contrib.auth.models import User
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cataract.ml.explain import heatmap, overlay
+from cataract.ml.images import decode
+from cataract.ml.release import ReleaseCorrupt
+from predictions import fhir, registry, services, storage
+from predictions.access import visible_predictions
+from predictions.api import has_scope, problems
+from predictions.errors import DomainError
+from predictions.models import Prediction
+
+_READ = has_scope("read")
+
+
+class NoExplanation(DomainError):
+    code = "no_explanation"
+    status = 409
+
+
+class Png(JSONRenderer):
+    """Lets a caller ask for PNG; what is refused is still a problem document."""
+
+    media_type = "image/png"
+    format = "png"
+
+
+class FhirJson(JSONRenderer):
+    media_type = "application/fhir+json"
+    format = "fhir"
+
+
+class Explanation(APIView):
+    """Where the accurate model looked."""
+
+    permission_classes = (_READ,)
+    renderer_classes = (JSONRenderer, Png)
+    throttle_scopes: ClassVar = {"GET": "explain"}
+
+    @extend_schema(
+        summary="Where the model looked",
+        description="The photo as PNG; what did not matter to the accurate model is darkened (occlusion). It shows "
+        "what moved the score, not what is ill. 409 while no model has answered.",
+        responses={(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY)} | problems(401, 403, 404, 409),
+    )
+    def get(self, request: Request, prediction_id: UUID) -> HttpResponse:
+        prediction = _find(request, prediction_id)
+        response = HttpResponse(_heat_png(prediction), content_type="image/png")
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+
+class Fhir(APIView):
+    """One result as FHIR R4."""
+
+    permission_classes = (_READ,)
+    renderer_classes = (FhirJson, JSONRenderer)
+
+    @extend_schema(
+        summary="One result as FHIR R4",
+        description="A collection Bundle of DiagnosticReport, Observation and Device. `dataAbsentReason` stands where "
+        "the photo could not be judged; the status is `preliminary`: no person has confirmed it.",
+        responses={(200, "application/fhir+json"): OpenApiResponse(OpenApiTypes.OBJECT)} | problems(401, 403, 404),
+    )
+    def get(self, request: Request, prediction_id: UUID) -> Response:
+        return Response(fhir.bundle(_find(request, prediction_id)))
+
+
+def _heat_png(prediction: Prediction) -> bytes:
+    if prediction.release is None or prediction.route in ("", "gate"):
+        raise NoExplanation("No model has judged this photo, so that there is nothing to explain.")
+    try:
+        cascade = registry.load(prediction.release)
+        pixels = decode(storage.read(prediction.image.stored_name))
+    except (ReleaseCorrupt, OSError):
+        raise NoExplanation("The release or the photo behind this answer is no longer readable.") from None
+    drawn = overlay(pixels, heatmap(cascade, pixels))
+    done, data = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
+    if not done:
+        raise NoExplanation("The picture could not be drawn.")
+    return bytes(data.tobytes())
+
+
+def _find(request: Request, prediction_id: UUID) -> Prediction:
+    found: Any = get_object_or_404(visible_predictions(request.user), pk=prediction_id)
+    services.disclose(predictions=[found], user=cast(User, request.user))
+    return cast(Prediction, found)
