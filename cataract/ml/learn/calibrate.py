@@ -29,18 +29,25 @@ class HeldOut:
         return HeldOut(self.fast[rows], self.accurate[rows], self.y[rows], self.clusters[rows], self.note)
 
 
-def calibrate(held: HeldOut, *, max_error: float, confidence: float) -> tuple[dict[str, Any], dict[str, Any]]:
+def calibrate(
+    held: HeldOut, *, max_error: float, confidence: float, prevalence: float | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the contents of calibration.json and policy.json.
 
     All is fitted on one photo per cluster, so that the photos are independent. Scores get Platt's curve. The fast model
     answers alone where its own chance of error is below `max_error`; the thresholds of the final probability come from
-    `calibration.choose_band`.
+    `calibration.choose_band`. `prevalence` is the share of cataract that the probabilities are meant for, where that is
+    not the share in `held` (Elkan 2001): the curves are moved by the difference of the two log-odds.
     """
     _, one_each = np.unique(held.clusters, return_index=True)
     curves = {
         "fast": calibration.fit_platt(held.fast[one_each], held.y[one_each]),
         "accurate": calibration.fit_platt(held.accurate[one_each], held.y[one_each]),
     }
+    if prevalence is not None:
+        found = float(held.y[one_each].mean())
+        for curve in curves.values():
+            curve["intercept"] += float(np.log(prevalence / (1 - prevalence)) - np.log(found / (1 - found)))
     fast, accurate = probabilities(held, curves)
     share = min(_SHARES, key=lambda w: _log_loss(_mixed(fast, accurate, w)[one_each], held.y[one_each]))
     policy: dict[str, Any] = {

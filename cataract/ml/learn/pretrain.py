@@ -23,7 +23,7 @@ from cataract.ml.learn.encoder import IMAGE_SIZE, MEAN, STD, Tail, TailWithHead
 
 BATCH = 64
 _SAVE_EVERY = 200  # steps
-_FIRST_ROUND = 0.6  # share of the steps
+_ROUNDS = (6, 4, 4)  # their lengths: of the steps
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def pretrain(
 ) -> TailWithHead:
     """Train `model.visual` with a linear head on its normalised embedding; leaves the averaged weights in both.
 
-    Cross-entropy with smoothed labels, AdamW, cosine schedule with one restart, exponential moving average. Returns a
+    Cross-entropy with smoothed labels, AdamW, cosine schedule with restarts, exponential moving average. Returns a
     module whose `tail.last` is the whole tower and whose `head` is the head. Goes on from `checkpoint` when that file
     exists.
     """
@@ -121,9 +121,12 @@ class _Sampler:
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Two rounds of warm-up and half a cosine (Loshchilov and Hutter 2017), the second shorter and lower."""
-    first = round(_FIRST_ROUND * steps)
-    peak, at, length = (1.0, step, first) if step < first else (0.6, step - first, steps - first)
+    """Rounds of warm-up and half a cosine (Loshchilov and Hutter 2017), the later ones shorter and lower."""
+    shares = np.array(_ROUNDS) / sum(_ROUNDS)
+    ends = np.round(np.cumsum(shares) * steps).astype(int)
+    number = min(int(np.searchsorted(ends, step, side="right")), len(ends) - 1)
+    start = int(ends[number - 1]) if number else 0
+    at, length, peak = step - start, int(ends[number]) - start, 1.0 if number == 0 else 0.6
     warm = max(1, length // 20)
     if at < warm:
         return peak * (at + 1) / warm

@@ -33,7 +33,7 @@ from cataract.ml.learn.copies import join_copies
 from cataract.ml.learn.encoder import CONFIG, IMAGE_SIZE, MEAN, STD, TailWithHead, create_model, save_encoder, split
 from cataract.ml.learn.export import to_onnx
 from cataract.ml.learn.fast import fit_fast
-from cataract.ml.learn.judged import Embedder, Judged, per_cluster
+from cataract.ml.learn.judged import PREVALENCE, Embedder, Judged, per_cluster
 from cataract.ml.learn.pretrain import BATCH, Photos, pretrain
 from cataract.ml.learn.rehearsal import Rehearsal
 from cataract.ml.release import Manifest, draft_manifest, write_json, write_manifest
@@ -68,7 +68,7 @@ def build_starter(
     out: Path,
     *,
     seed: int = 0,
-    minutes: float = 18.3,
+    minutes: float = 25.6,
     trials: int = 30,
     epochs: int = 12,
     on_progress: OnProgress,
@@ -120,7 +120,7 @@ def assemble(
     judged = _judged(photos, clusters, folder, encoder, on_progress)
     test = np.array(splits.assign(judged.clusters.tolist(), judged.y.tolist(), _SPLIT, seed)) == "test"
     held = _fit_models(judged, ~test, folder, seed, budget, on_progress)
-    curves, policy = calibrate(held, max_error=0.05, confidence=0.95)
+    curves, policy = calibrate(held, max_error=0.05, confidence=0.95, prevalence=PREVALENCE)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)
     fitted = np.flatnonzero(~test)
