@@ -13,6 +13,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.formats import time_format
 
+from predictions import webhooks
 from predictions.errors import DomainError
 from predictions.models import Disclosure, Prediction
 from review import controls, queue
