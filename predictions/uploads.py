@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 
 from cataract.ml.images import PhotoRefused
+from predictions.errors import BadField
 
 
 def read_photo(sent: "UploadedFile[Any]") -> bytes:
@@ -17,6 +18,13 @@ def read_photo(sent: "UploadedFile[Any]") -> bytes:
         message = f"{limit} is the limit; this photo has {size}. Send a smaller JPEG."
         raise PhotoRefused("file_too_large", 413, message)
     return bytes(sent.read())
+
+
+def refuse_repeated(fields: Any) -> None:
+    """Raise BadField for a field that was sent twice: which of two eyes was meant is not for us to guess."""
+    for field, values in fields.lists():
+        if len(values) > 1 and field != "photo":
+            raise BadField(field, f"{field}: sent {len(values)} times. Send it once.")
 
 
 class BoundedUploadHandler(FileUploadHandler):

@@ -2,7 +2,7 @@
 
 A child serves one photo at a time over a socket and lives as long as its caller. It has a limit of memory and, for each
 photo, of processor time; messages are a line of JSON and bytes, never pickle. Why a pool and not a process for each
-photo, and what it costs: docs/decisions/0007-decoder-processes.md.
+photo, and what it costs: docs/decisions/0005-decoder-processes.md.
 """
 
 import json
