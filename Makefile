@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test lint check lock clean
+.PHONY: help run install test lint check lock tree clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -27,6 +27,7 @@ help:
 	@echo "make check    make lint, then make test"
 	@echo "make lint     ruff, format, mypy, lint-imports, migrations, deploy check"
 	@echo "make lock     resolve the requirements anew"
+	@echo "make tree     write the file tree of the README anew"
 	@echo "make clean    remove the environment and the caches, never the data"
 
 run: $(VENV)/.$(SET)
@@ -88,6 +89,9 @@ lock:
 	$(COMPILE) pyproject.toml --extra train -c requirements/core.txt -o requirements/train.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -c requirements/train.txt -o requirements/dev.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
+
+tree: $(VENV)/.core
+	$(IN)/python docs/file_tree.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -19,7 +19,7 @@ from typing import Final
 
 from cataract.processes import die_with_parent
 
-QUICK_DEATH_SECONDS: Final = 20.0
+QUICK_DEATH_SECONDS: Final = 60.0
 QUICK_DEATHS: Final = 5
 FIRST_PAUSE_SECONDS = 1.0  # doubled after each quick death
 COLOURS: Final = ("36", "33", "35", "32", "34")

@@ -108,7 +108,6 @@ def web_service(host: str) -> Service:
             "--blocking-threads=8",
             "--log-level=warning",
             "--workers-kill-timeout=10",
-            "--respawn-failed-workers",
             "cataract.wsgi:application",
         ],
         env={"OMP_NUM_THREADS": "1"},
