@@ -23,7 +23,7 @@ from predictions.serializers import (
 )
 
 TAG = ["webhooks"]
-_MAY = has_scope("admin", "predictions.add_webhookendpoint")
+_MAY = has_scope("upload", "predictions.add_webhookendpoint")
 
 
 class Webhooks(generics.ListAPIView[WebhookEndpoint]):

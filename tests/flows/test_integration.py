@@ -1,0 +1,119 @@
+"""An integration as an outsider would write it: the program in docs/api.md, the client, a key, nothing else.
+
+Real web server, broker and worker; the outsider's program runs in a process of its own that knows only addresses.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.factories import jpeg_bytes
+from tests.services import free_port
+from tests.system import BASE_DIR, System
+
+DOCUMENT = BASE_DIR / "docs" / "api.md"
+
+
+class Installation:
+    """A running system: its address and the key that `manage.py setup` printed."""
+
+    def __init__(self, folder: Path, port: int, static_files: Path) -> None:
+        self.address = f"http://127.0.0.1:{port}"
+        self.system = System(folder, PORT=str(port), STATIC_ROOT=str(static_files), WEBHOOK_ALLOW_PRIVATE="1")
+        printed = self.system.manage("setup", "--no-static").stdout
+        found = re.search(r"cat_\S+", printed)
+        assert found, printed
+        self.key = found[0]
+        self.system.start_broker()
+        self.system.start_worker()
+        self.system.start_web(port)
+        self.system.await_true(self._answers, 60, "the web server")
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.address}/api/v1/health/live", timeout=2).ok
+        except requests.RequestException:
+            return False
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory, static_files: Path) -> Iterator[Installation]:
+    found = Installation(tmp_path_factory.mktemp("installation"), free_port(), static_files)
+    try:
+        yield found
+    finally:
+        found.system.stop()
+
+
+@pytest.fixture
+def outsider(tmp_path: Path) -> Path:
+    """A folder with the client and a photo, away from this repository."""
+    shutil.copy(BASE_DIR / "clients" / "cataract_client.py", tmp_path)
+    (tmp_path / "eye.jpg").write_bytes(jpeg_bytes(7, opacity=1.0))
+    return tmp_path
+
+
+def run(folder: Path, installation: Installation, *command: str, **env: str) -> Any:
+    """What a program of the outsider prints, as JSON."""
+    known = {"PATH": os.environ["PATH"], "CATARACT_URL": installation.address, "CATARACT_KEY": installation.key}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=folder, env={**known, **env}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{installation.system.log_tails()}"
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_program_in_the_documents_works_as_it_stands(installation: Installation, outsider: Path) -> None:
+    section = DOCUMENT.read_text(encoding="utf-8").split("## The whole integration")[1]
+    program = section.split("```python\n")[1].split("```")[0]
+    (outsider / "integration.py").write_text(program, encoding="utf-8")
+    port = free_port()
+    receiver = {"RECEIVER_PORT": str(port), "RECEIVER_URL": f"http://127.0.0.1:{port}/"}
+    result = run(outsider, installation, "integration.py", "eye.jpg", **receiver)
+    assert result["status"] == "done" and result["prediction"] in ("cataract", "normal", "ungradable")
+    assert result["image"]["patient"] == "P-1" and "Not a diagnosis" in result["intended_use"]
+
+    again = run(outsider, installation, "cataract_client.py", "result", result["id"])
+    assert again["id"] == result["id"]
+    state = run(outsider, installation, "cataract_client.py", "system")
+    assert state["queues"] is not None and state["workers"] and state["milliseconds"]["p50"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_batch_from_the_command_line(installation: Installation, outsider: Path) -> None:
+    for seed in (11, 12, 13):
+        (outsider / f"{seed}.jpg").write_bytes(jpeg_bytes(seed, size=160))
+    (outsider / "table.csv").write_text("file,patient,eye\n11.jpg,P-11,OD\n12.jpg,P-12,OS\n")
+    photos = ["11.jpg", "12.jpg", "13.jpg"]
+    code = (
+        "import json, os\nfrom cataract_client import Client\n"
+        "client = Client(os.environ['CATARACT_URL'], os.environ['CATARACT_KEY'])\n"
+        f"batch = client.upload_batch({photos!r}, table='table.csv')\n"
+        "done = client.wait_batch(batch['id'], seconds=90)\n"
+        "print(json.dumps([done, list(client.batch_results(batch['id']))]))"
+    )
+    done, results = run(outsider, installation, "-c", code)
+    assert done["status"] == "done" and done["files"]["stored"] == 3
+    assert [row["patient"] for row in results] == ["P-11", "P-12", ""]
+
+
+def test_every_route_of_the_schema_stands_in_the_document() -> None:
+    """The document and the client name every call of this app's API."""
+    from predictions.api_urls import urlpatterns
+
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for pattern in urlpatterns:
+        route = re.sub(r"<[^>]*>", "$ID", str(pattern.pattern))
+        assert route.rstrip("/") in text, f"{route} is not described in docs/api.md"

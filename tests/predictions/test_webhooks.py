@@ -1,0 +1,181 @@
+"""What happened is told: written with the event, signed, sent until it arrives, never into our own network."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from clients.cataract_client import verify_webhook
+from predictions import outgoing, registry, services, webhooks
+from predictions.models import WebhookDelivery, WebhookEndpoint
+from tests.factories import jpeg_bytes, make_user
+from tests.releases import make_tiny_release
+
+pytestmark = pytest.mark.django_db(transaction=True)
+URL = "/api/v1/webhooks"
+
+
+class Receiver:
+    """Another system: keeps what arrives and answers `status`."""
+
+    def __init__(self) -> None:
+        self.status, self.got = 204, []  # type: tuple[int, list[tuple[bytes, str]]]
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.got.append((body, self.headers[webhooks.SIGNATURE]))
+                self.send_response(outer.status)
+                self.send_header("Location", "http://127.0.0.1:1/")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                return
+
+        self.server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook?x=1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def receiver(settings: Any) -> Iterator[Receiver]:
+    settings.WEBHOOK_ALLOW_PRIVATE = True
+    found = Receiver()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+
+
+def caller(role: str = "integrator") -> Client:
+    _, key = services.create_token(user=make_user(role), name="test", scopes=["upload", "read"], days=1)
+    return Client(headers={"Authorization": f"Bearer {key}"})
+
+
+def send(client: Client, seed: int = 1) -> dict[str, Any]:
+    photo = SimpleUploadedFile("a.jpg", jpeg_bytes(seed))
+    found: dict[str, Any] = client.post("/api/v1/predictions", {"photo": photo, "eye": "OD"}).json()
+    return found
+
+
+def add(client: Client, url: str, *events: str) -> Any:
+    body = {"url": url, "events": list(events or ["prediction.finished"])}
+    return client.post(URL, body, content_type="application/json")
+
+
+def test_a_finished_prediction_is_told_signed_and_without_health(receiver: Receiver, champion: Any) -> None:
+    client = caller()
+    secret = add(client, receiver.url).json()["secret"]
+    assert "secret" not in client.get(URL).json()["results"][0]
+    result = send(client)
+    assert webhooks.send_due() == 1
+    ((body, signature),) = receiver.got
+    message = verify_webhook(secret, body, signature)
+    assert message["event"] == "prediction.finished" and message["data"]["prediction"] == result["id"]
+    assert client.get(message["data"]["address"]).json()["prediction"] == result["prediction"]
+    assert b'cataract"' not in body and b"normal" not in body
+    with pytest.raises(ValueError, match="wrong"):
+        verify_webhook(secret, body + b" ", signature)
+    with pytest.raises(ValueError, match="old"):
+        verify_webhook(secret, body, webhooks.sign(secret, int(time.time()) - 400, body))
+    (delivery,) = client.get("/api/v1/webhook-deliveries").json()["results"]
+    assert delivery["status"] == "delivered" and delivery["response_status"] == 204
+    assert webhooks.send_due() == 0
+
+
+def test_only_who_may_see_the_photo_is_told(receiver: Receiver, champion: Any) -> None:
+    sender, stranger, admin = caller(), caller(), caller("admin")
+    for client in (stranger, admin):
+        add(client, receiver.url)
+    send(sender)
+    assert list(WebhookDelivery.objects.values_list("endpoint__user__groups__name", flat=True)) == ["admin"]
+    assert not stranger.get("/api/v1/webhook-deliveries").json()["results"]
+
+
+def test_a_failure_is_tried_again_and_in_the_end_by_hand(receiver: Receiver, champion: Any) -> None:
+    client = caller()
+    add(client, receiver.url)
+    send(client)
+    receiver.status = 302
+    for attempt in range(1, len(webhooks.PAUSES) + 2):
+        assert webhooks.send_due() == 0
+        row = WebhookDelivery.objects.get()
+        assert row.attempts == attempt and row.response_status == 302 and "302" in row.error
+        assert webhooks.send_due() == 0 and len(receiver.got) == attempt  # it is not due yet
+        WebhookDelivery.objects.update(next_at=timezone.now() - timedelta(seconds=1))
+    assert row.status == "failed"
+    receiver.status = 200
+    again = client.post(f"/api/v1/webhook-deliveries/{row.pk}/redeliver")
+    assert again.status_code == 202 and again.json()["status"] == "waiting"
+    assert webhooks.send_due() == 1
+
+
+def test_a_promotion_is_told(receiver: Receiver, champion: Any, tmp_path: Any) -> None:
+    add(caller(), receiver.url, "release.promoted")
+    release = registry.register_release(folder=make_tiny_release(tmp_path / "other", seed=1, name="other"))
+    registry.promote_release(release=release, user=None, reason="A better one.")
+    payload = WebhookDelivery.objects.get().payload
+    assert payload == {"release": release.pk, "previous": champion.pk, "is_rollback": False}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "ftp://example.com/",
+        "https://user:secret@example.com/",
+        "https:///x",
+        "https://[::1",
+        "https://example.com:99999/",
+    ],
+)
+def test_strange_addresses_are_refused_at_once(url: str) -> None:
+    answer = add(caller(), url)
+    assert answer.status_code == 422 and answer.json()["field"] == "url"
+    assert not WebhookEndpoint.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "10.0.0.1",
+        "169.254.169.254",
+        "[::1]",
+        "[::ffff:10.0.0.1]",
+        "[fd00::1]",
+        "0.0.0.0",
+        "2130706433",
+    ],
+)
+def test_nothing_inside_our_network_is_called(host: str) -> None:
+    with pytest.raises(outgoing.AddressRefused):
+        outgoing.post(f"https://{host}/", b"{}", {})
+
+
+def test_what_is_added_can_be_deleted_by_its_owner(receiver: Receiver) -> None:
+    client = caller()
+    address = f"{URL}/{add(client, receiver.url).json()['id']}"
+    assert caller().delete(address).status_code == 404 and caller("screener").delete(address).status_code == 403
+    assert client.delete(address).status_code == 204 and not WebhookEndpoint.objects.exists()
+
+
+def test_an_admin_adds_endpoints_and_sends_again(client: Client, receiver: Receiver, champion: Any) -> None:
+    admin = make_user("admin")
+    client.force_login(admin)
+    form = {"user": admin.pk, "url": receiver.url, "events": ["release.promoted"], "active": "on"}
+    page = client.post("/admin/predictions/webhookendpoint/add/", form, follow=True)
+    assert "not shown again" in page.content.decode() and WebhookEndpoint.objects.get().secret
+    webhooks.record("release.promoted", {"release": "x"})
+    WebhookDelivery.objects.all().move("failed", error="x")
+    chosen = {"action": "redeliver", "_selected_action": [str(WebhookDelivery.objects.get().pk)]}
+    client.post("/admin/predictions/webhookdelivery/", chosen, follow=True)
+    assert WebhookDelivery.objects.get().status == "waiting" and webhooks.send_due() == 1
