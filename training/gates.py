@@ -193,7 +193,9 @@ def _verdict(photos: Sequence[Photo], worst: float, best: float, gate: dict[str,
         )
     if worst < -margin:
         return FAIL, f"{name} may be worse by {-worst:.3f}, where {margin} is allowed"
-    return PASS, f"{name} is at the worst {'better' if worst >= 0 else 'worse'} by {abs(worst):.3f} ({margin} allowed)"
+    if abs(worst) < 0.0005:
+        return PASS, f"{name} is at the worst unchanged ({margin} allowed)"
+    return PASS, f"{name} is at the worst {'better' if worst > 0 else 'worse'} by {abs(worst):.3f} ({margin} allowed)"
 
 
 def _interval(name: str, photos: Sequence[Photo], seed: int) -> tuple[float, float]:
