@@ -33,7 +33,7 @@ from cataract.ml.learn.copies import join_copies
 from cataract.ml.learn.encoder import CONFIG, IMAGE_SIZE, MEAN, STD, TailWithHead, create_model, save_encoder, split
 from cataract.ml.learn.export import to_onnx
 from cataract.ml.learn.fast import fit_fast
-from cataract.ml.learn.judged import PREVALENCE, Embedder, Judged, per_cluster
+from cataract.ml.learn.judged import CONFIDENCE, PREVALENCE, Embedder, Judged, per_cluster
 from cataract.ml.learn.pretrain import BATCH, Photos, pretrain
 from cataract.ml.learn.rehearsal import Rehearsal
 from cataract.ml.release import Manifest, draft_manifest, write_json, write_manifest
@@ -120,7 +120,7 @@ def assemble(
     judged = _judged(photos, clusters, folder, encoder, on_progress)
     test = np.array(splits.assign(judged.clusters.tolist(), judged.y.tolist(), _SPLIT, seed)) == "test"
     held = _fit_models(judged, ~test, folder, seed, budget, on_progress)
-    curves, policy = calibrate(held, max_error=0.05, confidence=0.95, prevalence=PREVALENCE)
+    curves, policy = calibrate(held, max_error=0.05, confidence=CONFIDENCE, prevalence=PREVALENCE)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)
     fitted = np.flatnonzero(~test)

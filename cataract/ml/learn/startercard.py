@@ -18,7 +18,7 @@ from cataract.ml.fast import FastModel
 from cataract.ml.learn.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.card import entry, figure_table, intended_use, known_failures, policy_paragraph
 from cataract.ml.learn.fast import FOLDS, fit_fast, out_of_fold, read_params
-from cataract.ml.learn.judged import PREVALENCE, Embedder, Judged, per_cluster
+from cataract.ml.learn.judged import CONFIDENCE, PREVALENCE, Embedder, Judged, per_cluster
 
 _MODELS = ("cascade", "fast", "accurate", "hand_made")
 
@@ -76,7 +76,7 @@ def _cross_calibrated(held: HeldOut, seed: int) -> tuple[NDArray[Any], NDArray[A
     for fold in range(FOLDS):
         own = np.flatnonzero(fold_of == fold)
         others = held.take(np.flatnonzero(fold_of != fold))
-        curves, policy = calibrate(others, max_error=0.05, confidence=0.95, prevalence=PREVALENCE)
+        curves, policy = calibrate(others, max_error=0.05, confidence=CONFIDENCE, prevalence=PREVALENCE)
         fast[own], accurate[own] = probabilities(held.take(own), curves)
         final[own] = final_probability(policy, fast[own], accurate[own])
         auto[own] = (final[own] < policy["auto"]["normal_below"]) | (final[own] > policy["auto"]["cataract_above"])
