@@ -55,9 +55,10 @@ def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
     )
     cascade = Cascade.load(tmp_path / "starter")
     cascade.check_golden()
-    left_out, kept = manifest.data["encoder_copies_left_out"], manifest.data["encoder_photos"]
-    assert left_out >= 1 and left_out + kept == 13  # drawn eyes look alike: some more may be taken for copies
-    assert 25 <= manifest.data["clusters"] <= 30
+    # Small drawn eyes share lashes and lids, so that more than the planted copy may be taken for copies.
+    assert manifest.data["encoder_copies_left_out"] >= 1
+    assert manifest.data["encoder_copies_left_out"] + manifest.data["encoder_photos"] == 13
+    assert manifest.data["fitted_clusters"] + manifest.data["test_clusters"] == manifest.data["clusters"]
     assert {"reading", "copies", "encoder", "embedding", "fast", "accurate", "card", "done"} <= set(stages)
     assert not (tmp_path / "starter.parts").exists()
     photo = render_eye(3, size=128)
