@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, default=settings.STARTER_DIR, help="default: %(default)s")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
-            "--minutes", type=float, default=18.3, help="for the encoder, on one free core (default: %(default)s)"
+            "--minutes", type=float, default=25.6, help="for the encoder, on one free core (default: %(default)s)"
         )
         parser.add_argument("--trials", type=int, default=30, help="of the search for the fast model")
 
