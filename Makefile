@@ -9,7 +9,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test lint check lock tree clean
+.PHONY: help run install test faults fuzz lint check lock tree clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -25,6 +25,7 @@ help:
 	@echo "make run      install what is missing and run the whole system (PORT, DATA_DIR, LIGHT=1)"
 	@echo "make test     install what tests need and run them (ARGS=... goes to pytest)"
 	@echo "make check    make lint, then make test"
+	@echo "make faults   kill the web process a thousand times; make fuzz sends 100,000 broken photos"
 	@echo "make lint     ruff, format, mypy, lint-imports, migrations, deploy check"
 	@echo "make lock     resolve the requirements anew"
 	@echo "make tree     write the file tree of the README anew"
@@ -37,6 +38,13 @@ install: $(VENV)/.$(SET)
 
 test: $(VENV)/.dev
 	$(IN)/python -m pytest $(ARGS)
+
+# The long forms of two tests: a thousand crashes, a hundred thousand broken photos.
+faults: $(VENV)/.dev
+	CRASHES=500 $(IN)/python -m pytest tests/faults -k "not fuzz" $(ARGS)
+
+fuzz: $(VENV)/.dev
+	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)
 
 check: lint test
 

@@ -1,0 +1,103 @@
+"""What a decoder does not survive, its caller does."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+
+from cataract.ml import examination, guard
+from cataract.ml.guard import Guard
+from cataract.ml.images import PhotoRefused
+from tests import photos
+
+JPEG = photos.encode(photos.eye(), exif=photos.exif(6, make="Canon"))
+
+
+@pytest.fixture
+def one() -> Iterator[Guard]:
+    found = Guard(1, seconds=20)
+    yield found
+    found.close()
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "cataract.ml.guard" in child.cmdline()]
+
+
+def test_a_child_answers_what_the_process_itself_would(one: Guard) -> None:
+    there, here = one.examine(JPEG, name="a.jpg"), examination.examine(JPEG, name="a.jpg")
+    assert np.array_equal(there.pixels, here.pixels)
+    assert (there.header, there.data, there.hashes) == (here.header, here.data, here.hashes)
+    assert there.quality == here.quality and set(there.timings) == set(here.timings)
+    assert one.derivative(JPEG, max_side=64).startswith(b"\xff\xd8\xff")
+
+
+def test_a_refusal_keeps_its_code(one: Guard) -> None:
+    with pytest.raises(PhotoRefused) as refused:
+        one.examine(JPEG, name="a.png")
+    assert (refused.value.code, refused.value.status) == ("extension_mismatch", 415)
+
+
+def test_a_child_that_was_killed_is_replaced_unnoticed(one: Guard) -> None:
+    mine = set(children())
+    one.examine(JPEG)
+    (child,) = set(children()) - mine
+    child.send_signal(signal.SIGKILL)
+    child.wait(5)
+    assert one.examine(JPEG).header.format == "JPEG"
+
+
+def test_a_photo_that_kills_its_child_is_refused_and_the_next_is_read(
+    one: Guard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard._Child, "ask", _dies)
+    with pytest.raises(PhotoRefused) as refused:
+        one.examine(JPEG)
+    assert (refused.value.code, refused.value.status) == ("image_corrupt", 422)
+    monkeypatch.undo()
+    assert one.examine(JPEG).header.format == "JPEG"
+
+
+def test_a_child_that_does_not_answer_is_given_up() -> None:
+    impatient, mine = Guard(1, seconds=20), set(children())
+    impatient.examine(JPEG)
+    (child,) = set(children()) - mine
+    child.suspend()
+    impatient._seconds = 0.3
+    started = time.monotonic()
+    with pytest.raises(PhotoRefused) as refused:
+        impatient.examine(JPEG)
+    assert refused.value.code == "decode_timeout" and time.monotonic() - started < 10
+    assert not child.is_running()
+    impatient.close()
+
+
+def test_many_threads_share_few_children(one: Guard) -> None:
+    mine = set(children())
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(one.examine(JPEG).header.format)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == ["JPEG"] * 8 and len(set(children()) - mine) == 1
+
+
+def test_a_child_has_no_secret_and_ends_with_its_caller(one: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "not for children")
+    mine = set(children())
+    one.examine(JPEG)
+    (child,) = set(children()) - mine
+    assert "SECRET_KEY" not in child.environ()
+    os.close(one._idle.queue[0]._socket.detach())
+    child.wait(5)
+
+
+def _dies(self: guard._Child, *arguments: object) -> None:
+    os.kill(self._process.pid, signal.SIGSEGV)
+    raise EOFError
