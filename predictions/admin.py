@@ -173,6 +173,7 @@ class BatchAdmin(OnRecord):
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
     """A new endpoint: whose, where, what about."""
 
+    url = forms.URLField(max_length=500, assume_scheme="https")
     events = forms.MultipleChoiceField(choices=WebhookEndpoint.Event.choices, widget=forms.CheckboxSelectMultiple)
 
     class Meta:

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import registry, services
+from predictions import examples, registry, services
 from predictions.access import visible_predictions
 from predictions.models import ApiToken, EyeImage, Prediction, Release
 from predictions.problems import CONTENT_TYPE
@@ -101,8 +101,13 @@ class Predictions(generics.ListAPIView[Prediction]):
         services.disclose(predictions=list(page or []), user=_user(self.request))
         return page
 
+    @extend_schema(summary="List of results", responses={200: PredictionSerializer} | problems(401, 403, 404, 422))
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
     @extend_schema(
         operation_id="predictions_create",
+        examples=examples.UPLOAD,
         summary="Send a photo",
         description="Answers in the same request (201), or stores the photo for a worker (202: ask again later).",
         request={"multipart/form-data": UploadSerializer},
@@ -141,7 +146,9 @@ class OnePrediction(APIView):
 
     permission_classes = (has_scope("read"),)
 
-    @extend_schema(summary="One result", responses={200: PredictionSerializer} | problems(401, 403, 404))
+    @extend_schema(
+        summary="One result", examples=examples.ONE, responses={200: PredictionSerializer} | problems(401, 403, 404)
+    )
     def get(self, request: Request, prediction_id: UUID) -> Response:
         prediction = get_object_or_404(visible_predictions(_user(request)), pk=prediction_id)
         services.disclose(predictions=[prediction], user=_user(request))
@@ -155,6 +162,10 @@ class Releases(generics.ListAPIView[Release]):
     permission_classes = (has_scope("read", "predictions.view_release"),)
     queryset = Release.objects.all()
     pagination_class = NewestFirst
+
+    @extend_schema(summary="List of releases", responses={200: ReleaseSerializer} | problems(401, 403, 404))
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
 
 
 class Live(APIView):

@@ -49,9 +49,7 @@ class Batches(generics.ListAPIView[Batch]):
     def get_queryset(self) -> QuerySet[Batch]:
         return visible_batches(self.request.user)
 
-    @extend_schema(
-        tags=TAG, summary="List of batches", responses={200: BatchSerializer(many=True)} | problems(401, 403)
-    )
+    @extend_schema(tags=TAG, summary="List of batches", responses={200: BatchSerializer} | problems(401, 403))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
@@ -157,7 +155,7 @@ class BatchResults(generics.ListAPIView[BatchItem]):
     @extend_schema(
         tags=TAG,
         summary="Results of a batch",
-        responses={200: BatchItemSerializer(many=True)} | problems(401, 403, 404),
+        responses={200: BatchItemSerializer} | problems(401, 403, 404),
     )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)

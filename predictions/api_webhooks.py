@@ -39,7 +39,7 @@ class Webhooks(generics.ListAPIView[WebhookEndpoint]):
     @extend_schema(
         tags=TAG,
         summary="My endpoints",
-        responses={200: WebhookEndpointSerializer(many=True)} | problems(401, 403, 404),
+        responses={200: WebhookEndpointSerializer} | problems(401, 403, 404),
     )
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         return super().get(request, *args, **kwargs)
@@ -89,7 +89,7 @@ class Deliveries(generics.ListAPIView[WebhookDelivery]):
     @extend_schema(
         tags=TAG,
         summary="What was sent",
-        responses={200: WebhookDeliverySerializer(many=True)} | problems(401, 403, 404),
+        responses={200: WebhookDeliverySerializer} | problems(401, 403, 404),
     )
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
         return super().get(request, *args, **kwargs)

@@ -29,6 +29,7 @@ SIGNATURE = "Cataract-Signature"
 PAUSES = tuple(timedelta(seconds=s) for s in (10, 60, 300, 1800, 7200, 21600, 43200))
 _LEASE = timedelta(seconds=60)
 _SEND_SECONDS = 20.0
+_KEPT = timedelta(days=90)  # what arrived is remembered so long
 _MAX_ENDPOINTS = 10
 
 
@@ -92,6 +93,7 @@ def record_case(prediction: Prediction) -> int:
 
 def send_due() -> int:
     """Send the messages that are due, for some seconds; return how many arrived."""
+    WebhookDelivery.objects.in_status(WebhookDelivery.Status.DELIVERED).filter(created_at__lt=Now() - _KEPT).delete()
     deadline = time.monotonic() + _SEND_SECONDS
     due = WebhookDelivery.objects.filter(status=WebhookDelivery.Status.WAITING, next_at__lte=Now())
     arrived = 0
