@@ -87,8 +87,9 @@ def _service(rows: list[live.Chosen]) -> Section:
         "says, so that these figures describe every photo that came in. Without the weights they would not.",
     )
     section.figures.append(_plot("All releases", "", live.measures(rows)))
-    for name, measures in live.per_release(rows):
-        section.figures.append(_plot(f"Release {name}", "", measures))
+    releases = live.per_release(rows)
+    if len(releases) > 1:
+        section.figures.extend(_plot(f"Release {name}", "", measures) for name, measures in releases)
     return section
 
 

@@ -1,0 +1,137 @@
+"""The agreement page is looked at, full and empty; and the review's pictures for the README are made here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from predictions import registry
+from predictions import services as uploads
+from review import controls, queue, services
+from review.models import Label, ReviewCase
+from tests.browser.conftest import Site, drawn_eye
+from tests.releases import make_tiny_release
+from tests.review.makers import make_case, make_image
+
+CASES = 60
+
+
+@pytest.fixture(autouse=True)
+def no_chance(settings: Any) -> None:
+    settings.REVIEW_AI_FIRST_RATE = 0.0
+
+
+def read(reader: User, case: ReviewCase, answer: str, *, keep: bool = True) -> None:
+    case.refresh_from_db()
+    assert queue.claim(case, reader)
+    reading = services.store_blind_answer(case=case, reader=reader, answer=answer)
+    if not reading.final_answer:
+        services.store_final_answer(reading=reading, answer=answer if keep else queue.opinion(case))
+
+
+@pytest.fixture
+def read_cases(site: Site, settings: Any) -> None:
+    """Two readers, an adjudicator and a hidden check now and then have been at work."""
+    settings.REVIEW_SECOND_READ_RATE = 0.5
+    rng = np.random.default_rng(4)
+    readers = [site.user("reader", "anna"), site.user("reader", "ben")]
+    judge = site.user("adjudicator", "carla")
+    for number in range(CASES):
+        true = "cataract" if rng.random() < 0.4 else "normal"
+        other = "normal" if true == "cataract" else "cataract"
+        sure = number % 3 == 0
+        case = make_case(
+            true if rng.random() < (0.95 if sure else 0.75) else other,
+            reasons=["audit_sample"] if sure else ["uncertain"],
+            review_propensity=0.05 if sure else 1.0,
+        )
+        for reader in readers:
+            if case.status in (ReviewCase.Status.FIRST, ReviewCase.Status.SECOND):
+                read(reader, case, true if rng.random() < 0.85 else other, keep=rng.random() < 0.7)
+                case.refresh_from_db()
+        if case.status == ReviewCase.Status.ADJUDICATION:
+            assert queue.claim(case, judge)
+            services.adjudicate(case=case, adjudicator=judge, answer=true, reason="Seen under the slit lamp.")
+    settings.REVIEW_CONTROL_RATE = 1.0
+    make_case()
+    for number in range(8):
+        Label.objects.create(image=make_image(), answer="cataract", provenance="imported", may_train=True)
+        check = controls.plant(readers[number % 2])
+        assert check is not None
+        read(readers[number % 2], check, "cataract" if number else "normal")
+
+
+def test_the_agreement_page_full_and_empty(site: Site, read_cases: None, keep: Callable[[Page, str], None]) -> None:
+    page = site.log_in("auditor")
+    page.goto("/review/agreement/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("How far readers and the AI agree with the truth.")
+    expect(page.get_by_role("link", name="Agreement")).to_have_attribute("aria-current", "page")
+    site.look(page, "agreement")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    keep(page, "agreement")
+    page.get_by_text("Data of").first.locator("..").click()
+    expect(page.get_by_role("table").first).to_be_visible()
+    site.look(page, "agreement-data")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename.endswith(".csv")
+
+
+def test_the_agreement_page_before_anything_was_read(site: Site) -> None:
+    page = site.log_in("admin")
+    page.goto("/review/agreement/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing has been read yet.")
+    site.look(page, "agreement-empty")
+
+
+def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep: Callable[[Page, str], None]) -> None:
+    """Queue, both answers, adjudication: one case goes all the way, with drawn eyes only."""
+    settings.REVIEW_SECOND_READ_RATE = 0.0
+    folder = make_tiny_release(tmp_path / "wide", band="wide")
+    registry.promote_release(release=registry.register_release(folder=folder), user=None, reason="For the pictures.")
+    for seed, opacity in ((31, 1.0), (32, 0.2), (33, 0.8)):
+        uploads.upload_photo(
+            data=drawn_eye(seed, opacity=opacity, size=960)["buffer"],
+            user=site.user("screener"),
+            source="upload",
+            patient_key=f"P-{seed:04}",
+            eye="OD" if seed % 2 else "OS",
+        )
+    queue.open_cases()
+    page = site.log_in("reader")
+    page.goto("/review/")
+    keep(page, "review-queue")
+    page.get_by_role("button", name="Start").click()
+    heading = page.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Does this eye show a cataract?")
+    case = ReviewCase.objects.get(pk=page.url.rstrip("/").split("/")[-1])
+    mine, theirs = ("1", "2") if queue.opinion(case) == "normal" else ("2", "1")
+    page.keyboard.press(mine)
+    expect(heading).to_have_text("The AI sees it differently.")
+    _photo_is_there(page)
+    keep(page, "review-reveal")
+    page.get_by_role("button", name="Keep mine").click()
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+
+    second = site.log_in("reader", "second")
+    second.goto(f"/review/cases/{case.pk}/")
+    second.get_by_role("button", name="Read it").click()
+    expect(second.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
+    second.keyboard.press(theirs)
+    expect(second.get_by_role("status")).to_contain_text("Saved")
+
+    judge = site.log_in("adjudicator")
+    judge.goto(f"/review/cases/{case.pk}/")
+    judge.get_by_role("button", name="Read it").click()
+    expect(judge.get_by_role("heading", level=1)).to_have_text("Two readers differ. What is it?")
+    _photo_is_there(judge)
+    keep(judge, "review-adjudication")
+
+
+def _photo_is_there(page: Page) -> None:
+    page.wait_for_function("document.querySelector('[data-photo]').naturalWidth > 0")
