@@ -1,18 +1,70 @@
-"""The pages around the reading: one's own keys, and sending a result to a reader by hand."""
+"""The pages around the reading: the worklist, one's own keys, and sending a result to a reader by hand."""
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from predictions.access import visible_predictions
 from predictions.models import Prediction
-from review import keys, services
-from review.forms import KeysForm
+from review import keys, queue, services, worklist
+from review.forms import AssignForm, KeysForm, WorklistForm
 from review.guards import person_of, reviewers_only
+
+PAGE_SIZE = 50
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@login_required
+def worklist_page(request: HttpRequest) -> HttpResponse:
+    """All cases by state, age, site and reader; admins also see reasons, and assign or move what they ticked."""
+    person = person_of(request)
+    if not any(person.has_perm(name) for name in (queue.READ, queue.ADJUDICATE, worklist.LOOK)):
+        raise PermissionDenied
+    chosen = AssignForm(request.POST or None)
+    if request.method == "POST":
+        if not person.has_perm(worklist.ASSIGN):
+            raise PermissionDenied
+        if chosen.is_valid():
+            _say(request, chosen.cleaned_data)
+            return redirect(request.get_full_path())
+    form = WorklistForm(request.GET, person=person)
+    filters = form.filters()
+    page = Paginator(worklist.cases(person, filters), PAGE_SIZE).get_page(request.GET.get("page"))
+    context = {
+        "form": form,
+        "chosen": chosen,
+        "page_obj": page,
+        "totals": worklist.totals(person),
+        "with_reasons": worklist.may_see_reasons(person),
+        "may_assign": person.has_perm(worklist.ASSIGN),
+        "now": timezone.now(),
+    }
+    return render(request, "review/worklist.html", context, status=422 if chosen.is_bound else 200)
+
+
+def _say(request: HttpRequest, data: dict[str, Any]) -> None:
+    """Do what the form asks, and say how many cases it touched."""
+    ticked = len(data["cases"])
+    if data["assign"] is not None:
+        reader = None if data["assign"] == "nobody" else data["assign"]
+        done = services.assign_cases(cases=data["cases"], reader=reader)
+        left = (
+            f" {ticked - done} not: closed, read by this person, or the AI's answer is known." if done < ticked else ""
+        )
+        messages.success(request, f"{done} assigned to {reader or 'nobody in particular'}.{left}")
+    if data["priority"] is not None:
+        done = services.set_priority(cases=data["cases"], priority=data["priority"])
+        messages.success(request, f"{done} have priority {data['priority']} now.")
 
 
 @require_http_methods(["GET", "POST"])

@@ -97,6 +97,24 @@ def request_review(*, prediction: Prediction) -> ReviewCase:
     return opened
 
 
+def assign_cases(*, cases: QuerySet[ReviewCase], reader: User | None) -> int:
+    """Let one person read these open cases next, or anybody again (None); returns how many were assigned.
+
+    Left as they are: cases that this person has read, or whose AI answer this person knows.
+    """
+    found = cases.filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE)
+    if reader is not None:
+        found = found.filter(pk__in=queue.readable(reader).values("pk"))
+    return found.update(assigned_to=reader)
+
+
+def set_priority(*, cases: QuerySet[ReviewCase], priority: int) -> int:
+    """Move open cases forward or back in the queue: 1 is the most urgent, 99 the least; returns how many."""
+    if not 1 <= priority <= 99:
+        raise ValueError("A priority is a number from 1 (most urgent) to 99.")
+    return cases.filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE).update(priority=priority)
+
+
 def show_ai_first(*, case: ReviewCase, reader: User) -> bool:
     """Whether the AI's answer is shown to this holder before the reading; where it is, that is written down first."""
     if not queue.shows_ai_first(case, reader):

@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("labels/export/", views_agreement.export, name="export"),
     path("next/", views.next_case, name="next"),
     path("undo/", views.undo, name="undo"),
+    path("worklist/", desk.worklist_page, name="worklist"),
     path("keys/", desk.own_keys, name="keys"),
     path("ask/<uuid:prediction>/", desk.ask, name="ask"),
     path("cases/<uuid:pk>/", views.case_page, name="case"),

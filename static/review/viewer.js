@@ -128,6 +128,17 @@ document.addEventListener("click", (event) => {
   if (opener) document.getElementById(opener.dataset.dialog).showModal();
 });
 
+// Pictures that are asked for by opening what holds them; without JavaScript they are links.
+document.addEventListener("toggle", (event) => {
+  if (!event.target.open) return;
+  for (const link of event.target.querySelectorAll("a[data-picture]")) {
+    const picture = new Image(Number(link.dataset.width), Number(link.dataset.height));
+    picture.alt = link.textContent;
+    picture.src = link.href;
+    link.replaceWith(picture);
+  }
+}, true);
+
 // The next photos, in memory: kept for this reader by the server, fetched while the photo before them is read, painted
 // at once when their case comes. Nothing is kept in the browser's storage or cache.
 const kept = new Map();

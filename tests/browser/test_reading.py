@@ -29,6 +29,8 @@ WATCH = """() => {
   });
 }"""
 AT_NEXT = "n => location.pathname === '/review/' || window.spent.length >= n"
+# The page has the photos of the next two cases (those that are left) in memory.
+LOOKED_AHEAD = f"n => kept.size >= Math.min(2, {CASES} - n)"
 AT_NEXT_OR_REVEAL = AT_NEXT + " || document.querySelector('[data-screen=reveal]')"
 
 
@@ -56,8 +58,10 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site) -> None:
     page = site.log_in("reader")
     start(page)
     page.evaluate(WATCH)
-    keys, spent = 0, [0.0]
+    keys, spent, ready = 0, [0.0], 0
     for number in range(1, CASES + 1):
+        ready += page.evaluate("document.querySelector('[data-photo]').src.startsWith('blob:')")
+        page.wait_for_function(LOOKED_AHEAD, arg=number)
         page.keyboard.press("1")
         keys += 1
         page.wait_for_function(AT_NEXT_OR_REVEAL, arg=number)
@@ -70,7 +74,9 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site) -> None:
     page.wait_for_url("**/review/")
     median, p95 = spent[len(spent) // 2], spent[int(len(spent) * 0.95)]
     print(f"\nkey to next painted case: median {median:.0f} ms, p95 {p95:.0f} ms")
+    assert p95 < 2000, "generous: the aim is 150 ms on a machine of its own"
     assert keys == CASES + DIFFERING
+    assert ready == CASES - 1, "every photo but the first was in memory before its case came"
     assert Reading.objects.filter(final_answer="cataract", blind_seconds__isnull=False).count() == CASES
     assert Label.objects.count() == CASES - DIFFERING, "the others wait for a second reader"
 
@@ -112,3 +118,49 @@ def test_screens_of_a_finished_a_closed_and_an_adjudicated_case(site: Site) -> N
     page.goto(f"/review/cases/{case.pk}/")
     expect(page.get_by_role("heading", name="Two readers differ.")).to_be_visible()
     site.look(page, "review-adjudicate")
+
+
+def test_the_keys_are_shown_changed_and_switched_off(site: Site) -> None:
+    drawn_case(1, "cataract"), drawn_case(2, "cataract")
+    page = site.log_in("reader")
+    start(page)
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+    site.look(page, "review-keys-overlay")
+    page.get_by_role("link", name="Change the keys").click()
+    site.look(page, "review-keys")
+    site.expect_complaint("422")
+    page.get_by_label("No cataract").fill("1")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Cataract has this key too")).to_be_visible()
+    page.get_by_label("No cataract").fill("g")
+    page.locator("#id_cataract").fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    page.goto("/review/")
+    page.keyboard.press("s")
+    page.get_by_role("button", name="No cataract G").wait_for()
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    assert not Reading.objects.exists(), "these keys do nothing now"
+    page.keyboard.press("g")
+    expect(page.locator("[data-screen=reveal]")).to_be_visible()
+    assert Reading.objects.get().blind_answer == "normal"
+
+
+def test_the_fellow_eye_is_one_key_away(site: Site) -> None:
+    case = drawn_case(1, "cataract")
+    fellow = drawn_case(2, "cataract")
+    EyeImage.objects.update(patient_key="P-0042")
+    services.claim_case(case=case, reader=site.user("reader"))
+    page = site.log_in("reader")
+    page.goto(f"/review/cases/{case.pk}/")
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(request.url))
+    photo = page.locator(f"img[src*='{fellow.image_id}']")
+    expect(photo).to_have_count(0)
+    page.keyboard.press("e")
+    expect(photo).to_be_visible()
+    page.wait_for_function("image => image.naturalWidth > 0", arg=photo.element_handle())
+    assert sum(str(fellow.image_id) in address for address in seen) == 1
+    site.look(page, "review-visits")

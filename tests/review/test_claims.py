@@ -1,48 +1,60 @@
 """Who gets which case: no case twice, nobody's own case, the waiting ones first."""
 
 import threading
+import time
 from collections import Counter
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from predictions.models import Embedding, Release
 from review import progress, queue, services
 from review.models import Reading, ReviewCase
 from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_prediction, make_reader
 
-CASES, THREADS = 120, 8
+FEW, MANY = (120, 8), pytest.param(1000, 20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
 
 
 @pytest.mark.django_db(transaction=True)
-def test_many_readers_at_once_never_share_a_case_and_lose_none() -> None:
-    """Runs on whichever database is configured: SQLite by default, PostgreSQL where DATABASE_URL says so."""
-    for _ in range(CASES):
+@pytest.mark.parametrize(("number_of_cases", "number_of_readers"), [FEW, MANY])
+def test_many_readers_at_once_never_share_a_case_and_lose_none(number_of_cases: int, number_of_readers: int) -> None:
+    """Runs on whichever database is configured: SQLite by default, PostgreSQL where DATABASE_URL says so.
+
+    Each reader also keeps cases ahead, as the page does.
+    """
+    for _ in range(number_of_cases):
         make_prediction("cataract")
     queue.open_cases()
-    readers = [make_reader() for _ in range(THREADS)]
+    readers = [make_reader() for _ in range(number_of_readers)]
     errors: list[BaseException] = []
-    start = threading.Barrier(THREADS)
+    begun = time.monotonic()
+    start = threading.Barrier(number_of_readers)
 
     def read_all(number: int) -> None:
         try:
             start.wait()
             while case := services.claim_next(reader=readers[number]):
+                services.claim_ahead(case=case, reader=readers[number])
                 services.store_blind_answer(case=case, reader=readers[number], answer="cataract")
         except BaseException as error:
             errors.append(error)
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=read_all, args=(number,)) for number in range(THREADS)]
+    threads = [threading.Thread(target=read_all, args=(number,)) for number in range(number_of_readers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert not errors, errors
+    print(
+        f"\n{number_of_readers} readers, {number_of_cases} cases: {time.monotonic() - begun:.0f} s, {connection.vendor}"
+    )
     first = Counter(Reading.objects.filter(role="first").values_list("case_id", flat=True))
-    assert len(first) == CASES
+    assert len(first) == number_of_cases
     assert set(first.values()) == {1}
     assert not ReviewCase.objects.filter(status="first").exists()
 
@@ -131,3 +143,66 @@ def test_opening_cases_twice_opens_them_once_with_their_propensity() -> None:
     assert sorted(ReviewCase.objects.values_list("review_propensity", flat=True)) == [0.05, 1.0]
     assert ReviewCase.objects.get(review_propensity=1.0).reasons == ["failed"]
     assert set(ReviewCase.objects.values_list("policy_version", flat=True)) == {queue.POLICY_VERSION}
+
+
+@pytest.mark.django_db
+def test_assigned_cases_come_first_and_wait_for_their_reader_but_not_for_ever() -> None:
+    reader, other = make_reader(), make_reader()
+    make_case(reasons=["no_champion"])
+    case = make_case(reasons=["uncertain"])
+    assert services.assign_cases(cases=ReviewCase.objects.filter(pk=case.pk), reader=reader) == 1
+    assert services.claim_next(reader=other) != case
+    assert services.claim_next(reader=other) != case and progress.counts(other).for_others == 1
+    assert services.claim_next(reader=reader) == case
+    queue.release(case, reader)
+    queue.held_by(other).update(claimed_by=None, lease_until=None)
+    ReviewCase.objects.filter(pk=case.pk).update(created_at=timezone.now() - timedelta(days=2))
+    assert services.claim_next(reader=other) == case, "it has waited too long for one person"
+
+
+@pytest.mark.django_db
+def test_cases_are_kept_ahead_shortly_and_given_back_with_the_page() -> None:
+    reader, other = make_reader(), make_reader()
+    for _ in range(4):
+        make_case()
+    case = services.claim_next(reader=reader)
+    assert case is not None
+    kept = services.claim_ahead(case=case, reader=reader)
+    assert len(kept) == 2 and case not in kept
+    assert services.claim_ahead(case=case, reader=reader) == kept, "asked again, the same are renewed"
+    assert progress.counts(other).held == 3 and progress.counts(other).ready == 1
+    assert services.claim_next(reader=reader) == case, "the one that is read comes before those kept"
+    services.store_blind_answer(case=case, reader=reader, answer="cataract")
+    taken = services.claim_next(reader=reader)
+    assert taken is not None and taken in kept
+    queue.leave(taken, reader)
+    ends = queue.held_by(reader).values_list("lease_until", flat=True)
+    assert len(ends) == 2 and all(end and end < timezone.now() + timedelta(seconds=21) for end in ends)
+    assert services.claim_ahead(case=case, reader=other) == [], "nothing is kept for one who holds nothing"
+
+
+@pytest.mark.django_db
+def test_a_case_alike_to_the_last_one_waits_behind_the_others_of_its_band(champion: Release) -> None:
+    def case_like(*numbers: float) -> ReviewCase:
+        case = make_case(reasons=["uncertain"])
+        vector = np.array(numbers, dtype="<f4").tobytes()
+        Embedding.objects.create(image=case.image, encoder=champion.encoder, vector=vector)
+        return case
+
+    read, copy, different = case_like(1, 0), case_like(0.999, 0.01), case_like(0.2, 1)
+    for order, case in enumerate((read, copy, different)):
+        ReviewCase.objects.filter(pk=case.pk).update(shuffle=order)
+    reader = make_reader()
+    assert services.claim_next(reader=reader) == read
+    services.store_blind_answer(case=read, reader=reader, answer="cataract")
+    assert services.claim_next(reader=reader) == different
+    assert services.claim_next(reader=make_reader()) == copy, "another reader has not seen the like"
+
+
+@pytest.mark.django_db
+def test_a_patient_who_may_still_be_there_comes_before_the_photos_of_a_folder() -> None:
+    folder = make_case(reasons=["disagreement"], image=make_image(source="import"))
+    waiting = make_case(reasons=["uncertain"], image=make_image(source="upload"))
+    checked = make_case(reasons=["audit_sample"], image=make_image(source="upload"))
+    reader = make_reader()
+    assert [case.pk for case in queue.in_order(queue.offered(reader), reader)] == [waiting.pk, folder.pk, checked.pk]

@@ -183,6 +183,7 @@ def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(setting
             client.get(f"{address}visits/{case.image_id}/"),
             client.post(address + "leave/"),
             client.get("/review/keys/"),
+            client.get("/review/worklist/"),
             client.post(address + "claim/"),
             client.post(address + "skip/"),
             logged_in(make_reader()).get(address),  # holds nothing, so not even chance shows anything

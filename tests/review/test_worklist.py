@@ -1,0 +1,124 @@
+"""The worklist: filters in the address, nothing that leads a reader, the same cost however long it is."""
+
+import hashlib
+import time
+from datetime import timedelta
+from statistics import median
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from predictions.models import Cluster, EyeImage, Prediction
+from review import queue, services
+from review.models import ReviewCase
+from tests.review.makers import make_case, make_image, make_reader, make_release, make_user
+from tests.review.test_pages import logged_in
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def admin() -> Client:
+    return logged_in(make_user("view_reviewcase", "assign_reviewcase", name="the-admin"))
+
+
+def rows(client: Client, query: str = "") -> int:
+    response = client.get(f"/review/worklist/{query}")
+    assert response.status_code == 200
+    return len(response.context["page_obj"].object_list)
+
+
+def test_filters_are_in_the_address_and_what_does_not_exist_asks_for_nothing(admin: Client) -> None:
+    reader = make_reader()
+    make_case(reasons=["uncertain"], image=make_image(site="North"))
+    old = make_case(reasons=["disagreement"], image=make_image(site="South"))
+    ReviewCase.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=3))
+    done = make_case(reasons=["uncertain"])
+    services.claim_case(case=done, reader=reader)
+    services.store_blind_answer(case=done, reader=reader, answer="cataract")
+    services.claim_case(case=old, reader=reader)
+    counted = {"": 2, "?state=resolved": 1, "?reason=uncertain": 1, "?site=North": 1, "?age=day": 1, "?age=week": 0}
+    counted |= {f"?reader={reader.pk}": 1, "?state=resolved&reason=disagreement": 0, "?site=Nowhere&state=x&page=9": 2}
+    assert {query: rows(admin, query) for query in counted} == counted
+
+
+def test_a_reader_sees_neither_reasons_nor_priorities_nor_who_was_asked_second() -> None:
+    make_case(reasons=["uncertain"])
+    second = make_case(reasons=["disagreement"])
+    ReviewCase.objects.filter(pk=second.pk).move("second")
+    client = logged_in(make_reader())
+    page = client.get("/review/worklist/?reason=uncertain&state=second").content.decode()
+    assert rows(client, "?reason=uncertain") == 2 and rows(client, "?state=second") == 2
+    assert "second reader" not in page and "disagreement" not in page and "Priority" not in page
+    assert client.post("/review/worklist/", {"cases": str(second.pk), "priority": 1}).status_code == 403
+    assert logged_in(make_user()).get("/review/worklist/").status_code == 403
+
+
+def test_an_admin_assigns_and_moves_what_was_ticked(admin: Client) -> None:
+    reader = make_reader("anna")
+    mine, seen = make_case(), make_case(image=make_image(uploaded_by=reader))
+    sent: dict[str, Any] = {"cases": [mine.pk, seen.pk], "assign": reader.pk, "priority": 7}
+    page = admin.post("/review/worklist/?state=open", sent, follow=True)
+    assert page.redirect_chain == [("/review/worklist/?state=open", 302)]
+    text = page.content.decode()
+    assert "1 assigned to anna" in text and "1 not:" in text and "2 have priority 7" in text
+    assert ReviewCase.objects.get(assigned_to=reader) == mine
+    assert set(ReviewCase.objects.values_list("priority", flat=True)) == {7}
+    admin.post("/review/worklist/", {"cases": [mine.pk], "assign": "nobody"})
+    assert not ReviewCase.objects.filter(assigned_to__isnull=False).exists()
+    assert admin.post("/review/worklist/", {"assign": reader.pk}).status_code == 422
+    assert admin.post("/review/worklist/", {"cases": [mine.pk], "assign": "12345"}).status_code == 422
+
+
+def test_it_costs_the_same_queries_however_long_it_is(admin: Client) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            rows(admin)
+        return len(captured)
+
+    make_case()
+    few = queries()
+    for _ in range(60):
+        make_reader()
+        make_case(image=make_image(site="North"))
+    assert queries() == few
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_first_page_of_ten_thousand_cases(admin: Client) -> None:
+    make_ten_thousand()
+    spent = []
+    for _ in range(7):
+        started = time.perf_counter()
+        assert rows(admin) == 50
+        spent.append((time.perf_counter() - started) * 1000)
+    print(f"\nworklist of 10,000 cases: median {median(spent):.0f} ms, most {max(spent):.0f} ms ({connection.vendor})")
+    assert median(spent) < 3000, "generous: the aim is 300 ms on PostgreSQL on a machine of its own"
+    reader: User = make_reader()
+    started = time.perf_counter()
+    assert services.claim_next(reader=reader) is not None
+    print(f"first claim of 10,000 cases: {(time.perf_counter() - started) * 1000:.0f} ms")
+
+
+def make_ten_thousand() -> None:
+    cluster, release, now = Cluster.objects.create(split="train"), make_release(), timezone.now()
+    values: dict[str, Any] = {"format": "JPEG", "width": 640, "height": 480, "size": 1000, "source": "import"}
+    values |= {"cluster": cluster, "split": "train", "perceptual_hash": "0" * 16}
+    images = []
+    for number in range(10_000):
+        digest = hashlib.sha256(f"many {number}".encode()).hexdigest()
+        images.append(
+            EyeImage(sha256=digest, stored_sha256=digest, stored_name=digest, site=f"S{number % 9}", **values)
+        )
+    EyeImage.objects.bulk_create(images, batch_size=500)
+    given: dict[str, Any] = {"status": "done", "done_at": now, "release": release, "decision": "cataract"}
+    given |= {"needs_review": True, "reasons": ["uncertain"], "review_propensity": 1.0}
+    Prediction.objects.bulk_create([Prediction(image=image, **given) for image in images], batch_size=500)
+    while queue.open_cases(2000):
+        pass
