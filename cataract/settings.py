@@ -23,7 +23,7 @@ PORT = env.int("PORT", default=8000)
 
 
 def _required(name: str) -> str:
-    value = env.str(name, default="")
+    value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(f"{name} must be set in the environment when PRODUCTION=1.")
     return value
