@@ -1,7 +1,8 @@
 """Receiving many files at once: straight to the disk, with one limit for all of them together."""
 
-import contextlib
+import os
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,14 @@ class SpooledFile(UploadedFile):  # type: ignore[type-arg]  # not generic at run
     def __init__(self, name: str, content_type: str, size: int, charset: str | None, extra: dict[str, Any]) -> None:
         folder = Path(settings.BATCH_DIR) / "incoming"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file = tempfile.NamedTemporaryFile(dir=folder, prefix=".tmp-")  # noqa: SIM115  # lives as long as this object
-        super().__init__(file, name, content_type, size, charset, extra)
-
-    @property
-    def path(self) -> Path:
-        return Path(self.file.name)  # type: ignore[union-attr]
+        descriptor, path = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+        super().__init__(os.fdopen(descriptor, "w+b"), name, content_type, size, charset, extra)
+        self.path = Path(path)
+        self._delete = weakref.finalize(self, self.path.unlink, missing_ok=True)  # it may have moved to its batch
 
     def close(self) -> None:
-        with contextlib.suppress(FileNotFoundError):  # it was moved to its batch
-            super().close()
+        super().close()
+        self._delete()
 
 
 class SpoolHandler(FileUploadHandler):
