@@ -1,0 +1,222 @@
+"""Who may call what: every role, every address, every method. An address that is not listed here fails the test.
+
+The requests name rows that do not exist, so that 404 means "you may ask": whose rows one may see is tested elsewhere.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from predictions import services
+from predictions.access import ROLES
+from predictions.models import ApiToken
+from tests.factories import make_user
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+VALUES = {"uuid": "00000000-0000-0000-0000-000000000000", "str": "nothing", "photo_kind": "thumb"}
+EVERYBODY = frozenset({*ROLES, "anonymous", "nobody", "suspended"})
+SIGNED_IN = EVERYBODY - {"anonymous", "suspended"}
+UPLOADERS = frozenset({"admin", "integrator", "screener"})
+READERS = frozenset({"adjudicator", "reader"})
+COUNTERS = frozenset({"adjudicator", "admin", "auditor"})
+WATCHERS = frozenset({"admin", "auditor", "integrator"})
+LOOKERS = frozenset({"admin", "auditor"})
+INTEGRATORS = frozenset({"admin", "integrator"})
+ADMINS = frozenset({"admin"})
+
+# address: method: (who may ask, the scope that a key needs)
+TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
+    "": {"GET": (SIGNED_IN - {"nobody"}, "")},
+    "upload/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "uploads/": {"GET": (SIGNED_IN, "")},
+    "results/<uuid:prediction_id>/": {"GET": (SIGNED_IN, "")},
+    "batches/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "batches/<uuid:batch_id>/": {"GET": (SIGNED_IN, "")},
+    "batches/<uuid:batch_id>/cancel/": {"POST": (UPLOADERS, "")},
+    "batches/<uuid:batch_id>/resume/": {"POST": (UPLOADERS, "")},
+    "batches/<uuid:batch_id>/results.csv": {"GET": (SIGNED_IN, "")},
+    "photos/<uuid:image_id>/<photo_kind:kind>/": {"GET": (SIGNED_IN, "")},
+    "review/": {"GET": (READERS, "")},
+    "review/agreement/": {"GET": (COUNTERS, "")},
+    "review/labels/export/": {"GET": (COUNTERS, "")},
+    "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
+    "review/next/": {"POST": (READERS, "")},
+    "review/undo/": {"POST": (READERS, "")},
+    "review/keys/": {"GET": (READERS, ""), "POST": (READERS, "")},
+    "review/ask/<uuid:prediction>/": {"POST": (SIGNED_IN, "")},
+    "review/cases/<uuid:pk>/": {"GET": (READERS, ""), "POST": (READERS, "")},
+    "review/cases/<uuid:pk>/photo/": {"GET": (SIGNED_IN, "")},
+    "review/cases/<uuid:pk>/heat/": {"GET": (SIGNED_IN, "")},
+    "review/cases/<uuid:pk>/visits/<uuid:image>/": {"GET": (SIGNED_IN, "")},
+    "review/cases/<uuid:pk>/ahead/": {"POST": (READERS, "")},
+    "review/cases/<uuid:pk>/claim/": {"POST": (READERS, "")},
+    "review/cases/<uuid:pk>/skip/": {"POST": (READERS, "")},
+    "review/cases/<uuid:pk>/renew/": {"POST": (READERS, "")},
+    "review/cases/<uuid:pk>/leave/": {"POST": (READERS, "")},
+    "api/v1/predictions": {"GET": (SIGNED_IN, "read"), "POST": (UPLOADERS, "upload")},
+    "api/v1/predictions/<uuid:prediction_id>": {"GET": (SIGNED_IN, "read")},
+    "api/v1/predictions/<uuid:prediction_id>/explanation": {"GET": (SIGNED_IN, "read")},
+    "api/v1/predictions/<uuid:prediction_id>/fhir": {"GET": (SIGNED_IN, "read")},
+    "api/v1/batches": {"GET": (SIGNED_IN, "read"), "POST": (UPLOADERS, "upload")},
+    "api/v1/batches/<uuid:batch_id>": {"GET": (SIGNED_IN, "read")},
+    "api/v1/batches/<uuid:batch_id>/cancel": {"POST": (UPLOADERS, "upload")},
+    "api/v1/batches/<uuid:batch_id>/resume": {"POST": (UPLOADERS, "upload")},
+    "api/v1/batches/<uuid:batch_id>/results": {"GET": (SIGNED_IN, "read")},
+    "api/v1/batches/<uuid:batch_id>/results.csv": {"GET": (SIGNED_IN, "read")},
+    "api/v1/releases": {"GET": (WATCHERS, "read")},
+    "api/v1/health/live": {"GET": (EVERYBODY, "")},
+    "api/v1/health/ready": {"GET": (EVERYBODY, "")},
+    "api/v1/system": {"GET": (WATCHERS, "read")},
+    "api/v1/drift": {"GET": (WATCHERS, "read")},
+    "api/v1/webhooks": {"GET": (INTEGRATORS, "upload"), "POST": (INTEGRATORS, "upload")},
+    "api/v1/webhooks/<uuid:endpoint_id>": {"DELETE": (INTEGRATORS, "upload")},
+    "api/v1/webhook-deliveries": {"GET": (INTEGRATORS, "upload")},
+    "api/v1/webhook-deliveries/<uuid:delivery_id>/redeliver": {"POST": (INTEGRATORS, "upload")},
+    "api/v1/schema/": {"GET": (EVERYBODY, "")},
+    "api/v1/docs/": {"GET": (EVERYBODY, "")},
+    "api/v1/predictions/<uuid:prediction_id>/similar": {"GET": (SIGNED_IN, "read")},
+    "api/v1/review/queue": {"GET": (READERS, "review")},
+    "api/v1/review/next": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>": {"GET": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/photo": {"GET": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/answer": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/claim": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/renew": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/release": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/skip": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/undo": {"POST": (READERS, "review")},
+    "api/v1/training-runs": {"GET": (LOOKERS, "admin"), "POST": (ADMINS, "admin")},
+    "api/v1/training-runs/<uuid:run_id>": {"GET": (LOOKERS, "admin")},
+    "api/v1/releases/rollback": {"POST": (ADMINS, "admin")},
+    "api/v1/releases/<str:release_id>/promote": {"POST": (ADMINS, "admin")},
+    "accounts/login/": {"GET": (EVERYBODY, ""), "POST": (EVERYBODY, "")},
+    "accounts/logout/": {"POST": (EVERYBODY, "")},
+}
+
+
+def routes() -> dict[str, str]:
+    """Every address of the system with its arguments filled in, the admin's left to its own test."""
+    return {route: address for route, address in _walk(get_resolver(), "") if not route.startswith("admin/")}
+
+
+def listed() -> list[tuple[str, str]]:
+    """Those that stand in the table; that all do is a test of its own."""
+    return [(route, address) for route, address in routes().items() if route in TABLE]
+
+
+def _walk(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, str]]:
+    for pattern in resolver.url_patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from _walk(pattern, route)
+        else:
+            assert isinstance(pattern, URLPattern)
+            address = route
+            for name, converter in pattern.pattern.converters.items():
+                kind = type(converter).__name__.removesuffix("Converter").lower().replace("photokind", "photo_kind")
+                address = address.replace(f"<{kind}:{name}>", VALUES.get(kind, VALUES["str"]))
+                address = address.replace(f"<{name}>", VALUES["str"])
+            yield route, "/" + address
+
+
+def client_of(role: str) -> Client:
+    client = Client()
+    if role != "anonymous":
+        user = make_user(*([role] if role in ROLES else ["admin"] if role == "suspended" else []))
+        client.force_login(user)
+        User.objects.filter(pk=user.pk).update(is_active=role != "suspended")
+    return client
+
+
+def ask(client: Client, method: str, address: str) -> str:
+    """denied, missing (there is no such method), or allowed."""
+    answer = client.generic(method, address)
+    if answer.status_code in (401, 403) or (
+        answer.status_code == 302 and "/accounts/login/?next=" in answer["Location"]
+    ):
+        return "denied"
+    assert answer.status_code < 500, f"{method} {address}: {answer.status_code}"
+    return "missing" if answer.status_code == 405 else "allowed"
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """Thousands of refusals are expected here."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def test_every_address_is_listed() -> None:
+    found = set(routes())
+    assert found == set(TABLE), f"not listed: {sorted(found - set(TABLE))}; gone: {sorted(set(TABLE) - found)}"
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_who_may_call_what(champion: Any) -> None:
+    """Listed methods are asked by everybody; others by those with the most rights, and by strangers."""
+    clients = {role: client_of(role) for role in sorted(EVERYBODY)}
+    wrong = []
+    for route, address in listed():
+        for method in METHODS:
+            if route == "accounts/login/" and method not in ("GET", "POST"):
+                continue  # Django's own view takes PUT for POST
+            allowed, _ = TABLE[route].get(method, (frozenset(), ""))
+            for role in sorted(EVERYBODY if method in TABLE[route] else {"admin", "screener", "anonymous"}):
+                says = ask(client_of(role) if "logout" in route else clients[role], method, address)
+                if (says == "allowed") != (role in allowed):
+                    wrong.append(f"{method} {address}: {role} is {says}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.django_db
+def test_a_key_opens_only_its_scope(champion: Any) -> None:
+    """A user with every role, one key with the scope that is needed, one with all others."""
+    user = make_user(*ROLES)
+    scopes = set(ApiToken.Scope.values)
+
+    def client_with(chosen: set[str]) -> Client:
+        _, key = services.create_token(user=user, name="test", scopes=sorted(chosen), days=1)
+        return Client(headers={"Authorization": f"Bearer {key}"})
+
+    clients = {scope: (client_with({scope}), client_with(scopes - {scope})) for scope in scopes}
+    for route, address in listed():
+        for method, (_, scope) in TABLE[route].items():
+            if not scope:
+                continue
+            enough, without = clients[scope]
+            assert ask(enough, method, address) == "allowed", f"{method} {address} with {scope}"
+            assert ask(without, method, address) == "denied", f"{method} {address} without {scope}"
+
+
+@pytest.mark.django_db
+def test_keys_open_no_page() -> None:
+    """Pages take sessions: a key in a header is nobody there."""
+    _, key = services.create_token(user=make_user(*ROLES), name="test", scopes=ApiToken.Scope.values, days=1)
+    client = Client(headers={"Authorization": f"Bearer {key}"})
+    for route, address in listed():
+        if not route.startswith(("api/", "accounts/")):
+            assert ask(client, next(iter(TABLE[route])), address) == "denied", address
+
+
+@pytest.mark.django_db
+def test_the_admin_is_for_staff() -> None:
+    """Every address of the admin sends whoever is no staff to its login."""
+    addresses = {
+        "/" + address.removeprefix("/") for route, address in _walk(get_resolver(), "") if "admin/" in route[:6]
+    }
+    assert len(addresses) > 40
+    for client in (client_of(role) for role in ("anonymous", "screener", "reader", "integrator")):
+        for address in sorted(addresses - {"/admin/login/", "/admin/logout/"}):
+            if "(?P<" in address:
+                continue  # the catch-all
+            answer = client.get(address)
+            assert answer.status_code in (302, 404), address
+            assert answer.status_code == 404 or "/admin/login/" in answer["Location"], address
