@@ -198,14 +198,15 @@ def _give_back(prediction: Prediction, attempt: int, error: Exception) -> None:
 
 def _fail_exhausted() -> None:
     """Rows whose last attempt died without a word (a killed worker) end as FAILED, not as waiting for ever."""
-    Prediction.objects.filter(attempts__gte=settings.PREDICTION_ATTEMPTS).filter(
-        Q(lease_until__lt=Now()) | Q(lease_until__isnull=True)
-    ).move(
-        Prediction.Status.FAILED,
-        lease_until=None,
-        error=f"The program stopped {settings.PREDICTION_ATTEMPTS} times while working on this photo.",
-        **_unanswered("failed"),
+    message = f"The program stopped {settings.PREDICTION_ATTEMPTS} times while working on this photo."
+    exhausted = Prediction.objects.in_status(Prediction.Status.QUEUED).filter(
+        Q(lease_until__lt=Now()) | Q(lease_until__isnull=True), attempts__gte=settings.PREDICTION_ATTEMPTS
     )
+    for prediction in exhausted.select_related("image")[:1000]:
+        with transaction.atomic():
+            mine = exhausted.filter(pk=prediction.pk)
+            if mine.move(Prediction.Status.FAILED, lease_until=None, error=message, **_unanswered("failed")):
+                webhooks.record_prediction(prediction, Prediction.Status.FAILED)
 
 
 _pool_lock = threading.Lock()

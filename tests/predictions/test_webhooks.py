@@ -13,8 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from clients.cataract_client import verify_webhook
-from predictions import outgoing, registry, services, webhooks
-from predictions.models import WebhookDelivery, WebhookEndpoint
+from predictions import outgoing, registry, services, webhooks, worker
+from predictions.models import Prediction, WebhookDelivery, WebhookEndpoint
 from tests.factories import jpeg_bytes, make_user
 from tests.releases import make_tiny_release
 
@@ -88,6 +88,20 @@ def test_a_finished_prediction_is_told_signed_and_without_health(receiver: Recei
     (delivery,) = client.get("/api/v1/webhook-deliveries").json()["results"]
     assert delivery["status"] == "delivered" and delivery["response_status"] == 204
     assert webhooks.send_due() == 0
+
+
+def test_a_photo_that_failed_for_good_is_told_too(
+    receiver: Receiver, champion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = caller()
+    add(client, receiver.url)
+    monkeypatch.setattr("predictions.worker.answer_now", lambda *args: False)
+    monkeypatch.setattr("predictions.tasks.predict.delay", lambda *args: None)
+    row = send(client)
+    Prediction.objects.update(attempts=3, lease_until=timezone.now() - timedelta(seconds=1))
+    worker.sweep()
+    assert WebhookDelivery.objects.get().payload["status"] == "failed"
+    assert client.get(f"/api/v1/predictions/{row['id']}").json()["status"] == "failed"
 
 
 def test_only_who_may_see_the_photo_is_told(receiver: Receiver, champion: Any) -> None:
