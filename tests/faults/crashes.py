@@ -10,7 +10,6 @@ import io
 import json
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections import Counter
@@ -136,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
