@@ -91,6 +91,7 @@ def prepare() -> str:
     """A champion and an integrator; return the key."""
     release = registry.register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
     registry.promote_release(release=release, user=None, reason="test")
+    Client(SERVER_NAME="localhost").get("/api/v1/health/ready")  # children inherit what this imports and loads
     ensure_roles()
     user = User.objects.create_user("integrator")
     user.groups.set(Group.objects.filter(name="integrator"))
