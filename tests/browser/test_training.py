@@ -13,15 +13,16 @@ from predictions.models import Promotion, Release
 from tests.browser.conftest import Site
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos
-from training import gates, worker
+from training import worker
 from training.datasets import freeze_dataset
 from training.models import TrainingRun
+from training.rules import rules
 
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    monkeypatch.setitem(gates.rules()["comparison"], "bootstrap", 100)
-    monkeypatch.setitem(gates.rules()["latency"], "slack_ms", 10_000.0)  # the browser keeps these cores busy
+    monkeypatch.setitem(rules()["comparison"], "bootstrap", 100)
+    monkeypatch.setitem(rules()["latency"], "slack_ms", 10_000.0)  # the browser keeps these cores busy
     return capture_published(monkeypatch)
 
 
@@ -69,9 +70,9 @@ def test_a_worse_release_cannot_be_promoted(
     monkeypatch: pytest.MonkeyPatch,
     keep: Callable[[Page, str], None],
 ) -> None:
-    monkeypatch.setitem(gates.rules()["latency"], "slack_ms", 10.0)  # refused either way: show the plan as it is
+    monkeypatch.setitem(rules()["latency"], "slack_ms", 10.0)  # refused either way: show the plan as it is
     for least in ("min_positive_clusters", "min_negative_clusters"):
-        monkeypatch.setitem(gates.rules()["comparison"], least, 2)
+        monkeypatch.setitem(rules()["comparison"], least, 2)
     challenger = compared(tmp_path / "made", seed=3, contrary=True, band="wide")
     page = site.log_in("admin")
     page.goto(f"/admin/training/releasereview/{challenger.pk}/change/")
