@@ -6,7 +6,7 @@ import tempfile
 os.environ.setdefault("DATA_DIR", tempfile.mkdtemp(prefix="cataract-tests-"))
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 
-from cataract.settings import *  # noqa: E402, F403
+from cataract.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AXES_ENABLED = False
@@ -17,14 +17,12 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-# A file, not memory: the live server of the browser tests answers several requests at once, each thread on its own
-# connection, as in the product. A test database need not survive a power cut.
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):  # noqa: F405
+# A file, as in the product, not memory: the live server of the browser tests answers in several threads, each on its
+# own connection, and threads that share an in-memory database lock each other out without waiting. A test database
+# need not survive a power cut.
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # noqa: F405
     DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"  # noqa: F405
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
-    # A file, as in the product: threads that share an in-memory database lock each other out without waiting.
-    DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # noqa: F405
 
 # No hidden checks of readers between the cases of a test; the tests of the checks set their own rates.
 REVIEW_CONTROL_RATE = REVIEW_REPEAT_RATE = 0.0
