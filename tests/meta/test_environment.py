@@ -1,0 +1,49 @@
+"""docs/production.md lists every environment variable of the settings, and no other."""
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+
+
+def variables_read() -> set[str]:
+    """The first argument of each `env.x(...)`, `env(...)` and `_required(...)` in the settings."""
+    tree = ast.parse((BASE_DIR / "cataract" / "settings.py").read_text(encoding="utf-8"))
+    names = set()
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and call.args and ast.unparse(call.func).split(".")[0] in ("env", "_required"):
+            name = call.args[0]
+            if isinstance(name, ast.Constant):
+                names.add(str(name.value))
+    return names
+
+
+def rows() -> list[tuple[str, str, str]]:
+    return _ROW.findall((BASE_DIR / "docs" / "production.md").read_text(encoding="utf-8"))
+
+
+def test_every_variable_of_the_settings_is_described_once() -> None:
+    found = variables_read()
+    assert {"SECRET_KEY", "DATABASE_URL", "PORT", "RATE_READ", "LOG_LEVEL"} <= found, "the settings are read otherwise"
+    described = Counter(name for name, _, _ in rows())
+    assert not found - set(described), "missing in docs/production.md"
+    assert not set(described) - found, "described in docs/production.md, but read nowhere in the settings"
+    assert set(described.values()) == {1}
+
+
+def test_every_plain_number_that_is_a_default_is_the_one_described() -> None:
+    """A literal default in the settings stands in the table as it is, thousands with or without commas."""
+    tree = ast.parse((BASE_DIR / "cataract" / "settings.py").read_text(encoding="utf-8"))
+    described = {name: default.replace(",", "").strip() for name, default, _ in rows()}
+    wrong = []
+    for call in ast.walk(tree):
+        if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("env.int", "env.float", "env.bool")):
+            continue
+        name = str(ast.literal_eval(call.args[0]))
+        default = next(keyword.value for keyword in call.keywords if keyword.arg == "default")
+        if isinstance(default, ast.Constant) and float(described[name]) != float(default.value):
+            wrong.append(f"{name}: {described[name]} instead of {default.value}")
+    assert not wrong
