@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Final, Literal
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from cataract.broker import BrokerUnavailable, connect, ping
@@ -58,12 +60,13 @@ def check_database() -> Iterator[Finding]:
     cure = "Run `make run` or `manage.py setup`."
     try:
         executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-        missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
         yield Finding("error", "database", f"The database cannot be opened: {error}", cure)
         return
-    if missing:
-        yield Finding("error", "database", f"{missing} migrations are not applied.", cure)
+    if plan:
+        missing = _some([f"{migration.app_label}.{migration.name}" for migration, _ in plan])
+        yield Finding("error", "database", f"Migrations are not applied: {missing}.", cure)
     else:
         yield Finding("ok", "database", "All migrations are applied.")
 
@@ -127,13 +130,24 @@ def check_stray_files() -> Iterator[Finding]:
     known = {name.partition(".")[0] for name in names.iterator(chunk_size=2000)}
     oldest_allowed = (timezone.now() - ORPHAN_AGE).timestamp()
     stray = [
-        path
+        path.relative_to(settings.PHOTO_DIR).as_posix()
         for path in settings.PHOTO_DIR.rglob("*")
-        if path.is_file() and _stem(path) not in known and path.stat().st_mtime < oldest_allowed
+        if _stem(path) not in known and _is_file_older_than(oldest_allowed, path)
     ]
     if stray:
-        message = f"{len(stray)} files below {settings.PHOTO_DIR} belong to no photo and may be deleted."
+        message = (
+            f"{len(stray)} files below {settings.PHOTO_DIR} belong to no photo and may be deleted: {_some(stray)}."
+        )
         yield Finding("note", "files", message)
+
+
+def _is_file_older_than(moment: float, path: Path) -> bool:
+    """Also False for a temporary file of an upload that ended since the folder was listed."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_mtime < moment
 
 
 def _stem(path: Path) -> str:
@@ -168,35 +182,29 @@ def check_releases(say: Progress) -> Iterator[Finding]:
 def check_predictions() -> Iterator[Finding]:
     now = timezone.now()
     queued = Prediction.objects.filter(status=Prediction.Status.QUEUED)
-    late = queued.filter(created_at__lt=now - WAITS_TOO_LONG).count()
+    late = _ids(queued.filter(created_at__lt=now - WAITS_TOO_LONG))
     if late:
-        yield Finding(
-            "error",
-            "predictions",
-            f"{late} photos wait for their answer for over five minutes.",
-            "Is a worker running?",
-        )
-    failed = Prediction.objects.filter(status=Prediction.Status.FAILED).count()
+        message = f"{len(late)} predictions wait for their answer for over five minutes: {_some(late)}."
+        yield Finding("error", "predictions", message, "Is a worker running?")
+    failed = _ids(Prediction.objects.filter(status=Prediction.Status.FAILED))
     if failed:
-        yield Finding(
-            "error",
-            "predictions",
-            f"{failed} predictions have failed.",
-            "Read their errors in the admin and ask again.",
+        message = f"{len(failed)} predictions have failed: {_some(failed)}."
+        yield Finding("error", "predictions", message, "Read their errors in the admin and ask again.")
+    unseen = _ids(
+        Prediction.objects.filter(
+            status=Prediction.Status.DONE, needs_review=True, review_case__isnull=True, done_at__lt=now - WAITS_TOO_LONG
         )
-    unseen = Prediction.objects.filter(
-        status=Prediction.Status.DONE, needs_review=True, review_case__isnull=True, done_at__lt=now - WAITS_TOO_LONG
-    ).count()
+    )
     if unseen:
-        yield Finding(
-            "error",
-            "review",
-            f"{unseen} predictions need a person and have no review case.",
-            "Is a worker with beat running?",
-        )
+        message = f"{len(unseen)} predictions need a person and have no review case: {_some(unseen)}."
+        yield Finding("error", "review", message, "Is a worker with beat running?")
     if not (late or failed or unseen):
         waiting = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).count()
         yield Finding("ok", "predictions", f"{queued.count()} wait for the model, {waiting} for a person.")
+
+
+def _ids(predictions: QuerySet[Prediction]) -> list[str]:
+    return [str(pk) for pk in predictions.order_by("created_at").values_list("pk", flat=True)]
 
 
 def check_training() -> Iterator[Finding]:
@@ -209,11 +217,16 @@ def check_training() -> Iterator[Finding]:
         )
     waiting = TrainingRun.objects.filter(
         status=TrainingRun.Status.QUEUED, created_at__lt=timezone.now() - WAITS_TOO_LONG
-    ).count()
-    if waiting:
-        yield Finding(
-            "error", "training", "A training run waits for over five minutes.", "Is a worker for `train` running?"
-        )
+    )
+    for run in waiting:
+        message = f"Run {run.pk} waits for over five minutes."
+        yield Finding("error", "training", message, "Is a worker for `train` running?")
     interrupted = TrainingRun.objects.filter(status=TrainingRun.Status.INTERRUPTED).count()
     if interrupted:
         yield Finding("note", "training", f"{interrupted} training runs were interrupted.")
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
