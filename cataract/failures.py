@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.defaults import server_error as defect
 
-from predictions.errors import DomainError, RequestRefused, StorageFull, of_database
+from predictions.errors import DecodersBusy, DomainError, RequestRefused, StorageFull, of_database
 from predictions.problems import CONTENT_TYPE, problem_body
 
 
@@ -33,7 +33,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exception()
     if isinstance(error, OperationalError):
         return answer(request, of_database(error))
-    if isinstance(error, StorageFull):
+    if isinstance(error, StorageFull | DecodersBusy):
         return answer(request, error)
     if _is_api(request):
         detail = "Something went wrong on our side. What was answered with 201 or 202 before is stored."

@@ -17,13 +17,14 @@ from rest_framework.views import APIView
 from cataract.ml.explain import heatmap, overlay
 from cataract.ml.images import decode
 from cataract.ml.release import ReleaseCorrupt
-from predictions import fhir, registry, services, storage
+from predictions import fhir, intake, registry, services, storage
 from predictions.access import visible_predictions
 from predictions.api import has_scope, problems
 from predictions.errors import DomainError
 from predictions.models import Prediction
 
 _READ = has_scope("read")
+_SIDE = 2048  # pixels of the long side that the model looks at
 
 
 class NoExplanation(DomainError):
@@ -84,9 +85,10 @@ def _heat_png(prediction: Prediction) -> bytes:
         raise NoExplanation("No model has judged this photo, so that there is nothing to explain.")
     try:
         cascade = registry.load(prediction.release)
-        pixels = decode(storage.read(prediction.image.stored_name))
+        shown = intake.derivative(storage.read(prediction.image.stored_name), max_side=_SIDE)
     except (ReleaseCorrupt, OSError):
         raise NoExplanation("The release or the photo behind this answer is no longer readable.") from None
+    pixels = decode(shown)  # a JPEG that a decoder process of ours made
     drawn = overlay(pixels, heatmap(cascade, pixels))
     done, data = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
     if not done:

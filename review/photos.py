@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 from cataract.ml import images
 from cataract.ml.explain import heatmap, overlay
 from cataract.ml.release import ReleaseCorrupt
-from predictions import registry, storage
+from predictions import intake, registry, storage
 from predictions.models import EyeImage
 from review.models import ReviewCase
 
@@ -37,14 +37,16 @@ def heat_of(case: ReviewCase) -> bytes:
     cascade = registry.load(release)
 
     def draw(file: bytes) -> bytes:
-        pixels = images.decode(file)
+        pixels = images.decode(
+            intake.derivative(file, max_side=VIEW_SIDE)
+        )  # a JPEG that a decoder process of ours made
         return _encoded(Image.fromarray(np.ascontiguousarray(overlay(pixels, heatmap(cascade, pixels)))))
 
     return storage.derivative(case.image.stored_name, f"heat-{release.pk}", draw)
 
 
 def _view(file: bytes) -> bytes:
-    return images.derivative(file, max_side=VIEW_SIDE)
+    return intake.derivative(file, max_side=VIEW_SIDE)
 
 
 def _mirrored(file: bytes) -> bytes:
