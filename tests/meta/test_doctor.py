@@ -18,6 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from cataract import doctor
+from cataract.celery import app as celery_app
 from cataract.ml.release import read_manifest, write_json
 from predictions import registry, services, storage
 from predictions.models import Prediction, Release
@@ -34,7 +35,7 @@ def photo(champion: Release, redis_url: str, settings: Any, monkeypatch: pytest.
     """A healthy system with one answered photo: a real broker, and a worker that answers its ping."""
     settings.CELERY_BROKER_URL = redis_url
     answers = SimpleNamespace(ping=lambda: {"celery@here": {"ok": "pong"}})
-    monkeypatch.setattr(doctor.celery_app.control, "inspect", lambda **_: answers)
+    monkeypatch.setattr(celery_app.control, "inspect", lambda **_: answers)
     return services.upload_photo(data=jpeg_bytes(1), user=None, source="api", eye="OD")
 
 
@@ -220,7 +221,7 @@ def test_a_broker_that_is_away(photo: Prediction, settings: Any) -> None:
 
 
 def test_no_worker(photo: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.celery_app.control, "inspect", lambda **_: SimpleNamespace(ping=lambda: None))
+    monkeypatch.setattr(celery_app.control, "inspect", lambda **_: SimpleNamespace(ping=lambda: None))
     assert the_error("worker") == "No worker answers within 3 s."
 
 
@@ -234,7 +235,7 @@ def test_a_migration_that_is_not_applied_ends_the_reading_of_rows(photo: Predict
 
 def test_a_disk_that_is_nearly_full(photo: Prediction, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: usage(10**11, 10**11 - 4 * 10**8, 4 * 10**8))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**11, 10**11 - 4 * 10**8, 4 * 10**8))
     assert the_error("disk") == f"Only 0.4 GB are free at {settings.DATA_DIR}."
 
 
