@@ -7,6 +7,8 @@ from django.conf import settings
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.views.defaults import bad_request as plain_bad_request
+from django.views.defaults import page_not_found as plain_not_found
 from django.views.defaults import server_error as defect
 
 from predictions.errors import DecodersBusy, DomainError, RequestRefused, StorageFull, of_database
@@ -39,6 +41,23 @@ def server_error(request: HttpRequest) -> HttpResponse:
         detail = "Something went wrong on our side. What was answered with 201 or 202 before is stored."
         return JsonResponse(problem_body(500, "server_error", detail), status=500, content_type=CONTENT_TYPE)
     return defect(request)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: a problem document for programs."""
+    if _is_api(request):
+        return answer(
+            request, RequestRefused("bad_request", 400, "The request is stranger than what is accepted here.")
+        )
+    return plain_bad_request(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404: a problem document for programs, also where no address of the API is."""
+    if _is_api(request):
+        text = "There is nothing here, or nothing that you may see."
+        return answer(request, RequestRefused("not_found", 404, text))
+    return plain_not_found(request, exception)
 
 
 def answer(request: HttpRequest, refusal: DomainError) -> HttpResponse:

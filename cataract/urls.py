@@ -6,6 +6,8 @@ from django.urls import include, path
 
 from predictions.views import home
 
+handler400 = "cataract.failures.bad_request"
+handler404 = "cataract.failures.not_found"
 handler500 = "cataract.failures.server_error"
 urlpatterns = [
     path("", home, name="home"),
