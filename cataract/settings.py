@@ -176,6 +176,7 @@ RELEASE_DIR = DATA_DIR / "releases"
 STARTER_DIR = BASE_DIR / "cataract" / "starter"
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=20_000_000)
 MAX_UPLOAD_PIXELS = env.int("MAX_UPLOAD_PIXELS", default=64_000_000)
+ACCEPT_DICOM = env.bool("ACCEPT_DICOM", default=True)  # single photos inside DICOM; their headers are not kept
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]  # never more than the limit in memory, no temp file
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000

@@ -44,7 +44,9 @@ def examine(data: bytes, *, name: str = "") -> Photo:
     Raises cataract.ml.images.PhotoRefused, DecodersBusy.
     """
     started = time.perf_counter()
-    limits = Limits(max_bytes=settings.MAX_UPLOAD_BYTES, max_pixels=settings.MAX_UPLOAD_PIXELS)
+    limits = Limits(
+        max_bytes=settings.MAX_UPLOAD_BYTES, max_pixels=settings.MAX_UPLOAD_PIXELS, dicom=settings.ACCEPT_DICOM
+    )
     guard = _guard()
     try:
         found = (examination if guard is None else guard).examine(data, name=name, limits=limits)

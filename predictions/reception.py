@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from predictions import clusters, intake, registry, storage
-from predictions.errors import DuplicatePhoto, QueueFull
+from predictions.errors import BadField, DuplicatePhoto, QueueFull
 from predictions.faults import hit
 from predictions.models import EyeImage, Prediction, Split
 
@@ -30,12 +30,13 @@ def receive(
     """Check and store one photo; return it, its QUEUED prediction, and milliseconds by stage.
 
     The prediction is leased to the caller, who answers it. `also` runs in the same transaction. Facts: patient_key,
-    eye, site, device, captured_at, may_train. Raises PhotoRefused, DuplicatePhoto, QueueFull, StorageFull; nothing is
-    stored then.
+    eye, site, device, captured_at, may_train. Raises PhotoRefused, BadField, DuplicatePhoto, QueueFull, StorageFull;
+    nothing is stored then.
     """
     if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
         raise QueueFull
     photo = intake.examine(data, name=name)
+    facts["eye"] = agreed_eye(facts["eye"], photo.header.facts.get("eye", ""))
     refuse_duplicate(photo.sha256, facts["patient_key"], facts["eye"], send_anyway=send_anyway)
     lap = time.perf_counter()
     stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
@@ -59,6 +60,15 @@ def receive(
         raise
     hit("upload.after_commit")
     return photo, prediction, {**photo.timings, "store": round((time.perf_counter() - lap) * 1000, 2)}
+
+
+def agreed_eye(stated: str, in_file: str) -> str:
+    """The eye that was stated, else the one that the file names. Raises BadField when they differ."""
+    if stated and in_file and stated != in_file:
+        raise BadField(
+            "eye", f"The file says {in_file}, you say {stated}. Check which eye it shows.", code="eye_mismatch"
+        )
+    return stated or in_file
 
 
 def inline_lease() -> timedelta:

@@ -22,7 +22,7 @@ class UploadSerializer(serializers.Serializer[Any]):
 
     photo = serializers.FileField(
         allow_empty_file=True,  # the intake says better what is wrong
-        help_text="One JPEG, PNG or WebP photo of the front of an eye, at most 20 MB.",
+        help_text="One JPEG, PNG or WebP photo of the front of an eye, or a DICOM file that holds one; at most 20 MB.",
     )
     patient = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=64, help_text="The patient's pseudonym, never a name."

@@ -7,6 +7,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import UID
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.synthetic import render_eye
@@ -18,6 +21,36 @@ def eye(width: int = 320, height: int = 240, seed: int = 1) -> Pixels:
     square = render_eye(seed, size=side)
     top, left = (side - height) // 2, (side - width) // 2
     return np.ascontiguousarray(square[top : top + height, left : left + width])
+
+
+OPHTHALMIC = "1.2.840.10008.5.1.4.1.1.77.1.5.1"
+DICOM_PLAIN, DICOM_JPEG = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.4.50"
+
+
+def dicom(
+    pixels: "np.ndarray[Any, Any]", syntax: str = DICOM_PLAIN, *, sop_class: str = OPHTHALMIC, **elements: Any
+) -> bytes:
+    """A DICOM file with these pixels, and with a person's name in its header."""
+    found = Dataset()
+    found.file_meta = FileMetaDataset()
+    found.file_meta.TransferSyntaxUID, found.file_meta.MediaStorageSOPClassUID = UID(syntax), UID(sop_class)
+    found.SOPClassUID, found.SOPInstanceUID = sop_class, "2.25.7"
+    found.file_meta.MediaStorageSOPInstanceUID = UID(found.SOPInstanceUID)
+    found.PatientName, found.PatientID, found.InstitutionName = "CANARY^ANNA", "CANARY-7", "CANARY clinic"
+    found.add_new(0x00091001, "LO", "CANARY of a private element")
+    found.Rows, found.Columns = pixels.shape[:2]
+    found.SamplesPerPixel = 1 if pixels.ndim == 2 else 3
+    found.PhotometricInterpretation = "MONOCHROME2" if pixels.ndim == 2 else "RGB"
+    found.BitsAllocated = found.BitsStored = 8 * pixels.itemsize
+    found.HighBit, found.PixelRepresentation, found.PlanarConfiguration = found.BitsStored - 1, 0, 0
+    plain = syntax == DICOM_PLAIN
+    found.PixelData = pixels.tobytes() if plain else encapsulate([encode(pixels, quality=95)])
+    found["PixelData"].VR, found["PixelData"].is_undefined_length = "OW" if pixels.itemsize > 1 else "OB", not plain
+    for name, value in elements.items():
+        setattr(found, name, value)
+    file = io.BytesIO()
+    found.save_as(file, enforce_file_format=True)
+    return file.getvalue()
 
 
 def encode(pixels: Pixels | Image.Image, kind: str = "JPEG", **options: Any) -> bytes:

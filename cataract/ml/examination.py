@@ -1,9 +1,10 @@
 """Everything that an upload must know of the inside of a photo, in one call."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from cataract.ml import containers, dicom
 from cataract.ml.arrays import Pixels
 from cataract.ml.duplicates import dihedral_hashes
 from cataract.ml.images import Header, Limits, decode, inspect, strip
@@ -27,9 +28,14 @@ class Examined:
 
 
 def examine(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
-    """Check, decode once, hash and strip one photo. Raises PhotoRefused."""
+    """Check, decode once, hash and strip one photo, or the one inside a DICOM file. Raises PhotoRefused."""
     clock = _Clock()
-    header = inspect(data, name=name, limits=limits)
+    if limits.dicom and len(data) <= limits.max_bytes and containers.sniff(data) == "DICOM":
+        data, facts = dicom.unwrap(data, limits=limits)
+        header = inspect(data, limits=limits)  # whatever it is called: the first bytes say what it is
+        header = replace(header, format="DICOM", facts={**header.facts, **facts})
+    else:
+        header = inspect(data, name=name, limits=limits)
     clock.lap("inspect")
     pixels = decode(data)
     clock.lap("decode")

@@ -46,7 +46,7 @@ _ADVICE = {
     ),
     "GIF": ("type_not_accepted", "GIF is not accepted; send a JPEG photo."),
     "PDF": ("type_not_accepted", "PDF is not accepted; export the page as JPEG and send that."),
-    "DICOM": ("type_not_accepted", "DICOM is not accepted here; export the image as JPEG or PNG and send that."),
+    "DICOM": ("type_not_accepted", "DICOM is not accepted here; export the photo as JPEG or PNG and send that."),
     "video": ("type_not_accepted", "A video or live photo is not accepted; send a still JPEG photo."),
     "": ("type_unknown", "This is not a JPEG, PNG or WebP photo. Choose the photo again."),
 }
@@ -62,12 +62,13 @@ class PhotoRefused(ValueError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What is accepted. Sides in pixels; max_aspect is long side / short side."""
+    """What is accepted. Sides in pixels; max_aspect is long side / short side; dicom: photos inside DICOM too."""
 
     max_bytes: int = 20_000_000
     max_pixels: int = 64_000_000
     min_side: int = 32
     max_aspect: float = 3.0
+    dicom: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Header:
 
     colour_profile: the ICC profile's name, "unreadable" when there is one that makes no sense, "" without one.
     facts: allow-listed EXIF as text: make, model, exposure, aperture, iso, focal_length, captured_at; `grey`: "yes".
+    Of DICOM: make, model, captured_at, and `eye`, OD or OS.
     """
 
     format: str
@@ -105,7 +107,7 @@ def inspect(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Header
             "decode_timeout", 422, "This JPEG would take too long to read. Save it again as a plain JPEG."
         )
     image = _open(data, kind)
-    _check_size(*image.size, limits)
+    check_size(*image.size, limits)
     if image.mode == "1":
         raise PhotoRefused("depth_too_low", 422, "This picture is black and white only. Send the photo itself.")
     orientation = _orientation(image, data)
@@ -133,7 +135,7 @@ def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) 
     """
     kind = _accepted_kind(data)
     image = _open(data, kind)
-    _check_size(*image.size, Limits(min_side=1, max_aspect=math.inf))
+    check_size(*image.size, Limits(min_side=1, max_aspect=math.inf))
     turn = _orientation(image, data) if orientation is None else orientation
     if kind == "JPEG":
         factor = min_side / min(image.size)
@@ -177,7 +179,8 @@ def _check_name(kind: str, name: str) -> None:
         raise PhotoRefused("extension_mismatch", 415, text)
 
 
-def _check_size(width: int, height: int, limits: Limits) -> None:
+def check_size(width: int, height: int, limits: Limits) -> None:
+    """Raise PhotoRefused when this many pixels, or sides like these, are not accepted."""
     if width * height > limits.max_pixels:
         _refuse_pixels(f"{width} x {height} px", limits)
     short, long = sorted((width, height))
@@ -258,7 +261,7 @@ def _describe(profile: bytes) -> str:
         text = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return "unreadable"
-    return _plain(text, 64) or "unnamed"
+    return printable(text, 64) or "unnamed"
 
 
 def _profile_name(image: Image.Image) -> str:
@@ -299,14 +302,14 @@ def _facts(image: Image.Image, data: bytes) -> dict[str, str]:
         capture = exif.get_ifd(_EXIF_IFD) if exif else {}
     except Exception:
         capture = {}
-    found = {name: _plain(exif.get(tag), 64) for name, tag in _FACTS.items()}
-    found |= {name: _plain(capture.get(tag), 32) for name, tag in _CAPTURE_FACTS.items()}
+    found = {name: printable(exif.get(tag), 64) for name, tag in _FACTS.items()}
+    found |= {name: printable(capture.get(tag), 32) for name, tag in _CAPTURE_FACTS.items()}
     if image.mode in ("L", "LA") or image.mode.startswith("I"):
         found["grey"] = "yes"
     return {name: value for name, value in found.items() if value}
 
 
-def _plain(value: Any, length: int) -> str:
+def printable(value: Any, length: int) -> str:
     """A value from a file as one short printable line; "" when there is none."""
     if value is None or isinstance(value, (bytes, tuple, dict)):
         return ""

@@ -15,25 +15,25 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cataract.ml import images
+from cataract.ml.examination import examine
 from cataract.ml.images import PhotoRefused
 from tests import photos
 
 JPEG = photos.encode(photos.eye())
 PNG = photos.encode(photos.eye(), "PNG")
 WEBP = photos.encode(photos.eye(), "WEBP")
+CT, SCREENSHOT = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.7"
+JPEG_2000 = "1.2.840.10008.1.2.4.91"
 DOCUMENTED = {
     *("file_empty", "type_unknown", "type_not_accepted", "heic", "animated", "file_too_large", "too_many_pixels"),
     *("too_small", "bad_aspect", "image_truncated", "image_corrupt", "blank", "depth_too_low", "decode_timeout"),
-    "extension_mismatch",
+    *("extension_mismatch", "phi_burned_in"),
 }
 
 
 def take(data: bytes, name: str = "") -> images.Header:
     """What an upload does with bytes."""
-    header = images.inspect(data, name=name)
-    images.decode(data)
-    images.strip(data)
-    return header
+    return examine(data, name=name).header
 
 
 def frames(kind: str) -> bytes:
@@ -99,7 +99,14 @@ REFUSED: list[tuple[str, Callable[[], bytes], str, int, str]] = [
     ("B25 PSD", lambda: b"8BPS\0\1" + b"\0" * 99, "", 415, "type_not_accepted"),
     ("B26 TIFF", lambda: photos.encode(photos.eye(), "TIFF"), "", 415, "type_not_accepted"),
     ("B27 PDF", lambda: photos.encode(photos.eye(), "PDF"), "", 415, "type_not_accepted"),
-    ("B28 DICOM", lambda: b"\0" * 128 + b"DICM" + b"\0" * 99, "a.jpg", 415, "type_not_accepted"),
+    ("B28 broken DICOM", lambda: b"\0" * 128 + b"DICM" + b"\0" * 99, "a.jpg", 415, "type_not_accepted"),
+    ("B28 CT", lambda: photos.dicom(photos.eye(), sop_class=CT), "", 415, "type_not_accepted"),
+    ("B28 JPEG 2000", lambda: photos.dicom(photos.eye(), JPEG_2000), "", 415, "type_not_accepted"),
+    ("B28 frames", lambda: photos.dicom(photos.eye(), NumberOfFrames="2"), "", 422, "animated"),
+    ("B28 annotated", lambda: photos.dicom(photos.eye(), BurnedInAnnotation="YES"), "a.dcm", 422, "phi_burned_in"),
+    ("B28 screenshot", lambda: photos.dicom(photos.eye(), sop_class=SCREENSHOT), "", 422, "phi_burned_in"),
+    ("B28 cut", lambda: photos.dicom(photos.eye())[:-999], "", 422, "image_corrupt"),
+    ("B28 size", lambda: photos.dicom(photos.eye(), Rows=60_000, Columns=60_000), "", 413, "too_many_pixels"),
     ("B29 video", lambda: b"\0\0\0\x14ftypqt  " + b"\0" * 99, "", 415, "type_not_accepted"),
     ("B30 header bomb", photos.png_header_bomb, "", 413, "too_many_pixels"),
     ("B31 black bomb", black_png, "", 413, "too_many_pixels"),

@@ -125,6 +125,8 @@ TAKEN: list[tuple[str, Callable[[], bytes], str]] = [
     ("B41 16 bit", lambda: as_png(Image.fromarray(photos.eye()[:, :, 0].astype(np.uint16) * 257)), ""),
     ("B42 CMYK", lambda: photos.encode(Image.fromarray(photos.eye()).convert("CMYK")), ""),
     ("B44 palette", lambda: as_png(Image.fromarray(photos.eye()).quantize(64)), ""),
+    ("B28 DICOM", lambda: photos.dicom(photos.eye()), "a.dcm"),
+    ("B28 DICOM with a JPEG inside, renamed", lambda: photos.dicom(photos.eye(), photos.DICOM_JPEG), "a.jpg"),
     ("B50 canary in a maker note", lambda: photos.with_jpeg_segment(JPEG, 0xED, b"Photoshop 3.0\0CANARY-7F3"), ""),
     ("B50 canary in eXIf", lambda: photos.with_png_chunk(PNG, b"eXIf", photos.exif(3, artist=CANARY)[6:]), ""),
 ]
@@ -148,6 +150,17 @@ def test_taken_and_clean(api: Sender, make: Callable[[], bytes], name: str, sett
     assert "CANARY" not in "".join(rows) + answer.content.decode()
     outside = {path.relative_to(settings.DATA_DIR).parts[0] for path in Path(settings.DATA_DIR).rglob("*")}
     assert outside <= {"photos", "releases"}
+
+
+def test_b28_the_eye_of_a_dicom_file_counts_and_may_not_be_contradicted(api: Sender, settings: Any) -> None:
+    left = photos.dicom(photos.eye(), ImageLaterality="L", ManufacturerModelName="Slit 1")
+    answer = api.send(("a.dcm", left))
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "eye_mismatch", "eye")
+    assert Sender(PAGE).send(("a.dcm", left)).status_code == 422 and nothing_is_stored(settings)
+    services.upload_photo(user=None, data=left, name="a.dcm", source="command", patient_key="P-1", eye="")
+    image = EyeImage.objects.get()
+    assert (image.eye, image.format, image.capture["model"]) == ("OS", "DICOM", "Slit 1")
+    assert image.stored_name.endswith(".png")
 
 
 NAMES = [

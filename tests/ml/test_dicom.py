@@ -1,0 +1,56 @@
+"""The photo inside a DICOM file: its pixels as they are, a few facts, and nothing of the person."""
+
+import numpy as np
+import pytest
+
+from cataract.ml.examination import examine
+from cataract.ml.images import Limits, PhotoRefused, decode
+from tests import photos
+
+EYE = photos.eye()
+HEADER = {
+    "Manufacturer": "Maker",
+    "ManufacturerModelName": "Slit 1",
+    "ImageLaterality": "L",
+    "AcquisitionDateTime": "20260131120000",
+}
+
+
+def test_uncompressed_pixels_are_kept_exactly_and_facts_are_mapped() -> None:
+    found = examine(photos.dicom(EYE, **HEADER), name="renamed.jpg")
+    assert np.array_equal(found.pixels, EYE) and found.data.startswith(b"\x89PNG")
+    assert (found.header.format, found.header.width, found.header.height) == ("DICOM", 320, 240)
+    facts = {"make": "Maker", "model": "Slit 1", "captured_at": "20260131120000", "eye": "OS"}
+    assert found.header.facts == facts
+
+
+def test_a_jpeg_inside_is_not_encoded_again() -> None:
+    found = examine(photos.dicom(EYE, photos.DICOM_JPEG, PhotometricInterpretation="YBR_FULL_422"))
+    assert np.array_equal(found.pixels, decode(photos.encode(EYE, quality=95))) and found.data.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("syntax", [photos.DICOM_PLAIN, photos.DICOM_JPEG])
+def test_nothing_of_the_person_goes_further(syntax: str) -> None:
+    data = photos.dicom(EYE, syntax)
+    found = examine(data)
+    assert b"CANARY" in data and b"CANARY" not in found.data and "CANARY" not in repr(found.header)
+
+
+def test_grey_inverted_and_deep_pixels() -> None:
+    grey = np.ascontiguousarray(EYE[:, :, 0])
+    assert np.array_equal(examine(photos.dicom(grey)).pixels[:, :, 0], grey)
+    inverted = photos.dicom(255 - grey, PhotometricInterpretation="MONOCHROME1")
+    assert np.array_equal(examine(inverted).pixels[:, :, 0], grey)
+    twelve = photos.dicom(grey.astype(np.uint16) << 4, BitsStored=12, HighBit=11)
+    assert np.array_equal(examine(twelve).pixels[:, :, 0], grey)
+
+
+def test_a_screenshot_that_says_it_is_clean_is_taken() -> None:
+    clean = photos.dicom(EYE, sop_class="1.2.840.10008.5.1.4.1.1.7", BurnedInAnnotation="NO")
+    assert examine(clean).header.format == "DICOM"
+
+
+def test_it_can_be_switched_off() -> None:
+    with pytest.raises(PhotoRefused) as refused:
+        examine(photos.dicom(EYE), limits=Limits(dicom=False))
+    assert (refused.value.status, refused.value.code) == (415, "type_not_accepted")
