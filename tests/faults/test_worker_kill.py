@@ -1,4 +1,4 @@
-"""kill -9 in the middle of 200 tasks: nothing is lost, nothing is done twice."""
+"""kill -9 in the middle of 200 tasks, lost messages, repeated ones: nothing is lost, nothing is done twice."""
 
 import os
 import signal
@@ -20,13 +20,13 @@ CREATE TABLE answers (prediction TEXT);
 CREATE TRIGGER count_answers AFTER UPDATE OF status ON predictions_prediction WHEN NEW.status = 'done'
 BEGIN INSERT INTO answers VALUES (NEW.id); END;
 """
-QUEUE_ROWS = f"""
+QUEUE_ROWS = """
 import io
 from pathlib import Path
 from PIL import Image
 from cataract.ml.synthetic import render_eye
 from predictions import registry, services, tasks
-from predictions.models import EyeImage, Prediction
+from predictions.models import Embedding, Prediction
 from tests.releases import make_tiny_release
 from django.conf import settings
 
@@ -37,14 +37,28 @@ for seed in range(10):
     buffer = io.BytesIO()
     Image.fromarray(render_eye(seed, opacity=seed / 10)).save(buffer, "PNG")
     prediction = services.upload_photo(
-        user=None, data=buffer.getvalue(), name=f"{{seed}}.png", source="command", patient_key=f"P-{{seed}}", eye="OD"
+        user=None, data=buffer.getvalue(), name=f"{seed}.png", source="command", patient_key=f"P-{seed}", eye="OD"
     )
     images.append(prediction.image)
 Prediction.objects.all().delete()
-rows = Prediction.objects.bulk_create([Prediction(image=images[n % 10]) for n in range({TASKS})])
+Embedding.objects.all().delete()
+rows = Prediction.objects.bulk_create([Prediction(image=images[n % len(images)]) for n in range(ROWS)])
 for row in rows:
-    tasks.predict.delay(str(row.pk))
+    for _ in range(TIMES):
+        tasks.predict.delay(str(row.pk))
 print(len(rows))
+"""
+FLUSH = """
+from django.conf import settings
+from cataract.broker import connect
+with connect(settings.CELERY_BROKER_URL, timeout=5) as client:
+    print(client.llen("predict"), client.flushall())
+"""
+LEFT = """
+from django.conf import settings
+from cataract.broker import connect
+with connect(settings.CELERY_BROKER_URL, timeout=5) as client:
+    print(client.llen("predict"), client.hlen("unacked"))
 """
 GIVE_BACK = """
 from cataract.broker import give_back_unacknowledged
@@ -70,13 +84,43 @@ def await_done(system: System, count: int, seconds: float) -> None:
     system.await_true(lambda: ask(system, DONE) >= count, seconds, f"{count} answers")
 
 
+def queue(system: System, rows: int, times: int = 1) -> None:
+    """`rows` predictions, each published `times` times; answers are counted from here on."""
+    assert system.python(f"ROWS, TIMES = {rows}, {times}\n{QUEUE_ROWS}") == str(rows)
+    with sqlite3.connect(system.data_dir / "db.sqlite3") as database:
+        database.executescript(COUNT_ANSWERS)
+
+
+@pytest.mark.slow
+def test_messages_that_are_lost_with_the_broker_cost_time_and_nothing_else(system: System) -> None:
+    """FLUSHALL with 50 rows queued: the sweeper answers each of them, once."""
+    system.start_broker()
+    queue(system, 50)
+    assert system.python(FLUSH) == "50 True"
+    system.start_worker()
+    await_done(system, 50, SECONDS)
+    assert ask(system, "SELECT count(*) FROM answers") == 50
+    assert ask(system, "SELECT max(attempts) FROM predictions_prediction") == 1
+
+
+@pytest.mark.slow
+def test_a_message_that_is_delivered_five_times_is_answered_once(system: System) -> None:
+    """Each row five times, to two processes that take what comes: one attempt, one answer, one embedding."""
+    system.start_broker()
+    queue(system, 8, times=5)
+    system.start_worker(beat=False)
+    await_done(system, 8, SECONDS)
+    system.await_true(lambda: system.python(LEFT) == "0 0", 60, "every message")
+    assert ask(system, "SELECT count(*) FROM answers") == 8
+    assert ask(system, "SELECT max(attempts) FROM predictions_prediction") == 1
+    assert ask(system, "SELECT count(*) FROM predictions_embedding") == 8
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_task_is_done_exactly_once_through_kills_of_worker_and_broker(system: System) -> None:
     broker = system.start_broker()
-    assert system.python(QUEUE_ROWS) == str(TASKS)
-    with sqlite3.connect(system.data_dir / "db.sqlite3") as database:
-        database.executescript(COUNT_ANSWERS)
+    queue(system, TASKS)
 
     worker = system.start_worker()
     await_done(system, 20, 60)
