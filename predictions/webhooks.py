@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from predictions import outgoing
 from predictions.errors import BadField
-from predictions.models import EyeImage, Prediction, WebhookDelivery, WebhookEndpoint
+from predictions.models import Prediction, WebhookDelivery, WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -59,15 +59,15 @@ def new_secret() -> str:
     return secrets.token_urlsafe(32)
 
 
-def record(event: str, data: dict[str, Any], *, image: EyeImage | None = None) -> int:
+def record(event: str, data: dict[str, Any], *, about: Prediction | None = None) -> int:
     """Write one message for each endpoint that wants `event` and may know; return how many.
 
-    Call it inside the transaction of the event itself. `image`: only who may see this photo is told.
+    Call it inside the transaction of the event itself. `about`: only who may see its photo is told.
     """
     endpoints = [
         endpoint
         for endpoint in WebhookEndpoint.objects.filter(active=True, user__is_active=True).select_related("user")
-        if event in endpoint.events and _may_know(endpoint.user, image)
+        if event in endpoint.events and _may_know(endpoint.user, about)
     ]
     WebhookDelivery.objects.bulk_create(
         [WebhookDelivery(endpoint=endpoint, event=event, payload=data) for endpoint in endpoints]
@@ -82,13 +82,13 @@ def record_prediction(prediction: Prediction, status: str) -> int:
         "status": status,
         "address": f"/api/v1/predictions/{prediction.pk}",
     }
-    return record(WebhookEndpoint.Event.PREDICTION_FINISHED, data, image=prediction.image)
+    return record(WebhookEndpoint.Event.PREDICTION_FINISHED, data, about=prediction)
 
 
 def record_case(prediction: Prediction) -> int:
     """Say that people have agreed on the photo of a prediction."""
     data = {"prediction": str(prediction.pk), "address": f"/api/v1/predictions/{prediction.pk}"}
-    return record(WebhookEndpoint.Event.CASE_RESOLVED, data, image=prediction.image)
+    return record(WebhookEndpoint.Event.CASE_RESOLVED, data, about=prediction)
 
 
 def send_due() -> int:
@@ -163,5 +163,5 @@ def _post(delivery: WebhookDelivery) -> tuple[int | None, str]:
     return status, "" if 200 <= status < 300 else f"The receiver answered {status}."
 
 
-def _may_know(user: User, image: EyeImage | None) -> bool:
-    return image is None or image.uploaded_by_id == user.pk or user.has_perm("predictions.view_every_eyeimage")
+def _may_know(user: User, about: Prediction | None) -> bool:
+    return about is None or about.image.uploaded_by_id == user.pk or user.has_perm("predictions.view_every_eyeimage")

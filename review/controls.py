@@ -25,16 +25,14 @@ KNOWN = (Label.Provenance.ADJUDICATED, Label.Provenance.IMPORTED)
 
 def plant(reader: User) -> ReviewCase | None:
     """Hold a hidden check for this reader when the draw says so and a real case waits; else do nothing."""
+    draw = queue.fraction(f"check:{reader.pk}:{_answers(reader)}")
+    if draw >= settings.REVIEW_CONTROL_RATE + settings.REVIEW_REPEAT_RATE:
+        return None
     if not reader.has_perm(queue.READ) or not queue.readable(reader).exists():
         return None
     if ReviewCase.objects.filter(only_for=reader, status=ReviewCase.Status.FIRST).exists():
         return None
-    draw = queue.fraction(f"check:{reader.pk}:{_answers(reader)}")
-    case = None
-    if draw < settings.REVIEW_CONTROL_RATE:
-        case = _control(reader)
-    elif draw < settings.REVIEW_CONTROL_RATE + settings.REVIEW_REPEAT_RATE:
-        case = _repeat(reader)
+    case = _control(reader) if draw < settings.REVIEW_CONTROL_RATE else _repeat(reader)
     if case is not None:
         case.save(force_insert=True)
     return case

@@ -11,7 +11,8 @@ from cataract.settings import *  # noqa: F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AXES_ENABLED = False
 API_RATES = dict.fromkeys(API_RATES, "100000/min")  # noqa: F405  # tests of the limits set their own
-REVIEW_AI_FIRST_RATE = 0.0  # a test that is about it says so; in all others every reader is blind
+# Chance is off unless a test is about it: every reader is blind, and none is asked a second time at random.
+REVIEW_AI_FIRST_RATE = REVIEW_SECOND_READ_RATE = 0.0
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -142,6 +142,7 @@ def test_a_case_without_an_answer_of_the_ai_reveals_nothing_and_is_resolved() ->
 def neutral(html: str) -> str:
     """A page without what differs between any two cases: addresses, tokens, the time of day."""
     html = re.sub(r"\d+(:\d\d)? [ap]\.m\.", "TIME", html)
+    html = re.sub(r"<time .*?</time>", "TIME", html)
     html = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "ID", html)
     return re.sub(r'(csrfmiddlewaretoken" value="|X-CSRFToken": ")[^"]+', r"\1TOKEN", html)
 
@@ -167,6 +168,7 @@ def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(setting
         ReviewCase.objects.update(status="withdrawn")
         case = make_case(decision, image=stored_image(), **values)
         reader = blind_reader(case)
+        User.objects.exclude(pk=reader.pk).update(is_active=False)  # or the worklist's choice of readers grows
         client = logged_in(reader)
         responses = [client.get("/review/"), client.post("/review/next/")]
         address = f"/review/cases/{case.pk}/"
@@ -192,7 +194,8 @@ def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(setting
         for response in responses:
             headers = {name: value for name, value in response.headers.items() if name not in ("Set-Cookie", "Expires")}
             content = response.content.decode("latin-1").replace(reader.username, "READER")
-            content = re.sub(r"person\d+", "READER", content)
+            content = content.replace(f'<option value="{reader.pk}">', '<option value="READER">')
+            content = re.sub(r"person\d+", "READER", content).replace(f">{str(case.pk)[:8]}<", ">ID<")
             text.append(f"{response.status_code} {neutral(str(sorted(headers.items())))} {neutral(content)}")
             for hidden in (str(case.prediction_id), "0.93", "release-of-the-test", "audit_sample", "Probably"):
                 assert hidden not in content and hidden not in str(headers)
