@@ -32,9 +32,7 @@ def train(path: Path, steps: int, stop_at: int | None = None) -> dict[str, torch
     return network.state_dict()
 
 
-def test_a_stopped_training_goes_on_as_if_nothing_had_happened(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrain, "BATCH", 4)
     monkeypatch.setattr(pretrain, "_SAVE_EVERY", 2)
     straight = train(tmp_path / "straight", 4)
