@@ -74,7 +74,11 @@ class Fhir(APIView):
         summary="One result as FHIR R4",
         description="A collection Bundle of DiagnosticReport, Observation and Device. `dataAbsentReason` stands where "
         "the photo could not be judged; the status is `preliminary`: no person has confirmed it.",
-        responses={(200, "application/fhir+json"): OpenApiResponse(OpenApiTypes.OBJECT)} | problems(401, 403, 404),
+        responses={
+            (200, "application/fhir+json"): OpenApiResponse(OpenApiTypes.OBJECT),
+            (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT),
+        }
+        | problems(401, 403, 404),
     )
     def get(self, request: Request, prediction_id: UUID) -> Response:
         return Response(fhir.bundle(_find(request, prediction_id)))

@@ -5,7 +5,7 @@ describe. One caller may do everything, so that more than refusals is seen.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import schemathesis
@@ -22,9 +22,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from predictions import services
+from predictions import services, webhooks
 from predictions.access import ROLES
-from predictions.models import ApiToken
+from predictions.models import ApiToken, Batch, BatchItem, EyeImage, WebhookDelivery
+from review.models import ReviewCase
 from tests.factories import jpeg_bytes, make_user
 
 CHECKS = [
@@ -38,17 +39,40 @@ schema = schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", get_wsgi_
 schema.config.seed = 1
 
 
+class Caller(NamedTuple):
+    """A key, and what is there to be asked for, by the name that its id has in an address."""
+
+    key: str
+    rows: dict[str, str]
+
+
 @pytest.fixture
-def key(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The key of somebody who may do everything, in a system that has a result, an endpoint and a release."""
+def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
+    """Somebody who may do everything, in a system that has one row of most kinds."""
     cache.clear()
     monkeypatch.setattr("predictions.state._BROKER_SECONDS", 0.1)  # there is no broker to wait for
     settings.API_RATES = dict.fromkeys(settings.API_RATES, "1000000/min")
     user = make_user(*ROLES)
-    services.upload_photo(user=user, data=jpeg_bytes(1), name="eye.jpg", source="api", patient_key="P-1", eye="OD")
+    prediction = services.upload_photo(
+        user=user, data=jpeg_bytes(1), name="eye.jpg", source="api", patient_key="P-1", eye="OD"
+    )
+    batch = Batch.objects.create(requested_by=user, source=EyeImage.Source.API, total=1)
+    BatchItem.objects.create(batch=batch, position=0, name="eye.jpg")
+    endpoint = webhooks.add_endpoint(user=user, url="https://example.org/", events=["release.promoted"])
+    webhooks.record("release.promoted", {"release": champion.pk})
+    case = ReviewCase.objects.create(image=prediction.image, prediction=prediction, review_propensity=1.0)
+    rows = {
+        "prediction_id": prediction.pk,
+        "batch_id": batch.pk,
+        "endpoint_id": endpoint.pk,
+        "delivery_id": WebhookDelivery.objects.get().pk,
+        "id": case.pk,
+        "release_id": champion.pk,
+    }
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)  # as Django's own test client does: the test is one transaction
-    yield services.create_token(user=user, name="test", scopes=list(ApiToken.Scope.values), days=1)[1]
+    key = services.create_token(user=user, name="test", scopes=list(ApiToken.Scope.values), days=1)[1]
+    yield Caller(key, {name: str(row) for name, row in rows.items()})
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
@@ -64,5 +88,10 @@ def key(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterat
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=list(HealthCheck),
 )
-def test_every_call_answers_as_described(case: Any, key: str) -> None:
-    case.call_and_validate(headers={"Authorization": f"Bearer {key}", "Host": "localhost"}, checks=CHECKS)
+def test_every_call_answers_as_described(case: Any, caller: Caller) -> None:
+    headers = {"Authorization": f"Bearer {caller.key}", "Host": "localhost"}
+    case.call_and_validate(headers=headers, checks=CHECKS)
+    there = {name: caller.rows[name] for name in case.path_parameters or {} if name in caller.rows}
+    if there:  # the same with a row that exists: what was made up above is never found
+        case.path_parameters.update(there)
+        case.call_and_validate(headers=headers, checks=CHECKS)
