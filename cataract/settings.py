@@ -308,6 +308,11 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "cataract.openapi.declare_refusals",
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "Event": "predictions.models.WebhookEndpoint.Event",
+        "Eye": [("OD", "OD"), ("OS", "OS")],
+        "EyeOrNotStated": "predictions.models.EyeImage.Eye",
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
