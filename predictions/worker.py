@@ -25,7 +25,7 @@ from django.db.models.functions import Now
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade import Cascade, Outcome
 from cataract.ml.images import decode
-from cataract.ml.policy import audit_selected
+from cataract.ml.policy import audit_rate, audit_selected
 from predictions import registry, storage, webhooks
 from predictions.faults import hit
 from predictions.models import Embedding, IdempotentRequest, Prediction
@@ -148,8 +148,8 @@ def _finish(
 def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float]) -> dict[str, Any]:
     needs_review, reasons, propensity = outcome.needs_review, list(outcome.reasons), 1.0
     if not needs_review:  # a known share of the sure answers is read too, or nobody could say how sure is right
-        propensity = settings.AUDIT_RATE
-        if audit_selected(prediction.image.sha256, settings.AUDIT_RATE):
+        propensity = audit_rate(outcome.probability, settings.AUDIT_RATE)
+        if audit_selected(prediction.image.sha256, propensity):
             needs_review, reasons = True, [*reasons, "audit_sample"]
     return {
         "release_id": outcome.release_id,

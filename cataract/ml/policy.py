@@ -106,6 +106,22 @@ def combine(policy: Policy, fast: float, accurate: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
+# Of the sure answers the surest are sampled least; errors are more frequent near the band, so more is learnt there.
+AUDIT_STRATA = ((0.95, 1.0), (0.85, 2.0), (0.5, 4.0))  # confidence from here on, times the least rate
+
+
+def audit_rate(probability: float | None, least: float) -> float:
+    """The share of sure answers of this probability that a person reads too: `least`, near doubt up to four times it.
+
+    Samples stratified by score keep their rate as the case's `review_propensity`, so that estimates stay unbiased
+    (Horvitz and Thompson 1952). An answer without a probability is always read.
+    """
+    if probability is None:
+        return 1.0
+    confidence = max(probability, 1 - probability)
+    return min(1.0, least * next(times for bound, times in AUDIT_STRATA if confidence >= bound))
+
+
 def audit_selected(key: str, rate: float) -> bool:
     """True for a share `rate` of all keys, always the same ones: the random sample of sure answers for people."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) < rate * 2**64

@@ -81,7 +81,6 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site) -> None:
     print(f"\nkey to next painted case: median {median:.0f} ms, p95 {p95:.0f} ms")
     assert p95 < 2000, "generous: the aim is 150 ms on a machine of its own"
     assert keys == CASES + DIFFERING
-    # The wait above counts a photo that has just been shown until the next ones are here: one may come a moment late.
     assert ready == CASES - 1, "every photo after the first was in memory before its case came"
     assert Reading.objects.filter(final_answer="cataract", blind_seconds__isnull=False).count() == CASES
     assert Label.objects.count() == CASES - DIFFERING, "the others wait for a second reader"
@@ -124,6 +123,15 @@ def test_screens_of_a_finished_a_closed_and_an_adjudicated_case(site: Site) -> N
     page.goto(f"/review/cases/{case.pk}/")
     expect(page.get_by_role("heading", name="Two readers differ.")).to_be_visible()
     site.look(page, "review-adjudicate")
+
+
+def test_the_worklist_of_a_reader_and_of_an_admin(site: Site) -> None:
+    drawn_case(1, "cataract"), drawn_case(2, "normal")
+    for role in ("reader", "admin"):
+        page = site.log_in(role)
+        page.goto("/review/worklist/")
+        expect(page.locator("tbody tr")).to_have_count(2)
+        site.look(page, f"worklist-{role}")
 
 
 def test_the_keys_are_shown_changed_and_switched_off(site: Site) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
-from cataract.ml.policy import Policy, audit_selected, combine, decide, is_unsure, refuse
+from cataract.ml.policy import Policy, audit_rate, audit_selected, combine, decide, is_unsure, refuse
 
 RAW = {
     "version": "1",
@@ -99,3 +99,9 @@ def test_the_audit_sample_has_its_rate_and_never_changes() -> None:
     assert chosen == [key for key in keys if audit_selected(key, 0.05)]
     assert set(chosen) <= {key for key in keys if audit_selected(key, 0.1)}
     assert not any(audit_selected(key, 0.0) for key in keys) and all(audit_selected(key, 1.0) for key in keys)
+
+
+def test_the_nearer_to_doubt_the_more_is_sampled_and_never_less_than_the_least() -> None:
+    rates = [audit_rate(probability, 0.05) for probability in (0.001, 0.05, 0.1, 0.2, 0.4, 0.6, 0.9, 0.999)]
+    assert rates == [0.05, 0.05, 0.1, 0.2, 0.2, 0.2, 0.1, 0.05]
+    assert audit_rate(0.5, 0.4) == 1.0 and audit_rate(None, 0.05) == 1.0
