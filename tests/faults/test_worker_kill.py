@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.system import System, kill_tree
@@ -15,10 +16,17 @@ TASKS = 200
 SECONDS = 120  # from the last kill to the last answer; leases of dead workers last 5 s here
 DONE = "SELECT count(*) FROM predictions_prediction WHERE status = 'done'"
 # Counts every change to DONE, so that an answer written twice is seen and not only its last state.
-COUNT_ANSWERS = """
+COUNT_ON_SQLITE = """
 CREATE TABLE answers (prediction TEXT);
 CREATE TRIGGER count_answers AFTER UPDATE OF status ON predictions_prediction WHEN NEW.status = 'done'
 BEGIN INSERT INTO answers VALUES (NEW.id); END;
+"""
+COUNT_ON_POSTGRESQL = """
+CREATE TABLE answers (prediction uuid);
+CREATE FUNCTION note_answer() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN INSERT INTO answers VALUES (NEW.id); RETURN NEW; END $$;
+CREATE TRIGGER count_answers AFTER UPDATE OF status ON predictions_prediction
+FOR EACH ROW WHEN (NEW.status = 'done') EXECUTE FUNCTION note_answer();
 """
 QUEUE_ROWS = """
 import io
@@ -67,17 +75,29 @@ print(give_back_unacknowledged(app))
 """
 
 
-@pytest.fixture
-def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
-    system = System(tmp_path, PREDICTION_LEASE_SECONDS="5")
-    system.take_database(migrated)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+def system(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[System]:
+    """A real broker and, when the test starts them, real workers, on either database."""
+    if request.param == "sqlite":
+        system = System(tmp_path, PREDICTION_LEASE_SECONDS="5")
+        system.take_database(migrated)
+    else:
+        url = request.getfixturevalue("postgres_url")
+        system = System(tmp_path, PREDICTION_LEASE_SECONDS="5", DATABASE_URL=url)
+        system.manage("migrate")
     yield system
     system.stop()
 
 
 def ask(system: System, query: str) -> int:
-    with sqlite3.connect(system.data_dir / "db.sqlite3", timeout=20) as database:
-        return int(database.execute(query).fetchone()[0])
+    if url := system.env.get("DATABASE_URL"):
+        with psycopg.connect(url) as postgres:
+            found = postgres.execute(query).fetchone()
+    else:
+        with sqlite3.connect(system.data_dir / "db.sqlite3", timeout=20) as lite:
+            found = lite.execute(query).fetchone()
+    assert found is not None
+    return int(found[0])
 
 
 def await_done(system: System, count: int, seconds: float) -> None:
@@ -87,8 +107,12 @@ def await_done(system: System, count: int, seconds: float) -> None:
 def queue(system: System, rows: int, times: int = 1) -> None:
     """`rows` predictions, each published `times` times; answers are counted from here on."""
     assert system.python(f"ROWS, TIMES = {rows}, {times}\n{QUEUE_ROWS}") == str(rows)
-    with sqlite3.connect(system.data_dir / "db.sqlite3") as database:
-        database.executescript(COUNT_ANSWERS)
+    if url := system.env.get("DATABASE_URL"):
+        with psycopg.connect(url) as postgres:
+            postgres.execute(COUNT_ON_POSTGRESQL)
+    else:
+        with sqlite3.connect(system.data_dir / "db.sqlite3") as lite:
+            lite.executescript(COUNT_ON_SQLITE)
 
 
 @pytest.mark.slow
