@@ -8,9 +8,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from cataract.broker import BrokerUnavailable, check_socket_path
+from predictions.checks import SETTINGS
 
 
-@register
+@register(SETTINGS)
 def data_folder_is_writable(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     nearest = settings.DATA_DIR
     while not nearest.exists():
@@ -26,7 +27,7 @@ def data_folder_is_writable(app_configs: Sequence[Any] | None, **_: Any) -> list
     ]
 
 
-@register
+@register(SETTINGS)
 def broker_socket_has_a_possible_path(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     if not settings.EMBEDDED_BROKER:
         return []
@@ -37,7 +38,7 @@ def broker_socket_has_a_possible_path(app_configs: Sequence[Any] | None, **_: An
     return []
 
 
-@register
+@register(SETTINGS)
 def review_rates_are_probabilities(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     rates = {name: getattr(settings, name) for name in ("REVIEW_SECOND_READ_RATE", "REVIEW_AI_FIRST_RATE")}
     return [

@@ -15,6 +15,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from predictions import access, services
+from predictions.checks import SETTINGS
 from predictions.models import ApiToken, Release
 
 # The first users, by name, with their roles. A second reader: nobody reads blind what they have uploaded or read.
@@ -23,6 +24,7 @@ STAFF = {"admin", "auditor"}  # who may open the Django admin; an auditor can on
 
 
 class Command(BaseCommand):
+    requires_system_checks = [SETTINGS]
     help = (
         "Migrate, create one user a role (passwords printed once), install the starter release, collect static files."
     )

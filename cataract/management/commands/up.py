@@ -20,6 +20,7 @@ from cataract.broker import BrokerUnavailable, give_back_unacknowledged, server_
 from cataract.celery import app as celery_app
 from cataract.processes import AlreadyRunning, locked
 from cataract.supervisor import Service, Supervisor
+from predictions.checks import SETTINGS
 
 # A task that runs when the system is told to stop has this long to finish before it is given back to its queue.
 TASK_GRACE_SECONDS = 20.0
@@ -27,6 +28,7 @@ LOG_LEVEL = os.environ.get("LOG_LEVEL", "WARNING")
 
 
 class Command(BaseCommand):
+    requires_system_checks = [SETTINGS]
     help = (
         "Run web, worker with beat, MLflow UI and (without REDIS_URL) the private broker until Ctrl-C. "
         "PORT, MLFLOW_PORT and DATA_DIR in the environment say where."
