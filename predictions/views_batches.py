@@ -51,9 +51,9 @@ def _to_disk(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
     return receive
 
 
-@_to_disk
-@login_required
+@login_required  # first: nobody unknown has a body of up to MAX_BATCH_BYTES received
 @permission_required("predictions.add_eyeimage", raise_exception=True)
+@_to_disk
 @require_http_methods(["GET", "HEAD", "POST"])
 def batch_list(request: HttpRequest) -> HttpResponse:
     """The form for many photos, and the batches that this person may see."""

@@ -7,7 +7,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from predictions import batch_worker
+from predictions import batch_worker, views_batches
 from predictions.models import Batch
 from tests.factories import jpeg_bytes, make_user
 
@@ -92,3 +92,11 @@ def test_strangers_see_nothing(screener: Client) -> None:
     reader = Client()
     reader.force_login(make_user("reader"))
     assert reader.get(URL).status_code == 403
+
+
+def test_what_a_stranger_sends_is_never_received(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[object] = []
+    monkeypatch.setattr(views_batches, "SpoolHandler", received.append)
+    response = client.post(URL, {"photos": SimpleUploadedFile("a.zip", b"PK" * 1000)})
+    assert response.status_code == 302 and "/accounts/login/" in response.headers["Location"]
+    assert not received
