@@ -47,8 +47,11 @@ def claim_next(*, reader: User) -> ReviewCase | None:
 
 
 def claim_ahead(*, case: ReviewCase, reader: User) -> list[ReviewCase]:
-    """Keep the next cases for the holder of this one, so that their photos are fetched while this one is read."""
-    if queue.step(case, reader) == "closed":
+    """Keep the next cases for the holder of this one, so that their photos are fetched while this one is read.
+
+    Nothing for a page that asks too late, when its case has been answered: the page of the next case asks itself.
+    """
+    if queue.step(case, reader) in ("closed", "finished"):
         return []
     settle_abandoned()
     controls.plant(reader)

@@ -139,31 +139,47 @@ document.addEventListener("toggle", (event) => {
   }
 }, true);
 
-// The next photos, in memory: kept for this reader by the server, fetched while the photo before them is read, painted
-// at once when their case comes. Nothing is kept in the browser's storage or cache.
+// The next photos, in memory: kept for this reader by the server, fetched and decoded while the photo before them is
+// read, painted at once when their case comes. Nothing is kept in the browser's storage or cache.
 const kept = new Map();
 
+// Ask what comes next and hold its photos. Answers cross on a slow line: one that belongs to an earlier case is dropped.
+// `data-ahead-ready` on the case says that everything that comes next is in memory.
 async function lookAhead() {
-  const { ahead } = the("#case")?.dataset ?? {};
-  if (!ahead) return;
-  const answer = await fetch(ahead, { method: "POST", body: tokened(), redirect: "error" });
-  if (!answer.ok) return;
+  const page = the("#case");
+  if (!page?.dataset.ahead) return;
+  const answer = await fetch(page.dataset.ahead, { method: "POST", body: tokened(), redirect: "error" });
+  if (!answer.ok || the("#case") !== page) return;
   const { photos, progress } = await answer.json();
+  if (the("#case") !== page) return;
   the("[data-progress]")?.replaceChildren(progress);
-  const current = the("[data-photo]")?.dataset.photo;
-  for (const [address, blob] of kept) {
-    if (photos.includes(address) || address === current) continue;
-    URL.revokeObjectURL(blob.src);
-    kept.delete(address);
-  }
+  forgetAllBut([...photos, the("[data-photo]")?.dataset.photo]);
   for (const address of photos) {
-    if (kept.has(address)) continue;
-    const photo = await fetch(address, { redirect: "error" });
-    if (!photo.ok) continue;
+    await (await keep(address)).decode();
+    if (the("#case") !== page) return;
+  }
+  page.dataset.aheadReady = "";
+}
+
+// The photo in memory. One that could not be fetched is asked for again the next time.
+async function keep(address) {
+  if (kept.has(address)) return kept.get(address);
+  const photo = await fetch(address, { redirect: "error" });
+  if (!photo.ok) throw new Error(`${address}: ${photo.status}`);
+  const data = await photo.blob();
+  if (!kept.has(address)) {
     const image = new Image();
-    image.src = URL.createObjectURL(await photo.blob());
+    image.src = URL.createObjectURL(data);
     kept.set(address, image);
-    await image.decode();
+  }
+  return kept.get(address);
+}
+
+function forgetAllBut(addresses) {
+  for (const [address, image] of kept) {
+    if (addresses.includes(address)) continue;
+    URL.revokeObjectURL(image.src);
+    kept.delete(address);
   }
 }
 

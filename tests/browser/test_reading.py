@@ -30,11 +30,6 @@ WATCH = """() => {
   });
 }"""
 AT_NEXT = "n => location.pathname === '/review/' || window.spent.length >= n"
-# The page has the photos of the next two cases (those that are left) in memory.
-LOOKED_AHEAD = f"""n => {{
-  const current = document.querySelector('[data-photo]').dataset.photo;
-  return [...kept.keys()].filter(address => address !== current).length >= Math.min(2, {CASES} - n);
-}}"""
 AT_NEXT_OR_REVEAL = AT_NEXT + " || document.querySelector('[data-screen=reveal]')"
 
 
@@ -66,7 +61,7 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site) -> None:
     keys, spent, ready = 0, [0.0], 0
     for number in range(1, CASES + 1):
         ready += page.evaluate("document.querySelector('[data-photo]').src.startsWith('blob:')")
-        page.wait_for_function(LOOKED_AHEAD, arg=number)
+        page.locator("#case[data-ahead-ready]").wait_for()
         page.keyboard.press("1")
         keys += 1
         page.wait_for_function(AT_NEXT_OR_REVEAL, arg=number)

@@ -173,6 +173,7 @@ def test_cases_are_kept_ahead_shortly_and_given_back_with_the_page() -> None:
     assert progress.counts(other).held == 3 and progress.counts(other).ready == 1
     assert services.claim_next(reader=reader) == case, "the one that is read comes before those kept"
     services.store_blind_answer(case=case, reader=reader, answer="cataract")
+    assert services.claim_ahead(case=case, reader=reader) == [], "asked too late, and nothing is renewed"
     taken = services.claim_next(reader=reader)
     assert taken is not None and taken in kept
     queue.leave(taken, reader)
