@@ -17,11 +17,11 @@ from django.views.decorators.http import require_POST
 
 from cataract.ml.release import ReleaseCorrupt
 from predictions.errors import DomainError
-from predictions.models import Promotion, Release
+from predictions.models import EyeImage, Promotion, Release
 from predictions.registry import folder_of
 from training import services
 from training.datasets import preview
-from training.forms import PromoteForm, ReasonForm, StartForm
+from training.forms import FlipForm, PromoteForm, ReasonForm, StartForm
 from training.models import Dataset, ReleaseReview, TrainingRun
 from training.tracking import run_url
 
@@ -151,6 +151,7 @@ class ReleaseReviewAdmin(ReadOnly):
             path("rollback/", wrap(self.rollback), name="training_rollback"),
             path("<str:release_id>/compare/", wrap(require_POST(self.compare)), name="training_compare"),
             path("<str:release_id>/promote/", wrap(require_POST(self.promote)), name="training_promote"),
+            path("<str:release_id>/flips/<uuid:image_id>/", wrap(self.flip), name="training_flip"),
             *super().get_urls(),
         ]
 
@@ -174,7 +175,7 @@ class ReleaseReviewAdmin(ReadOnly):
         """Promote, or answer 422 with every reason why not."""
         _may_promote(request)
         release = get_object_or_404(Release, pk=release_id)
-        form = PromoteForm(request.POST, flips=_flips(release))
+        form = PromoteForm(request.POST)
         if form.is_valid():
             try:
                 services.promote(
@@ -182,7 +183,6 @@ class ReleaseReviewAdmin(ReadOnly):
                     release=release,
                     reason=form.cleaned_data["reason"],
                     acknowledge_too_few=form.cleaned_data["acknowledge_too_few"],
-                    causes=form.causes,
                 )
             except (DomainError, ReleaseCorrupt) as error:
                 form.add_error(None, str(error))
@@ -190,6 +190,34 @@ class ReleaseReviewAdmin(ReadOnly):
                 messages.success(request, f"Release {release.pk} serves now.")
                 return HttpResponseRedirect(_release_url(release.pk))
         return self._release_page(request, release, form, status=422)
+
+    def flip(self, request: HttpRequest, release_id: str, image_id: UUID) -> HttpResponse:
+        """One photo that turns from right to wrong, with both answers; its cause ticks it, then comes the next."""
+        _may_promote(request)
+        release = get_object_or_404(Release, pk=release_id)
+        comparison = services.standing_comparison(release)
+        order = services.right_to_wrong(comparison) if comparison else []
+        if comparison is None or str(image_id) not in order:
+            raise Http404
+        noted = comparison.causes.select_related("noted_by").filter(image=image_id).first()
+        sent = request.POST if request.method == "POST" else None
+        form = FlipForm(sent, initial={"cause": noted.cause} if noted else {})
+        if form.is_valid():
+            services.note_flip(
+                user=_person(request), comparison=comparison, image=str(image_id), cause=form.cleaned_data["cause"]
+            )
+            left = services.unticked(comparison)
+            return HttpResponseRedirect(_flip_url(release.pk, left[0]) if left else f"{_release_url(release.pk)}#flips")
+        context = {
+            "title": f"Photo {order.index(str(image_id)) + 1} of {len(order)} that turn from right to wrong",
+            "release": release,
+            "flip": next(flip for flip in comparison.report["flips"] if flip["image"] == str(image_id)),
+            "image": get_object_or_404(EyeImage, pk=image_id),
+            "noted": noted,
+            "form": form,
+            "left": len(services.unticked(comparison)),
+        }
+        return self._page(request, "admin/training/flip.html", context, 422 if form.errors else 200)
 
     def rollback(self, request: HttpRequest) -> HttpResponse:
         """Which release would serve again, and the button that makes it so."""
@@ -211,18 +239,17 @@ class ReleaseReviewAdmin(ReadOnly):
         self, request: HttpRequest, release: Release, form: PromoteForm | None = None, status: int = 200
     ) -> HttpResponse:
         comparison = services.standing_comparison(release)
-        form = form or PromoteForm(flips=_flips(release))
+        form = form or PromoteForm()
         report = comparison.report if comparison else {}
+        causes = {str(c.image_id): c for c in comparison.causes.select_related("noted_by")} if comparison else {}
         context = {
             "title": f"Release {release.pk}",
             "release": release,
             "champion": Release.objects.filter(status=Release.Status.CHAMPION).first(),
             "comparison": comparison,
             "report": report,
-            "flips": [
-                {**flip, "field": form[f"cause_{flip['image']}"] if flip["kind"] == "right_to_wrong" else None}
-                for flip in report.get("flips", [])
-            ],
+            "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
+            "left": services.unticked(comparison) if comparison else [],
             "form": form,
             "card": _card(release),
             "promotions": release.promotions.select_related("promoted_by", "previous"),
@@ -252,11 +279,6 @@ def _may_promote(request: HttpRequest) -> None:
         raise PermissionDenied
 
 
-def _flips(release: Release) -> list[str]:
-    comparison = services.standing_comparison(release)
-    return services.right_to_wrong(comparison) if comparison else []
-
-
 def _card(release: Release) -> str:
     path = folder_of(release) / "card.md"
     return path.read_text(encoding="utf-8", errors="replace")[:50_000] if path.is_file() else ""
@@ -264,6 +286,10 @@ def _card(release: Release) -> str:
 
 def _release_url(release_id: str) -> str:
     return reverse("admin:training_releasereview_change", args=[quote(release_id)])
+
+
+def _flip_url(release_id: str, image: str) -> str:
+    return reverse("admin:training_flip", args=[release_id, image])
 
 
 def _release_link(release_id: str) -> str:

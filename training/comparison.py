@@ -1,40 +1,61 @@
-"""Both releases answer the frozen test photos; `gates` judges; the Comparison row keeps the report."""
+"""Both releases answer the same photos; `gates` judges; the Comparison row keeps the report."""
 
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.utils.dateparse import parse_datetime
 
 from cataract.ml import images
 from cataract.ml.cascade import Cascade, Outcome
 from cataract.ml.duplicates import NEAR, dihedral_hashes, nearest
 from predictions import registry, storage
-from predictions.models import Release
+from predictions.models import EyeImage, Release
 from training import gates
-from training.datasets import test_rows
-from training.models import Comparison, Dataset, DatasetItem
+from training.datasets import test_rows, usable_labels
+from training.models import Comparison, Dataset
+from training.paired import SIDES, Answer, Photo
+from training.rules import rules
 
 Say = Callable[[str, float, str], None]
 
 
-def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_progress: Say | None = None) -> Comparison:
-    """Compare two releases on the test rows of `dataset`, and store it in place of an earlier comparison of the three.
+class _Row(NamedTuple):
+    """One photo to compare on: the frozen row of a dataset, or a label of today."""
 
-    Raises ReleaseCorrupt when a release folder is not intact.
+    image: EyeImage
+    truth: str
+    cluster: int
+    weight: float
+
+
+def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_progress: Say | None = None) -> Comparison:
+    """Compare two releases on the test rows of `dataset` and on all labels confirmed since the champion was trained.
+
+    The row takes the place of an earlier comparison of the three. Raises ReleaseCorrupt when a release folder is not
+    intact.
     """
-    releases = {"champion": champion, "challenger": challenger}
-    sides = {side: registry.load(release) for side, release in releases.items()}
-    seen = {side: seen_hashes(registry.folder_of(release)) for side, release in releases.items()}
-    photos = []
-    rows = list(test_rows(dataset))
+    frozen = [_Row(row.image, row.answer, row.cluster, 1.0) for row in test_rows(dataset)]
+    new = _rows_since(trained_at(champion))
+    sides = {side: registry.load(release) for side, release in (("champion", champion), ("challenger", challenger))}
+    seen = {
+        side: seen_hashes(registry.folder_of(r)) for side, r in (("champion", champion), ("challenger", challenger))
+    }
+    rows = list({row.image.pk: row for row in (*new, *frozen)}.values())
+    photos: dict[Any, Photo] = {}
     for number, row in enumerate(rows):
-        photos.append(_photo(row, sides, seen))
+        photos[row.image.pk] = _photo(row, sides, seen)
         if on_progress and (number % 10 == 0 or number == len(rows) - 1):
-            on_progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} test photos")
-    report = gates.judge(photos)
+            on_progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} photos")
+    report = gates.judge(
+        [photos[row.image.pk] for row in frozen],
+        since=[replace(photos[row.image.pk], truth=row.truth, weight=row.weight) for row in new],
+    )
     comparison, _ = Comparison.objects.update_or_create(
         challenger=challenger,
         champion=champion,
@@ -44,36 +65,51 @@ def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_prog
     return comparison
 
 
+def trained_at(release: Release) -> datetime:
+    """Until when the labels a release was fitted on were confirmed: its data's freeze, else the day it was made."""
+    first_run = release.training_runs.order_by("created_at")
+    frozen: datetime | None = first_run.values_list("dataset__created_at", flat=True).first()
+    if frozen is not None:
+        return frozen
+    made = parse_datetime(str(release.manifest.get("created_at", "")))
+    return min(made, release.created_at) if made else release.created_at
+
+
 def seen_hashes(folder: Path) -> list[str]:
     """Perceptual hashes of the photos that a release was fitted on; empty when it does not say."""
     path = folder / "seen.json"
     return list(json.loads(path.read_text(encoding="utf-8"))["hashes"]) if path.is_file() else []
 
 
-def _photo(row: DatasetItem, sides: dict[str, Cascade], seen: dict[str, list[str]]) -> gates.Photo:
+def _rows_since(start: datetime) -> list[_Row]:
+    """The labels confirmed since then, the newest first, as many as the plan looks at."""
+    newest = usable_labels().filter(created_at__gt=start).order_by("-created_at")[: rules()["since"]["max_photos"]]
+    return [_Row(label.image, label.answer, label.image.cluster_id, label.weight) for label in newest]
+
+
+def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]]) -> Photo:
     pixels = images.decode(storage.read(row.image.stored_name))
     hashes = dihedral_hashes(pixels)
-    return gates.Photo(
-        image=str(row.image_id),
+    return Photo(
+        image=str(row.image.pk),
         cluster=row.cluster,
-        truth=row.answer,
+        truth=row.truth,
         champion=_answer(sides["champion"], pixels),
         challenger=_answer(sides["challenger"], pixels),
-        groups=_groups(row),
-        seen_by=tuple(side for side in gates.SIDES if _is_near(hashes, seen[side])),
+        groups=_groups(row.image),
+        seen_by=tuple(side for side in SIDES if _is_near(hashes, seen[side])),
     )
 
 
-def _answer(cascade: Cascade, pixels: Any) -> gates.Answer:
+def _answer(cascade: Cascade, pixels: Any) -> Answer:
     started = time.perf_counter()
     outcome: Outcome = cascade.predict([pixels], mode=settings.CASCADE_MODE)[0]
     milliseconds = (time.perf_counter() - started) * 1000
-    return gates.Answer(outcome.decision, outcome.probability, outcome.needs_review, milliseconds)
+    return Answer(outcome.decision, outcome.probability, outcome.needs_review, milliseconds)
 
 
-def _groups(row: DatasetItem) -> dict[str, str]:
+def _groups(image: EyeImage) -> dict[str, str]:
     """The subgroups that a photo is in. Unknown is a group of its own, never hidden."""
-    image = row.image
     brightness = image.quality.get("brightness")
     band = (
         "unknown" if brightness is None else "dark" if brightness < 70 else "bright" if brightness > 180 else "medium"

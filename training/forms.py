@@ -1,6 +1,4 @@
-"""What a person fills in to start a run, to promote a release, to roll back."""
-
-from typing import Any
+"""What a person fills in to start a run, to tick a flip, to promote a release, to roll back."""
 
 from django import forms
 
@@ -17,23 +15,12 @@ class ReasonForm(forms.Form):
 
 
 class PromoteForm(ReasonForm):
-    """With one field `cause_<image id>` for each test photo that turns from right to wrong."""
-
     acknowledge_too_few = forms.BooleanField(
-        label="I know that there are too few test photos to judge this release", required=False
+        label="I know that there are too few photos to judge this release", required=False
     )
 
-    def __init__(self, *args: Any, flips: list[str], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for image in flips:
-            choices = [("", "not opened yet"), *FlipCause.Cause.choices]
-            self.fields[f"cause_{image}"] = forms.ChoiceField(label="Cause", choices=choices, required=False)
 
-    @property
-    def causes(self) -> dict[str, str]:
-        """{image id: cause}, without those left open."""
-        return {
-            name.removeprefix("cause_"): value
-            for name, value in self.cleaned_data.items()
-            if name.startswith("cause_") and value
-        }
+class FlipForm(forms.Form):
+    """Why it is accepted that the challenger gets this photo wrong."""
+
+    cause = forms.ChoiceField(label="Cause", choices=FlipCause.Cause, widget=forms.RadioSelect)

@@ -4,9 +4,11 @@ import importlib.util
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from predictions import registry
 from predictions.errors import DomainError
@@ -135,18 +137,32 @@ def promote(
 ) -> Promotion:
     """Make `release` the champion if the change-control plan allows it.
 
-    `causes`: {image id: FlipCause.Cause} for each test photo that turns from right to wrong.
+    `causes`: {image id: FlipCause.Cause}, noted first, for photos that turn from right to wrong (see `note_flip`).
     Raises PromotionRefused with every reason in words, and what `predictions.registry.promote_release` raises.
     """
     comparison = standing_comparison(release)
-    refusals = _refusals(release, reason, comparison, acknowledge_too_few, causes or {})
+    for image, cause in (causes or {}).items():
+        note_flip(user=user, comparison=comparison, image=image, cause=cause)
+    refusals = _refusals(release, reason, comparison, acknowledge_too_few)
     if refusals:
         raise PromotionRefused(" ".join(refusals))
-    with transaction.atomic():
-        promotion = registry.promote_release(release=release, user=user, reason=reason.strip())
-        if comparison is not None:
-            _note_causes(comparison, causes or {}, user)
-    return promotion
+    return registry.promote_release(release=release, user=user, reason=reason.strip())
+
+
+def note_flip(*, user: User | None, comparison: Comparison | None, image: str, cause: str) -> None:
+    """Tick one photo that turns from right to wrong: somebody opened it, and states why that is accepted.
+
+    Another cause later takes the place of the first. Raises PromotionRefused for a photo that is no such flip.
+    """
+    if comparison is None or image not in right_to_wrong(comparison):
+        raise PromotionRefused(f"Photo {image} does not turn from right to wrong: there is no cause to note.")
+    if cause not in FlipCause.Cause.values:
+        raise PromotionRefused(f"{cause!r} is no cause. Choose one of {', '.join(FlipCause.Cause.values)}.")
+    FlipCause.objects.update_or_create(
+        comparison=comparison,
+        image_id=UUID(image),
+        defaults={"cause": cause, "noted_by": user, "noted_at": timezone.now()},
+    )
 
 
 def rollback(*, user: User | None, reason: str) -> Promotion:
@@ -157,13 +173,17 @@ def rollback(*, user: User | None, reason: str) -> Promotion:
 
 
 def right_to_wrong(comparison: Comparison) -> list[str]:
-    """Ids of the test photos that the champion gets right and the challenger wrong."""
+    """Ids of the photos that the champion gets right and the challenger wrong."""
     return [flip["image"] for flip in comparison.report.get("flips", []) if flip["kind"] == "right_to_wrong"]
 
 
-def _refusals(
-    release: Release, reason: str, comparison: Comparison | None, acknowledged: bool, causes: Mapping[str, str]
-) -> list[str]:
+def unticked(comparison: Comparison) -> list[str]:
+    """Ids of the photos that turn from right to wrong and have no cause yet, in the order of the list."""
+    ticked = {str(image) for image in comparison.causes.values_list("image_id", flat=True)}
+    return [image for image in right_to_wrong(comparison) if image not in ticked]
+
+
+def _refusals(release: Release, reason: str, comparison: Comparison | None, acknowledged: bool) -> list[str]:
     if release.status not in (Release.Status.CHALLENGER, Release.Status.RETIRED):
         return [f"Release {release.pk} is {release.status}: only a challenger or a retired release can be promoted."]
     refusals = []
@@ -185,21 +205,12 @@ def _refusals(
         ]
         refusals.append(f"The change-control plan refuses it: {'; '.join(failing)}.")
     if comparison.verdict == Comparison.Verdict.TOO_FEW and not acknowledged:
-        refusals.append("There are too few test photos to judge it: acknowledge that, or label more test photos first.")
-    unticked = [image for image in right_to_wrong(comparison) if causes.get(image) not in FlipCause.Cause.values]
-    if unticked:
-        refusals.append(f"{len(unticked)} test photos turn from right to wrong: open each and state its cause.")
+        refusals.append("There are too few photos to judge it: acknowledge that, or label more photos first.")
+    still = len(unticked(comparison))
+    if still:
+        photos = "1 photo that turns" if still == 1 else f"{still} photos that turn"
+        refusals.append(f"{photos} from right to wrong must still be opened and given a cause.")
     return refusals
-
-
-def _note_causes(comparison: Comparison, causes: Mapping[str, str], user: User | None) -> None:
-    FlipCause.objects.bulk_create(
-        (
-            FlipCause(comparison=comparison, image_id=image, cause=causes[image], noted_by=user)
-            for image in right_to_wrong(comparison)
-        ),
-        ignore_conflicts=True,
-    )
 
 
 def _nudge(run: TrainingRun) -> None:

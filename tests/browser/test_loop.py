@@ -128,10 +128,14 @@ def train(site: Site, loop: Loop) -> str:
 def promote(site: Site, loop: Loop, challenger: str) -> None:
     """An admin looks at every photo that turns wrong, names the cause, and promotes."""
     page = log_in(site, loop, "admin", to=f"/admin/training/releasereview/{challenger}/change/")
-    causes = page.get_by_label("Cause for photo")
-    for number in range(causes.count()):
-        causes.nth(number).select_option("model")
-    page.get_by_label("I know that there are too few test photos").check()
+    opened = page.get_by_role("link", name="Open the first")
+    if opened.count():
+        opened.click()
+    while page.get_by_role("button", name="Save the cause").count():
+        page.get_by_label("an error of the challenger, accepted").check()
+        page.get_by_role("button", name="Save the cause").click()
+        page.wait_for_load_state()
+    page.get_by_label("I know that there are too few photos").check()
     page.get_by_label("Reason").fill("More photos, compared by hand.")
     site.shoot(page, "loop-compare")
     page.get_by_role("button", name=f"Promote {challenger}").click()

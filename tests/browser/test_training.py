@@ -15,7 +15,7 @@ from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos
 from training import worker
 from training.datasets import freeze_dataset
-from training.models import TrainingRun
+from training.models import FlipCause, TrainingRun
 from training.rules import rules
 
 
@@ -81,6 +81,20 @@ def test_a_worse_release_cannot_be_promoted(
     expect(page.get_by_role("button", name="Promote")).to_have_count(0)
     site.look(page, "training-compare-worse")
     keep(page, "compare")
+    page.get_by_role("heading", name="Photos whose answer changes").scroll_into_view_if_needed()
+    for picture in page.locator(".training-flips img").all():
+        picture.scroll_into_view_if_needed()  # they load when they are near
+    page.wait_for_load_state("networkidle")
+    page.locator("#flips").evaluate("element => element.scrollIntoView()")
+    keep(page, "flips")
+    page.get_by_role("link", name="Open the first").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("that turn from right to wrong")
+    page.wait_for_load_state("networkidle")
+    site.look(page, "training-flip")
+    page.get_by_label("an error of the challenger, accepted").check()
+    page.get_by_role("button", name="Save the cause").click()
+    page.wait_for_load_state("networkidle")
+    assert FlipCause.objects.get().cause == "model"
 
 
 def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: Path) -> None:
@@ -91,10 +105,7 @@ def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: 
     page.get_by_role("link", name=challenger.pk).click()
     page.wait_for_load_state("networkidle")
     site.look(page, "training-compare")
-    causes = page.get_by_label("Cause for photo")
-    for number in range(causes.count()):
-        causes.nth(number).select_option(index=1)
-    page.get_by_label("I know that there are too few test photos").check()
+    page.get_by_label("I know that there are too few photos").check()
     page.get_by_label("Reason").fill("For this test.")
     page.get_by_role("button", name=f"Promote {challenger.pk}").click()
     expect(page.get_by_text(f"Release {challenger.pk} serves now.")).to_be_visible()

@@ -205,7 +205,11 @@ def promote(loop: Loop, challenger: str) -> None:
     """An admin looks at every photo that would turn wrong, says why, and promotes."""
     admin = loop.person("admin")
     page = admin.get(f"/admin/training/releasereview/{challenger}/change/")
-    causes = dict.fromkeys(re.findall(r'name="(cause_[0-9a-f-]+)"', page.text), "model")
-    form = {"reason": "More photos, compared by hand.", "acknowledge_too_few": "on", **causes}
+    for flip in sorted(
+        set(re.findall(rf"/admin/training/releasereview/{re.escape(challenger)}/flips/[0-9a-f-]+/", page.text))
+    ):
+        admin.get(flip)
+        admin.post(flip, {"cause": "model"})
+    form = {"reason": "More photos, compared by hand.", "acknowledge_too_few": "on"}
     page = admin.post(f"/admin/training/releasereview/{challenger}/promote/", form)
     assert f"Release {challenger} serves now." in page.text, page.text[:3000]

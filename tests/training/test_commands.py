@@ -152,9 +152,9 @@ def test_train_promote_and_rollback_from_the_command_line(
     with pytest.raises(CommandError, match="Known releases"):
         command("promote", "absent", reason="The new labels.")
     release = registry_twin(tmp_path)
-    with pytest.raises(CommandError, match="too few test photos"):
+    with pytest.raises(CommandError, match="too few photos"):
         command("promote", release.pk, reason="The new labels.")
-    command("promote", release.pk, reason="The new labels.", acknowledge_too_few=True, flips="model")
+    command("promote", release.pk, reason="The new labels.", acknowledge_too_few=True)
     assert Promotion.objects.first().release_id == release.pk  # type: ignore[union-attr]
     assert f"Release {champion.pk} serves again" in command("rollback", reason="It was a test.")
 

@@ -1,21 +1,28 @@
 """Promotion by the change-control plan: refused with reasons, allowed with evidence, taken back with one click."""
 
-import shutil
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from predictions import registry
-from predictions.models import ApiToken, Promotion, Release
+from cataract.ml.cascade import Cascade
+from cataract.ml.duplicates import perceptual_hash
+from cataract.ml.images import decode
+from cataract.ml.release import verify, write_json, write_manifest
+from predictions import registry, storage
+from predictions.models import ApiToken, EyeImage, Promotion, Release
 from predictions.services import create_token
+from review.models import Label
 from tests.releases import make_tiny_release
-from tests.training.makers import capture_published, label_photos, make_user
+from tests.training.makers import capture_published, label_photo, label_photos, make_user
 from training import services, worker
 from training.datasets import freeze_dataset
-from training.models import Comparison, FlipCause
+from training.models import Comparison, Dataset, FlipCause
 from training.rules import rules
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -81,7 +88,7 @@ def test_too_few_photos_to_judge_is_no_silent_pass(admin: Client, challenger: Re
     set_report(challenger, "too_few", flips=[])
     refused = admin.post(url("training_promote", challenger), {"reason": REASON})
     assert refused.status_code == 422
-    assert b"too few test photos to judge it: acknowledge that" in refused.content
+    assert b"too few photos to judge it: acknowledge that" in refused.content
     assert admin.post(url("training_promote", challenger), {"reason": "why not"}).status_code == 422
     allowed = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
     assert allowed.status_code == 302
@@ -98,25 +105,44 @@ def test_a_failed_gate_is_refused_in_words_whatever_is_acknowledged(admin: Clien
 
 
 def test_every_photo_that_turns_wrong_is_opened_and_given_a_cause(admin: Client, challenger: Release) -> None:
-    image = str(Comparison.objects.get().dataset.items.filter(split="test").first().image_id)  # type: ignore[union-attr]
-    flip = {
-        "image": image,
-        "truth": "cataract",
-        "champion": "cataract",
-        "challenger": "normal",
-        "champion_probability": 0.9,
-        "challenger_probability": 0.2,
-        "kind": "right_to_wrong",
-        "seen": False,
-    }
-    comparison = set_report(challenger, "pass", flips=[flip])
+    first, second = sorted(str(row.image_id) for row in Dataset.objects.get().items.filter(split="test")[:2])
+    comparison = set_report(
+        challenger, "pass", flips=[flip(first), flip(second), flip(str(uuid4()), kind="wrong_to_right")]
+    )
     page = admin.get(url("training_releasereview_change", challenger)).content.decode()
-    assert reverse("predictions:photo", args=[image, "thumb"]) in page and "right to wrong" in page
+    assert reverse("predictions:photo", args=[first, "thumb"]) in page and "right to wrong" in page
+    assert 'name="reason"' not in page, "the form waits for the causes"
     refused = admin.post(url("training_promote", challenger), {"reason": REASON})
-    assert refused.status_code == 422 and b"1 test photos turn from right to wrong" in refused.content
-    done = admin.post(url("training_promote", challenger), {"reason": REASON, f"cause_{image}": "photo"})
-    assert done.status_code == 302
-    assert FlipCause.objects.get(comparison=comparison).cause == "photo"
+    assert (
+        refused.status_code == 422 and b"2 photos that turn from right to wrong must still be opened" in refused.content
+    )
+
+    opened = reverse("admin:training_flip", args=[challenger.pk, first])
+    assert reverse("predictions:photo", args=[first, "view"]) in admin.get(opened).content.decode()
+    assert admin.post(opened, {}).status_code == 422
+    then = admin.post(opened, {"cause": "photo"})
+    assert then["Location"] == reverse("admin:training_flip", args=[challenger.pk, second])
+    assert admin.post(url("training_promote", challenger), {"reason": REASON}).status_code == 422
+    assert admin.post(then["Location"], {"cause": "label"})["Location"].endswith("#flips")
+    assert admin.post(url("training_promote", challenger), {"reason": REASON}).status_code == 302
+    assert {str(c.image_id): c.cause for c in FlipCause.objects.filter(comparison=comparison)} == {
+        first: "photo",
+        second: "label",
+    }
+
+
+def flip(image: str, kind: str = "right_to_wrong") -> dict[str, Any]:
+    """One row of a report's flip list."""
+    said = {"truth": "cataract", "champion": "cataract", "challenger": "normal", "on": "test", "seen": False}
+    return {"image": image, "kind": kind, "champion_probability": 0.9, "challenger_probability": 0.2, **said}
+
+
+def test_a_photo_that_does_not_turn_wrong_has_no_cause(admin: Client, challenger: Release) -> None:
+    image = str(Dataset.objects.get().items.filter(split="test")[0].image_id)
+    set_report(challenger, "pass", flips=[flip(image, kind="wrong_to_right")])
+    assert admin.get(reverse("admin:training_flip", args=[challenger.pk, image])).status_code == 404
+    with pytest.raises(services.PromotionRefused, match="does not turn from right to wrong"):
+        services.promote(user=None, release=challenger, reason=REASON, causes={image: "model"})
 
 
 def test_rollback_is_one_click_with_a_reason(admin: Client, challenger: Release, champion: Release) -> None:
@@ -199,24 +225,78 @@ def test_the_api_starts_a_run_and_shows_it(client: Client, champion: Release) ->
     assert wrong.status_code == 422
 
 
-def test_a_challenger_fitted_on_test_photos_fails_its_comparison(champion: Release, tmp_path: Path) -> None:
-    from cataract.ml.duplicates import perceptual_hash
-    from cataract.ml.images import decode
-    from cataract.ml.release import verify, write_json, write_manifest
-    from predictions import storage
+def worse_in_one_site(folder: Path, labels: list[Label]) -> None:
+    """Says the opposite on some photos: those are made site B, so that it is worse there and nowhere else."""
+    make_tiny_release(folder, seed=3, contrary=True, band="wide", name="bad")
+    cascade = Cascade.load(folder)
+    for label in labels:
+        said = cascade.predict([decode(storage.read(label.image.stored_name))])[0].decision
+        EyeImage.objects.filter(pk=label.image_id).update(site="A" if said == label.answer else "B")
+    assert EyeImage.objects.filter(site="B", split="test").count() >= 2
 
-    labels = label_photos(test=2)
-    dataset = freeze_dataset(user=None)
-    folder = make_tiny_release(tmp_path / "made", seed=3, name="leaky")
-    raw = verify(folder).raw
-    pixels = decode(storage.read(labels[-1].image.stored_name))
-    write_json(folder / "seen.json", {"hashes": [perceptual_hash(pixels)]})
+
+def worse_overall(folder: Path, labels: list[Label]) -> None:
+    make_tiny_release(folder, seed=3, refuse_all=True, name="bad")
+
+
+def fitted_on_a_test_photo(folder: Path, labels: list[Label]) -> None:
+    raw = verify(make_tiny_release(folder, seed=3, name="bad")).raw
+    write_json(folder / "seen.json", {"hashes": [perceptual_hash(decode(storage.read(labels[-1].image.stored_name)))]})
     (folder / "manifest.json").unlink()
     write_manifest(folder, **{key: raw[key] for key in ("name", "encoder", "accurate", "metrics", "data")})
-    leaky = registry.register_release(folder=folder)
-    worker.compare(leaky.pk)
-    comparison = services.standing_comparison(leaky)
-    assert comparison is not None and comparison.dataset == dataset
-    assert comparison.verdict == "fail"
-    assert any(reason.startswith("CC-8") for reason in comparison.report["reasons"])
-    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("make", "clause", "words"),
+    [
+        (worse_in_one_site, "CC-7", r"site B: specificity worse by 1.000 at least"),
+        (worse_overall, "CC-2", r"specificity is worse: at the best by 1.000, at the worst by 1.000 \(0.03 allowed\)"),
+        (fitted_on_a_test_photo, "CC-8", r"1 test photos, or copies of them, are among those that only the challenger"),
+    ],
+)
+def test_a_bad_challenger_is_compared_and_refused_in_words(
+    admin: Client,
+    champion: Release,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Any,
+    clause: str,
+    words: str,
+) -> None:
+    plan = rules()["comparison"]
+    for least in ("min_positive_clusters", "min_negative_clusters", "subgroup_min_images"):
+        monkeypatch.setitem(plan, least, 2)
+    if make is worse_in_one_site:  # as in a large system, where a small site moves the whole little
+        for gate in rules()["gate"]:
+            monkeypatch.setitem(gate, "margin", 0.9)
+        monkeypatch.setitem(rules()["since"], "max_photos", 24)  # the test photos again: fewer to compare
+    labels = [
+        label for label in label_photos(test=12 if make is worse_in_one_site else 2) if label.image.split == "test"
+    ]
+    freeze_dataset(user=None)
+    make(tmp_path / "made", labels)
+    challenger = registry.register_release(folder=tmp_path / "made")
+    worker.compare(challenger.pk)
+    page = admin.get(url("training_releasereview_change", challenger)).content.decode()
+    assert "The change-control plan refuses this release" in page and re.search(f"{clause}: {words}", page), page
+    answer = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
+    assert answer.status_code == 422 and re.search(rf"{clause} \({words}", answer.content.decode())
+    if make is worse_in_one_site:
+        report = services.standing_comparison(challenger).report  # type: ignore[union-attr]
+        assert {gate["id"] for gate in report["gates"] if gate["verdict"] == "fail"} == {"CC-7"}
+    champion.refresh_from_db()
+    assert champion.status == "champion"
+
+
+def test_labels_confirmed_since_the_champion_was_trained_are_compared_too(champion: Release, tmp_path: Path) -> None:
+    early = label_photos(test=2)
+    freeze_dataset(user=None)
+    Label.objects.filter(pk=early[-1].pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))  # before it was made
+    late = label_photo("cataract", "test", 901)
+    challenger = registry.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
+    worker.compare(challenger.pk)
+    report = services.standing_comparison(challenger).report  # type: ignore[union-attr]
+    assert report["n"]["images"] == 4, "the frozen test set does not grow"
+    assert report["since"]["images"] == len(early) - 1 + 1
+    assert {gate["on"] for gate in report["gates"]} == {"test", "since"}
+    assert late.image.split == "test"

@@ -22,7 +22,11 @@ class Command(BaseCommand):
             "--acknowledge-too-few", action="store_true", help="promote although too few test photos can judge it"
         )
         parser.add_argument(
-            "--flips", choices=FlipCause.Cause.values, help="the cause of every photo that turns from right to wrong"
+            "--cause",
+            action="append",
+            default=[],
+            metavar="PHOTO=CAUSE",
+            help=f"why a photo that turns from right to wrong is accepted: {', '.join(FlipCause.Cause.values)}",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -34,16 +38,21 @@ class Command(BaseCommand):
             if services.standing_comparison(release) is None:
                 self.stderr.write("Comparing it with the champion ...")
                 worker.compare(release.pk)
-            comparison = services.standing_comparison(release)
-            flips = services.right_to_wrong(comparison) if comparison else []
             promotion = services.promote(
                 user=None,
                 release=release,
                 reason=options["reason"],
                 acknowledge_too_few=options["acknowledge_too_few"],
-                causes=dict.fromkeys(flips, options["flips"]) if options["flips"] else {},
+                causes=dict(cause.partition("=")[::2] for cause in options["cause"]),
             )
         except (DomainError, ReleaseCorrupt) as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(f"{error}{_open_flips(release)}") from error
         before = f" in place of {promotion.previous_id}" if promotion.previous_id else ""
         self.stdout.write(f"Release {release.pk} serves now{before}.")
+
+
+def _open_flips(release: Release) -> str:
+    """The photos that still need a cause, each as the option that would state it."""
+    comparison = services.standing_comparison(release)
+    left = services.unticked(comparison) if comparison else []
+    return "".join(f"\n  --cause {image}=..." for image in left)

@@ -1,0 +1,168 @@
+"""Two releases on the same photos, paired: measures and the interval of their difference, by whole clusters.
+
+Intention to screen: a photo that a release cannot judge is referred, so it counts as a positive answer for sensitivity
+and specificity alike (STARD-AI).
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+SIDES = ("champion", "challenger")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one release said of one photo. `probability` is None when it made none."""
+
+    decision: str
+    probability: float | None
+    needs_review: bool
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One photo with its truth and both answers.
+
+    seen_by: releases fitted on it ("champion", "challenger"). weight: how many photos of all that came in it stands for
+    (1 / the probability with which it was read); test photos stand for themselves.
+    """
+
+    image: str
+    cluster: int
+    truth: str
+    champion: Answer
+    challenger: Answer
+    groups: dict[str, str] = field(default_factory=dict)
+    seen_by: tuple[str, ...] = ()
+    weight: float = 1.0
+
+
+def sensitivity(answers: "Answers", weights: Array) -> Array:
+    return _mean(answers.decision != "normal", weights * answers.truth)
+
+
+def specificity(answers: "Answers", weights: Array) -> Array:
+    return _mean(answers.decision == "normal", weights * ~answers.truth)
+
+
+def ungradable(answers: "Answers", weights: Array) -> Array:
+    return _mean(answers.decision == "ungradable", weights)
+
+
+def roc_auc(answers: "Answers", weights: Array) -> Array:
+    """Rank statistic over the photos that have a probability (Hanley and McNeil 1982); ties count a half."""
+    judged = ~np.isnan(answers.probability)
+    positive, negative = judged & answers.truth, judged & ~answers.truth
+    gap = answers.probability[positive][:, None] - answers.probability[negative][None, :]
+    wins = (gap > 0) + 0.5 * (gap == 0)
+    above, below = weights[:, positive], weights[:, negative]
+    return _ratio(((above @ wins) * below).sum(axis=1), above.sum(axis=1) * below.sum(axis=1))
+
+
+def ece(answers: "Answers", weights: Array) -> Array:
+    """Expected calibration error over 10 bins of equal width (Guo et al. 2017)."""
+    judged = ~np.isnan(answers.probability)
+    p, y, w = answers.probability[judged], answers.truth[judged], weights[:, judged]
+    bins = np.minimum((p * 10).astype(int), 9)
+    error = sum((abs(w[:, bins == b] @ (p - y)[bins == b]) for b in range(10)), np.zeros(len(w)))
+    return _ratio(error, w.sum(axis=1))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers of one release to N photos as arrays (N,); no probability is NaN."""
+
+    truth: NDArray[np.bool_]
+    decision: NDArray[np.str_]
+    probability: Array
+
+    @classmethod
+    def of(cls, photos: Sequence[Photo], side: str) -> "Answers":
+        answers = [answer_of(photo, side) for photo in photos]
+        return cls(
+            truth=np.array([photo.truth == "cataract" for photo in photos], dtype=bool),
+            decision=np.array([answer.decision for answer in answers], dtype="<U10"),
+            probability=np.array([np.nan if a.probability is None else a.probability for a in answers], dtype=float),
+        )
+
+
+# A measure takes the weights (B, N) of B resamples and gives (B,), NaN where it is not defined.
+# Beside it +1 where more is better, -1 where less is.
+MEASURES: dict[str, tuple[Callable[[Answers, Array], Array], int]] = {
+    "sensitivity": (sensitivity, 1),
+    "specificity": (specificity, 1),
+    "roc_auc": (roc_auc, 1),
+    "ece": (ece, -1),
+    "ungradable": (ungradable, -1),
+}
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One measure of both releases on the same photos; None where it is not defined (no photo of a class, say)."""
+
+    champion: float | None
+    challenger: float | None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def value_of(name: str, photos: Sequence[Photo], side: str) -> float | None:
+    """One measure of one release on these photos; None where it is not defined."""
+    value = float(MEASURES[name][0](Answers.of(photos, side), _weights(photos)[None, :])[0])
+    return None if math.isnan(value) else value
+
+
+def compare_measure(name: str, photos: Sequence[Photo], *, resamples: int, confidence: float, seed: int) -> Paired:
+    """One measure of both releases, and the percentile interval of its paired difference.
+
+    Whole clusters are drawn, the same for both releases (Efron and Tibshirani 1993).
+    """
+    before, after = (value_of(name, photos, side) for side in SIDES)
+    if before is None or after is None:
+        return Paired(before, after)
+    measure = MEASURES[name][0]
+    _, cluster = np.unique([photo.cluster for photo in photos], return_inverse=True)
+    count = int(cluster.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
+    weights = drawn[:, cluster] * _weights(photos)
+    lower, upper = (measure(Answers.of(photos, side), weights) for side in SIDES)
+    differences = (upper - lower)[~np.isnan(upper - lower)]
+    tail = (1 - confidence) / 2 * 100
+    low, high = np.percentile(differences, [tail, 100 - tail]) if len(differences) else (-1.0, 1.0)
+    return Paired(before, after, after - before, float(low), float(high))
+
+
+def answer_of(photo: Photo, side: str) -> Answer:
+    """What the release on that side said of the photo."""
+    return photo.champion if side == "champion" else photo.challenger
+
+
+def is_right(photo: Photo, side: str) -> bool:
+    """Whether the release on that side decided as the truth says."""
+    return answer_of(photo, side).decision == photo.truth
+
+
+def clusters_with(photos: Sequence[Photo], truth: str) -> int:
+    """The number of clusters that have a photo of this truth."""
+    return len({photo.cluster for photo in photos if photo.truth == truth})
+
+
+def _weights(photos: Sequence[Photo]) -> Array:
+    return np.array([photo.weight for photo in photos], dtype=np.float64)
+
+
+def _mean(values: NDArray[np.bool_], weights: Array) -> Array:
+    return _ratio(weights @ values, weights.sum(axis=1))
+
+
+def _ratio(above: Array, below: Array) -> Array:
+    """above / below, NaN where below is 0."""
+    return np.asarray(np.divide(above, below, out=np.full(len(below), np.nan), where=below > 0), dtype=np.float64)
