@@ -4,6 +4,7 @@
 #   LIGHT=1                   leaves out torch and what comes with it: all works but training the accurate model
 #   PYTHON=python3.12         which Python makes the environment (3.11 or later)
 #   VENV=.venv  UV=           another place for the environment; an empty UV installs with pip alone
+#   JOBS=2                    how many processes share the tests (default: one a core; 0: none but pytest's own)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,6 +16,7 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(shell command -v uv)
 LIGHT ?=
+JOBS ?= $(shell nproc)
 SET := $(if $(filter-out 0,$(LIGHT)),core,train)
 IN := $(abspath $(VENV))/bin
 
@@ -37,7 +39,7 @@ run: $(VENV)/.$(SET)
 install: $(VENV)/.$(SET)
 
 test: $(VENV)/.dev
-	$(IN)/python -m pytest $(ARGS)
+	$(IN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
 
 # The long forms of two tests: a thousand crashes, a hundred thousand broken photos.
 faults: $(VENV)/.dev

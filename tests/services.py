@@ -52,10 +52,11 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
-    """The URL of a Redis server that this test session may empty."""
+    """The URL of a Redis database that this test process may empty; pytest-xdist's processes share the server."""
     given = os.environ.get("TEST_REDIS_URL", "")
     if given:
-        yield given
+        number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+        yield f"{given.rpartition('/')[0]}/{number}"
         return
     _fail_in_ci("TEST_REDIS_URL")
     with _started_redis() as url:
