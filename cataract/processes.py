@@ -48,6 +48,15 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Hold the lock of `path` for a block, waiting until whoever has it is done."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("a") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        yield
+
+
 def die_with_parent(signal_number: int) -> None:
     """Have the kernel send this process `signal_number` when its parent ends (Linux; elsewhere nothing).
 

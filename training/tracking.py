@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 
 from cataract.ml.release import write_json
+from cataract.processes import in_turn
 
 EXPERIMENT = "cataract"
 MODEL = "cataract-cascade"
@@ -170,14 +171,22 @@ def reconcile_aliases(champion: str, challenger: str) -> bool:
     return True
 
 
+def make_store() -> None:
+    """Make the tables of an embedded store, before another program opens it. Raises what MLflow raises."""
+    _client()
+
+
 def _client() -> Any:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    if settings.MLFLOW_TRACKING_URI.startswith("sqlite:///"):
-        Path(settings.MLFLOW_TRACKING_URI.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(tracking_uri=settings.MLFLOW_TRACKING_URI, registry_uri=settings.MLFLOW_TRACKING_URI)
+    # MLflow makes and migrates its tables when a store is opened; two processes that do so at once break each other,
+    # and now and then the store for good.
+    with in_turn(settings.DATA_DIR / "mlflow" / "store.lock"):
+        if settings.MLFLOW_TRACKING_URI.startswith("sqlite:///"):
+            Path(settings.MLFLOW_TRACKING_URI.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        return MlflowClient(tracking_uri=settings.MLFLOW_TRACKING_URI, registry_uri=settings.MLFLOW_TRACKING_URI)
 
 
 def _experiment(client: Any) -> str:

@@ -121,7 +121,7 @@ def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path:
     second, third = unknown_photos(loop, eyes)
     challenger = train(loop)
     assert challenger != starter
-    assert mlflow_runs(loop) >= 1
+    loop.system.await_true(lambda: mlflow_runs(loop) >= 1, 120, "the run in MLflow, which is told later")
 
     promote(loop, challenger)
     assert challenger in upload(loop, second, patient="P-2")

@@ -129,21 +129,7 @@ def worker_service() -> Service:
 
 
 def mlflow_service() -> Service:
-    settings.MLFLOW_ARTIFACT_DIR.mkdir(parents=True, exist_ok=True)
-    return Service(
-        "mlflow",
-        [
-            _program("mlflow"),
-            "server",
-            f"--backend-store-uri={settings.MLFLOW_TRACKING_URI}",
-            f"--artifacts-destination={settings.MLFLOW_ARTIFACT_DIR}",
-            "--host=127.0.0.1",
-            f"--port={settings.MLFLOW_PORT}",
-            "--workers=1",
-        ],
-        env={"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"},
-        essential=False,
-    )
+    return Service("mlflow", [sys.executable, str(settings.BASE_DIR / "manage.py"), "mlflow_ui"], essential=False)
 
 
 def _program(name: str) -> str:
