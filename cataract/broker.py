@@ -10,7 +10,9 @@ from pathlib import Path
 
 from celery import Celery
 from redis import Redis
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 
 MAX_SOCKET_PATH = 107  # bytes; `sun_path` of AF_UNIX holds 108 with its closing zero
 
@@ -70,11 +72,15 @@ def server_command(socket: Path, folder: Path) -> list[str]:
 
 
 def connect(url: str, *, timeout: float = 2) -> Redis:
-    """A client for redis://, rediss:// and redis+socket://PATH that waits at most `timeout` seconds for anything."""
+    """A client for redis://, rediss:// and redis+socket://PATH that waits at most `timeout` seconds for anything.
+
+    It tries nothing again by itself: that would multiply the wait.
+    """
+    once = Retry(NoBackoff(), 0)
     if url.startswith("redis+socket://"):
         path = url.removeprefix("redis+socket://").partition("?")[0]
-        return Redis(unix_socket_path=path, socket_timeout=timeout, socket_connect_timeout=timeout)
-    return Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout)
+        return Redis(unix_socket_path=path, socket_timeout=timeout, socket_connect_timeout=timeout, retry=once)
+    return Redis.from_url(url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=once)
 
 
 def ping(url: str, *, timeout: float = 2) -> None:

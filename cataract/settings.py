@@ -276,7 +276,7 @@ SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 
-# Requests of one key in one web process. A clinic's whole day goes in batches; a loop that never stops is stopped.
+# Requests of one key, counted in Redis. A clinic's whole day goes in batches; a loop that never stops is stopped.
 API_RATES = {
     "read": env.str("RATE_READ", default="600/min"),
     "write": env.str("RATE_WRITE", default="120/min"),
@@ -285,6 +285,7 @@ API_RATES = {
     "explain": env.str("RATE_EXPLAIN", default="30/min"),
     "anonymous": env.str("RATE_ANONYMOUS", default="60/min"),
 }
+# The memory of one process: only what may differ between them lies here.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -1,20 +1,24 @@
 """The one place that opens connections to addresses which users gave: never to a machine of our own network.
 
 The name is resolved once, every address of it must be public, and the connection goes to the address that was checked:
-a name that changes its mind in between (DNS rebinding) reaches nothing. Redirects are not followed.
+a name that changes its mind in between (DNS rebinding) reaches nothing. Redirects are not followed. A whole call has a
+time of its own, so that a receiver which drips its answer byte by byte holds nobody up.
 """
 
+import contextlib
 import http.client
 import ipaddress
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-TIMEOUT_SECONDS = 5.0
-_READ_BYTES = 1000
+TIMEOUT_SECONDS = 5.0  # of each wait for the network
+CALL_SECONDS = 10.0  # of a whole call, however lively its waits are
 
 
 class AddressRefused(Exception):
@@ -51,26 +55,53 @@ def resolve(host: str, port: int) -> tuple[Any, ...]:
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """POST `body` and return the status of the answer. Raises AddressRefused, OSError, http.client.HTTPException."""
+    """POST `body` and return the status of the answer; what else it says is not read.
+
+    Raises AddressRefused, OSError (TimeoutError after CALL_SECONDS), http.client.HTTPException.
+    """
     parts = check_url(url)
     secure = parts.scheme == "https"
     host = parts.hostname or ""
     port = parts.port or (443 if secure else 80)
     family, address = resolve(host, port)
     connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
-    connection.sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        connection.sock.settimeout(TIMEOUT_SECONDS)
-        connection.sock.connect(address)
-        if secure:
-            connection.sock = ssl.create_default_context().wrap_socket(connection.sock, server_hostname=host)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    with contextlib.closing(connection), _called_off(socket.socket(family, socket.SOCK_STREAM)) as opened:
+        opened.settimeout(TIMEOUT_SECONDS)
+        opened.connect(address)
+        connection.sock = _encrypted(opened, host) if secure else opened
         connection.request("POST", path, body, {**headers, "Host": parts.netloc.rpartition("@")[2]})
-        answer = connection.getresponse()
-        answer.read(_READ_BYTES)
-        return answer.status
+        return connection.getresponse().status
+
+
+@contextlib.contextmanager
+def _called_off(opened: socket.socket) -> Iterator[socket.socket]:
+    """`opened`, which hears and says nothing more after CALL_SECONDS; whoever waits for it gets a TimeoutError."""
+    over = threading.Event()
+    descriptor = opened.dup()  # of the same connection: encryption takes the socket itself over
+
+    def end() -> None:
+        over.set()
+        with contextlib.suppress(OSError):
+            descriptor.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(CALL_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        with descriptor, opened:
+            yield opened
+    except (OSError, http.client.HTTPException):
+        if not over.is_set():
+            raise
     finally:
-        connection.close()
+        timer.cancel()
+    if over.is_set():  # also where half an answer looked like a whole one
+        raise TimeoutError(f"The call took longer than {CALL_SECONDS:.0f} s.")
+
+
+def _encrypted(opened: socket.socket, host: str) -> ssl.SSLSocket:
+    return ssl.create_default_context().wrap_socket(opened, server_hostname=host)
 
 
 def _is_public(address: str) -> bool:

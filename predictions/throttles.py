@@ -1,6 +1,6 @@
-"""How often one key may ask: counted in the memory of each web process, so that no broker has to be alive for it.
+"""How often one key may ask, counted over all web processes together.
 
-With several processes a caller gets the rate once from each; the proxy in front is where a hard limit belongs.
+While the broker's Redis is away each process counts for itself: a caller then gets the rate once from each.
 """
 
 from typing import Any
@@ -9,13 +9,15 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
+from predictions import counters
 from predictions.models import ApiToken
 
 
 class PerCaller(SimpleRateThrottle):
     """One rate for each scope and caller: the key, else the user, else the address.
 
-    A view names its scopes by method in `throttle_scopes`; else `read` counts for GET and `write` for the rest.
+    A view names its scopes by method in `throttle_scopes`; else `read` counts for GET and `write` for the rest. The
+    minutes and hours of a rate are those of the clock, so that they are the same in every process.
     """
 
     def __init__(self) -> None:
@@ -26,7 +28,13 @@ class PerCaller(SimpleRateThrottle):
         self.scope = getattr(view, "throttle_scopes", {}).get(request.method, usual)
         self.rate = settings.API_RATES[self.scope if request.user.is_authenticated else "anonymous"]
         self.num_requests, self.duration = self.parse_rate(self.rate)
-        return super().allow_request(request, view)
+        self.now = self.timer()
+        key = f"{self.get_cache_key(request, view)}-{int(self.now // self.duration)}"
+        return counters.count(key, seconds=self.duration) <= self.num_requests
+
+    def wait(self) -> float:
+        """Seconds until the next minute or hour begins."""
+        return self.duration - self.now % self.duration
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         if isinstance(request.auth, ApiToken):

@@ -1,5 +1,7 @@
 """What happened is told: written with the event, signed, sent until it arrives, never into our own network."""
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -129,6 +131,51 @@ def test_a_failure_is_tried_again_and_in_the_end_by_hand(receiver: Receiver, cha
     again = client.post(f"/api/v1/webhook-deliveries/{row.pk}/redeliver")
     assert again.status_code == 202 and again.json()["status"] == "waiting"
     assert webhooks.send_due() == 1
+
+
+class Dripping:
+    """A receiver that answers for ever, a header at a time: no single wait for it is long."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
+        self.called, self._over = threading.Event(), threading.Event()
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        caller, _ = self._socket.accept()
+        self.called.set()
+        with caller, contextlib.suppress(OSError):
+            caller.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not self._over.wait(0.05):
+                caller.sendall(b"X: y\r\n")
+
+    def stop(self) -> None:
+        self._over.set()
+        self._socket.close()
+
+
+def test_a_receiver_that_drips_is_given_up_and_delays_nobody(
+    receiver: Receiver, champion: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outgoing, "CALL_SECONDS", 2.0)
+    client, dripping = caller(), Dripping()
+    for url in (dripping.url, receiver.url):
+        add(client, url)
+    send(client)
+    started = time.monotonic()
+    sending = threading.Thread(target=webhooks.send_due)
+    sending.start()
+    assert dripping.called.wait(20)
+    while not receiver.got:
+        assert time.monotonic() - started < 20, "the message to the other endpoint waits"
+        time.sleep(0.02)
+    assert sending.is_alive(), "the dripping receiver was given up too early to prove anything"
+    sending.join(20)
+    dripping.stop()
+    assert not sending.is_alive()
+    row = WebhookDelivery.objects.get(endpoint__url=dripping.url)
+    assert (row.status, row.attempts) == ("waiting", 1) and "longer than 2 s" in row.error
 
 
 def test_a_promotion_is_told(receiver: Receiver, champion: Any, tmp_path: Any) -> None:
