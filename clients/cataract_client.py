@@ -31,6 +31,7 @@ from urllib.request import Request, urlopen
 
 SIGNATURE = "Cataract-Signature"
 _AGAIN = (429, 502, 503, 504)  # busy, not wrong: sent again with the same Idempotency-Key
+_RUNNING = "request_running"  # ... and this code, of the same key's first request
 _ATTEMPTS = 5
 
 
@@ -149,8 +150,10 @@ class Client:
                 with urlopen(request, timeout=self._timeout) as answer:
                     return answer.read()
             except HTTPError as error:
-                if error.code not in _AGAIN or not safe or attempt == _ATTEMPTS:
-                    raise _problem(error) from None
+                problem = _problem(error)
+                busy = error.code in _AGAIN or problem.code == _RUNNING
+                if not busy or not safe or attempt == _ATTEMPTS:
+                    raise problem from None
                 pause = float(error.headers.get("Retry-After") or attempt)
             except (URLError, TimeoutError, ConnectionError) as error:
                 if not safe or attempt == _ATTEMPTS:

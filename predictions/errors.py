@@ -103,6 +103,19 @@ class IdempotencyKeyReused(DomainError):
         super().__init__("This Idempotency-Key was used with another request. Use a new key for a new photo.")
 
 
+class RequestRunning(DomainError):
+    """The first request with this Idempotency-Key still works; `prediction` is what it will answer."""
+
+    code = "request_running"
+    status = 409
+    field = "Idempotency-Key"
+    retry_after = 1
+
+    def __init__(self, prediction: Prediction) -> None:
+        super().__init__("The first request with this Idempotency-Key still runs. Ask again in a second.")
+        self.prediction = prediction
+
+
 class BadField(DomainError):
     """One field of the request has a value that is not accepted."""
 

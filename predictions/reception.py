@@ -76,6 +76,14 @@ def inline_lease() -> timedelta:
     return timedelta(seconds=settings.INLINE_PREDICTION_SECONDS + 5)
 
 
+def is_with_its_request(prediction: Prediction) -> bool:
+    """Whether the request that made it still works on it: that has the first lease, shorter than a worker's."""
+    lease = prediction.lease_until
+    if prediction.status != Prediction.Status.QUEUED or prediction.attempts != 1 or lease is None:
+        return False
+    return timezone.now() < lease <= prediction.created_at + inline_lease()
+
+
 def create_image(
     photo: intake.Photo,
     stored_name: str,

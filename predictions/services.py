@@ -14,7 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from predictions import authentication, intake, reception, storage, tasks, worker
-from predictions.errors import BadField, DuplicatePhoto, IdempotencyKeyReused
+from predictions.errors import BadField, DuplicatePhoto, IdempotencyKeyReused, RequestRunning
 from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[
     """`upload_photo`, once for each (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
 
     The key is stored with the photo: an upload that was refused or never committed leaves its key free. Raises
-    IdempotencyKeyReused when the key came with another request, and what `upload_photo` raises.
+    IdempotencyKeyReused when the key came with another request, RequestRunning while the first one still works, and
+    what `upload_photo` raises.
     """
     if not key:
         return upload_photo(user=user, **upload), False
@@ -189,7 +190,10 @@ def _replay(user: User, endpoint: str, key: str, body_sha256: str) -> Prediction
         return None
     if row.body_sha256 != body_sha256:
         raise IdempotencyKeyReused
-    return _stored(UUID(row.response["prediction"])) if row.response else None
+    found = _stored(UUID(row.response["prediction"]))
+    if reception.is_with_its_request(found):
+        raise RequestRunning(found)
+    return found
 
 
 def _stored(prediction_id: UUID) -> Prediction:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from cataract.ml.images import PhotoRefused
 from predictions import intake, services, storage
 from predictions.access import visible_images, visible_predictions
-from predictions.errors import DomainError, DuplicatePhoto, of_database
+from predictions.errors import DomainError, DuplicatePhoto, RequestRunning, of_database
 from predictions.forms import UploadForm
 from predictions.models import EyeImage, Prediction
 from predictions.uploads import read_photo
@@ -112,15 +112,18 @@ def photo(request: HttpRequest, image_id: UUID, kind: str) -> HttpResponse:
 def _send(request: HttpRequest, form: UploadForm) -> Prediction:
     facts = dict(form.cleaned_data)
     sent, key = facts.pop("photo"), facts.pop("key")
-    prediction, _ = services.upload_once(
-        user=_user(request),
-        endpoint="upload page",
-        key=str(key),  # made with the form: a second click is not a second photo
-        data=read_photo(sent),
-        name=sent.name or "",
-        source=EyeImage.Source.UPLOAD,
-        **facts,
-    )
+    try:
+        prediction, _ = services.upload_once(
+            user=_user(request),
+            endpoint="upload page",
+            key=str(key),  # made with the form: a second click is not a second photo
+            data=read_photo(sent),
+            name=sent.name or "",
+            source=EyeImage.Source.UPLOAD,
+            **facts,
+        )
+    except RequestRunning as first:
+        return first.prediction
     return prediction
 
 

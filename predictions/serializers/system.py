@@ -90,4 +90,4 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = serializers.DictField(  # type: ignore[assignment]  # a field of the body, not the serializer's own
         child=serializers.ListField(child=serializers.CharField()), required=False
     )
-    existing = serializers.UUIDField(required=False, help_text="The earlier prediction of the same photo.")
+    existing = serializers.UUIDField(required=False, help_text="The earlier prediction of the same photo or key.")

@@ -1,6 +1,7 @@
 """What an integrator is promised by the API."""
 
 import hashlib
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from django.utils import timezone
 from predictions import services
 from predictions.errors import BadField, StorageFull
 from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction
+from predictions.worker import answer_now
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,9 +129,37 @@ def test_ten_equal_posts_at_once_are_one_photo(api: Api, champion: Any) -> None:
 
     with ThreadPoolExecutor(10) as pool:
         answers = list(pool.map(send, range(10)))
-    assert {answer.status_code for answer in answers} <= {201, 202}
-    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert {answer.status_code for answer in answers} <= {201, 202, 409}
+    bodies = [answer.json() for answer in answers]
+    assert {body["code"] for body in bodies if body["status"] == 409} <= {"request_running"}
+    assert len({body["existing"] if body["status"] == 409 else body["id"] for body in bodies}) == 1
+    assert any(answer.status_code == 201 for answer in answers)
     assert EyeImage.objects.count() == Prediction.objects.count() == IdempotentRequest.objects.count() == 1
+
+
+def test_a_key_whose_first_request_still_runs_waits(api: Api, champion: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def answer(*args: Any) -> bool:
+        running.set()
+        return go_on.wait(60) and answer_now(*args)
+
+    monkeypatch.setattr("predictions.worker.answer_now", answer)
+
+    def send() -> Any:
+        try:
+            return api.send(key="slow")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(send)
+        assert running.wait(60)
+        again = api.send(key="slow")
+        go_on.set()
+        done = first.result().json()
+    assert (again.status_code, again.json()["code"], again["Retry-After"]) == (409, "request_running", "1")
+    assert again.json()["existing"] == done["id"] == api.send(key="slow").json()["id"]
 
 
 def test_a_slow_answer_is_promised(api: Api, champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
