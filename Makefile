@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test faults fuzz lint check lock tree clean
+.PHONY: help run install test faults fuzz load lint check lock tree clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,6 +28,7 @@ help:
 	@echo "make test     install what tests need and run them (ARGS=... goes to pytest)"
 	@echo "make check    make lint, then make test"
 	@echo "make faults   kill the web process a thousand times; make fuzz sends 100,000 broken photos"
+	@echo "make load     photos a second of whole systems, plain and scaled out (ARGS=... goes to manage.py load)"
 	@echo "make lint     ruff, format, mypy, lint-imports, migrations, deploy check"
 	@echo "make lock     resolve the requirements anew"
 	@echo "make tree     write the file tree of the README anew"
@@ -47,6 +48,10 @@ faults: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)
+
+# Whole systems on 127.0.0.1, thrown away afterwards.
+load: $(VENV)/.core
+	$(IN)/python manage.py load $(ARGS)
 
 check: lint test
 

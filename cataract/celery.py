@@ -35,3 +35,12 @@ def refuse_second_embedded_worker(sender: Any, **_: Any) -> None:
 def end_with_the_worker(**_: Any) -> None:
     """A task whose worker was killed is given to another one: the first must not go on working on it."""
     die_with_parent(signal.SIGKILL)
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def have_the_champion_ready(**_: Any) -> None:
+    """Where workers answer uploads, somebody waits for the first one too."""
+    if settings.INFERENCE == "celery":
+        from predictions import registry  # only after Django is set up
+
+        registry.warm_up()

@@ -190,6 +190,10 @@ MAX_BATCH_FILES = env.int("MAX_BATCH_FILES", default=10_000)  # in one archive
 DATA_UPLOAD_MAX_NUMBER_FILES = 100  # in one form; more come as an archive
 INFERENCE_PROVIDERS = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
+INFERENCE = env.str("INFERENCE", default="web")  # uploads are answered in the web process, or by workers: celery
+INFERENCE_WAIT_SECONDS = 1.0  # an upload waits so long for a worker's answer; then it is told to ask again (202)
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)  # of `make run`
+WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=2)  # of `make run`
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
 PREDICTION_ATTEMPTS = 3

@@ -12,12 +12,14 @@ application = get_wsgi_application()
 
 def load_champion() -> None:
     """Have the champion in memory before the first photo comes: loading it then would cost that person seconds."""
-    from django.db import DatabaseError, connections  # only after Django is set up
+    from django.conf import settings  # only after Django is set up
+    from django.db import DatabaseError, connections
 
     from predictions import intake, registry
 
     try:
-        registry.champion()
+        if settings.INFERENCE == "web":
+            registry.champion()
     except DatabaseError as error:
         logging.getLogger(__name__).warning("The champion is not loaded yet: %s", error)
     finally:

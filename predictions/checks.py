@@ -25,6 +25,15 @@ def no_faults_in_production(app_configs: Any, **kwargs: Any) -> Sequence[CheckMe
 
 
 @register(SETTINGS)
+def inference_place(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """Uploads are answered in the web process or by workers."""
+    if settings.INFERENCE in ("web", "celery"):
+        return []
+    hint = "Set it to web (in the request) or celery (by the workers of the queue predict)."
+    return [Error(f"INFERENCE is {settings.INFERENCE!r}.", hint=hint, id="predictions.E003")]
+
+
+@register(SETTINGS)
 def audit_rate(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
     """A share of the sure answers is always read by people, or live sensitivity could not be known."""
     if not 0 < settings.AUDIT_RATE <= 1:

@@ -40,5 +40,6 @@ def _count_in_redis(key: str, seconds: int) -> int:
             _clients[settings.CELERY_BROKER_URL] = connect(settings.CELERY_BROKER_URL, timeout=_TIMEOUT_SECONDS)
         client = _clients[settings.CELERY_BROKER_URL]
     with client.pipeline(transaction=False) as both:
-        counted, _ = both.incr(key).expire(key, seconds).execute()
-    return int(counted)
+        both.incr(key)
+        both.expire(key, seconds)
+        return int(both.execute()[0])

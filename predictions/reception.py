@@ -24,14 +24,15 @@ def receive(
     name: str = "",
     mode: str = Prediction.Mode.CASCADE,
     send_anyway: bool = False,
+    leased: bool = True,
     also: Callable[[Prediction], None] | None = None,
     **facts: Any,
 ) -> tuple[intake.Photo, Prediction, dict[str, float]]:
     """Check and store one photo; return it, its QUEUED prediction, and milliseconds by stage.
 
-    The prediction is leased to the caller, who answers it. `also` runs in the same transaction. Facts: patient_key,
-    eye, site, device, captured_at, may_train. Raises PhotoRefused, BadField, DuplicatePhoto, QueueFull, StorageFull;
-    nothing is stored then.
+    The prediction is leased to the caller, who answers it; not `leased`, it is any worker's. `also` runs in the same
+    transaction. Facts: patient_key, eye, site, device, captured_at, may_train. Raises PhotoRefused, BadField,
+    DuplicatePhoto, QueueFull, StorageFull; nothing is stored then.
     """
     if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
         raise QueueFull
@@ -49,8 +50,9 @@ def receive(
                 image=image,
                 mode=mode,
                 requested_by=user,
-                attempts=1,  # this caller is the first attempt; a crash is found when its lease is over
-                lease_until=timezone.now() + inline_lease(),
+                timings=photo.timings,
+                attempts=int(leased),  # this caller is the first attempt; a crash is found when its lease is over
+                lease_until=timezone.now() + inline_lease() if leased else None,
             )
             if also is not None:
                 also(prediction)

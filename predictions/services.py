@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -44,6 +45,7 @@ def upload_photo(
     same transaction. Raises PhotoRefused, DuplicatePhoto, QueueFull, StorageFull; nothing is stored then.
     """
     started = time.perf_counter()
+    here = settings.INFERENCE == "web" or source == EyeImage.Source.COMMAND
     photo, prediction, timings = reception.receive(
         data=data,
         user=user,
@@ -51,6 +53,7 @@ def upload_photo(
         name=name,
         mode=mode,
         send_anyway=send_anyway,
+        leased=here,
         also=None if claim is None else lambda prediction: _keep_claim(claim, prediction),
         patient_key=patient_key,
         eye=eye,
@@ -59,7 +62,10 @@ def upload_photo(
         captured_at=captured_at,
         may_train=may_train,
     )
-    if not worker.answer_now(prediction, photo.pixels, timings):
+    if not here:
+        _nudge(prediction)
+        _await_worker(prediction)
+    elif not worker.answer_now(prediction, photo.pixels, timings):
         _nudge(prediction)
     log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
     return _stored(prediction.pk)
@@ -190,7 +196,7 @@ def _replay(user: User, endpoint: str, key: str, body_sha256: str) -> Prediction
         return None
     if row.body_sha256 != body_sha256:
         raise IdempotencyKeyReused
-    found = _stored(UUID(row.response["prediction"]))
+    found = _stored(UUID((row.response or {})["prediction"]))
     if reception.is_with_its_request(found):
         raise RequestRunning(found)
     return found
@@ -199,6 +205,15 @@ def _replay(user: User, endpoint: str, key: str, body_sha256: str) -> Prediction
 def _stored(prediction_id: UUID) -> Prediction:
     found: Prediction = Prediction.objects.select_related("image", "release").get(pk=prediction_id)
     return found
+
+
+def _await_worker(prediction: Prediction) -> None:
+    """Wait for a worker's answer, but not for long. The row is asked, not the broker: it is the truth."""
+    queued = Prediction.objects.in_status(Prediction.Status.QUEUED).filter(pk=prediction.pk)
+    deadline, pause = time.monotonic() + settings.INFERENCE_WAIT_SECONDS, 0.005
+    while queued.exists() and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(1.5 * pause, 0.05)
 
 
 def _nudge(prediction: Prediction) -> None:

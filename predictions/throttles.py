@@ -3,7 +3,7 @@
 While the broker's Redis is away each process counts for itself: a caller then gets the rate once from each.
 """
 
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from rest_framework.request import Request
@@ -27,14 +27,14 @@ class PerCaller(SimpleRateThrottle):
         usual = "read" if request.method in ("GET", "HEAD", "OPTIONS") else "write"
         self.scope = getattr(view, "throttle_scopes", {}).get(request.method, usual)
         self.rate = settings.API_RATES[self.scope if request.user.is_authenticated else "anonymous"]
-        self.num_requests, self.duration = self.parse_rate(self.rate)
-        self.now = self.timer()
-        key = f"{self.get_cache_key(request, view)}-{int(self.now // self.duration)}"
-        return counters.count(key, seconds=self.duration) <= self.num_requests
+        most, seconds = cast(tuple[int, int], self.parse_rate(self.rate))
+        window, passed = divmod(self.timer(), seconds)
+        self._left = seconds - passed
+        return counters.count(f"{self.get_cache_key(request, view)}-{int(window)}", seconds=seconds) <= most
 
     def wait(self) -> float:
         """Seconds until the next minute or hour begins."""
-        return self.duration - self.now % self.duration
+        return self._left
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         if isinstance(request.auth, ApiToken):

@@ -21,6 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade import Cascade, Outcome
@@ -49,9 +50,11 @@ def run_prediction(prediction_id: UUID | str) -> bool:
         return False
     try:
         hit("predict.running")
+        waited = max(0.0, (timezone.now() - prediction.created_at).total_seconds())
         started = time.perf_counter()
         pixels = decode(storage.read(prediction.image.stored_name))
-        timings = {"decode": round((time.perf_counter() - started) * 1000, 2)}
+        again = time.perf_counter() - started
+        timings = {**prediction.timings, "wait": round(waited * 1000, 2), "decode_again": round(again * 1000, 2)}
         cascade = registry.champion()
         outcome = None if cascade is None else _ask(cascade, pixels, prediction.mode)
         return _finish(prediction, attempt, outcome, cascade, timings)

@@ -3,7 +3,6 @@
 `scan` reads, `import_folder` stores; `manage.py evaluate` uses the first alone.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,10 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from cataract.ml import images
-from cataract.ml.duplicates import dihedral_hashes, group
+from cataract.ml.duplicates import group
+from cataract.ml.images import PhotoRefused
 from cataract.ml.labels import CLASSES
+from predictions import intake
 from predictions import services as predictions
 from predictions.clusters import draw_split
 from predictions.errors import DomainError
@@ -71,11 +71,10 @@ def scan(root: Path, *, tell: Tell | None = None) -> list[Found]:
     for number, path in enumerate(paths, start=1):
         file = Found(path, str(path.relative_to(root)), *_from_folders(path.relative_to(root)))
         try:
-            data = path.read_bytes()
-            images.inspect(data, name=path.name)
-            hashes.append(dihedral_hashes(images.decode(data)))
-            file.sha256 = hashlib.sha256(data).hexdigest()
-        except (images.PhotoRefused, OSError) as error:
+            photo = intake.examine(path.read_bytes(), name=path.name)
+            hashes.append(photo.hashes)
+            file.sha256 = photo.sha256
+        except (PhotoRefused, DomainError, OSError) as error:
             file.refused = str(error)
         found.append(file)
         if tell:
@@ -140,7 +139,7 @@ def _import_one(
         image, new = predictions.import_photo(
             data=file.path.read_bytes(), user=user, name=file.path.name, site=site, forced_split=forced_split
         )
-    except images.PhotoRefused as error:
+    except PhotoRefused as error:
         outcome.refused += 1
         return f"refused: {error}"
     words = [f"stored ({image.get_split_display()})" if new else "already stored"]

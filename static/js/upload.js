@@ -23,7 +23,8 @@ async function look(drop, file) {
     if (side < SMALL) hint(drop, `${file.name} is small (${preview.naturalWidth} x ${preview.naturalHeight}). A larger photo gives a surer answer.`);
   } catch {
     preview.hidden = true;
-    hint(drop, `${file.name} cannot be shown here. Send a JPEG, PNG or WebP photo.`);
+    const dicom = /\.dcm$/i.test(file.name);
+    hint(drop, dicom ? `${file.name} can be sent; DICOM cannot be shown here.` : `${file.name} cannot be shown here. Send a JPEG, PNG or WebP photo.`);
   }
 }
 

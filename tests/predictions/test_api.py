@@ -15,7 +15,7 @@ from django.utils import timezone
 from predictions import services
 from predictions.errors import BadField, StorageFull
 from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction
-from predictions.worker import answer_now
+from predictions.worker import answer_now, run_prediction
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -175,6 +175,32 @@ def test_a_slow_answer_is_promised(api: Api, champion: Any, settings: Any, monke
         None,
     )
     assert api.get(answer["Location"]).status_code == 200
+
+
+def test_workers_answer_where_they_are_to(
+    api: Api, champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """INFERENCE=celery: the request waits a moment for the worker; without one it is told to ask again."""
+    settings.INFERENCE, settings.INFERENCE_WAIT_SECONDS = "celery", 30.0
+
+    def work(prediction_id: str) -> None:
+        try:
+            run_prediction(prediction_id)
+        finally:
+            connections.close_all()
+
+    monkeypatch.setattr("predictions.tasks.predict.delay", work)
+    monkeypatch.setattr("predictions.worker.answer_now", _broken)
+    answer = api.send()
+    assert answer.status_code == 201 and answer.json()["prediction"] in ("cataract", "normal", "ungradable")
+    assert {"inspect", "decode", "wait", "encode", "total"} <= set(answer.json()["timings"])
+    monkeypatch.setattr("predictions.tasks.predict.delay", _broken)
+    settings.INFERENCE_WAIT_SECONDS = 0.2
+    answer = api.send(jpeg_bytes(2), key="k")
+    assert answer.status_code == 202 and answer.json()["status"] == "queued"
+    assert api.send(jpeg_bytes(2), key="k").status_code == 202
+    assert run_prediction(answer.json()["id"])
+    assert api.send(jpeg_bytes(2), key="k").json()["status"] == "done"
 
 
 def test_a_full_queue_takes_nothing(api: Api, settings: Any) -> None:

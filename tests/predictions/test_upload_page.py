@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from predictions.models import Disclosure, EyeImage, Prediction
+from tests import photos
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,6 +128,16 @@ def test_a_double_click_is_one_photo(screener: Client, champion: Any) -> None:
     key = str(uuid.uuid4())
     assert send(screener, key=key)["Location"] == send(screener, key=key)["Location"]
     assert Prediction.objects.count() == 1
+
+
+def test_dicom_is_offered_and_taken_where_it_is_accepted(screener: Client, champion: Any, settings: Any) -> None:
+    for address in ("/upload/", "/batches/"):
+        assert b"application/dicom,.dcm" in screener.get(address).content
+    assert send(screener, photos.dicom(photos.eye()), name="slit.dcm").status_code == 303
+    assert EyeImage.objects.get().format == "DICOM"
+    settings.ACCEPT_DICOM = False
+    page = screener.get("/upload/").content
+    assert b"dicom" not in page.lower() and b'accept="image/jpeg,image/png,image/webp"' in page
 
 
 def test_without_a_champion_a_person_looks(screener: Client) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 
 from predictions.models import EyeImage, Prediction, Promotion, Release
 from review.models import Label
+from tests import photos
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
 from training import worker
@@ -89,6 +90,17 @@ def test_the_published_set_is_reported_as_it_is(eyes: Path) -> None:
     assert not images.exclude(cluster__split__in=["train", "calibration", "test"]).exists()
     for image in images.select_related("cluster"):
         assert image.split == image.cluster.split
+
+
+def test_photos_inside_dicom_are_imported_and_evaluated_too(champion: Release, tmp_path: Path) -> None:
+    for label, seed in (("normal", 1), ("cataract", 2)):
+        (tmp_path / "set" / label).mkdir(parents=True)
+        (tmp_path / "set" / label / "slit.dcm").write_bytes(photos.dicom(photos.eye(seed=seed)))
+    assert json.loads(command("evaluate", tmp_path / "set", json=True))["photos"] == 2
+    assert "2 stored, 0 already stored, 0 refused, 2 labelled" in command(
+        "import_images", tmp_path / "set", labelled=True
+    )
+    assert set(EyeImage.objects.values_list("format", flat=True)) == {"DICOM"}
 
 
 def test_an_import_of_nothing_says_so(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def web_service(host: str) -> Service:
             "--interface=wsgi",
             f"--host={host}",
             f"--port={settings.PORT}",
-            "--workers=1",
+            f"--workers={settings.WEB_PROCESSES}",
             "--blocking-threads=8",
             "--log-level=warning",
             "--workers-kill-timeout=10",
@@ -118,10 +118,20 @@ def web_service(host: str) -> Service:
 
 
 def worker_service() -> Service:
-    command = [_program("celery"), "--app=cataract", "--quiet", "worker", "--beat", "--concurrency=2"]
     return Service(
         "worker",
-        [*command, "--queues=default,predict,train", "--without-gossip", "--without-mingle", f"--loglevel={LOG_LEVEL}"],
+        [
+            _program("celery"),
+            "--app=cataract",
+            "--quiet",
+            "worker",
+            "--beat",
+            f"--concurrency={settings.WORKER_PROCESSES}",
+            "--queues=default,predict,train",
+            "--without-gossip",
+            "--without-mingle",
+            f"--loglevel={LOG_LEVEL}",
+        ],
         env={"OMP_NUM_THREADS": "1"},
         # Warm first: tasks finish. Then cold: what still runs goes back to its queue.
         stop_signals=((signal.SIGTERM, TASK_GRACE_SECONDS), (signal.SIGQUIT, 5.0)),

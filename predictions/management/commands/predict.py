@@ -17,7 +17,7 @@ from predictions import intake, registry, services
 from predictions.errors import DomainError, DuplicatePhoto
 from predictions.models import EyeImage, Prediction
 
-_ENDINGS = {".jpg", ".jpeg", ".png", ".webp"}
+_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".dcm"}
 
 
 class Command(BaseCommand):

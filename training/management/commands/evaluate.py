@@ -9,10 +9,10 @@ import numpy as np
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from cataract.ml import images, metrics
+from cataract.ml import metrics
 from cataract.ml.cascade import Cascade, Outcome
 from cataract.ml.release import ReleaseCorrupt
-from predictions import registry
+from predictions import intake, registry
 from predictions.errors import DomainError
 from predictions.models import Release
 from training.imports import Found, clusters_of, scan
@@ -43,7 +43,8 @@ class Command(BaseCommand):
             raise CommandError(f"No readable photo in {options['folder']} lies in a folder named normal or cataract.")
         outcomes = []
         for number, file in enumerate(chosen, start=1):
-            outcomes.append(cascade.predict([images.decode(file.path.read_bytes())], mode=settings.CASCADE_MODE)[0])
+            pixels = intake.examine(file.path.read_bytes(), name=file.path.name).pixels
+            outcomes.append(cascade.predict([pixels], mode=settings.CASCADE_MODE)[0])
             tell(number, len(chosen), "predicting")
         result = measure(chosen, outcomes) | {
             "release": release_id,

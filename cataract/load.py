@@ -1,0 +1,223 @@
+"""How many photos a second a whole running system takes: real web server, real worker, callers over HTTP.
+
+Each way of running it gets a system of its own: fresh data folder, SQLite, private broker, a free port of 127.0.0.1.
+Nothing of the environment's own system is read or written.
+"""
+
+import contextlib
+import http.client
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+from django.conf import settings
+from PIL import Image
+
+from cataract.ml.synthetic import render_eye
+
+_START_SECONDS = 90
+_CALL_SECONDS = 60
+_ASK_AGAIN_SECONDS = 0.02
+_LIMITLESS = dict.fromkeys(("RATE_UPLOAD", "RATE_READ", "RATE_WRITE", "RATE_ANONYMOUS"), "1000000/min")
+_NOT_PASSED_ON = {"DATABASE_URL", "REDIS_URL", "PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS", "STATIC_ROOT", "HOST"}
+Say = Callable[[str], None]
+
+
+class LoadFailed(Exception):
+    """A system did not start, or refused a photo; the message is for a person."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of running the system: what is set differently from `make run`."""
+
+    name: str
+    env: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What callers got of one way. Milliseconds from sending a photo to having its answer, photos a second of all."""
+
+    way: str
+    photos: int
+    per_second: float
+    p50_ms: float
+    p95_ms: float
+    later: int  # photos whose answer did not come with the request
+    ratio: float  # of photos a second, to the first way
+
+
+@dataclass
+class _Sum:
+    seconds: float = 0.0
+    times: list[float] = field(default_factory=list)
+    later: int = 0
+
+
+def ways(processes: int) -> tuple[Way, ...]:
+    """Plain first: everything in one process. Then with decoder processes, and scaled out in two manners."""
+    return (
+        Way("one process does all", {"DECODER_PROCESSES": "0"}),
+        Way("one web process, decoders", {}),
+        Way(f"{processes} web processes, decoders", {"WEB_PROCESSES": str(processes)}),
+        Way(
+            f"one web process, {processes} Celery workers answer",
+            {"INFERENCE": "celery", "WORKER_PROCESSES": str(processes)},
+        ),
+    )
+
+
+def measure(
+    photos: Sequence[bytes], chosen: Sequence[Way], *, callers: int, rounds: int, say: Say = lambda line: None
+) -> list[Measured]:
+    """Send all photos to each way in turn, `rounds` times there and back, by `callers` at once.
+
+    The photos must differ from each other, or the system refuses them; the first `callers` of them warm it up and do
+    not count. Raises LoadFailed.
+    """
+    sums = {way.name: _Sum() for way in chosen}
+    with TemporaryDirectory(prefix="cataract-load-") as folder:
+        template = Path(folder) / "template"
+        say("Preparing a system ...")
+        key = _set_up(template)
+        for number in range(rounds):
+            for way in chosen if number % 2 == 0 else reversed(chosen):
+                place = Path(folder) / "running"
+                shutil.copytree(template, place)
+                with _running(place, way) as port:
+                    _send_all(port, key, photos[:callers], callers)
+                    started = time.perf_counter()
+                    answers = _send_all(port, key, photos[callers:], callers)
+                    seconds = time.perf_counter() - started
+                shutil.rmtree(place)
+                say(f"round {number + 1} of {rounds}, {way.name}: {len(answers) / seconds:.1f} photos a second")
+                sums[way.name].seconds += seconds
+                sums[way.name].times += [ms for ms, _ in answers]
+                sums[way.name].later += sum(later for _, later in answers)
+    plain = _rate(sums[chosen[0].name])
+    return [_measured(way, found, plain) for way, found in sums.items()]
+
+
+def drawn_photos(count: int) -> Iterator[bytes]:
+    """Different JPEG photos of 1280 x 960 px and about 0.4 MB: drawn eyes with the grain of a sensor."""
+    for seed in range(count):
+        eye = render_eye(seed, opacity=seed % 5 / 5, size=320)
+        drawn = cv2.resize(eye, (1280, 1280), interpolation=cv2.INTER_CUBIC)
+        grain = np.random.default_rng(seed).normal(0, 5, size=(960, 1280, 1)).astype(np.float32)
+        file = io.BytesIO()
+        Image.fromarray(np.clip(drawn[160:1120] + grain, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=88)
+        yield file.getvalue()
+
+
+def _rate(found: _Sum) -> float:
+    return len(found.times) / found.seconds
+
+
+def _measured(way: str, found: _Sum, plain: float) -> Measured:
+    p50, p95 = np.percentile(found.times, (50, 95))
+    rate = _rate(found)
+    return Measured(way, len(found.times), rate, float(p50), float(p95), found.later, rate / plain)
+
+
+def _environment(folder: Path, **env: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    return {**kept, **_LIMITLESS, "DATA_DIR": str(folder), "LOG_LEVEL": "ERROR", **env}
+
+
+def _set_up(folder: Path) -> str:
+    """An empty system with users and the starter release; return the key that its setup prints."""
+    command = [sys.executable, "manage.py", "setup", "--no-static"]
+    done = subprocess.run(
+        command, cwd=settings.BASE_DIR, env=_environment(folder), capture_output=True, text=True, check=False
+    )
+    found = re.search(r"^ +(cat_\S+)$", done.stdout, re.MULTILINE)
+    if done.returncode or not found:
+        raise LoadFailed(f"A system could not be set up:\n{done.stdout}{done.stderr}")
+    return found[1]
+
+
+@contextlib.contextmanager
+def _running(folder: Path, way: Way) -> Iterator[int]:
+    """The port of a system that answers; it is stopped afterwards."""
+    port = _free_port()
+    env = _environment(folder, PORT=str(port), **way.env)
+    command = [sys.executable, "manage.py", "up", "--no-mlflow"]
+    with (folder / "load.log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=env, stdout=log, stderr=log)
+    try:
+        _await_answer(port, process, folder / "load.log")
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+def _await_answer(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        with contextlib.suppress(OSError), contextlib.closing(_connect(port)) as connection:
+            connection.request("GET", "/api/v1/health/ready")
+            if connection.getresponse().status == 200:
+                return
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise LoadFailed(f"The system did not start:\n{log.read_text(errors='replace')[-3000:]}")
+        time.sleep(0.1)
+
+
+def _send_all(port: int, key: str, photos: Sequence[bytes], callers: int) -> list[tuple[float, bool]]:
+    """(milliseconds, whether it had to be asked for again) of each photo."""
+    with ThreadPoolExecutor(callers) as pool:
+        return list(pool.map(lambda photo: _send(port, key, photo), photos))
+
+
+def _send(port: int, key: str, photo: bytes) -> tuple[float, bool]:
+    boundary = uuid.uuid4().hex
+    fields = {"patient": f"P-{boundary[:12]}", "eye": "OD"}
+    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
+    parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="photo"; filename="blob"\r\n\r\n')
+    body = "".join(parts).encode() + photo + f"\r\n--{boundary}--\r\n".encode()
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": f"multipart/form-data; boundary={boundary}"}
+    started = time.perf_counter()
+    with contextlib.closing(_connect(port)) as connection:
+        status, row = _ask(connection, "POST", "/api/v1/predictions", body, headers)
+        later = status == 202
+        while status == 202 or (status == 200 and row["status"] == "queued"):
+            time.sleep(_ASK_AGAIN_SECONDS)
+            status, row = _ask(connection, "GET", f"/api/v1/predictions/{row['id']}", None, headers)
+    if status not in (200, 201):
+        raise LoadFailed(f"A photo was answered with {status}: {row.get('detail', row)}")
+    return (time.perf_counter() - started) * 1000, later
+
+
+def _ask(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]
+) -> tuple[int, dict[str, str]]:
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+def _connect(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection("127.0.0.1", port, timeout=_CALL_SECONDS)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,70 @@
+"""manage.py load: photos a second of a whole running system, plain and scaled out, in one run."""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cataract import load
+from cataract.load import LoadFailed, Measured
+from predictions.checks import SETTINGS
+
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+
+
+class Command(BaseCommand):
+    requires_system_checks = [SETTINGS]
+    help = (
+        "Start systems of their own on 127.0.0.1, one after the other, and send photos to each: everything in one "
+        "process; with decoder processes; several web processes; answers by Celery workers. Your data is not touched."
+    )
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--callers", type=int, default=8, help="who send at the same time (8)")
+        parser.add_argument("--photos", type=int, default=100, help="how many to each system in each round (100)")
+        parser.add_argument("--rounds", type=int, default=2, help="how often each system is measured (2)")
+        parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="when scaled out (the cores)")
+        parser.add_argument("--images", type=Path, metavar="DIR", help="photos to send instead of drawn eyes")
+        parser.add_argument("--json", action="store_true", help="one JSON list")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        callers, rounds, wanted = options["callers"], options["rounds"], options["photos"]
+        if not (1 <= callers <= 200 and 1 <= rounds <= 20 and 1 <= wanted <= 5000 and 1 <= options["processes"] <= 64):
+            raise CommandError(
+                "--callers lies between 1 and 200, --rounds 20, --photos 5,000 and --processes 64 at the most."
+            )
+        busy = os.getloadavg()[0]
+        photos = self._photos(options["images"], callers + wanted)
+        chosen = load.ways(options["processes"])
+        try:
+            found = load.measure(photos, chosen, callers=callers, rounds=rounds, say=self.stderr.write)
+        except LoadFailed as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(row) for row in found], indent=2))
+        else:
+            self.stdout.write("\n".join(_table(found, callers, busy)))
+
+    def _photos(self, folder: Path | None, count: int) -> list[bytes]:
+        if folder is None:
+            self.stderr.write(f"Drawing {count} photos ...")
+            return list(load.drawn_photos(count))
+        paths = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in _ENDINGS]
+        found = list(dict.fromkeys(path.read_bytes() for path in paths))[:count]  # the same photo twice is refused
+        if len(found) < count:
+            raise CommandError(f"{folder} holds {len(found)} different photos; {count} are needed. Lower --photos.")
+        return found
+
+
+def _table(found: Sequence[Measured], callers: int, busy: float) -> list[str]:
+    head = f"{'system':<40}{'photos/s':>9}{'ratio':>7}{'p50 ms':>8}{'p95 ms':>8}{'later':>7}"
+    rows = [
+        f"{row.way:<40}{row.per_second:>9.1f}{row.ratio:>7.2f}{row.p50_ms:>8.0f}{row.p95_ms:>8.0f}{row.later:>7}"
+        for row in found
+    ]
+    return [f"{callers} callers, {os.cpu_count()} cores, load {busy:.1f} before", head, *rows]
