@@ -156,6 +156,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "predictions.tasks.send_webhooks": {"queue": "default"},
+    "predictions.tasks.score_in_shadow": {"queue": "default"},  # photos that people wait for come first
     "predictions.tasks.*": {"queue": "predict"},
     "training.tasks.run_training": {"queue": "train"},
 }
@@ -165,6 +166,7 @@ CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
     "sweep-batches": {"task": "predictions.tasks.sweep_batches", "schedule": 10.0, "options": {"expires": 9}},
+    "score-in-shadow": {"task": "predictions.tasks.score_in_shadow", "schedule": 10.0, "options": {"expires": 9}},
     "send-webhooks": {"task": "predictions.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "open-review-cases": {"task": "review.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "sweep-training": {"task": "training.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},

@@ -14,6 +14,7 @@ _LOOK = (
     "predictions.view_prediction",
     "predictions.view_release",
     "predictions.view_promotion",
+    "predictions.view_livetest",
     "review.view_reviewcase",
     "review.view_reading",
     "review.view_label",

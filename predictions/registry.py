@@ -1,5 +1,6 @@
 """Release folders and Release rows: register, load, promote, roll back, and the champion that this process serves."""
 
+import hashlib
 import json
 import logging
 import re
@@ -19,7 +20,7 @@ from cataract.ml.cascade import Cascade
 from cataract.ml.release import Manifest, ReleaseCorrupt, verify
 from predictions import webhooks
 from predictions.errors import AlreadyInstalled, PromotionConflict
-from predictions.models import Promotion, Release, WebhookEndpoint
+from predictions.models import LiveTest, Promotion, Release, WebhookEndpoint
 from predictions.storage import sync_folder
 
 log = logging.getLogger(__name__)
@@ -84,15 +85,35 @@ def champion() -> Cascade | None:
     serving = Release.objects.filter(status=Release.Status.CHAMPION).values_list("pk", "manifest_sha256").first()
     if serving is None:
         return None
-    release_id, sha256 = serving
-    if _holder.is_known_corrupt(release_id):
-        return None
-    try:
-        return _holder.get(release_id, lambda: _load(release_id, sha256))
-    except ReleaseCorrupt as error:
-        _holder.remember_corrupt(release_id)
-        log.error("The champion cannot serve, photos go to people: %s", error)
-        return None
+    cascade = _load_or_none(*serving)
+    if cascade is None:
+        log.error("The champion cannot serve: photos go to people.")
+    return cascade
+
+
+def answering(patient_key: str) -> Cascade | None:
+    """The cascade that answers this patient now: the champion, or in an A/B test the challenger for its share of them.
+
+    One patient is on one arm for as long as the test runs, in every process. A challenger whose files are damaged is
+    logged, and the champion answers. None when the champion would have to and cannot.
+    """
+    test = LiveTest.objects.running(LiveTest.Kind.AB).select_related("challenger").first()
+    if test is not None and is_on_challenger(test, patient_key):
+        cascade = _load_or_none(test.challenger_id, test.challenger.manifest_sha256)
+        if cascade is not None:
+            return cascade
+    return champion()
+
+
+def is_on_challenger(test: LiveTest, patient_key: str) -> bool:
+    """Whether an A/B test gives this patient to the challenger: by a hash of its id and the patient's key.
+
+    Photos without a patient key are the champion's: nobody could say whether they are of one patient.
+    """
+    if not patient_key or test.share is None:
+        return False
+    digest = hashlib.sha256(f"{test.pk}:{patient_key}".encode()).digest()
+    return int.from_bytes(digest[:8]) < test.share * 2**64
 
 
 def warm_up() -> None:
@@ -132,6 +153,7 @@ def promote_release(*, release: Release, user: User | None, reason: str, is_roll
             moved = Release.objects.filter(pk=release.pk).move(Release.Status.CHAMPION, promoted_at=timezone.now())
             if not moved:
                 raise PromotionConflict(f"Release {release.pk} was rejected or is already serving.")
+            LiveTest.objects.all().end(user=user, reason=f"Release {release.pk} became the champion.")
             data = {"release": release.pk, "previous": previous and previous.pk, "is_rollback": is_rollback}
             webhooks.record(WebhookEndpoint.Event.RELEASE_PROMOTED, data)
             return Promotion.objects.create(
@@ -166,6 +188,18 @@ def _copy_in(folder: Path, manifest: Manifest) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _load_or_none(release_id: str, sha256: str) -> Cascade | None:
+    """The cascade, or None (logged) when its files are damaged; that is then not looked at again for a while."""
+    if _holder.is_known_corrupt(release_id):
+        return None
+    try:
+        return _holder.get(release_id, lambda: _load(release_id, sha256))
+    except ReleaseCorrupt as error:
+        _holder.remember_corrupt(release_id)
+        log.error("Release %s cannot serve: %s", release_id, error)
+        return None
+
+
 def _load(release_id: str, sha256: str) -> Cascade:
     folder = Path(settings.RELEASE_DIR) / release_id
     manifest = verify(folder, sha256=sha256)
@@ -177,24 +211,27 @@ def _load(release_id: str, sha256: str) -> Cascade:
 class _Holder:
     """The cascades of this process: few, immutable, loaded once. A cascade in use outlives its place here."""
 
-    KEEP = 2  # champion and the one before it: a rollback answers at once
+    KEEP = 4  # champion, the one before it (a rollback answers at once), and a challenger on each kind of live test
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cascades: dict[tuple[Path, str], Cascade] = {}
+        self._used: dict[tuple[Path, str], float] = {}
         self._seen: dict[tuple[Path, str], list[str]] = {}
         self._corrupt: dict[tuple[Path, str], float] = {}
 
     def get(self, release_id: str, make: Callable[[], Cascade]) -> Cascade:
         key = self._key(release_id)
+        self._used[key] = time.monotonic()
         found = self._cascades.get(key)
-        if found is not None:
+        if found is not None:  # without the lock: nobody waits while another release is being loaded
             return found
         with self._lock:
             if key not in self._cascades:
                 loaded = make()
-                kept = list(self._cascades.items())[-(self.KEEP - 1) :]
-                self._cascades = {**dict(kept), key: loaded}
+                by_use = sorted(self._cascades, key=lambda each: self._used.get(each, 0.0))
+                kept = {each: self._cascades[each] for each in by_use[-(self.KEEP - 1) :]}
+                self._cascades = {**kept, key: loaded}
             return self._cascades[key]
 
     def seen(self, release_id: str) -> list[str]:

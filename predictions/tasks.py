@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from predictions import batch_worker, webhooks, worker
+from predictions import batch_worker, shadow, webhooks, worker
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -29,3 +29,8 @@ def sweep_batches() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def send_webhooks() -> None:
     webhooks.send_due()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def score_in_shadow() -> None:
+    shadow.sweep()

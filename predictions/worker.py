@@ -55,8 +55,8 @@ def run_prediction(prediction_id: UUID | str) -> bool:
         pixels = decode(storage.read(prediction.image.stored_name))
         again = time.perf_counter() - started
         timings = {**prediction.timings, "wait": round(waited * 1000, 2), "decode_again": round(again * 1000, 2)}
-        cascade = registry.champion()
-        outcome = None if cascade is None else _ask(cascade, pixels, prediction.mode)
+        cascade = registry.answering(prediction.image.patient_key)
+        outcome = None if cascade is None else ask(cascade, pixels, prediction.mode)
         return _finish(prediction, attempt, outcome, cascade, timings)
     except Exception as error:
         log.exception("Prediction %s: attempt %d failed", prediction_id, attempt)
@@ -70,10 +70,10 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
     False after settings.INLINE_PREDICTION_SECONDS or an error: the row is then QUEUED and free for a worker.
     """
     try:
-        cascade = registry.champion()
+        cascade = registry.answering(prediction.image.patient_key)
         outcome = None
         if cascade is not None:
-            future = _pool().submit(_ask, cascade, pixels, prediction.mode)
+            future = _pool().submit(ask, cascade, pixels, prediction.mode)
             outcome = future.result(timeout=settings.INLINE_PREDICTION_SECONDS)
         return _finish(prediction, prediction.attempts, outcome, cascade, timings)
     except TooSlow:
@@ -121,7 +121,8 @@ def _claim(prediction: Prediction) -> int | None:
     return prediction.attempts + 1 if claimed else None
 
 
-def _ask(cascade: Cascade, pixels: Pixels, mode: str) -> Outcome:
+def ask(cascade: Cascade, pixels: Pixels, mode: str) -> Outcome:
+    """What a release says of a photo in the mode of its prediction."""
     chosen = settings.CASCADE_MODE if mode == Prediction.Mode.CASCADE else mode
     return cascade.predict([pixels], mode=chosen)[0]
 
@@ -158,11 +159,11 @@ def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float
         "release_id": outcome.release_id,
         "policy_version": outcome.policy_version,
         "decision": outcome.decision,
-        "probability": _number(outcome.probability),
-        "fast_score": _number(outcome.fast_score),
-        "fast_probability": _number(outcome.fast_probability),
-        "accurate_score": _number(outcome.accurate_score),
-        "accurate_probability": _number(outcome.accurate_probability),
+        "probability": number(outcome.probability),
+        "fast_score": number(outcome.fast_score),
+        "fast_probability": number(outcome.fast_probability),
+        "accurate_score": number(outcome.accurate_score),
+        "accurate_probability": number(outcome.accurate_probability),
         "route": outcome.route,
         "needs_review": needs_review,
         "reasons": reasons,
@@ -182,7 +183,7 @@ def _unanswered(reason: str) -> dict[str, Any]:
     return {"needs_review": True, "reasons": [reason], "review_propensity": 1.0}
 
 
-def _number(value: float | None) -> float | None:
+def number(value: float | None) -> float | None:
     """A finite number or nothing: NaN and infinity are never stored as if they were measurements."""
     return float(value) if value is not None and math.isfinite(value) else None
 

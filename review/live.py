@@ -22,6 +22,8 @@ class Chosen(NamedTuple):
     propensity: float
     release: str
     cluster: int
+    patient: str
+    made_at: datetime
     is_read: bool
     truth: str
     provenance: str
@@ -44,7 +46,7 @@ def rows(since: datetime | None = None) -> list[Chosen]:
     found = []
     for row in cases.values(
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
-        "status", "reasons",
+        "image__patient_key", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
         resolved = row["status"] == ReviewCase.Status.RESOLVED
         truth, provenance = labels.get(row["image_id"], ("", "")) if resolved else ("", "")
@@ -54,6 +56,8 @@ def rows(since: datetime | None = None) -> list[Chosen]:
                 propensity=row["review_propensity"],
                 release=row["prediction__release_id"] or "",
                 cluster=row["image__cluster_id"],
+                patient=row["image__patient_key"],
+                made_at=row["prediction__created_at"],
                 is_read=bool(truth),
                 truth=truth,
                 provenance=provenance,

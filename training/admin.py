@@ -67,7 +67,7 @@ class TrainingRunAdmin(ReadOnly):
         form = StartForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                run = services.start_training(user=_person(request), **form.cleaned_data)
+                run = services.start_training(user=person(request), **form.cleaned_data)
             except DomainError as error:
                 form.add_error(None, str(error))
             else:
@@ -162,7 +162,7 @@ class ReleaseReviewAdmin(ReadOnly):
         return self._release_page(request, get_object_or_404(Release, pk=object_id))
 
     def compare(self, request: HttpRequest, release_id: str) -> HttpResponse:
-        _may_promote(request)
+        refuse_unless_promoting(request)
         release = get_object_or_404(Release, pk=release_id)
         try:
             services.request_comparison(release=release)
@@ -173,13 +173,13 @@ class ReleaseReviewAdmin(ReadOnly):
 
     def promote(self, request: HttpRequest, release_id: str) -> HttpResponse:
         """Promote, or answer 422 with every reason why not."""
-        _may_promote(request)
+        refuse_unless_promoting(request)
         release = get_object_or_404(Release, pk=release_id)
         form = PromoteForm(request.POST)
         if form.is_valid():
             try:
                 services.promote(
-                    user=_person(request),
+                    user=person(request),
                     release=release,
                     reason=form.cleaned_data["reason"],
                     acknowledge_too_few=form.cleaned_data["acknowledge_too_few"],
@@ -193,7 +193,7 @@ class ReleaseReviewAdmin(ReadOnly):
 
     def flip(self, request: HttpRequest, release_id: str, image_id: UUID) -> HttpResponse:
         """One photo that turns from right to wrong, with both answers; its cause ticks it, then comes the next."""
-        _may_promote(request)
+        refuse_unless_promoting(request)
         release = get_object_or_404(Release, pk=release_id)
         comparison = services.standing_comparison(release)
         order = services.right_to_wrong(comparison) if comparison else []
@@ -204,7 +204,7 @@ class ReleaseReviewAdmin(ReadOnly):
         form = FlipForm(sent, initial={"cause": noted.cause} if noted else {})
         if form.is_valid():
             services.note_flip(
-                user=_person(request), comparison=comparison, image=str(image_id), cause=form.cleaned_data["cause"]
+                user=person(request), comparison=comparison, image=str(image_id), cause=form.cleaned_data["cause"]
             )
             left = services.unticked(comparison)
             return HttpResponseRedirect(_flip_url(release.pk, left[0]) if left else f"{_release_url(release.pk)}#flips")
@@ -221,11 +221,11 @@ class ReleaseReviewAdmin(ReadOnly):
 
     def rollback(self, request: HttpRequest) -> HttpResponse:
         """Which release would serve again, and the button that makes it so."""
-        _may_promote(request)
+        refuse_unless_promoting(request)
         form = ReasonForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                promotion = services.rollback(user=_person(request), reason=form.cleaned_data["reason"])
+                promotion = services.rollback(user=person(request), reason=form.cleaned_data["reason"])
             except (DomainError, ReleaseCorrupt) as error:
                 form.add_error(None, str(error))
             else:
@@ -269,12 +269,13 @@ class DatasetAdmin(ReadOnly):
         return False
 
 
-def _person(request: HttpRequest) -> User:
+def person(request: HttpRequest) -> User:
     """Who is logged in: the admin lets nobody else in."""
     return cast(User, request.user)
 
 
-def _may_promote(request: HttpRequest) -> None:
+def refuse_unless_promoting(request: HttpRequest) -> None:
+    """Raises PermissionDenied for whoever may not promote releases."""
     if not request.user.has_perm("predictions.promote_release"):
         raise PermissionDenied
 

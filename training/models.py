@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from predictions.models import EyeImage, Release, Split
+from predictions.models import EyeImage, LiveTest, Release, Split
 from predictions.status import StatusQuerySet
 from review.models import Label
 
@@ -196,3 +196,12 @@ class ReleaseReview(Release):
         proxy = True
         verbose_name = "release to compare and promote"
         verbose_name_plural = "releases: compare, promote, roll back"
+
+
+class LiveTestReview(LiveTest):
+    """A LiveTest as the admin sees it, beside the releases."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "live test"
+        verbose_name_plural = "live tests: shadow and A/B"

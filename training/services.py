@@ -143,10 +143,15 @@ def promote(
     comparison = standing_comparison(release)
     for image, cause in (causes or {}).items():
         note_flip(user=user, comparison=comparison, image=image, cause=cause)
-    refusals = _refusals(release, reason, comparison, acknowledge_too_few)
+    check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
+    return registry.promote_release(release=release, user=user, reason=reason.strip())
+
+
+def check_promotable(*, release: Release, reason: str, acknowledge_too_few: bool) -> None:
+    """Raises PromotionRefused with every reason why the change-control plan does not allow `release` to serve."""
+    refusals = _refusals(release, reason, standing_comparison(release), acknowledge_too_few)
     if refusals:
         raise PromotionRefused(" ".join(refusals))
-    return registry.promote_release(release=release, user=user, reason=reason.strip())
 
 
 def note_flip(*, user: User | None, comparison: Comparison | None, image: str, cause: str) -> None:

@@ -6,6 +6,7 @@ What the model said (Prediction) and what a person said (review.Reading, review.
 from predictions.models.access import ApiToken, IdempotentRequest
 from predictions.models.answers import Disclosure, Prediction, PredictionQuerySet
 from predictions.models.batches import Batch, BatchItem, BatchItemQuerySet, BatchQuerySet
+from predictions.models.livetests import LiveTest, LiveTestQuerySet, ShadowAnswer
 from predictions.models.photos import Cluster, Embedding, EyeImage, Split
 from predictions.models.releases import Promotion, Release, ReleaseQuerySet
 from predictions.models.webhooks import WebhookDelivery, WebhookDeliveryQuerySet, WebhookEndpoint
@@ -21,11 +22,14 @@ __all__ = [
     "Embedding",
     "EyeImage",
     "IdempotentRequest",
+    "LiveTest",
+    "LiveTestQuerySet",
     "Prediction",
     "PredictionQuerySet",
     "Promotion",
     "Release",
     "ReleaseQuerySet",
+    "ShadowAnswer",
     "Split",
     "WebhookDelivery",
     "WebhookDeliveryQuerySet",

@@ -8,9 +8,9 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from predictions import registry
-from predictions.models import Promotion, Release
-from tests.browser.conftest import Site
+from predictions import registry, services, shadow
+from predictions.models import LiveTest, Promotion, Release
+from tests.browser.conftest import Site, drawn_eye
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos
 from training import worker
@@ -117,3 +117,39 @@ def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: 
     page.get_by_role("button", name="Roll back", exact=True).click()
     expect(page.get_by_text(f"Release {champion.pk} serves again.")).to_be_visible()
     assert Promotion.objects.filter(is_rollback=True).count() == 1
+
+
+def test_a_live_test_in_shadow_and_in_ab(
+    site: Site, champion: Release, tmp_path: Path, keep: Callable[[Page, str], None]
+) -> None:
+    folder = make_tiny_release(tmp_path / "made", name="challenger", seed=3, contrary=True, band="wide")
+    challenger = registry.register_release(folder=folder)
+    page = site.log_in("admin")
+    page.goto(f"/admin/training/releasereview/{challenger.pk}/change/")
+    page.get_by_role("link", name="Try it on live photos").click()
+    expect(page.get_by_label("Challenger")).to_have_value(challenger.pk)
+    page.get_by_label("For how many photos").fill("12")
+    page.get_by_label("Reason").fill("To see it on the photos of this clinic.")
+    site.look(page, "live-start")
+    page.get_by_role("button", name="Start the live test").click()
+    expect(page.get_by_role("status")).to_have_text("running")
+    for seed in range(7, 15):
+        data = drawn_eye(seed, opacity=float(seed % 2), size=240)["buffer"]
+        services.upload_photo(data=data, user=None, source="api", patient_key=f"P-{seed}")
+    shadow.sweep()
+    page.reload()
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_text("8 of 12 photos scored")).to_be_visible()
+    site.look(page, "live-shadow")
+    page.locator(".training-drawing").evaluate(
+        "element => element.parentElement.previousElementSibling.scrollIntoView()"
+    )
+    keep(page, "shadow")
+    page.get_by_role("button", name="Stop the test").click()
+    expect(page.get_by_role("status")).to_contain_text("Stopped by hand.")
+    test = LiveTest.objects.create(
+        kind="ab", challenger=challenger, champion=champion, share=0.4, photos=50, reason="For the picture."
+    )
+    page.goto(f"/admin/training/livetestreview/{test.pk}/change/")
+    expect(page.get_by_text("0 of 50 photos of patients with a key")).to_be_visible()
+    site.look(page, "live-ab")
