@@ -169,6 +169,7 @@ CELERY_BEAT_SCHEDULE = {
     "score-in-shadow": {"task": "predictions.tasks.score_in_shadow", "schedule": 10.0, "options": {"expires": 9}},
     "send-webhooks": {"task": "predictions.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "open-review-cases": {"task": "review.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
+    "check-training-policy": {"task": "training.tasks.check_policy", "schedule": 60.0, "options": {"expires": 59}},
     "sweep-training": {"task": "training.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 

@@ -21,6 +21,8 @@ _LOOK = (
     "training.view_dataset",
     "training.view_trainingrun",
     "training.view_comparison",
+    "training.view_trainingpolicy",
+    "training.view_triggerfiring",
 )
 _READ = ("review.read_reviewcase",)
 
@@ -49,6 +51,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "review.assign_reviewcase",
         "training.add_trainingrun",
         "training.change_trainingrun",
+        "training.change_trainingpolicy",
         "auth.view_user",
         "auth.add_user",
         "auth.change_user",

@@ -297,5 +297,10 @@ def _release_link(release_id: str) -> str:
     return format_html('<a href="{}">{}</a>', _release_url(release_id), release_id)
 
 
+def run_link(run: TrainingRun) -> str:
+    """A link to the page of a run, in its own words."""
+    return format_html('<a href="{}">{}</a>', _run_page(run.pk), run)
+
+
 def _run_page(run_id: UUID) -> str:
     return reverse("admin:training_trainingrun_change", args=[run_id])

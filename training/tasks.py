@@ -1,6 +1,7 @@
 """The wire: ids in, nothing out. The bodies are in `worker`."""
 
 from celery import shared_task
+from django.core.management import call_command
 
 from training import worker
 
@@ -18,3 +19,8 @@ def compare_releases(challenger_id: str) -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     worker.sweep(publish=lambda run_id: run_training.apply_async((run_id,), expires=60))
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_policy() -> None:
+    call_command("train_if_due")  # by name: what it does stands above this module

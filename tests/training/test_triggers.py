@@ -1,0 +1,170 @@
+"""The policy starts runs when it should, says why, and never twice for the same labels. The clock is patched."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from predictions import registry
+from predictions.models import Promotion, Release
+from review.models import Label, ReviewCase
+from tests.review.makers import make_case
+from tests.training.makers import capture_published, label_photo, label_photos, make_user
+from training import triggers
+from training.models import TrainingPolicy, TrainingRun, TriggerFiring
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    return capture_published(monkeypatch)
+
+
+@pytest.fixture
+def labelled(champion: Release) -> Release:
+    """A champion, and labels enough for a run."""
+    label_photos(test=1)
+    return champion
+
+
+def set_policy(**values: Any) -> None:
+    TrainingPolicy.objects.update_or_create(pk=1, defaults={"is_on": True, "kind": "fast", **values})
+
+
+def finish(run: TrainingRun | None, champion: Release) -> None:
+    assert run is not None
+    TrainingRun.objects.filter(pk=run.pk).update(status="succeeded", release=champion)
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
+    monkeypatch.setattr(timezone, "now", lambda: moment)
+
+
+def test_the_policy_is_off_at_first(labelled: Release) -> None:
+    assert triggers.check() is None
+    set_policy(is_on=False, new_labels=1, every_days=1)
+    assert triggers.check() is None
+    assert not TrainingRun.objects.exists()
+
+
+def test_new_labels_start_a_run_once(labelled: Release, published: list[tuple[str, str]]) -> None:
+    set_policy(new_labels=29)
+    assert triggers.check() is None, "28 are new"
+    label_photo("normal", "train", 501)
+    firing = triggers.check()
+    assert firing is not None and firing.run is not None
+    assert (firing.trigger, firing.reason) == ("new_labels", "29 labels are new, 29 asked for")
+    assert firing.run.reason == "By the policy: 29 labels are new, 29 asked for" and firing.run.requested_by is None
+    assert published == [("run_training", str(firing.run.pk))]
+    assert triggers.check() is None, "a run is active"
+    finish(firing.run, labelled)
+    set_policy(new_labels=1)
+    assert triggers.check() is None, "nothing is new since"
+    label_photo("cataract", "train", 502)
+    again = triggers.check()
+    assert again is not None and again.reason == "1 labels are new, 1 asked for"
+    assert TriggerFiring.objects.count() == 2
+    assert Promotion.objects.count() == 1, "it never promotes"
+
+
+def test_a_schedule_starts_a_run_when_the_last_is_old_and_the_labels_are_others(
+    labelled: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_policy(every_days=7)
+    first = triggers.check()
+    assert first is not None and first.reason == "there was no run yet"
+    finish(first.run, labelled)
+    start = timezone.now()
+    at(monkeypatch, start + timedelta(days=8))
+    assert triggers.check() is None, "the same labels"
+    label_photo("normal", "train", 503)
+    at(monkeypatch, start + timedelta(days=6))
+    assert triggers.check() is None, "too early"
+    at(monkeypatch, start + timedelta(days=7, minutes=1))
+    second = triggers.check()
+    assert second is not None and second.reason == "the last run is 7 days old or older"
+
+
+def test_drift_starts_a_run_where_it_passes_its_limit(labelled: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    psi: dict[str, float | None] = {"psi": None, "expected_psi": None}
+    monkeypatch.setattr(triggers, "recent_drift", lambda: {"measures": {"brightness": psi}})
+    set_policy(max_drift=0.25)
+    assert triggers.check() is None, "not enough photos to say"
+    psi |= {"psi": 0.3, "expected_psi": 0.1}
+    assert triggers.check() is None, "chance alone gives 0.1 of it"
+    psi["psi"] = 0.4
+    firing = triggers.check()
+    assert firing is not None and firing.trigger == "drift"
+    assert firing.reason == "brightness has drifted: population stability index 0.40, 0.25 allowed"
+
+
+def test_contradicted_answers_start_a_run_where_they_are_surely_too_many(
+    labelled: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(decision: str, answer: str) -> None:
+        case = make_case(decision)
+        Label.objects.create(image=case.image, answer=answer, provenance="blind", may_train=False)
+        ReviewCase.objects.filter(pk=case.pk).update(status="resolved", resolved_at=timezone.now())
+
+    set_policy(max_override_rate=0.2)
+    assert triggers.check() is None, "nobody has read anything"
+    for _ in range(5):
+        read("cataract", "cataract")
+    read("cataract", "normal")
+    read("normal", "cataract")
+    assert triggers.check() is None, "2 of 7 may be chance"
+    for _ in range(8):
+        read("normal", "cataract")
+    firing = triggers.check()
+    assert firing is not None and firing.trigger == "overrides"
+    assert firing.reason.startswith("people contradict 66.7% of the answers (")
+
+
+def test_a_run_that_cannot_start_is_logged_once_with_the_reason(champion: Release) -> None:
+    set_policy(every_days=1)
+    firing = triggers.check()
+    assert firing is not None and firing.run is None
+    assert "There are not enough confirmed labels to train on" in firing.error
+    assert triggers.check() is None
+    assert TriggerFiring.objects.count() == 1 and not TrainingRun.objects.exists()
+
+
+def test_of_two_checks_at_once_one_starts_a_run(labelled: Release) -> None:
+    """What the second does that looked just before the first committed."""
+    set_policy(every_days=1)
+    first = triggers.check()
+    assert first is not None
+    assert triggers._fire(TrainingPolicy.objects.get(), "schedule", "again", first.fingerprint) is None
+    assert triggers._fire(TrainingPolicy.objects.get(), "schedule", "again", "f" * 64) is None, "a run is active"
+    assert (TrainingRun.objects.count(), TriggerFiring.objects.count()) == (1, 1)
+
+
+def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
+    client: Client, labelled: Release, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.force_login(make_user("admin"))
+    page = client.get("/admin/training/trainingpolicy/", follow=True)
+    assert page.status_code == 200 and b"Start when the last run is so old" in page.content
+    form = {
+        "is_on": "on",
+        "kind": "fast",
+        "new_labels": "5",
+        "max_drift": "",
+        "max_override_rate": "",
+        "every_days": "",
+    }
+    assert client.post("/admin/training/trainingpolicy/1/change/", form).status_code == 302
+    call_command("train_if_due")
+    assert "is queued: 28 labels are new, 5 asked for" in capsys.readouterr().out
+    call_command("train_if_due")
+    assert "The policy asks for no run now." in capsys.readouterr().out
+    listing = client.get("/admin/training/triggerfiring/").content.decode()
+    assert "28 labels are new, 5 asked for" in listing
+    client.force_login(make_user("auditor"))
+    assert client.get("/admin/training/trainingpolicy/1/change/").status_code == 200
+    assert client.post("/admin/training/trainingpolicy/1/change/", form).status_code == 403
+    assert registry.champion() is not None

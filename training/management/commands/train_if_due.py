@@ -1,0 +1,22 @@
+"""manage.py train_if_due: start a training run if the policy of the admin asks for one."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from training import triggers
+
+
+class Command(BaseCommand):
+    help = (
+        "Start a training run if the policy (in the admin, off at first) asks for one. Celery beat does it each minute."
+    )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        firing = triggers.check()
+        if firing is None:
+            self.stdout.write("The policy asks for no run now.")
+        elif firing.run is None:
+            self.stdout.write(f"The policy asks for a run ({firing.reason}), but none could start: {firing.error}")
+        else:
+            self.stdout.write(f"Run {firing.run_id} is queued: {firing.reason}")
