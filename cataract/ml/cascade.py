@@ -22,6 +22,7 @@ from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoder import Encoder, EncoderSpec, prepare
 from cataract.ml.eye import Pupil, find_pupil
 from cataract.ml.fast import FastModel
+from cataract.ml.layout import measure_layout
 from cataract.ml.quality import Quality, measure_quality
 from cataract.ml.release import Manifest, ReleaseCorrupt
 
@@ -168,13 +169,16 @@ class Cascade:
         clock.lap("pupil")
         encoded = self._encode(photo, pupil)
         clock.lap("encode")
-        distance = self._gate.distance(self._gate_input(encoded.vector))
-        if not distance <= self._gate.hard:  # NaN is refused
-            report = gate.report(quality, "no_eye_found", distance if math.isfinite(distance) else None)
+        likeness = self._compare(photo, pupil, encoded.vector)
+        clock.lap("gate")
+        if self._gate.refuses(likeness):
+            report = gate.report(quality, "no_eye_found", likeness)
             return self._refused(policy.refuse("out_of_distribution"), report, encoded.vector, clock)
-        return self._graded(encoded, quality, distance, mode, clock)
+        return self._graded(encoded, quality, likeness, mode, clock)
 
-    def _graded(self, encoded: _Encoded, quality: Quality, distance: float, mode: str, clock: "_Clock") -> Outcome:
+    def _graded(
+        self, encoded: _Encoded, quality: Quality, likeness: gate.Likeness, mode: str, clock: "_Clock"
+    ) -> Outcome:
         fast_score = fast = accurate_score = accurate = None
         if mode != "accurate":
             fast_score = float(self._fast.score(encoded.vector[None])[0])
@@ -184,7 +188,7 @@ class Cascade:
             accurate_score = self._accurate.score(self._encoder, encoded.batch, encoded.activations)
             accurate = float(calibration.apply(self._calibration["accurate"], [accurate_score])[0])
             clock.lap("accurate")
-        verdict = policy.decide(self._policy, fast, accurate, concerns=self._concerns(quality, distance))
+        verdict = policy.decide(self._policy, fast, accurate, concerns=self._concerns(quality, likeness))
         asked = [name for name, value in (("fast", fast), ("accurate", accurate)) if value is not None]
         return Outcome(
             decision=verdict.decision,
@@ -196,7 +200,7 @@ class Cascade:
             accurate_score=_finite(accurate_score),
             accurate_probability=_finite(accurate),
             route="+".join(asked),
-            gate=gate.report(quality, "", distance),
+            gate=gate.report(quality, "", likeness),
             timings=clock.done(),
             embedding=encoded.vector,
             policy_version=self._policy.version,
@@ -234,6 +238,14 @@ class Cascade:
             parts.append(features.extract(photo, pupil))
         return _Encoded(batch, activations, np.concatenate(parts))
 
+    def _compare(self, photo: Pixels, pupil: Pupil | None, vector: Floats) -> gate.Likeness:
+        """How like an eye the photo is; vector: the fast model's input (D,)."""
+        distance = self._gate.distance(self._gate_input(vector))
+        if self._gate.eye is None:
+            return gate.Likeness(distance, None)
+        handmade = vector[-features.LENGTH :] if self.spec.handmade else features.extract(photo, pupil)
+        return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, measure_layout(photo, pupil)])))
+
     def _gate_input(self, vector: Floats) -> Floats:
         match self._gate.of:
             case "embedding":
@@ -246,8 +258,8 @@ class Cascade:
     def _is_unsure(self, fast: float) -> bool:
         return policy.is_unsure(self._policy, fast)
 
-    def _concerns(self, quality: Quality, distance: float) -> tuple[str, ...]:
-        concerns = (("quality", self._gate.is_small(quality)), ("out_of_distribution", distance > self._gate.soft))
+    def _concerns(self, quality: Quality, likeness: gate.Likeness) -> tuple[str, ...]:
+        concerns = (("quality", self._gate.is_small(quality)), ("out_of_distribution", self._gate.doubts(likeness)))
         return tuple(reason for reason, holds in concerns if holds)
 
 

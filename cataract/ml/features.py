@@ -5,6 +5,8 @@ the photo's size or shape: those tell the source of a photo, not the state of a 
 `encoder.VIEWS_VERSION`.
 """
 
+import functools
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +35,7 @@ def extract(pixels: Pixels, pupil: Pupil | None) -> Floats:
         _rings(crop),
         _lbp(grey),
         _lbp(grey_crop),
-        _hog(grey_crop),
+        hog(grey_crop),
         _measures(grey, grey_crop, pupil),
     )
     return np.nan_to_num(np.concatenate(parts).astype(np.float32))
@@ -98,20 +100,21 @@ def _lbp(grey: Pixels) -> NDArray[np.float64]:
     return np.asarray(np.bincount(_UNIFORM[code].ravel(), minlength=_LBP_BINS) / centre.size)
 
 
-def _cells() -> NDArray[np.intp]:
-    rows, columns = np.mgrid[:_CROP, :_CROP] // (_CROP // 4)
+@functools.cache
+def _cells(side: int) -> NDArray[np.intp]:
+    rows, columns = np.mgrid[:side, :side] // (side // 4)
     return np.asarray((rows * 4 + columns) * 8, dtype=np.intp)
 
 
-_CELL = _cells()
+def hog(grey: Pixels) -> NDArray[np.float64]:
+    """Gradient directions (8, unsigned) weighted by strength in 4 x 4 cells of one norm (Dalal and Triggs 2005).
 
-
-def _hog(grey: Pixels) -> NDArray[np.float64]:
-    """Gradient directions (8, unsigned) weighted by strength in 4 x 4 cells of one norm (Dalal and Triggs 2005)."""
+    grey: (S, S), S a multiple of 4. Returns (128,).
+    """
     gx, gy = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
     strength = np.hypot(gx, gy)
     direction = np.minimum((np.mod(np.arctan2(gy, gx), np.pi) / np.pi * 8).astype(np.intp), 7)
-    cells = np.bincount((_CELL + direction).ravel(), strength.ravel(), minlength=4 * 4 * 8)
+    cells = np.bincount((_cells(len(grey)) + direction).ravel(), strength.ravel(), minlength=4 * 4 * 8)
     return np.asarray(cells / (np.linalg.norm(cells) + 1e-6))
 
 

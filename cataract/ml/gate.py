@@ -11,8 +11,14 @@ ood      {"of": "embedding" (of the first view) | "handmade" (module `features`)
          axes leave over, of which r is usual), so that a usual eye has about 1. Mahalanobis' distance on the main axes
          (Lee et al. 2018) with the residual of ViM (Wang et al. 2022). Beyond `soft` a person looks, beyond `hard` the
          photo is refused.
+eye      {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "soft": s, "hard": h}; made by `learn.eyecheck`
+         Log-odds of an eye against what was drawn to be none. Below `soft` a person looks, below `hard` the photo is
+         refused. Releases of older programs lack it; their gate then goes by the distance alone.
+
+Both look at hand-made features by preference: those are the same for every encoder, so that a gate outlives it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,12 +26,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cataract.ml import features, layout
 from cataract.ml.arrays import Floats
 from cataract.ml.quality import Quality
 
 # On the public eye photos sharpness is 0.078 and brightness 0.21 at the least; out of focus (sigma 8 at 320 px, with
 # the noise of a sensor) sharpness is 0.048 at the most.
 QUALITY_LIMITS = {"dark": 0.06, "bright": 0.93, "burnt": 0.75, "blank": 0.03, "blurred": 0.065, "short_side": 96}
+
+
+@dataclass(frozen=True)
+class EyeCheck:
+    """The linear rule that tells eyes from drawn outliers."""
+
+    weights: NDArray[np.float64]
+    bias: float
+    soft: float
+    hard: float
+
+    @classmethod
+    def of_dict(cls, eye: Mapping[str, Any]) -> "EyeCheck":
+        """The rule in gate.json. Raises ValueError or KeyError when it is not one."""
+        weights = np.asarray(eye["weights"], dtype=np.float64)
+        if weights.shape != (features.LENGTH + layout.LENGTH,):
+            raise ValueError("The weights of the eye check do not fit the features.")
+        return cls(weights, float(eye["bias"]), float(eye["soft"]), float(eye["hard"]))
+
+    def score(self, vector: Floats) -> float:
+        """Log-odds of an eye; vector: hand-made features, then the layout."""
+        return float(self.weights @ vector + self.bias)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far a photo lies from usual eyes (about 1 for one of them), and the log-odds that it is one, where known."""
+
+    distance: float
+    eye_score: float | None
 
 
 @dataclass(frozen=True)
@@ -41,6 +78,7 @@ class Gate:
     residual: float
     soft: float
     hard: float
+    eye: EyeCheck | None = None
 
     @classmethod
     def of_dict(cls, gate: Mapping[str, Any]) -> "Gate":
@@ -50,9 +88,9 @@ class Gate:
         if mean.shape != spread.shape or axes.shape != (len(scale), len(mean)) or ood["of"] not in SPACES:
             raise ValueError("The out-of-distribution statistics do not fit together.")
         quality = {key: float(gate["quality"][key]) for key in QUALITY_LIMITS}
-        return cls(
-            quality, ood["of"], mean, spread, axes, scale, *(float(ood[k]) for k in ("residual", "soft", "hard"))
-        )
+        residual, soft, hard = (float(ood[key]) for key in ("residual", "soft", "hard"))
+        eye = EyeCheck.of_dict(gate["eye"]) if "eye" in gate else None
+        return cls(quality, ood["of"], mean, spread, axes, scale, residual, soft, hard, eye)
 
     def advice(self, quality: Quality) -> str:
         """Why the photo cannot be judged: `too_dark`, `too_bright`, `blank`, `blurred`; "" when it can."""
@@ -69,6 +107,16 @@ class Gate:
         """True when the photo is graded but too small to be trusted without a person."""
         return quality.short_side < self.quality["short_side"]
 
+    def refuses(self, likeness: Likeness) -> bool:
+        """True when this is no external photo of an eye; so it is for NaN."""
+        is_near = likeness.distance <= self.hard
+        return not (is_near and (self.eye is None or _at_least(likeness.eye_score, self.eye.hard)))
+
+    def doubts(self, likeness: Likeness) -> bool:
+        """True when a person must look whether it is one."""
+        is_near = likeness.distance <= self.soft
+        return not (is_near and (self.eye is None or _at_least(likeness.eye_score, self.eye.soft)))
+
     def distance(self, vector: Floats) -> float:
         """How unlike the eyes of the training set: about 1 for a usual eye. vector: (D,) in the gate's space."""
         return float(_distances(vector[None], self.mean, self.spread, self.axes, self.scale, self.residual)[0])
@@ -83,18 +131,16 @@ def fit_gate(
     of: str = "embedding",
     groups: ArrayLike | None = None,
     axes: int = 16,
-    soft_quantile: float = 0.95,
-    hard_quantile: float = 0.97,
+    soft_quantile: float = 0.97,
+    hard_quantile: float = 0.98,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The content of gate.json, from eye photos only.
+    """The content of gate.json but for the eye check, from eye photos only.
 
     vectors: (N, D) of photos of eyes, N >= 20, in the space `of`: embeddings of the first view, hand-made features, or
-    whole inputs of the fast model. groups: cluster of each. The hand-made ones are the best guard where the encoder was
-    trained on eyes only: on the public eye photos, by cluster, they refuse 1 % and doubt 4 % more, while drawn
-    documents, fundus photos, X-rays, skin and noise, and photos of a flower and of a person, were all refused or
-    doubted; crops of a photo of a temple in 45 %. The limits are quantiles of the distance of photos that the
-    statistics had not seen (five folds by group); `hard` has a tenth added, as the far tail is known badly.
+    whole inputs of the fast model. groups: cluster of each. The limits are quantiles of the distance of photos that the
+    statistics had not seen (five folds by group). `hard` lies 1.4 times farther out than its quantile: rare eyes, as
+    textbooks show them, are far from usual ones too, and shall be doubted, not refused.
     """
     x = np.asarray(vectors, dtype=np.float64)
     if len(x) < 20 or not np.isfinite(x).all() or of not in SPACES:
@@ -116,14 +162,21 @@ def fit_gate(
         "scale": _rounded(scale),
         "residual": residual,
         "soft": float(soft),
-        "hard": float(max(1.1 * hard, soft)),
+        "hard": float(max(1.4 * hard, soft)),
     }
     return {"quality": dict(QUALITY_LIMITS), "ood": ood}
 
 
-def report(quality: Quality, advice: str, distance: float | None) -> dict[str, Any]:
-    """What an outcome says of the gate, as plain JSON values."""
-    return {**asdict(quality), "advice": advice, "ood_distance": distance}
+def report(quality: Quality, advice: str, likeness: Likeness | None) -> dict[str, Any]:
+    """What an outcome says of the gate, as plain JSON values; a number that is none is null."""
+    known = likeness or Likeness(math.nan, None)
+    numbers = {"ood_distance": known.distance, "eye_score": known.eye_score}
+    finite = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+    return {**asdict(quality), "advice": advice, **finite}
+
+
+def _at_least(score: float | None, limit: float) -> bool:
+    return score is not None and score >= limit
 
 
 def _statistics(

@@ -13,7 +13,7 @@ calibration.json  {"fast": C, "accurate": C}, where C is one of (module `calibra
                     {"kind": "temperature", "temperature": T}
                     {"kind": "platt", "slope": a, "intercept": b}
                     {"kind": "isotonic", "x": [raw scores, increasing], "y": [probabilities]}
-gate.json         {"quality": {...}, "ood": {...}}; made by `gate.fit_gate` (the keys are in module `gate`)
+gate.json         {"quality": {...}, "ood": {...}, "eye": {...}}; made by `learn.eyecheck` (keys: module `gate`)
 policy.json       {"version", "fast_band": {"low", "high"}, "auto": {"normal_below", "cataract_above"},
                    "disagreement_margin", "accurate_weight", "target_error", "confidence", "coverage", "bound", "n"}
                   (meaning and defaults: module `policy`)
@@ -39,7 +39,7 @@ manifest.json, written last:
              "views": [some of "full", "centre", "pupil"], "handmade": bool,
              "embedding_dim": E, "dim": D = E * len(views) (+ features.LENGTH when handmade)},
  "accurate": {"views": [subset of encoder.views], "flip": bool (average with the mirrored view)},
- "quantisation": {"trunk.onnx": "fp32" | "int8", ...},
+ "quantisation": {"trunk.onnx": "fp32" | "int8", ..., "decision": what 8-bit weights did to the answers, in words},
  "files": {"trunk.onnx": {"sha256", "size"}, ... every file of the folder but manifest.json},
  "policy": copy of policy.json, "metrics": {...}, "data": {...}}
 """

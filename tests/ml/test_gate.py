@@ -5,7 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from cataract.ml import gate
+from cataract.ml import features, gate, layout
+from cataract.ml.eye import find_pupil
+from cataract.ml.learn import eyecheck
+from cataract.ml.learn.eyecheck import fit_photo_gate
+from cataract.ml.learn.outliers import draw_outliers
 from cataract.ml.quality import Quality, measure_quality
 from cataract.ml.synthetic import render_eye
 
@@ -76,3 +80,47 @@ def test_advice(measured: Quality, advice: str) -> None:
 
 def test_drawn_eyes_are_good_photos() -> None:
     assert all(not FITTED.advice(measure_quality(render_eye(seed, opacity=seed / 20))) for seed in range(20))
+
+
+def test_the_rule_that_tells_eyes_from_outliers_is_asked_too() -> None:
+    zeros = np.zeros(features.LENGTH + layout.LENGTH)
+    raw = gate.fit_gate(usual(100, 1)) | {"eye": {"weights": zeros.tolist(), "bias": 0.5, "soft": 1.0, "hard": 0.0}}
+    both = gate.Gate.of_dict(json.loads(json.dumps(raw)))
+    assert both.eye is not None and both.eye.score(zeros.astype(np.float32)) == 0.5
+    verdicts = {
+        score: (both.refuses(gate.Likeness(1.0, score)), both.doubts(gate.Likeness(1.0, score)))
+        for score in (2.0, 0.5, -1.0, np.nan)
+    }
+    assert verdicts == {2.0: (False, False), 0.5: (False, True), -1.0: (True, True), np.nan: (True, True)}
+    assert both.refuses(gate.Likeness(both.hard + 1, 2.0)) and both.refuses(gate.Likeness(np.nan, 2.0))
+    assert not FITTED.refuses(gate.Likeness(1.0, None)), "a gate of an older release goes by the distance alone"
+
+    raw["eye"]["weights"] = raw["eye"]["weights"][1:]
+    with pytest.raises(ValueError, match="do not fit"):
+        gate.Gate.of_dict(raw)
+
+
+def test_outliers_follow_from_their_seed() -> None:
+    eyes = [render_eye(1, size=96)]
+    one, again, other = (draw_outliers(20, seed=seed, eyes=eyes) for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, again, strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert all(photo.dtype == np.uint8 and photo.shape[2] == 3 for photo in one)
+
+
+def test_a_gate_fitted_on_eyes_knows_eyes_from_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eyecheck, "_DRAWN", 4)
+    eyes = [render_eye(seed, opacity=seed % 3 / 2, size=96) for seed in range(24)]
+    fitted = gate.Gate.of_dict(fit_photo_gate(eyes, np.arange(24) // 2, outliers=60, seed=1))
+
+    def likeness(photo: np.ndarray) -> gate.Likeness:
+        pupil = find_pupil(photo)
+        handmade = features.extract(photo, pupil)
+        assert fitted.eye is not None
+        score = fitted.eye.score(np.concatenate([handmade, layout.measure_layout(photo, pupil)]))
+        return gate.Likeness(fitted.distance(handmade), score)
+
+    others = [likeness(photo) for photo in draw_outliers(28, seed=2)]
+    assert np.mean([fitted.doubts(one) for one in others]) > 0.9
+    fresh = [likeness(render_eye(seed, size=96)) for seed in range(50, 60)]
+    assert np.mean([fitted.refuses(one) for one in fresh]) <= 0.2

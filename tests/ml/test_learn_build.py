@@ -61,7 +61,8 @@ def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> 
     )
     cascade = Cascade.load(tmp_path / "new")
     cascade.check_golden()
-    assert list(dict.fromkeys(stages)) == ["reading", "fast", "accurate", "calibration", "writing"]
+    assert list(dict.fromkeys(stages)) == ["reading", "fast", "accurate", "calibration", "quantisation", "writing"]
+    assert "int8" in manifest.raw["quantisation"]["decision"]
     assert all(isinstance(value, float) for value in manifest.metrics.values())
     old, new = (json.loads((folder / "seen.json").read_text())["hashes"] for folder in (STARTER, tmp_path / "new"))
     assert set(old) < set(new)

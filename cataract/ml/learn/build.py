@@ -21,6 +21,7 @@ from cataract.ml.cascade import Cascade, make_golden
 from cataract.ml.learn.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.card import write_card
 from cataract.ml.learn.fast import Cancelled, FastFit, fit_fast
+from cataract.ml.learn.quantise import golden_tolerance, quantise_if_safe
 from cataract.ml.learn.rehearsal import Rehearsal
 from cataract.ml.release import Manifest, draft_manifest, verify, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
@@ -116,7 +117,6 @@ def build_release(
         facts = _facts(dataset, held, kind)
         write_card(folder, base=manifest, policy=policy, figures=figures, facts=facts, note=held.note)
 
-        on_progress("writing", 0.0, "golden predictions and manifest")
         described: dict[str, Any] = {
             "name": name,
             "encoder": manifest.encoder,
@@ -126,6 +126,10 @@ def build_release(
             "data": facts,
             "base": manifest.id,
         }
+        if kind != "fast":  # a fast model alone keeps the encoder, and with it every stored embedding
+            on_progress("quantisation", 0.0, "comparing answers with 8-bit weights")
+            described["quantisation"] = quantise_if_safe(folder, described, _calibration_photos(dataset, should_stop))
+        on_progress("writing", 0.0, "golden predictions and manifest")
         write_golden(folder, described)
         if should_stop():
             raise Cancelled("The training was stopped.")
@@ -137,9 +141,9 @@ def build_release(
 def write_golden(folder: Path, described: dict[str, Any]) -> None:
     """Write golden.json: what the release says of four drawn eyes, for every machine that will serve it."""
     photos = {f"eye-{seed}": render_eye(seed, opacity=opacity, size=160) for seed, opacity in _GOLDEN}
-    write_json(
-        folder / "golden.json", make_golden(Cascade.assemble(folder, draft_manifest(folder, **described)), photos)
-    )
+    cascade = Cascade.assemble(folder, draft_manifest(folder, **described))
+    tolerance = golden_tolerance(described.get("quantisation", {}))
+    write_json(folder / "golden.json", make_golden(cascade, photos, tolerance=tolerance))
 
 
 _GOLDEN = ((11, 0.0), (12, 0.9), (13, 0.5), (14, 0.0))
@@ -321,6 +325,16 @@ def _scorer(folder: Path, base: Manifest) -> Cascade:
     write_json(folder / "policy.json", base.policy)
     drafted = draft_manifest(folder, name="draft", encoder=base.encoder, accurate=base.accurate)
     return Cascade.assemble(folder, drafted)
+
+
+def _calibration_photos(dataset: TrainingData, should_stop: Callable[[], bool]) -> Iterator[Pixels]:
+    """The photos that the thresholds were set on: the calibration split, where that is small the training split too."""
+    splits = {"calibration"} if _enough(dataset) else {"calibration", "train"}
+    for path, split in zip(dataset.paths, dataset.splits, strict=True):
+        if should_stop():
+            raise Cancelled("The training was stopped.")
+        if split in splits:
+            yield images.decode(path.read_bytes())
 
 
 def _figures(held: HeldOut, curves: dict[str, Any], policy: dict[str, Any]) -> dict[str, Any]:
