@@ -206,6 +206,9 @@ SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 # Lets webhooks reach addresses inside this network, and over plain HTTP: for tests, and for receivers next door.
 WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
 FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)  # tests only: lets FAILPOINT kill the process
+TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)  # then its worker is taken for lost
+TRAINING_MAX_HOURS = env.float("TRAINING_MAX_HOURS", default=5)
+TRAINING_MAX_GIGABYTES = env.float("TRAINING_MAX_GIGABYTES", default=0)  # 0: three quarters of the machine's memory
 REVIEW_LEASE_SECONDS = 600
 REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
 REVIEW_AI_FIRST_RATE = env.float("REVIEW_AI_FIRST_RATE", default=0.10)  # shown the AI first, to measure how it leads

@@ -15,6 +15,7 @@ POINTS = (
     "predict.in_transaction",
     "predict.answered",
 )
+TRAINING_POINTS = ("training.trial", "training.epoch", "release.copied")
 
 
 def hit(name: str) -> None:

@@ -20,6 +20,7 @@ from cataract.ml.cascade import Cascade
 from cataract.ml.release import Manifest, ReleaseCorrupt, verify
 from predictions import webhooks
 from predictions.errors import AlreadyInstalled, PromotionConflict
+from predictions.faults import hit
 from predictions.models import LiveTest, Promotion, Release, WebhookEndpoint
 from predictions.storage import sync_folder
 
@@ -39,6 +40,7 @@ def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -
     if not _ID.fullmatch(manifest.id):
         raise ReleaseCorrupt(f"{manifest.id!r} cannot be the id of a release.")
     _copy_in(folder, manifest)
+    hit("release.copied")
     _load(manifest.id, manifest.sha256).check_golden()
     release, _ = Release.objects.get_or_create(
         pk=manifest.id,

@@ -80,10 +80,10 @@ class System:
         self.await_true(lambda: (self.data_dir / "run" / "broker.sock").exists(), 20, "the broker's socket")
         return process
 
-    def start_worker(self, *options: str, beat: bool = True) -> "subprocess.Popen[bytes]":
+    def start_worker(self, *options: str, beat: bool = True, **env: str) -> "subprocess.Popen[bytes]":
         command = [str(PROGRAMS / "celery"), "--app=cataract", "worker", "--concurrency=2", "--loglevel=INFO"]
         queues = "--queues=default,predict,train"
-        return self.start("worker", *command, queues, *(["--beat"] if beat else []), *options)
+        return self.start("worker", *command, queues, *(["--beat"] if beat else []), *options, **env)
 
     def start_web(self, port: int) -> "subprocess.Popen[bytes]":
         command = [str(PROGRAMS / "granian"), "--interface=wsgi", f"--port={port}", "--blocking-threads=4"]

@@ -5,6 +5,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -12,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from predictions.errors import DomainError
-from predictions.models import Split
+from predictions.models import EyeImage, Split
 from review.models import Label
 from training.models import Dataset, DatasetItem
 from training.rules import rules
@@ -121,6 +122,16 @@ def freeze_dataset(*, user: User | None) -> Dataset:
 def training_rows(dataset: Dataset) -> QuerySet[DatasetItem]:
     """The rows a fit may read: training and calibration, whose image has not left its split since the freeze."""
     return _rows(dataset, Split.TRAIN, Split.CALIBRATION)
+
+
+def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
+    """Photos of the training split that, at that time, nobody had labelled, nor any of their cluster: a teacher may."""
+    labelled = Label.objects.filter(created_at__lte=until).values("image__cluster")
+    return (
+        EyeImage.objects.filter(split=Split.TRAIN, cluster__split=Split.TRAIN, may_train=True, created_at__lte=until)
+        .exclude(cluster__in=labelled)
+        .order_by("sha256")
+    )
 
 
 def test_rows(dataset: Dataset) -> QuerySet[DatasetItem]:

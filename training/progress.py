@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 
 from training.models import TrainingRun
 
-BEAT_SECONDS = 5.0
-MAX_SECONDS = 5 * 3600  # below the broker's visibility timeout, so that no second worker is handed the run
 _LOG_CHARACTERS = 20_000
 _log = logging.getLogger(__name__)
 
@@ -26,21 +26,27 @@ class Progress:
         self.cancelled = threading.Event()
         self.lost = threading.Event()
         self._started = time.monotonic()
+        self._memory = 0
         self._stage, self._fraction = run.stage, 0.0
         self._text = run.log
         self._lock = threading.Lock()
 
     @property
-    def out_of_time(self) -> bool:
-        return time.monotonic() - self._started > MAX_SECONDS
-
-    @property
-    def limit_hours(self) -> float:
-        return MAX_SECONDS / 3600
+    def over_limit(self) -> str:
+        """Which limit was passed and what to do, for a person; empty while none was."""
+        if time.monotonic() - self._started > settings.TRAINING_MAX_HOURS * 3600:
+            hours = settings.TRAINING_MAX_HOURS
+            return f"It took longer than {hours:g} hours and was stopped. Ask for fewer trials, or raise the limit."
+        if self._memory > (limit := _memory_limit()):
+            return (
+                f"It used {self._memory / 1e9:.1f} GB of memory, more than the {limit / 1e9:.1f} GB allowed, and was "
+                "stopped. Train one model at a time, or raise TRAINING_MAX_GIGABYTES."
+            )
+        return ""
 
     def should_stop(self) -> bool:
-        """Asked between steps of a fit: cancelled by a person, taken over by another worker, or out of time."""
-        return self.cancelled.is_set() or self.lost.is_set() or self.out_of_time
+        """Asked between steps of a fit: cancelled by a person, taken over by another worker, or over a limit."""
+        return self.cancelled.is_set() or self.lost.is_set() or bool(self.over_limit)
 
     def __call__(self, stage: str, fraction: float, message: str = "") -> None:
         """`fraction` of the whole work, 0 to 1. The first message of each stage goes into the log."""
@@ -62,7 +68,8 @@ class Progress:
             return self._text
 
     def beat(self) -> None:
-        """Write the row, unless another attempt owns it; learn whether a person wants to cancel."""
+        """Write the row, unless another attempt owns it; learn whether a person wants to cancel, and measure memory."""
+        self._memory = psutil.Process().memory_info().rss
         with self._lock:
             values = {
                 "stage": self._stage,
@@ -89,7 +96,7 @@ class Progress:
             thread.join()
 
     def _beat_until(self, done: threading.Event) -> None:
-        while not done.wait(BEAT_SECONDS):
+        while not done.wait(settings.TRAINING_SILENT_SECONDS / 8):  # also how soon a wish to cancel is heard
             try:
                 self.beat()
             except Exception:  # a database away for a moment must not end hours of work; the next beat tells
@@ -99,3 +106,8 @@ class Progress:
     def _eta(self) -> float | None:
         elapsed = time.monotonic() - self._started
         return elapsed * (1 - self._fraction) / self._fraction if self._fraction > 0.02 else None
+
+
+def _memory_limit() -> float:
+    """Bytes that a run may use: three quarters of the machine's when no limit is set."""
+    return float(settings.TRAINING_MAX_GIGABYTES * 1e9 or 0.75 * psutil.virtual_memory().total)

@@ -3,7 +3,6 @@
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +11,7 @@ from predictions import registry
 from predictions.models import Release
 from training import plots
 from training.models import Comparison, TrainingRun
-from training.tracking import Spool, Tracker, waiting
+from training.tracking import Spool, Tracker, plots_folder, waiting
 
 
 def tell_start(tracker: Tracker, run: TrainingRun) -> None:
@@ -35,12 +34,17 @@ def tell_start(tracker: Tracker, run: TrainingRun) -> None:
 
 
 def tell_metrics(tracker: Tracker, values: dict[str, Any], step: int) -> None:
-    """Trials of the search become child runs, everything else (epochs) metrics of the run."""
+    """Trials of the search become child runs, everything else (epochs) metrics of the run.
+
+    The epochs of a fit that only scores the photos of one fold are told under the name of their fold.
+    """
     if "trial" in values:
         numbers = {key: value for key, value in values.items() if key not in ("trial", "params")}
-        tracker.trial(int(values["trial"]), values.get("params", {}), numbers)
-    else:
-        tracker.metrics(values, step)
+        tracker.trial(int(values["trial"]), values.get("params", {}), numbers, given_up=bool(values.get("pruned")))
+        return
+    fit, fits = values.get("fit", 0), values.get("fits", 1)
+    losses = {name: value for name, value in values.items() if name not in ("epoch", "fit", "fits")}
+    tracker.metrics(losses if fit == fits - 1 else {f"fold_{fit + 1}_{name}": v for name, v in losses.items()}, step)
 
 
 def tell_release(tracker: Tracker, release: Release, comparison: Comparison | None) -> None:
@@ -53,11 +57,6 @@ def tell_release(tracker: Tracker, release: Release, comparison: Comparison | No
         plots.draw_all(folder, comparison.report)
         tracker.artifact(folder, "evaluation")
     tracker.model(release.pk)
-
-
-def plots_folder(run_id: str) -> Path:
-    """Where the plots of a run wait until MLflow has them."""
-    return Path(settings.DATA_DIR) / "mlflow" / "spool" / f"{run_id}-plots"
 
 
 def deliver_waiting() -> None:

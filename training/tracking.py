@@ -58,9 +58,9 @@ class Tracker:
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self._add(do="metrics", values=_numbers(values), step=step)
 
-    def trial(self, number: int, params: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
-        """One trial of the search for the fast model: a child run."""
-        self._add(do="trial", number=number, params=dict(params), values=_numbers(metrics))
+    def trial(self, number: int, params: Mapping[str, Any], metrics: Mapping[str, Any], *, given_up: bool) -> None:
+        """One trial of the search for the fast model: a child run, KILLED when it was given up half-way."""
+        self._add(do="trial", number=number, params=dict(params), values=_numbers(metrics), given_up=given_up)
 
     def artifact(self, path: Path, under: str = "") -> None:
         """A file, or every file of a folder. It must stay where it is until it is delivered."""
@@ -132,6 +132,11 @@ class Spool:
     def forget(self) -> None:
         self.path.unlink(missing_ok=True)
         self._state_path.unlink(missing_ok=True)
+
+
+def plots_folder(run_id: str) -> Path:
+    """Where the plots of a run wait until MLflow has them."""
+    return settings.DATA_DIR / "mlflow" / "spool" / f"{run_id}-plots"
 
 
 def waiting() -> list[str]:
@@ -250,7 +255,7 @@ def _trial(client: Any, event: Mapping[str, Any], state: Mapping[str, Any]) -> N
         state["experiment"], start_time=event["at"], run_name=f"trial {event['number']}", tags=tags
     ).info.run_id
     _log_batch(client, child, params=event["params"], metrics=event["values"], at=event["at"])
-    client.set_terminated(child, end_time=event["at"])
+    client.set_terminated(child, status="KILLED" if event.get("given_up") else "FINISHED", end_time=event["at"])
 
 
 def _artifact(client: Any, run: str, path: Path, under: str) -> None:

@@ -1,9 +1,7 @@
 """What the training worker does: run a build under a heartbeat, register its release, compare, and sweep."""
 
 import logging
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -14,18 +12,18 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from cataract.ml.learn.build import TrainingData, build_release
-from cataract.ml.release import Manifest, verify
+from cataract.ml.learn.build import Teaching, TrainingData, build_release
+from cataract.ml.release import MANIFEST, Manifest, verify
 from predictions import registry, storage
+from predictions.faults import hit
 from predictions.models import Release
-from training import story
+from training import story, workplace
 from training.comparison import compare as compare_pair
-from training.datasets import training_rows
-from training.models import Comparison, Dataset, TrainingRun
+from training.datasets import training_rows, unlabelled_photos
+from training.models import Comparison, Dataset, DatasetItem, TrainingRun
 from training.progress import Progress
-from training.tracking import Tracker, reconcile_aliases, waiting
+from training.tracking import Tracker, reconcile_aliases
 
-SILENT_SECONDS = 60
 UNCLAIMED_SECONDS = 30
 MAX_ATTEMPTS = 5
 _log = logging.getLogger(__name__)
@@ -48,10 +46,10 @@ def run(run_id: str, *, build: Build | None = None) -> None:
     progress = Progress(claimed, claimed.attempts)
     tracker = Tracker(str(claimed.pk), progress.say)
     try:
-        with progress.beating(), _workplace(claimed) as folder:
+        with progress.beating(), workplace.of(claimed) as folder:
             story.tell_start(tracker, claimed)
             manifest = _build(claimed, folder, progress, tracker, build)
-            release = _register(folder, manifest, progress)
+            release = _register(folder / workplace.RELEASE, manifest, progress)
             comparison = _compare(claimed, release, progress)
             story.tell_release(tracker, release, comparison)
             progress.beat()
@@ -76,7 +74,8 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
     """Set silent runs INTERRUPTED, `publish` the ids of runs nobody took, and deliver what MLflow missed."""
     now = timezone.now()
     silent = TrainingRun.objects.in_status(TrainingRun.Status.RUNNING)
-    silent.filter(heartbeat_at__lt=now - timedelta(seconds=SILENT_SECONDS)).move(TrainingRun.Status.INTERRUPTED)
+    too_old = now - timedelta(seconds=settings.TRAINING_SILENT_SECONDS)
+    silent.filter(heartbeat_at__lt=too_old).move(TrainingRun.Status.INTERRUPTED)
     queued = TrainingRun.objects.in_status(TrainingRun.Status.QUEUED)
     queued.filter(attempts__gte=MAX_ATTEMPTS).move(
         TrainingRun.Status.FAILED,
@@ -86,7 +85,7 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
     unclaimed = queued.filter(created_at__lt=now - timedelta(seconds=UNCLAIMED_SECONDS))
     for run_id in unclaimed.values_list("pk", flat=True):
         publish(str(run_id))
-    _sweep_workplaces()
+    workplace.sweep()
     try:
         story.deliver_waiting()
         if TrainingRun.objects.exists():  # before the first run MLflow knows no release, and asking makes its database
@@ -108,11 +107,39 @@ def _claim(run_id: str) -> TrainingRun | None:
 
 
 def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker, build: Build | None) -> Manifest:
+    """Build the release, or take the one that an earlier attempt finished before it was killed."""
+    made = folder / workplace.RELEASE
+    if run.attempts > 1:
+        progress.say(f"Attempt {run.attempts}: it goes on from what was kept before.")
+    if (made / MANIFEST).exists():
+        progress.say("The attempt before finished the release; it is checked and registered.")
+        return verify(made)
     base = registry.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
     rows = list(training_rows(run.dataset))
     progress("reading", 0.0, f"{len(rows)} labelled photos, starting from {run.base_release_id}")
-    data = TrainingData(
+    parameters = dict(run.parameters)
+    manifest = (build or build_release)(
+        made,
+        base,
+        _training_data(rows),
+        kind=run.kind,
+        seed=run.seed,
+        teaching=_teaching(run, parameters.pop("distillation", None), progress),
+        cache=workplace.cache(),
+        checkpoint=folder / workplace.CHECKPOINT,
+        on_progress=lambda stage, fraction, message: progress(stage, _overall(stage, fraction), message),
+        on_metrics=partial(_on_metrics, run, progress, tracker),
+        should_stop=progress.should_stop,
+        **parameters,
+    )
+    if progress.should_stop():
+        raise Stopped
+    return manifest
+
+
+def _training_data(rows: Sequence[DatasetItem]) -> TrainingData:
+    return TrainingData(
         paths=[storage.path(row.image.stored_name) for row in rows],
         sha256s=[row.image.sha256 for row in rows],
         y=np.array([row.answer == "cataract" for row in rows], dtype=np.int64),
@@ -120,20 +147,16 @@ def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker,
         splits=[row.split for row in rows],
         weights=np.array([row.weight for row in rows], dtype=np.float64),
     )
-    manifest = (build or build_release)(
-        folder,
-        base,
-        data,
-        kind=run.kind,
-        seed=run.seed,
-        on_progress=lambda stage, fraction, message: progress(stage, _overall(stage, fraction), message),
-        on_metrics=partial(_on_metrics, run, progress, tracker),
-        should_stop=progress.should_stop,
-        **run.parameters,
-    )
-    if progress.should_stop():
-        raise Stopped
-    return manifest
+
+
+def _teaching(run: TrainingRun, asked: dict[str, float] | None, progress: Progress) -> Teaching | None:
+    """The photos without a label that the base's accurate model may teach with, where the run asks for it."""
+    if asked is None:
+        return None
+    photos = list(unlabelled_photos(run.created_at))
+    progress.say(f"{len(photos)} photos without a label may be taught with.")
+    paths = [storage.path(photo.stored_name) for photo in photos]
+    return Teaching(paths, [photo.sha256 for photo in photos], weight=asked["weight"], floor=asked["floor"])
 
 
 # Where each stage of a build begins and ends, as a share of the whole run.
@@ -147,12 +170,20 @@ def _overall(stage: str, fraction: float) -> float:
 
 def _on_metrics(run: TrainingRun, progress: Progress, tracker: Tracker, values: dict[str, Any], step: int) -> None:
     """Of a trial or an epoch: MLflow gets all of it, the run's page and log one line."""
-    stage, number = ("fast", "trial") if "trial" in values else ("accurate", "epoch")
-    expected = run.parameters.get("trials", 20) if stage == "fast" else run.parameters.get("epochs", 40)
-    figures = ", ".join(f"{k} {v:.3f}" for k, v in values.items() if isinstance(v, float) and k != number)
-    progress(stage, _overall(stage, (step + 1) / expected), f"{number} {step + 1}, {figures}")
-    progress.say(f"{number} {step + 1}: {figures}")
+    if "trial" in values:
+        stage, expected, line = "fast", run.parameters.get("trials", 20), f"trial {step + 1}"
+        fraction = (step + 1) / expected
+    else:
+        stage, expected, line = "accurate", run.parameters.get("epochs", 40), f"epoch {step}"
+        fit, fits = values.get("fit", 0), values.get("fits", 1)
+        fraction = (fit + step / expected) / fits
+        line += f" of fit {fit + 1} of {fits}" if fits > 1 else ""
+    measured = ("log_loss", "roc_auc", "accuracy", "train_loss", "validation_loss")
+    figures = ", ".join(f"{name.replace('_', ' ')} {values[name]:.3f}" for name in measured if name in values)
+    progress(stage, _overall(stage, fraction), f"{line}, {figures}")
+    progress.say(f"{line}: {figures}" + (", given up" if values.get("pruned") else ""))
     story.tell_metrics(tracker, values, step)
+    hit(f"training.{'trial' if stage == 'fast' else 'epoch'}")
 
 
 def _register(folder: Path, manifest: Manifest, progress: Progress) -> Release:
@@ -175,14 +206,22 @@ def _compare(run: TrainingRun, release: Release, progress: Progress) -> Comparis
             challenger=release,
             champion=champion,
             dataset=run.dataset,
-            on_progress=lambda stage, fraction, message: progress(stage, 0.92 + 0.07 * fraction, message),
+            on_progress=partial(_while_comparing, progress),
         )
+    except Stopped:
+        raise
     except Exception as error:
         _log.exception("The comparison of release %s failed", release.pk)
         progress.say(f"The comparison with the champion failed ({error}). Ask for it again on the release's page.")
         return None
     progress.say(f"Against {champion.pk}: {comparison.get_verdict_display()}.")
     return comparison
+
+
+def _while_comparing(progress: Progress, stage: str, fraction: float, message: str) -> None:
+    progress(stage, 0.92 + 0.07 * fraction, message)
+    if progress.should_stop():
+        raise Stopped
 
 
 def _end_badly(run: TrainingRun, progress: Progress, tracker: Tracker, error: Exception) -> None:
@@ -192,8 +231,7 @@ def _end_badly(run: TrainingRun, progress: Progress, tracker: Tracker, error: Ex
         progress.say("Cancelled.")
         _finish(run, progress, tracker, TrainingRun.Status.CANCELLED, "KILLED")
         return
-    hours = progress.limit_hours
-    message = f"It took longer than {hours:g} hours and was stopped." if progress.out_of_time else _in_words(error)
+    message = progress.over_limit or _in_words(error)
     _log.error("Training run %s failed", run.pk, exc_info=error)
     progress.say(f"Failed: {message}")
     _finish(run, progress, tracker, TrainingRun.Status.FAILED, "FAILED", error=message)
@@ -223,31 +261,6 @@ def _finish(run: TrainingRun, progress: Progress, tracker: Tracker, status: str,
 def _in_words(error: Exception) -> str:
     text = str(error).strip()
     return text if text else f"{type(error).__name__}, without a message. The worker's log has the details."
-
-
-@contextmanager
-def _workplace(run: TrainingRun) -> Iterator[Path]:
-    """A folder for the build, beside the releases; what a failed build leaves never looks like a release."""
-    folder = settings.RELEASE_DIR / f".building-{run.pk}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep_workplaces() -> None:
-    """Remove what killed builds and delivered plots left behind."""
-    running = {f".building-{pk}" for pk in TrainingRun.objects.in_status("running").values_list("pk", flat=True)}
-    for folder in Path(settings.RELEASE_DIR).glob(".building-*"):
-        if not any(folder.name.startswith(name) for name in running):  # a build writes to a folder beside its own
-            shutil.rmtree(folder, ignore_errors=True)
-    undelivered = set(waiting())
-    undelivered |= {name.removeprefix(".building-") for name in running}
-    for folder in story.plots_folder("*").parent.glob("*-plots"):
-        if folder.name.removesuffix("-plots") not in undelivered:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _newest(status: str) -> str:

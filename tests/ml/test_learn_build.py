@@ -12,7 +12,9 @@ from PIL import Image
 from cataract.ml.cascade import Cascade
 from cataract.ml.learn import build
 from cataract.ml.learn.build import Cancelled, TrainingData, build_release
+from cataract.ml.learn.reading import read_photos
 from cataract.ml.synthetic import render_eye
+from tests.releases import make_tiny_release
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"
 
@@ -25,7 +27,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
         paths.append(folder / f"{seed}.png")
         Image.fromarray(render_eye(seed, opacity=0.9 * (seed % 2), size=112)).save(paths[-1])
     splits = ["train"] * 10 + ["calibration"] * 6
-    return TrainingData(paths, ["0" * 64] * 16, np.arange(16) % 2, np.arange(16), splits, np.ones(16))
+    return TrainingData(paths, [f"{n:064x}" for n in range(16)], np.arange(16) % 2, np.arange(16), splits, np.ones(16))
 
 
 def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
@@ -46,6 +48,21 @@ def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
     assert [values["trial"] for values in told] == [0, 1]
     assert first.encoder["hash"] == Cascade.load(tiny_release).encoder_hash
     assert "too small by itself" in first.data["calibrated_on"]
+
+
+def test_photos_are_read_once_and_a_withdrawn_one_leaves_the_cache(
+    tiny_release: Path, dataset: TrainingData, tmp_path: Path
+) -> None:
+    cascade, cache = Cascade.load(tiny_release), tmp_path / "photos.npz"
+    first = read_photos(cascade, dataset.paths, dataset.sha256s, cache)
+    again = read_photos(cascade, [tmp_path / "gone"] * 15, dataset.sha256s[1:], cache)
+    np.testing.assert_array_equal(again.vectors, first.vectors[1:])
+    assert again.hashes == first.hashes[1:]
+    with pytest.raises(FileNotFoundError):  # the first photo was not asked for, so that nothing of it was kept
+        read_photos(cascade, [tmp_path / "gone"], dataset.sha256s[:1], cache)
+    other = Cascade.load(make_tiny_release(tmp_path / "other", seed=9))
+    with pytest.raises(FileNotFoundError):  # another encoder
+        read_photos(other, [tmp_path / "gone"], dataset.sha256s[1:2], cache)
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cataract.ml.fast import FastModel
-from cataract.ml.learn.fast import Cancelled, FastFit, fit_fast, read_params
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast import Cancelled, FastFit, Taught, fit_fast, read_params
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -27,8 +28,42 @@ def fit(**options: Any) -> FastFit:
     return fit_fast(x, y, groups, trials=3, seed=5, **options)
 
 
-def test_the_same_seed_gives_the_same_text() -> None:
-    assert fit().text == fit().text
+class Killed(BaseException):
+    """As a SIGKILL: nothing catches it."""
+
+
+def test_a_killed_search_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:
+    def die(trial: dict[str, Any]) -> None:
+        if trial["trial"] == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), on_trial=die)
+    told: list[dict[str, Any]] = []
+    resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), on_trial=told.append)
+    assert [trial["trial"] for trial in told] == [1, 2], "the first trial was finished before the kill"
+    assert resumed.text == fit().text
+
+    told.clear()
+    fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 6}), on_trial=told.append)
+    assert len(told) == 3, "what was kept for another question is not used"
+
+
+def test_what_a_teacher_says_is_used_only_when_it_helps() -> None:
+    x, y, _ = problem(400)
+    right, wrong = (Taught(x[90:], truth[90:].astype(float), 1.0) for truth in (y, 1 - y))
+    helped, harmed = (fit(taught=taught) for taught in (right, wrong))
+    assert helped.ablation["kept"] and helped.ablation["photos"] == 310
+    assert helped.ablation["with"]["log_loss"] < helped.ablation["without"]["log_loss"]
+    assert not harmed.ablation["kept"] and harmed.text == fit().text
+
+
+def test_a_search_gives_up_trials_that_fall_behind() -> None:
+    x, y, groups = problem()
+    told = fit_fast(x, y, groups, trials=9, seed=1).trials
+    given_up = [trial for trial in told if trial["pruned"]]
+    assert given_up and all(len(trial["folds"]) < 5 and "roc_auc" not in trial for trial in given_up)
+    assert not any(trial["pruned"] for trial in told[:5])
 
 
 def test_trials_are_told_and_the_best_is_kept() -> None:
@@ -36,7 +71,7 @@ def test_trials_are_told_and_the_best_is_kept() -> None:
     result = fit(on_trial=told.append)
     assert [trial["trial"] for trial in told] == [0, 1, 2]
     best = min(told, key=lambda trial: float(trial["log_loss"]))
-    assert result.params == best["params"] == read_params(result.text)
+    assert result.params == best["params"] == pytest.approx(read_params(result.text), rel=1e-4)
     assert result.oof_scores.shape == (90,) and best["roc_auc"] > 0.7
 
 
@@ -81,7 +116,7 @@ for seed in range(12):
     paths.append(folder / f"{seed}.png")
     cv2.imwrite(str(paths[-1]), render_eye(seed, opacity=0.9 * (seed % 2), size=112)[..., ::-1])
 splits = ["train"] * 8 + ["calibration"] * 4
-data = TrainingData(paths, ["0" * 64] * 12, np.arange(12) % 2, np.arange(12), splits, np.ones(12))
+data = TrainingData(paths, [f"{n:064x}" for n in range(12)], np.arange(12) % 2, np.arange(12), splits, np.ones(12))
 manifest = build_release(folder / "new", base, data, kind="fast", trials=1)
 Cascade.load(folder / "new").check_golden()
 print("built", manifest.id)

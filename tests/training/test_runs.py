@@ -127,8 +127,8 @@ def test_a_queued_run_is_cancelled_at_once_and_never_runs(run: TrainingRun, clie
     assert (run.status, run.attempts) == ("cancelled", 0)
 
 
-def test_a_running_run_stops_when_a_person_cancels_it(run: TrainingRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.progress.BEAT_SECONDS", 0.05)
+def test_a_running_run_stops_when_a_person_cancels_it(run: TrainingRun, settings: Any) -> None:
+    settings.TRAINING_SILENT_SECONDS = 0.4
 
     def build(folder: Path, *args: Any, **options: Any) -> Any:
         services.cancel_run(run=run)
@@ -173,7 +173,7 @@ def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
     run: TrainingRun, client: Client, published: list[tuple[str, str]]
 ) -> None:
     def killed(*args: Any, **options: Any) -> Any:
-        TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=61))
+        TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=41))
         worker.sweep(publish=lambda run_id: None)
         raise SystemExit  # as a worker that dies: nothing is caught, nothing is written
 
@@ -193,6 +193,36 @@ def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
     assert (run.status, run.attempts) == ("succeeded", 2)
     zombie.beat()
     assert zombie.should_stop()
+
+
+def test_a_worker_that_was_only_taken_for_dead_finds_its_folder_gone(run: TrainingRun) -> None:
+    def slow(folder: Path, *args: Any, **options: Any) -> Any:
+        TrainingRun.objects.filter(pk=run.pk).move("interrupted")
+        services.resume_run(run=run)
+        worker.run(str(run.pk), build=tiny_build)  # another worker, while this one sleeps
+        (folder / "fast.txt").write_text("late")
+
+    worker.run(str(run.pk), build=slow)
+    run.refresh_from_db()
+    assert (run.status, run.attempts, run.error) == ("succeeded", 2, "")
+    assert Release.objects.count() == 2
+
+
+def test_a_run_over_its_limits_is_stopped_with_the_reason(run: TrainingRun, settings: Any) -> None:
+    def build(folder: Path, *args: Any, **options: Any) -> Any:
+        assert options["should_stop"]()
+        raise RuntimeError("stopped")
+
+    settings.TRAINING_MAX_HOURS = 0
+    worker.run(str(run.pk), build=build)
+    run.refresh_from_db()
+    assert run.status == "failed" and "longer than 0 hours" in run.error
+
+    settings.TRAINING_MAX_HOURS, settings.TRAINING_MAX_GIGABYTES = 5, 0.01
+    second = services.start_training(user=None, kind="fast")
+    worker.run(str(second.pk), build=build)
+    second.refresh_from_db()
+    assert second.status == "failed" and "more than the 0.0 GB allowed" in second.error
 
 
 def test_a_run_that_nobody_took_is_published_again(run: TrainingRun) -> None:

@@ -1,6 +1,7 @@
 """Fit the accurate model: the tower's tail and a head, fine-tuned on cached activations of the frozen trunk.
 
-The trunk runs once per photo and change of it (ONNX Runtime), so an epoch costs only the tail. A release may carry
+The trunk runs once per photo and change of it (ONNX Runtime), so an epoch costs only the tail. Activations and finished
+epochs are kept in a checkpoint, so that a killed fit goes on from its last epoch. A release may carry
 `start.safetensors`, a tail and head to start from; without it the tail starts as the encoder's and the head at random.
 """
 
@@ -23,6 +24,7 @@ from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoder import EncoderSpec, Graph, normalise, prepare
 from cataract.ml.eye import find_pupil
 from cataract.ml.learn.augment import changes, random_crop
+from cataract.ml.learn.checkpoint import Checkpoint
 from cataract.ml.learn.encoder import TailWithHead, load_encoder, split
 from cataract.ml.learn.export import to_onnx
 from cataract.ml.learn.fast import Cancelled
@@ -64,15 +66,17 @@ def fit_accurate(
     seed: int = 0,
     folds: int = 0,
     spec: EncoderSpec | None = None,
-    on_epoch: Callable[[dict[str, Any]], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[dict[str, Any]], None] = lambda epoch: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> AccurateFit:
     """Fine-tune on photos, (H, W, 3) uint8 each, labels (N,) 0/1 and clusters (N,); the best held-out epoch is kept.
 
     release_folder must be verified and hold `encoder.safetensors`, `open_clip.json` and `trunk.onnx`. `folds` > 1 also
-    gives out-of-fold scores; `spec` is the manifest's encoder when not given. The same input and
-    seed give the same model on the same machine. Raises ValueError when
-    there are not two clusters of each class, Cancelled when `should_stop` says so.
+    gives out-of-fold scores; `spec` is the manifest's encoder when not given. `on_epoch` gets the losses of each epoch,
+    and of how many fits ("fits") it belongs to which ("fit", from 0; the last one is the model). The same input and
+    seed give the same model on the same machine, also when the fit was killed and goes on from its `checkpoint`.
+    Raises ValueError when there are not two clusters of each class, Cancelled when `should_stop` says so.
     """
     weight = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     fewest = min(len(np.unique(groups[y == label])) for label in (0, 1))
@@ -80,13 +84,14 @@ def fit_accurate(
         raise ValueError("The accurate model needs photos from at least two clusters of each class.")
     if spec is None:
         spec = EncoderSpec.of(read_manifest(release_folder).encoder)
-    activations = run_trunk(release_folder, spec, photos, seed=seed, should_stop=should_stop)
-    start = starting_point(release_folder, seed)
+    folds = min(folds, fewest) if folds > 1 else 0
+    kept = checkpoint or Checkpoint()
+    found = kept.arrays("activations", lambda: vars(run_trunk(release_folder, spec, photos, seed, should_stop)))
+    activations = Activations(**found)
     data = _Data(activations, y, groups, weight)
-    oof = np.zeros(0, dtype=np.float32)
-    if folds > 1:
-        oof = _out_of_fold(start, data, min(folds, fewest), epochs, seed, should_stop)
-    network, history = _fit(start, data, epochs, seed, on_epoch, should_stop)
+    job = _Job(starting_point(release_folder, seed), epochs, seed, folds + 1, kept, on_epoch, should_stop)
+    oof = _out_of_fold(job, data, folds) if folds else np.zeros(0, dtype=np.float32)
+    network, history = _fit(job, data, folds)
     example = activations.plain[:2, 0].astype(np.float32)
     if len(example) < 2:
         example = np.repeat(example, 2, axis=0)
@@ -112,7 +117,6 @@ def run_trunk(
     release_folder: Path,
     spec: EncoderSpec,
     photos: Sequence[Pixels],
-    *,
     seed: int,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Activations:
@@ -145,60 +149,127 @@ class _Data:
         return _Data(chosen, self.y[rows], self.groups[rows], self.weights[rows])
 
 
-def _out_of_fold(
-    start: TailWithHead, data: _Data, folds: int, epochs: int, seed: int, should_stop: Callable[[], bool]
-) -> Floats:
-    fold_of = splits.folds(data.groups.tolist(), data.y.tolist(), folds, seed)
+@dataclass(frozen=True)
+class _Job:
+    """What all fits of one call share: where they start, their budget, and whom they tell."""
+
+    start: TailWithHead
+    epochs: int
+    seed: int
+    fits: int
+    checkpoint: Checkpoint
+    on_epoch: Callable[[dict[str, Any]], None]
+    should_stop: Callable[[], bool]
+
+
+def _out_of_fold(job: _Job, data: _Data, folds: int) -> Floats:
+    fold_of = splits.folds(data.groups.tolist(), data.y.tolist(), folds, job.seed)
     scores = np.zeros(len(data.y), dtype=np.float32)
     for fold in range(folds):
-        network, _ = _fit(start, data.take(fold_of != fold), epochs, seed, None, should_stop)
+        network, _ = _fit(job, data.take(fold_of != fold), fold)
         scores[fold_of == fold] = score(network, data.activations.plain[fold_of == fold])
     return scores
 
 
-def _fit(
-    start: TailWithHead,
-    data: _Data,
-    epochs: int,
-    seed: int,
-    on_epoch: Callable[[dict[str, Any]], None] | None,
-    should_stop: Callable[[], bool],
-) -> tuple[TailWithHead, list[dict[str, float]]]:
+def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, list[dict[str, float]]]:
     """Train on most clusters, stop and choose the epoch by the loss of the others. Norm statistics stay frozen."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    network = copy.deepcopy(start)
+    fitted, checked = _hold_out(data, job.seed)
+    state = _State.begin(job, checked)
+    state.restore(job.checkpoint, number)
+    while len(state.history) <= job.epochs and state.waited < _PATIENCE:
+        epoch = len(state.history)
+        state.set_rates(epoch, job.epochs)
+        train_loss = _epoch(state.network, fitted, state.optimizer, state.rng, job.should_stop)
+        state.judge({"epoch": float(epoch), "train_loss": train_loss}, _loss(state.network, checked))
+        state.save(job.checkpoint, number)
+        job.on_epoch({**state.history[-1], "fit": number, "fits": job.fits})
+    state.network.load_state_dict(state.best)
+    return state.network.eval(), state.history
+
+
+def _hold_out(data: _Data, seed: int) -> tuple[_Data, _Data]:
+    """(to fit on, to choose the epoch by): a sixth of the clusters is held out where that leaves both classes."""
     held = splits.folds(data.groups.tolist(), data.y.tolist(), 6, seed) == 0
     if len(np.unique(data.y[held])) < 2 or len(np.unique(data.y[~held])) < 2:
-        held = np.ones(len(data.y), dtype=bool)  # too few to hold out: choose by the training loss, on unchanged views
-        fitted, checked = data, data
-    else:
-        fitted, checked = data.take(~held), data.take(held)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": network.head.parameters(), "lr": _RATE_HEAD},
-            {"params": network.tail.parameters(), "lr": _RATE_TAIL},
-        ],
-        weight_decay=0.05,
-    )
-    rates = [group["lr"] for group in optimizer.param_groups]
-    best_loss, best_state, waited = _loss(network, checked), copy.deepcopy(network.state_dict()), 0
-    history = [{"epoch": 0.0, "validation_loss": best_loss}]
-    for epoch in range(1, epochs + 1):
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * min(1.0, epoch / 3) * (0.02 + 0.49 * (1 + math.cos(math.pi * epoch / (epochs + 1))))
-        train_loss = _epoch(network, fitted, optimizer, rng, should_stop)
+        return data, data  # too few to hold out: choose by the training loss, on unchanged views
+    return data.take(~held), data.take(held)
+
+
+@dataclass
+class _State:
+    """Where one fit is after an epoch: all that the next epoch depends on."""
+
+    network: TailWithHead
+    optimizer: torch.optim.Optimizer
+    rng: np.random.Generator
+    best: dict[str, Tensor]
+    best_loss: float
+    history: list[dict[str, float]]
+    waited: int = 0
+
+    @classmethod
+    def begin(cls, job: _Job, checked: _Data) -> "_State":
+        torch.manual_seed(job.seed)
+        network = copy.deepcopy(job.start)
+        parts = ((network.head, _RATE_HEAD), (network.tail, _RATE_TAIL))
+        groups = [{"params": list(part.parameters()), "lr": rate, "base": rate} for part, rate in parts]
         loss = _loss(network, checked)
-        history.append({"epoch": float(epoch), "train_loss": train_loss, "validation_loss": loss})
-        if on_epoch is not None:
-            on_epoch(dict(history[-1]))
-        waited += 1
-        if loss < best_loss - 1e-4:
-            best_loss, best_state, waited = loss, copy.deepcopy(network.state_dict()), 0
-        if waited >= _PATIENCE:
-            break
-    network.load_state_dict(best_state)
-    return network.eval(), history
+        return cls(
+            network,
+            torch.optim.AdamW(groups, weight_decay=0.05),
+            np.random.default_rng(job.seed),
+            copy.deepcopy(network.state_dict()),
+            loss,
+            [{"epoch": 0.0, "validation_loss": loss}],
+        )
+
+    def set_rates(self, epoch: int, epochs: int) -> None:
+        """Three epochs of warm-up, then down along a cosine."""
+        share = min(1.0, epoch / 3) * (0.02 + 0.49 * (1 + math.cos(math.pi * epoch / (epochs + 1))))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base"] * share
+
+    def judge(self, values: dict[str, float], loss: float) -> None:
+        self.history.append({**values, "validation_loss": loss})
+        self.waited += 1
+        if loss < self.best_loss - 1e-4:
+            self.best_loss, self.best, self.waited = loss, copy.deepcopy(self.network.state_dict()), 0
+
+    def save(self, checkpoint: Checkpoint, number: int) -> None:
+        tensors = {f"now.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        facts = {
+            "best_loss": self.best_loss,
+            "waited": self.waited,
+            "history": self.history,
+            "numpy": self.rng.bit_generator.state,
+        }
+        tensors["torch"] = torch.get_rng_state()
+        checkpoint.save_state(f"accurate-{number}", {name: value.numpy() for name, value in tensors.items()}, facts)
+
+    def restore(self, checkpoint: Checkpoint, number: int) -> None:
+        """Go on after the last epoch that was saved; stay at the beginning when none was."""
+        found = checkpoint.load_state(f"accurate-{number}")
+        if found is None:
+            return
+        arrays, facts = found
+        tensors = {name: torch.from_numpy(value.copy()) for name, value in arrays.items()}
+        self.network.load_state_dict(_below("now.", tensors))
+        self.best = _below("best.", tensors)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimizer.", tensors).items():
+            index, moment = name.split(".", 1)
+            moments.setdefault(int(index), {})[moment] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.best_loss, self.waited, self.history = facts["best_loss"], facts["waited"], facts["history"]
+        self.rng.bit_generator.state = facts["numpy"]
+        torch.set_rng_state(tensors["torch"])
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _epoch(

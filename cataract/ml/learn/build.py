@@ -15,23 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cataract.ml import duplicates, images, metrics
-from cataract.ml.arrays import Floats, Pixels, at_most
+from cataract.ml import images, metrics
+from cataract.ml.arrays import Floats
 from cataract.ml.cascade import Cascade, make_golden
 from cataract.ml.learn.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.card import write_card
-from cataract.ml.learn.fast import Cancelled, FastFit, fit_fast
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast import Cancelled, FastFit, Taught, fit_fast
 from cataract.ml.learn.quantise import golden_tolerance, quantise_if_safe
+from cataract.ml.learn.reading import Copies, Read, read_photos
 from cataract.ml.learn.rehearsal import Rehearsal
+from cataract.ml.learn.teaching import Teaching, teach
 from cataract.ml.release import Manifest, draft_manifest, verify, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
 
-__all__ = ["KINDS", "Cancelled", "LightInstall", "TrainingData", "build_release"]
+__all__ = ["KINDS", "Cancelled", "LightInstall", "Teaching", "TrainingData", "build_release"]
 
 KINDS = ("fast", "accurate", "both")
 # With fewer calibration clusters of a class the photos of the training split are calibrated on too, by cross-fitting.
 MIN_CALIBRATION = 30
-_SIDE = 256  # of the copies that stay in memory
 _CARRIED = ("trunk.onnx", "embed.onnx", "gate.json", "encoder.safetensors", "open_clip.json", "start.safetensors")
 
 OnProgress = Callable[[str, float, str], None]
@@ -54,15 +56,6 @@ class TrainingData:
     weights: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class _Read:
-    """What was computed of each photo: fast model's input (N, D), perceptual hashes, small copies, pupil included."""
-
-    vectors: Floats
-    hashes: list[list[str]]
-    copies: list[Pixels]
-
-
 def build_release(
     out_dir: Path,
     base: Path,
@@ -76,6 +69,9 @@ def build_release(
     max_error: float = 0.05,
     confidence: float = 0.95,
     name: str = "retrained",
+    teaching: Teaching | None = None,
+    cache: Path | None = None,
+    checkpoint: Path | None = None,
     on_progress: OnProgress = lambda stage, fraction, message: None,
     on_metrics: Callable[[dict[str, Any], int], None] = lambda values, step: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -85,6 +81,9 @@ def build_release(
     kind: which model is fitted; the other one is the base's, and both are calibrated anew. `trials` and `seconds` bound
     the search for the fast model, `epochs` the fine-tuning of the accurate one. The policy promises at most `max_error`
     among the automatic answers with `confidence`. The folder appears whole or not at all.
+
+    `cache`: a file that keeps what the encoder made of the photos from one build to the next. `checkpoint`: a folder
+    from which a build that was killed goes on where it stopped; the caller removes it.
 
     Raises ReleaseCorrupt (base), ValueError (data), LightInstall, Cancelled.
     """
@@ -97,14 +96,17 @@ def build_release(
         for carried in _CARRIED:
             if (base / carried).exists():
                 shutil.copyfile(base / carried, folder / carried)
-        read = _read(cascade, dataset, kind, on_progress, should_stop)
+        kept = Checkpoint.of(checkpoint, _question(manifest, dataset, teaching, (kind, seed, trials, seconds, epochs)))
+        read = read_photos(cascade, dataset.paths, dataset.sha256s, cache, on_progress, should_stop)
         rehearsal = Rehearsal.load(base, cascade.spec.dim).without(read.hashes)
         rehearsal.save(folder)
+        taught = teach(cascade, kept, teaching, on_progress, should_stop) if kind != "accurate" else None
 
         on_progress("fast", 0.0, f"searching the fast model's parameters, {trials} trials")
-        fast = _fit_fast(folder, base, read, dataset, rehearsal, kind, trials, seconds, seed, on_metrics, should_stop)
+        budget = _Budget(trials, seconds, epochs, seed)
+        fast = _fit_fast(folder, base, read, dataset, rehearsal, kind, taught, budget, kept, on_metrics, should_stop)
         on_progress("accurate", 0.0, "fine-tuning the accurate model")
-        accurate_oof = _fit_accurate(folder, base, read, dataset, kind, epochs, seed, on_metrics, should_stop)
+        accurate_oof = _fit_accurate(folder, base, dataset, kind, budget, kept, on_metrics, should_stop)
 
         on_progress("calibration", 0.0, "setting the thresholds")
         held = _held_out(folder, manifest, read, dataset, rehearsal, fast, accurate_oof, should_stop)
@@ -114,7 +116,7 @@ def build_release(
         write_json(folder / "policy.json", policy)
         write_json(folder / "metrics.json", figures)
         write_json(folder / "seen.json", {"hashes": _seen(base, read)})
-        facts = _facts(dataset, held, kind)
+        facts = _facts(dataset, held, kind) | ({"distillation": fast.ablation} if fast and fast.ablation else {})
         write_card(folder, base=manifest, policy=policy, figures=figures, facts=facts, note=held.note)
 
         described: dict[str, Any] = {
@@ -179,33 +181,39 @@ def _workplace(out_dir: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _read(
-    cascade: Cascade, dataset: TrainingData, kind: str, on_progress: OnProgress, should_stop: Callable[[], bool]
-) -> _Read:
-    vectors, hashes, copies = [], [], []
-    for index, path in enumerate(dataset.paths):
-        if should_stop():
-            raise Cancelled("The training was stopped.")
-        pixels = images.decode(path.read_bytes())
-        vectors.append(cascade.embed([pixels])[0])
-        hashes.append(duplicates.dihedral_hashes(pixels))
-        if kind != "fast":
-            copies.append(at_most(pixels, _SIDE))
-        if index % 20 == 0:
-            on_progress("reading", index / len(dataset.paths), f"photo {index + 1} of {len(dataset.paths)}")
-    return _Read(np.stack(vectors), hashes, copies)
+def _question(
+    base: Manifest, dataset: TrainingData, teaching: Teaching | None, options: tuple[Any, ...]
+) -> dict[str, Any]:
+    """All that the result of a build depends on: a checkpoint answers no other question."""
+    rows = zip(dataset.sha256s, dataset.y.tolist(), dataset.clusters.tolist(), dataset.splits, strict=True)
+    taught = [list(teaching.sha256s), teaching.weight, teaching.floor] if teaching else []
+    return {
+        "base": base.sha256,
+        "rows": [list(row) for row in rows],
+        "weights": dataset.weights.tolist(),
+        "taught": taught,
+        "options": list(options),
+    }
+
+
+@dataclass(frozen=True)
+class _Budget:
+    trials: int
+    seconds: float
+    epochs: int
+    seed: int
 
 
 def _fit_fast(
     folder: Path,
     base: Path,
-    read: _Read,
+    read: Read,
     dataset: TrainingData,
     rehearsal: Rehearsal,
     kind: str,
-    trials: int,
-    seconds: float,
-    seed: int,
+    taught: Taught | None,
+    budget: _Budget,
+    kept: Checkpoint,
     on_metrics: Callable[[dict[str, Any], int], None],
     should_stop: Callable[[], bool],
 ) -> FastFit | None:
@@ -222,10 +230,12 @@ def _fit_fast(
         x,
         y,
         groups,
-        weights,
-        trials=trials,
-        seconds=seconds,
-        seed=seed,
+        balanced(weights, y),
+        taught=taught,
+        trials=budget.trials,
+        seconds=budget.seconds,
+        seed=budget.seed,
+        checkpoint=kept,
         on_trial=lambda trial: on_metrics(trial, int(trial["trial"])),
         should_stop=should_stop,
     )
@@ -236,11 +246,10 @@ def _fit_fast(
 def _fit_accurate(
     folder: Path,
     base: Path,
-    read: _Read,
     dataset: TrainingData,
     kind: str,
-    epochs: int,
-    seed: int,
+    budget: _Budget,
+    kept: Checkpoint,
     on_metrics: Callable[[dict[str, Any], int], None],
     should_stop: Callable[[], bool],
 ) -> Floats | None:
@@ -253,13 +262,14 @@ def _fit_accurate(
     train = _rows(dataset, "train")
     fit = fit_accurate(
         base,
-        [read.copies[row] for row in train],
+        Copies([dataset.paths[row] for row in train]),
         dataset.y[train],
         dataset.clusters[train],
         _per_cluster(dataset, train),
-        epochs=epochs,
-        seed=seed,
+        epochs=budget.epochs,
+        seed=budget.seed,
         folds=0 if _enough(dataset) else 3,
+        checkpoint=kept,
         on_epoch=lambda values: on_metrics(values, int(values["epoch"])),
         should_stop=should_stop,
     )
@@ -270,7 +280,7 @@ def _fit_accurate(
 def _held_out(
     folder: Path,
     base: Manifest,
-    read: _Read,
+    read: Read,
     dataset: TrainingData,
     rehearsal: Rehearsal,
     fast: FastFit | None,
@@ -377,7 +387,7 @@ def _facts(dataset: TrainingData, held: HeldOut, kind: str) -> dict[str, Any]:
     }
 
 
-def _seen(base: Path, read: _Read) -> list[str]:
+def _seen(base: Path, read: Read) -> list[str]:
     """The hashes of all photos this release, or the one it started from, was fitted or calibrated on."""
     import json
 
@@ -394,6 +404,12 @@ def _per_cluster(dataset: TrainingData, rows: NDArray[np.int64]) -> NDArray[np.f
     """Weights under which every cluster weighs as one photo, whatever the number of its copies."""
     _, inverse, counts = np.unique(dataset.clusters[rows], return_inverse=True, return_counts=True)
     return np.asarray(dataset.weights[rows] / counts[inverse], dtype=np.float64)
+
+
+def balanced(weights: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The weights scaled so that both classes weigh the same, and a photo 1 on average."""
+    of_class = np.bincount(y, weights, minlength=2)
+    return np.asarray(weights / of_class[y] * len(y) / 2, dtype=np.float64)
 
 
 def _enough(dataset: TrainingData) -> bool:

@@ -1,0 +1,46 @@
+"""The accurate model: the same data and seed give the same model, whether or not the fit was killed half-way."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cataract.ml.learn.accurate import AccurateFit, fit_accurate
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.synthetic import render_eye
+from tests.system import BASE_DIR
+
+STARTER = BASE_DIR / "cataract" / "starter"
+QUESTION = {"data": "twelve drawn eyes"}
+
+
+class Killed(BaseException):
+    """As a SIGKILL: nothing catches it."""
+
+
+def fit(**options: Any) -> AccurateFit:
+    n = np.arange(12)
+    photos = [render_eye(int(seed), opacity=0.6 * (seed % 2), size=96) for seed in n]
+    return fit_accurate(STARTER, photos, n % 2, n, epochs=2, seed=3, folds=2, **options)
+
+
+def test_a_killed_fit_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+
+    def note(epoch: dict[str, Any]) -> None:
+        told.append((epoch["fit"], int(epoch["epoch"])))
+        if told == [(0, 1), (0, 2), (1, 1)]:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(checkpoint=Checkpoint.of(tmp_path / "kept", QUESTION), on_epoch=note)
+    resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", QUESTION), on_epoch=note)
+    assert told[3:] == [(1, 2), (2, 1), (2, 2)], "no epoch is repeated"
+
+    whole = fit()
+    assert [epoch["epoch"] for epoch in resumed.history] == [epoch["epoch"] for epoch in whole.history]
+    for name, weights in whole.state.items():
+        np.testing.assert_allclose(weights.numpy(), resumed.state[name].numpy(), atol=1e-5)
+    one, other = (1 / (1 + np.exp(-found.oof_scores)) for found in (whole, resumed))
+    np.testing.assert_allclose(one, other, atol=1e-3)
