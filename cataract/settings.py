@@ -159,6 +159,7 @@ CELERY_TASK_ROUTES = {
     "predictions.tasks.score_in_shadow": {"queue": "default"},  # photos that people wait for come first
     "predictions.tasks.*": {"queue": "predict"},
     "training.tasks.run_training": {"queue": "train"},
+    "training.tasks.check_labels": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
 # In memory: every entry below is due within seconds anyway, and the stock scheduler keeps its file as a pickle.

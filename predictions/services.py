@@ -145,6 +145,13 @@ def retry_prediction(*, prediction: Prediction) -> bool:
     return bool(moved)
 
 
+def predict_again(*, image: EyeImage) -> Prediction:
+    """A new prediction of a stored photo, by the release that serves now; a worker answers it."""
+    prediction = Prediction.objects.create(image=image)
+    _nudge(prediction)
+    return prediction
+
+
 def disclose(*, predictions: list[Prediction], user: User) -> None:
     """Record that `user` has been shown the answers: such a person is never the blind reader of these photos."""
     shown = [prediction for prediction in predictions if prediction.decision]

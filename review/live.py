@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from predictions.models import Prediction
-from review import estimates
+from review import estimates, queue
 from review.estimates import Measure
 from review.models import Answer, Label, ReviewCase
 
@@ -48,6 +48,8 @@ def rows(since: datetime | None = None) -> list[Chosen]:
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
         "image__patient_key", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
+        if row["reasons"] == [queue.SUSPECTED]:  # chosen for its label, so that it stands for no other photo
+            continue
         resolved = row["status"] == ReviewCase.Status.RESOLVED
         truth, provenance = labels.get(row["image_id"], ("", "")) if resolved else ("", "")
         found.append(

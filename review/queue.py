@@ -19,6 +19,7 @@ POLICY_VERSION = "review-2"
 READ = "review.read_reviewcase"
 ADJUDICATE = "review.adjudicate_reviewcase"
 
+SUSPECTED = "suspected_label"  # the reason of a case about a label in doubt: it says nothing of the AI in service
 # Lower is sooner. Where the AI gave no answer a patient waits for a person; a random sample can wait longest.
 BAND_OF_REASON = {
     "no_champion": 10,
@@ -29,6 +30,7 @@ BAND_OF_REASON = {
     "out_of_distribution": 30,
     "quality": 40,
     "ungradable": 40,
+    SUSPECTED: 40,
     "audit_sample": 50,
 }
 FIRST_BAND, LAST_BAND = 0, 50

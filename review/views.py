@@ -31,6 +31,7 @@ REASONS = {
     "no_champion": "no model was in service",
     "failed": "the analysis failed",
     "requested": "somebody asked for a reading",
+    "suspected_label": "its label was in doubt",
 }
 
 

@@ -19,10 +19,10 @@ from cataract.ml.release import ReleaseCorrupt
 from predictions.errors import DomainError
 from predictions.models import EyeImage, Promotion, Release
 from predictions.registry import folder_of
-from training import services
+from training import labelchecks, services
 from training.datasets import preview
 from training.forms import FlipForm, PromoteForm, ReasonForm, StartForm
-from training.models import Dataset, ReleaseReview, TrainingRun
+from training.models import Dataset, LabelCheck, ReleaseReview, TrainingRun
 from training.tracking import run_url
 
 
@@ -54,6 +54,9 @@ class TrainingRunAdmin(ReadOnly):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            path("labels/", wrap(self.labels), name="training_labels"),
+            path("labels/check/", wrap(require_POST(self.check_labels)), name="training_check_labels"),
+            path("labels/send/", wrap(require_POST(self.send_suspects)), name="training_send_suspects"),
             path("<uuid:run_id>/part/", wrap(self.part), name="training_run_part"),
             path("<uuid:run_id>/cancel/", wrap(require_POST(self.cancel)), name="training_run_cancel"),
             path("<uuid:run_id>/resume/", wrap(require_POST(self.resume)), name="training_run_resume"),
@@ -67,7 +70,7 @@ class TrainingRunAdmin(ReadOnly):
         form = StartForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:
-                run = services.start_training(user=person(request), **form.cleaned_data)
+                run = services.start_training(user=person(request), **form.request())
             except DomainError as error:
                 form.add_error(None, str(error))
             else:
@@ -77,9 +80,36 @@ class TrainingRunAdmin(ReadOnly):
             "title": "Start a training run",
             "form": form,
             "preview": preview(),
+            **_label_check(),
             "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE).first(),
         }
         return self._page(request, "admin/training/run_start.html", context, 422 if form.errors else 200)
+
+    def labels(self, request: HttpRequest) -> HttpResponse:
+        """The labels that are probably wrong: what the start page polls while a worker looks for them."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return self._page(request, "admin/training/_labels.html", _label_check())
+
+    def check_labels(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        try:
+            services.check_labels(user=person(request))
+            messages.success(request, "A worker looks at the labels now.")
+        except DomainError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(reverse("admin:training_trainingrun_add") + "#labels")
+
+    def send_suspects(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        check = LabelCheck.objects.in_status(LabelCheck.Status.DONE).first()
+        sent = labelchecks.send_to_review(check=check) if check else 0
+        messages.success(
+            request, f"{sent} photos wait for blind readers now. Those that waited already are not sent twice."
+        )
+        return HttpResponseRedirect(reverse("admin:training_trainingrun_add") + "#labels")
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
         """One run, live."""
@@ -267,6 +297,15 @@ class DatasetAdmin(ReadOnly):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
+
+
+def _label_check() -> dict[str, Any]:
+    check = LabelCheck.objects.first()
+    return {
+        "check": check,
+        "checking": check is not None and check.status in LabelCheck.ACTIVE,
+        "suspects": labelchecks.standing_suspects(check),
+    }
 
 
 def person(request: HttpRequest) -> User:

@@ -56,6 +56,11 @@ def usable_labels() -> QuerySet[Label]:
     )
 
 
+def doubtable_labels() -> list[Label]:
+    """The usable labels that a search for wrong ones reads: never those of the test split."""
+    return list(usable_labels().exclude(image__split=Split.TEST))
+
+
 def fingerprint_of(labels: Iterable[Label]) -> str:
     """sha256 over the sorted (image sha256, answer, split, weight, label id): the same labels, the same fingerprint."""
     rows = sorted(

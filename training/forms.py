@@ -1,5 +1,7 @@
 """What a person fills in: to start a run, tick a flip, promote a release, try it on live photos, roll back."""
 
+from typing import Any
+
 from django import forms
 
 from predictions.models import LiveTest, Release
@@ -9,6 +11,42 @@ from training.models import FlipCause, TrainingRun
 class StartForm(forms.Form):
     kind = forms.ChoiceField(label="What to train", choices=TrainingRun.Kind, initial=TrainingRun.Kind.BOTH)
     reason = forms.CharField(label="Why", required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+    trials = forms.IntegerField(
+        label="Trials of the search for the fast model", min_value=1, max_value=500, initial=20, required=False
+    )
+    minutes = forms.FloatField(
+        label="... but no more than these minutes", min_value=0.1, max_value=240, initial=10, required=False
+    )
+    epochs = forms.IntegerField(
+        label="Epochs of the accurate model, at most", min_value=1, max_value=200, initial=40, required=False
+    )
+    distil = forms.BooleanField(
+        label="Let the champion's accurate model teach the fast one on photos without a label", required=False
+    )
+    teach_weight = forms.FloatField(
+        label="What such a photo weighs beside a labelled one", min_value=0.01, max_value=1, initial=0.3, required=False
+    )
+    teach_floor = forms.FloatField(
+        label="How sure the teacher must be (0.5 to 1)", min_value=0.5, max_value=1, initial=0.9, required=False
+    )
+
+    @property
+    def budget(self) -> list[forms.BoundField]:
+        """The fields that usually stay as they are."""
+        names = ("trials", "minutes", "epochs", "distil", "teach_weight", "teach_floor")
+        return [self[name] for name in names]
+
+    def request(self) -> dict[str, Any]:
+        """What `services.start_training` takes; a field that was left empty keeps its default."""
+        said = {**{name: field.initial for name, field in self.fields.items()}, **_given(self.cleaned_data)}
+        parameters = {"trials": said["trials"], "seconds": 60 * said["minutes"], "epochs": said["epochs"]}
+        if said["distil"]:
+            parameters["distillation"] = {"weight": said["teach_weight"], "floor": said["teach_floor"]}
+        return {"kind": said["kind"], "reason": said["reason"] or "", "parameters": parameters}
+
+
+def _given(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value not in (None, "")}
 
 
 class ReasonForm(forms.Form):

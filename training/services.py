@@ -13,9 +13,9 @@ from django.utils import timezone
 from predictions import registry
 from predictions.errors import DomainError
 from predictions.models import Promotion, Release
-from training import tasks
+from training import labelchecks, tasks
 from training.datasets import freeze_dataset
-from training.models import Comparison, Dataset, FlipCause, TrainingRun
+from training.models import Comparison, Dataset, FlipCause, LabelCheck, TrainingRun
 
 MIN_REASON = 10
 
@@ -106,6 +106,13 @@ def resume_run(*, run: TrainingRun) -> TrainingRun:
     if not moved:
         raise WrongStatus(f"This run is {run.status}: only an interrupted run can be resumed.")
     return run
+
+
+def check_labels(*, user: User | None) -> LabelCheck:
+    """Ask a worker which labels are probably wrong. Raises CheckRefused."""
+    check = labelchecks.start_check(user=user)
+    transaction.on_commit(partial(tasks.check_labels.delay, str(check.pk)), robust=True)
+    return check
 
 
 def request_comparison(*, release: Release) -> None:

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.core.management import call_command
 
-from training import worker
+from training import labelchecks, worker
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -14,6 +14,11 @@ def run_training(run_id: str) -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def compare_releases(challenger_id: str) -> None:
     worker.compare(challenger_id)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def check_labels(check_id: str) -> None:
+    labelchecks.run_check(check_id)
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -17,7 +17,7 @@ from cataract.ml.release import MANIFEST, Manifest, verify
 from predictions import registry, storage
 from predictions.faults import hit
 from predictions.models import Release
-from training import story, workplace
+from training import labelchecks, story, workplace
 from training.comparison import compare as compare_pair
 from training.datasets import training_rows, unlabelled_photos
 from training.models import Comparison, Dataset, DatasetItem, TrainingRun
@@ -86,6 +86,7 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
     for run_id in unclaimed.values_list("pk", flat=True):
         publish(str(run_id))
     workplace.sweep()
+    labelchecks.fail_lost_checks()
     try:
         story.deliver_waiting()
         if TrainingRun.objects.exists():  # before the first run MLflow knows no release, and asking makes its database

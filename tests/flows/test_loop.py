@@ -16,11 +16,14 @@ import psycopg
 import pytest
 import requests
 from django.conf import settings
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from tests.flows.people import Person
 from tests.services import free_port
 from tests.system import System
 
+TRIALS = 4
 EVERYTHING_IS_READ = {"AUDIT_RATE": "1", "REVIEW_SECOND_READ_RATE": "0", "REVIEW_AI_FIRST_RATE": "0"}
 
 
@@ -31,6 +34,11 @@ class Loop:
         self.system, self.base, self._database_url = system, base, database_url
         self._passwords: dict[str, str] = {}
         self.key = ""
+        self.kind = "both" if database_url else "fast"  # what is trained; one of the two databases pays for torch
+        self.mlflow_store = system.data_dir / "mlflow" / "mlflow.db"
+
+    def mlflow(self) -> MlflowClient:
+        return MlflowClient(tracking_uri=f"sqlite:///{self.mlflow_store}")
 
     def set_up(self) -> None:
         """`manage.py setup`, keeping what it prints once."""
@@ -121,12 +129,14 @@ def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path:
     second, third = unknown_photos(loop, eyes)
     challenger = train(loop)
     assert challenger != starter
-    loop.system.await_true(lambda: mlflow_runs(loop) >= 1, 120, "the run in MLflow, which is told later")
+    look_into_mlflow(loop, champion=starter, challenger=challenger)
 
     promote(loop, challenger)
     assert challenger in upload(loop, second, patient="P-2")
-    assert loop.api_upload(third, "P-3")["release"] == challenger
-    assert loop.one("SELECT count(*) FROM predictions_promotion") == 2
+    await_alias(loop, "champion", challenger)
+    roll_back(loop, to=starter)
+    assert loop.api_upload(third, "P-3")["release"] == starter
+    assert loop.one("SELECT count(*) FROM predictions_promotion") == 3
 
     health = loop.system.manage("doctor", check=False)
     assert health.returncode == 0, health.stdout
@@ -184,21 +194,70 @@ def unknown_photos(loop: Loop, eyes: Path) -> list[Path]:
 
 
 def train(loop: Loop) -> str:
-    """An admin starts a run in the Django admin; the worker makes a challenger of it. Returns its id."""
+    """An admin starts a run in the Django admin and watches it; the worker makes a challenger of it. Returns its id."""
     admin = loop.person("admin")
     admin.get("/admin/training/trainingrun/add/")
-    page = admin.post("/admin/training/trainingrun/add/", {"kind": "fast", "reason": "The first labels."})
+    form = {"kind": loop.kind, "reason": "The first labels.", "trials": TRIALS, "epochs": 2}
+    page = admin.post("/admin/training/trainingrun/add/", form)
     assert "/add/" not in page.url, page.text[:3000]
-    status = "SELECT status FROM training_trainingrun"
-    loop.system.await_true(lambda: loop.one(status) not in ("queued", "running"), 600, "the end of the training run")
-    assert loop.one(status) == "succeeded", loop.ask("SELECT error, log FROM training_trainingrun")
+    watched: list[tuple[int, str]] = []
+
+    def is_over() -> bool:
+        """As the page does: ask for the part that changes, until it no longer asks for itself."""
+        part = admin.get(page.url.removeprefix(loop.base).replace("/change/", "/part/")).text
+        percent = re.search(r'<progress max="100" value="(\d+)"', part)
+        assert percent, part
+        watched.append((int(percent[1]), part))
+        return "hx-trigger" not in part
+
+    loop.system.await_true(is_over, 600, "the end of the training run")
+    assert loop.one("SELECT status FROM training_trainingrun") == "succeeded", watched[-1][1]
+    percents = [percent for percent, _ in watched]
+    assert percents == sorted(percents) and percents[-1] == 100 and len(set(percents)) > 2, percents
+    assert "trial 1: log loss" in watched[-1][1]
     return str(loop.one("SELECT release_id FROM training_trainingrun"))
 
 
-def mlflow_runs(loop: Loop) -> int:
-    """How many runs the tracking store of the system holds."""
-    with sqlite3.connect(loop.system.data_dir / "mlflow" / "mlflow.db") as store:
-        return int(store.execute("SELECT count(*) FROM runs").fetchone()[0])
+def look_into_mlflow(loop: Loop, *, champion: str, challenger: str) -> None:
+    """The run, its trials, files and release by MLflow's own client, once the sweep has told MLflow everything."""
+    await_alias(loop, "challenger", challenger)
+    await_alias(loop, "champion", champion)
+    client = loop.mlflow()
+    run, experiment = loop.ask("SELECT mlflow_run_id, mlflow_experiment_id FROM training_trainingrun")[0]
+    parent = client.get_run(run)
+    assert parent.info.status == "FINISHED" and parent.data.params["kind"] == loop.kind
+    assert parent.data.tags["dataset"] == loop.one("SELECT dataset_id FROM training_trainingrun")
+    assert parent.inputs is not None
+    assert parent.inputs.dataset_inputs[0].dataset.digest == parent.data.tags["dataset"][:36]
+    assert "cascade_roc_auc" in parent.data.metrics
+    if loop.kind == "both":
+        assert [point.step for point in client.get_metric_history(run, "validation_loss")] == [1, 2]
+    trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run}'")
+    assert len(trials) == TRIALS and all("log_loss" in trial.data.metrics for trial in trials)
+    files = {file.path for folder in ("release", "evaluation") for file in client.list_artifacts(run, folder)}
+    assert {"release/manifest.json", "release/card.md", "evaluation/confusion.svg", "evaluation/roc.svg"} <= files
+
+
+def await_alias(loop: Loop, alias: str, release: str) -> None:
+    """MLflow's registry follows the database with the next sweep."""
+
+    def names_it() -> bool:
+        if not loop.mlflow_store.exists():
+            return False
+        try:
+            found = loop.mlflow().get_model_version_by_alias("cataract-cascade", alias)
+        except MlflowException:  # there is no such alias yet
+            return False
+        return bool(found.tags["release"] == release)
+
+    loop.system.await_true(names_it, 120, f"the alias {alias} of {release}")
+
+
+def roll_back(loop: Loop, *, to: str) -> None:
+    admin = loop.person("admin")
+    admin.get("/admin/training/releasereview/rollback/")
+    page = admin.post("/admin/training/releasereview/rollback/", {"reason": "To see the way back."})
+    assert f"Release {to} serves again." in page.text, page.text[:3000]
 
 
 def promote(loop: Loop, challenger: str) -> None:

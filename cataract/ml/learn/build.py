@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml import images, metrics
-from cataract.ml.arrays import Floats
+from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.cascade import Cascade, make_golden
 from cataract.ml.learn.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.card import write_card
