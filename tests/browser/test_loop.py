@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site
-from tests.flows.test_loop import Loop, import_labels, loop, mlflow_runs, unknown_photos
+from tests.flows.test_loop import Loop, await_alias, import_labels, loop, unknown_photos
 
 __all__ = ["loop"]  # the same systems as over HTTP
 
@@ -49,7 +49,7 @@ def test_one_real_photo_travels_the_whole_loop(loop: Loop, site: Site, eyes: Pat
     second, *_ = unknown_photos(loop, eyes)
     challenger = train(site, loop)
     assert challenger != starter
-    assert mlflow_runs(loop) >= 1
+    await_alias(loop, "challenger", challenger)
     promote(site, loop, challenger)
     upload(site, loop, second, patient="P-2", release=challenger)
 
