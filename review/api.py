@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from predictions.models import ApiToken
-from review import progress, queue, services
+from review import machine, progress, queue, services
 from review.models import ReviewCase
 from review.photos import photo_of
 from review.serializers import AnswerSerializer, CaseSerializer, SkipSerializer
@@ -104,7 +104,7 @@ class AnswerView(ReviewView):
         else:
             reading = queue.own_reading(case, person)
             if reading is None:
-                raise services.Conflict("There is no blind answer of yours on this case yet.")
+                raise machine.Conflict("There is no blind answer of yours on this case yet.")
             services.store_final_answer(reading=reading, answer=given["answer"], seconds=given.get("seconds"))
         return self.shown(case)
 
@@ -123,12 +123,12 @@ class ActView(ReviewView):
 
 def _renew(case: ReviewCase, request: Request) -> None:
     if not queue.renew(case, request.user):
-        raise services.Conflict("You no longer hold this case.")
+        raise machine.Conflict("You no longer hold this case.")
 
 
 def _release(case: ReviewCase, request: Request) -> None:
     if not queue.release(case, request.user):
-        raise services.Conflict("You no longer hold this case.")
+        raise machine.Conflict("You no longer hold this case.")
 
 
 def _skip(case: ReviewCase, request: Request) -> None:
@@ -140,7 +140,7 @@ def _skip(case: ReviewCase, request: Request) -> None:
 def _undo(case: ReviewCase, request: Request) -> None:
     reading = queue.own_reading(case, request.user)
     if reading is None:
-        raise services.Conflict("You have no answer on this case to take back.")
+        raise machine.Conflict("You have no answer on this case to take back.")
     services.undo_reading(reading=reading, reader=request.user)  # type: ignore[arg-type]
 
 

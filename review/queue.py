@@ -5,6 +5,7 @@ Change a rule, change `POLICY_VERSION`: it is stored with every case, so each ca
 
 import hashlib
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -218,8 +219,9 @@ def claim_ahead(person: User, besides: ReviewCase) -> list[ReviewCase]:
     They are leases like any other, so no two people hold one case; they end by themselves when the page is gone.
     """
     until = timezone.now() + AHEAD_LEASE
-    held = list(held_by(person).exclude(pk=besides.pk).exclude(readings__reader=person).order_by("-lease_until"))
-    kept = [case for case in held if _hold_until(held_by(person).filter(pk=case.pk), case, person, until)]
+    held = held_by(person).exclude(pk=besides.pk).exclude(readings__reader=person)
+    soonest = held.select_related("image", "prediction").order_by("-lease_until")
+    kept = [case for case in list(soonest) if _hold_until(held_by(person).filter(pk=case.pk), case, person, until)]
     while len(kept) < AHEAD and (case := claim_free(person, until=until - timedelta(seconds=len(kept) + 1))):
         kept.append(case)
     return kept
@@ -228,6 +230,11 @@ def claim_ahead(person: User, besides: ReviewCase) -> list[ReviewCase]:
 def renew(case: ReviewCase, person: Person) -> bool:
     """Extend this person's running lease; False when it has ended."""
     return _hold_until(held_by(person).filter(pk=case.pk, status=case.status), case, person, lease_end())
+
+
+def hold_on(case_id: UUID, person: Person) -> bool:
+    """Hold a case that was kept ahead for as long as any other; False when its lease has ended. One UPDATE."""
+    return bool(held_by(person).filter(pk=case_id).update(lease_until=lease_end()))
 
 
 def release(case: ReviewCase, person: Person) -> bool:

@@ -1,7 +1,7 @@
-"""Every write of the review: claim, answer blind, keep or change, undo, adjudicate, and the label that follows.
+"""Every write of the review: claim, answer blind, keep or change, undo, adjudicate.
 
 The server decides what a reader sees: the AI's answer leaves only after a blind answer is stored. Whoever comes too
-late gets a `Conflict` whose text is for that person; nothing is overwritten.
+late gets a `machine.Conflict` whose text is for that person; nothing is overwritten.
 """
 
 from typing import Any
@@ -11,25 +11,10 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 from django.utils import timezone
-from django.utils.formats import time_format
 
-from predictions import webhooks
-from predictions.errors import DomainError
 from predictions.models import Disclosure, Prediction
-from review import controls, queue
-from review.labels import make_label
+from review import controls, machine, queue
 from review.models import Answer, Label, Reading, ReviewCase, ShownFirst, Skip
-
-ROLE_OF_STATUS = {"first": Reading.Role.FIRST, "second": Reading.Role.SECOND, "adjudication": Reading.Role.ADJUDICATOR}
-STATUS_OF_ROLE = {role: status for status, role in ROLE_OF_STATUS.items()}
-AFTER = {"first": ["second", "adjudicator"], "second": ["adjudicator"], "adjudicator": []}
-
-
-class Conflict(DomainError):
-    """The case has moved on since this person last saw it; the message says to the person what happened."""
-
-    code = "case_moved_on"
-    status = 409
 
 
 # Taking a case --------------------------------------------------------------------------------------------------------
@@ -62,32 +47,18 @@ def claim_case(*, case: ReviewCase, reader: User) -> ReviewCase:
     """Hold this very case. Raises Conflict when it is held, finished, or not this person's to read."""
     case.refresh_from_db()
     if not queue.readable(reader).filter(pk=case.pk).exists() or not queue.claim(case, reader):
-        raise Conflict(why_closed(case, reader))
+        raise machine.Conflict(machine.why_closed(case, reader))
     case.refresh_from_db()
     return case
-
-
-def why_closed(case: ReviewCase, reader: User) -> str:
-    """One sentence for a person who cannot read this case now; says nothing of the AI's answer."""
-    if case.status not in ReviewCase.OPEN:
-        return "This case is finished: it needs no further reading."
-    if case.lease_until and case.lease_until > timezone.now() and case.claimed_by_id != reader.pk:
-        until = time_format(timezone.localtime(case.lease_until))
-        return f"Another reader holds this case until {until}."
-    if case.readings.filter(reader=reader, retracted_at__isnull=True).exists():
-        return "You have read this case; it now waits for another person."
-    if case.status == ReviewCase.Status.ADJUDICATION:
-        return "This case waits for an adjudicator."
-    return "This case needs a reader who has not seen the photo's result before."
 
 
 def skip_case(*, case: ReviewCase, reader: User, reason: str = "") -> None:
     """Put a held case back unread; it comes to this reader again after all others. Raises Conflict if not held."""
     with transaction.atomic():
-        if _pending(case, reader) is not None:
-            raise Conflict("Your blind answer is stored: keep it or change it, or undo it first.")
+        if machine.pending(case, reader) is not None:
+            raise machine.Conflict("Your blind answer is stored: keep it or change it, or undo it first.")
         if not queue.release(case, reader):
-            raise Conflict("You no longer hold this case, so there is nothing to skip.")
+            raise machine.Conflict("You no longer hold this case, so there is nothing to skip.")
         Skip.objects.create(case=case, reader=reader, reason=reason[:200])
 
 
@@ -123,16 +94,8 @@ def show_ai_first(*, case: ReviewCase, reader: User) -> bool:
     if not queue.shows_ai_first(case, reader):
         return False
     ShownFirst.objects.get_or_create(case=case, reader=reader)
-    _disclose(case, reader)
+    machine.disclose(case, reader)
     return True
-
-
-def _disclose(case: ReviewCase, reader: User) -> None:
-    """Write down that this reader is told what the AI said; once is enough."""
-    if case.prediction is None:
-        return
-    row = Disclosure(prediction=case.prediction, user=reader, image_id=case.image_id)
-    Disclosure.objects.bulk_create([row], ignore_conflicts=True)
 
 
 # Answering ------------------------------------------------------------------------------------------------------------
@@ -162,12 +125,13 @@ def store_blind_answer(
         "viewer": viewer or {},
     }
     with transaction.atomic():
-        held = _hold(case, reader, roles=(Reading.Role.FIRST, Reading.Role.SECOND))
-        earlier = _standing(case).filter(reader=reader).first()
+        held = machine.hold(case, reader, roles=(Reading.Role.FIRST, Reading.Role.SECOND))
+        others = list(machine.standing(case))
+        earlier = next((each for each in others if each.reader_id == reader.pk), None)
         if earlier is not None and earlier.blind_answer == answer:
             return earlier
         if earlier is not None:
-            raise Conflict(why_closed(case, reader))
+            raise machine.Conflict(machine.why_closed(case, reader))
         if not held:
             return _keep_beside(case, reader, said)
         now = timezone.now()
@@ -178,7 +142,7 @@ def store_blind_answer(
         reading = Reading.objects.create(
             case=case,
             reader=reader,
-            role=ROLE_OF_STATUS[case.status],
+            role=machine.ROLE_OF_STATUS[case.status],
             blind_at=now,
             # Shown on purpose, or read again after undoing: the person has seen the AI's answer, so it never trains.
             ai_shown_first=seen is not None,
@@ -188,9 +152,9 @@ def store_blind_answer(
             **said,
         )
         if decision:  # that it agrees is told as well
-            _disclose(case, reader)
+            machine.disclose(case, reader)
         if is_final:
-            _advance(case, reading)
+            machine.advance(case, reading, others)
     return reading
 
 
@@ -205,7 +169,7 @@ def _keep_beside(case: ReviewCase, reader: User, said: dict[str, Any]) -> Readin
     overtaken = Q(status__in=ReviewCase.OPEN) | Q(resolved_at__gte=timezone.now() - queue.LATE)
     may_read = reader.has_perm(queue.READ) and not queue.has_seen(case, reader)
     if not may_read or not ReviewCase.objects.filter(overtaken, pk=case.pk, kind=ReviewCase.Kind.CASE).exists():
-        raise Conflict(why_closed(case, reader))
+        raise machine.Conflict(machine.why_closed(case, reader))
     now = timezone.now()
     reading = Reading.objects.create(
         case=case,
@@ -216,12 +180,13 @@ def _keep_beside(case: ReviewCase, reader: User, said: dict[str, Any]) -> Readin
         final_at=now,
         **said,
     )
-    read_once = case.status == ReviewCase.Status.RESOLVED and not _standing(case).filter(role=Reading.Role.SECOND)
+    second = machine.standing(case).filter(role=Reading.Role.SECOND)
+    read_once = case.status == ReviewCase.Status.RESOLVED and not second.exists()
     label = Label.objects.standing().filter(case=case).first()
     if read_once and label is not None and label.answer != reading.final_answer:
         Label.objects.filter(pk=label.pk).update(superseded_at=now)
         ReviewCase.objects.filter(pk=case.pk).move(ReviewCase.Status.SECOND, resolved_at=None)
-        _take_as_second(case, reading)
+        machine.take_as_second(case, reading)
     return reading
 
 
@@ -232,9 +197,9 @@ def store_final_answer(*, reading: Reading, answer: str, seconds: float | None =
         stored = pending.update(final_answer=answer, final_at=timezone.now(), final_seconds=seconds)
         reading.refresh_from_db()
         if stored:
-            _advance(reading.case, reading)
+            machine.advance(reading.case, reading)
         elif reading.final_answer != answer or reading.retracted_at:
-            raise Conflict("This answer was already settled. Undo it if you want to answer again.")
+            raise machine.Conflict("This answer was already settled. Undo it if you want to answer again.")
     return reading
 
 
@@ -247,9 +212,9 @@ def adjudicate(
     if not reason.strip():
         raise ValueError("An adjudication needs a reason.")
     with transaction.atomic():
-        held = _hold(case, adjudicator, roles=(Reading.Role.ADJUDICATOR,))
+        held = machine.hold(case, adjudicator, roles=(Reading.Role.ADJUDICATOR,))
         if not held:
-            raise Conflict(why_closed(case, adjudicator))
+            raise machine.Conflict(machine.why_closed(case, adjudicator))
         now = timezone.now()
         seen = Disclosure.objects.filter(image=case.image_id, user=adjudicator).order_by("at").first()
         reading = Reading.objects.create(
@@ -265,7 +230,7 @@ def adjudicate(
             note=reason.strip(),
             viewer=viewer or {},
         )
-        _advance(case, reading)
+        machine.advance(case, reading)
     return reading
 
 
@@ -282,7 +247,7 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
         if reading.role == Reading.Role.EXTRA:
             _retract(reading)
             return case
-        back_to = STATUS_OF_ROLE[Reading.Role(reading.role)]
+        back_to = machine.STATUS_OF_ROLE[Reading.Role(reading.role)]
         mine = ReviewCase.objects.filter(
             Q(lease_until__isnull=True) | Q(lease_until__lte=timezone.now()) | Q(claimed_by=reader), pk=case.pk
         )
@@ -291,9 +256,9 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
             held = mine.filter(status=back_to).update(**lease)
         else:
             held = mine.filter(status=case.status).move(back_to, resolved_at=None, **lease)
-        later = _standing(case).filter(role__in=AFTER[reading.role]).exists()
+        later = machine.standing(case).filter(role__in=machine.AFTER[reading.role]).exists()
         if not held or later:
-            raise Conflict("Another reader has begun since: this answer can no longer be undone.")
+            raise machine.Conflict("Another reader has begun since: this answer can no longer be undone.")
         _retract(reading)
         Label.objects.standing().filter(case=case).update(superseded_at=timezone.now())
         case.refresh_from_db()
@@ -303,7 +268,7 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
 def _retract(reading: Reading) -> None:
     standing = Reading.objects.filter(pk=reading.pk, retracted_at__isnull=True)
     if not standing.update(retracted_at=timezone.now()):
-        raise Conflict("This answer was undone already.")
+        raise machine.Conflict("This answer was undone already.")
 
 
 def settle_abandoned() -> int:
@@ -314,58 +279,3 @@ def settle_abandoned() -> int:
     for reading in left.select_related("case__prediction"):
         store_final_answer(reading=reading, answer=reading.blind_answer)
     return len(left)
-
-
-# The machine ----------------------------------------------------------------------------------------------------------
-def _standing(case: ReviewCase) -> QuerySet[Reading]:
-    return Reading.objects.filter(case=case, retracted_at__isnull=True)
-
-
-def _pending(case: ReviewCase, reader: User) -> Reading | None:
-    return _standing(case).filter(reader=reader, final_answer="").first()
-
-
-def _hold(case: ReviewCase, reader: User, *, roles: tuple[str, ...]) -> bool:
-    """Make sure that this reader holds the case for one of these roles, taking it again where it is still free."""
-    statuses = [STATUS_OF_ROLE[Reading.Role(role)] for role in roles]
-    if case.status in statuses and queue.renew(case, reader):
-        return True
-    case.refresh_from_db()
-    free = case.status in statuses and queue.readable(reader).filter(pk=case.pk).exists()
-    return free and queue.claim(case, reader)
-
-
-def _advance(case: ReviewCase, reading: Reading) -> None:
-    """Move a case on after a finished reading. Raises Conflict when it is no longer where the reading belongs."""
-    standing = list(_standing(case).order_by("blind_at"))
-    readings = [each for each in standing if each.role != Reading.Role.EXTRA]
-    beside = [each for each in standing if each.role == Reading.Role.EXTRA]
-    differs = next((each for each in beside if each.final_answer != reading.final_answer), None)
-    to = ReviewCase.Status.RESOLVED
-    counts = case.kind == ReviewCase.Kind.CASE  # the others measure a reader: one answer, and no label
-    if counts and reading.role == Reading.Role.FIRST and (differs is not None or queue.wants_second(case, reading)):
-        to = ReviewCase.Status.SECOND
-    elif reading.role == Reading.Role.SECOND and len({each.final_answer for each in readings}) > 1:
-        to = ReviewCase.Status.ADJUDICATION
-    values: dict[str, Any] = {"claimed_by": None, "lease_until": None, "assigned_to": None}
-    if to == ReviewCase.Status.RESOLVED:
-        values["resolved_at"] = timezone.now()
-    status = STATUS_OF_ROLE[Reading.Role(reading.role)]
-    if not ReviewCase.objects.filter(pk=case.pk, status=status).move(to, **values):
-        raise Conflict("This case has moved on since; your answer was not stored.")
-    case.status = to
-    if counts and to == ReviewCase.Status.RESOLVED:
-        make_label(case=case, readings=readings, answer=reading.final_answer)
-        if case.prediction is not None:
-            webhooks.record_case(case.prediction)
-    elif to == ReviewCase.Status.SECOND and beside:
-        _take_as_second(case, differs or beside[0])
-
-
-def _take_as_second(case: ReviewCase, extra: Reading) -> None:
-    """Let a second opinion that was given anyway be the second reading, for which the case now waits."""
-    Reading.objects.filter(pk=extra.pk).update(role=Reading.Role.SECOND)
-    extra.role = Reading.Role.SECOND
-    if queue.opinion(case):
-        _disclose(case, extra.reader)
-    _advance(case, extra)

@@ -27,6 +27,14 @@ function paint() {
   viewer.classList.toggle("viewer--redfree", view.redfree);
   the("[data-view=redfree]").setAttribute("aria-pressed", view.redfree);
   the("[data-view=invert]").setAttribute("aria-pressed", view.invert);
+  the("[data-readout]").replaceChildren(readout());
+}
+
+// What differs from the photo as it was taken, for the eyes only: a changed view must not pass for the photo.
+function readout() {
+  const percent = (name, value) => (Math.abs(value - 1) < 0.005 ? [] : [`${name} ${Math.round(value * 100)} %`]);
+  const parts = [...percent("zoom", view.zoom), ...percent("light", view.brightness), ...percent("contrast", view.contrast)];
+  return parts.join(", ");
 }
 
 function zoomTo(zoom) {
@@ -139,23 +147,25 @@ document.addEventListener("toggle", (event) => {
   }
 }, true);
 
-// The next photos, in memory: kept for this reader by the server, fetched and decoded while the photo before them is
-// read, painted at once when their case comes. Nothing is kept in the browser's storage or cache.
-const kept = new Map();
+// The next two cases, in memory: kept for this reader by the server, their photos fetched and decoded while the photo
+// before them is read, painted as soon as the answer is stored. Nothing is kept in the browser's storage or cache.
+const photos = new Map(); // address of a photo -> the image
+let following = []; // { case, photo, screen }: what comes next, in this order
 
-// Ask what comes next and hold its photos. Answers cross on a slow line: one that belongs to an earlier case is dropped.
-// `data-ahead-ready` on the case says that everything that comes next is in memory.
+// Answers cross on a slow line: one that belongs to an earlier case is dropped. `data-ahead-ready` on the case says that
+// everything that comes next is in memory.
 async function lookAhead() {
   const page = the("#case");
   if (!page?.dataset.ahead) return;
   const answer = await fetch(page.dataset.ahead, { method: "POST", body: tokened(), redirect: "error" });
   if (!answer.ok || the("#case") !== page) return;
-  const { photos, progress } = await answer.json();
+  const { cases, progress } = await answer.json();
   if (the("#case") !== page) return;
   the("[data-progress]")?.replaceChildren(progress);
-  forgetAllBut([...photos, the("[data-photo]")?.dataset.photo]);
-  for (const address of photos) {
-    await (await keep(address)).decode();
+  following = cases;
+  forgetAllBut([...cases.map((next) => next.photo), the("[data-photo]")?.dataset.photo]);
+  for (const next of cases) {
+    await (await keep(next.photo)).decode();
     if (the("#case") !== page) return;
   }
   page.dataset.aheadReady = "";
@@ -163,30 +173,37 @@ async function lookAhead() {
 
 // The photo in memory. One that could not be fetched is asked for again the next time.
 async function keep(address) {
-  if (kept.has(address)) return kept.get(address);
+  if (photos.has(address)) return photos.get(address);
   const photo = await fetch(address, { redirect: "error" });
   if (!photo.ok) throw new Error(`${address}: ${photo.status}`);
   const data = await photo.blob();
-  if (!kept.has(address)) {
+  if (!photos.has(address)) {
     const image = new Image();
     image.src = URL.createObjectURL(data);
-    kept.set(address, image);
+    photos.set(address, image);
   }
-  return kept.get(address);
+  return photos.get(address);
 }
 
 function forgetAllBut(addresses) {
-  for (const [address, image] of kept) {
+  for (const [address, image] of photos) {
     if (addresses.includes(address)) continue;
     URL.revokeObjectURL(image.src);
-    kept.delete(address);
+    photos.delete(address);
   }
 }
 
+// With an answer goes which case the page can show by itself; the server then says so instead of sending its screen.
+document.addEventListener("htmx:configRequest", (event) => {
+  const [next] = following;
+  if (next?.screen && event.detail.target?.id === "case") event.detail.parameters.next = next.case;
+});
 document.addEventListener("htmx:beforeSwap", (event) => {
-  for (const [address, image] of kept) {
-    event.detail.serverResponse = event.detail.serverResponse.replace(`src="${address}"`, `src="${image.src}"`);
-  }
+  const shown = event.detail.xhr.getResponseHeader("Review-Case");
+  const screen = following.find((next) => next.case === shown)?.screen ?? "";
+  let html = event.detail.serverResponse + screen;
+  for (const [address, image] of photos) html = html.replace(`src="${address}"`, `src="${image.src}"`);
+  event.detail.serverResponse = html;
 });
 
 // A new case starts unfiltered, whole, and with a new clock: colour is a grading axis.
@@ -200,7 +217,9 @@ function start() {
 }
 start();
 document.addEventListener("htmx:afterSwap", (event) => {
-  if (the("#case") && event.detail.target?.id === "case") start();
+  if (!the("#case") || event.detail.target?.id !== "case") return;
+  following = following.filter((next) => next.case !== the("#case").dataset.case);
+  start();
 });
 
 // "Saved" is never left standing while another answer is on its way.

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from predictions.models import Embedding, Release
-from review import progress, queue, services
+from review import machine, progress, queue, services
 from review.models import Reading, ReviewCase
 from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_prediction, make_reader
 
@@ -73,7 +73,7 @@ def test_whoever_saw_the_answer_of_the_ai_is_never_the_blind_reader() -> None:
     reader, case = make_reader(), make_case()
     disclose(case, reader)
     assert services.claim_next(reader=reader) is None
-    with pytest.raises(services.Conflict):
+    with pytest.raises(machine.Conflict):
         services.store_blind_answer(case=case, reader=reader, answer="normal")
 
 

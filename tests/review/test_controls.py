@@ -14,7 +14,7 @@ from PIL import Image
 
 from predictions import storage
 from predictions.models import EyeImage
-from review import controls, queue, services
+from review import controls, machine, queue, services
 from review.models import Label, Reading, ReviewCase
 from review.photos import photo_of
 from tests.factories import jpeg_bytes
@@ -62,7 +62,7 @@ def test_a_control_is_held_by_its_reader_and_by_nobody_else(only_controls: None)
     assert case is not None and case.kind == ReviewCase.Kind.CONTROL
     assert (case.image, case.only_for, case.known_answer) == (image, reader, "cataract")
     assert not queue.readable(other).filter(pk=case.pk).exists()
-    with pytest.raises(services.Conflict):
+    with pytest.raises(machine.Conflict):
         services.store_blind_answer(case=case, reader=other, answer="normal")
 
 

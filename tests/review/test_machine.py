@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
 from django.test import override_settings
+from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from review import queue, services
+from review import machine, queue, services
 from review.models import Answer, Label, Reading, ReviewCase
+from review.models.cases import ReviewCaseQuerySet
 from tests.review.makers import make_adjudicator, make_case, make_reader
 
 ANSWERS = st.sampled_from(Answer.values)
@@ -57,7 +60,7 @@ class TestMachine(TestCase):
                     services.settle_abandoned()
                 elif act == "expire":
                     ReviewCase.objects.update(claimed_by=None, lease_until=None)
-            except (services.Conflict, PermissionDenied):
+            except (machine.Conflict, PermissionDenied):
                 pass
             case.refresh_from_db()
             assert_true(case, history)
@@ -101,3 +104,40 @@ def test_illegal_moves_touch_no_row() -> None:
     rows.move("withdrawn")
     for status in ("first", "second", "adjudication", "resolved"):
         assert rows.move(status) == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("old", ReviewCase.Status.values)
+def test_no_code_at_all_can_move_a_case_against_its_machine(old: str) -> None:
+    """Every pair of states, by an UPDATE that knows nothing of `move()`: the database itself says no."""
+    legal = ReviewCaseQuerySet.MOVES
+    for new in ReviewCase.Status.values:
+        case = make_case()
+        rows = ReviewCase.objects.filter(pk=case.pk)
+        rows.update(resolved_at=timezone.now())
+        for step in {"first": [], "adjudication": ["second", "adjudication"]}.get(old, [old]):
+            rows.update(status=step)
+        try:
+            with transaction.atomic():
+                rows.update(status=new)
+            moved = True
+        except IntegrityError as error:
+            moved = False
+            assert "no such move of a review case" in str(error)
+        assert moved == (old == new or old in legal[new]), f"{old} -> {new}"
+
+
+@pytest.mark.django_db
+def test_no_code_at_all_can_change_an_answer_or_a_label() -> None:
+    case = make_case("cataract")
+    reading = services.store_blind_answer(case=case, reader=make_reader(), answer="cataract")
+    changes: list[tuple[Any, dict[str, Any]]] = [
+        (Reading.objects.filter(pk=reading.pk), {"blind_answer": "normal"}),
+        (Reading.objects.filter(pk=reading.pk), {"final_answer": "normal"}),
+        (Label.objects.filter(case=case), {"answer": "normal"}),
+        (Label.objects.filter(case=case), {"provenance": "adjudicated"}),
+        (Label.objects.filter(case=case), {"may_train": False}),
+    ]
+    for rows, change in changes:
+        with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+            rows.update(**change)
