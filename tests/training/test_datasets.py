@@ -29,7 +29,9 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
     label_photos()
     no_consent = label_photo("cataract", "train", 901, may_train=False)
     after_ai = label_photo("cataract", "train", 902)
-    Label.objects.filter(pk=after_ai.pk).update(provenance="after_ai", may_train=False)
+    Label.objects.filter(pk=after_ai.pk).delete()  # a label is never edited, not even by a test
+    after_ai.provenance, after_ai.may_train = Label.Provenance.AFTER_AI, False
+    after_ai.save(force_insert=True)
     merged = label_photo("normal", "train", 903)
     merged.image.cluster = Cluster.objects.create(split="test")
     merged.image.split = "excluded"

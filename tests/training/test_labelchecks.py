@@ -31,9 +31,10 @@ def wrong_labels(share: float) -> set[str]:
     """Turn that share of the standing training labels round, as a careless reader would; returns their ids."""
     labels = list(Label.objects.filter(image__split="train").order_by("image__sha256"))
     chosen = np.random.default_rng(0).choice(len(labels), round(share * len(labels)), replace=False)
-    for index in chosen:
-        other = "normal" if labels[index].answer == "cataract" else "cataract"
-        Label.objects.filter(pk=labels[index].pk).update(answer=other)
+    for label in (labels[index] for index in chosen):
+        Label.objects.filter(pk=label.pk).delete()  # a label is never edited, not even by a test
+        label.answer = "normal" if label.answer == "cataract" else "cataract"
+        label.save(force_insert=True)
     return {str(labels[index].pk) for index in chosen}
 
 
