@@ -3,11 +3,13 @@
 Only an HMAC of a key is stored, so that a stolen database opens nothing.
 """
 
+import contextlib
 import secrets
 from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import OperationalError
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -71,4 +73,5 @@ class TokenAuthentication(BaseAuthentication):
     def _record_use(token: ApiToken) -> None:
         now = timezone.now()
         if token.last_used_at is None or now - token.last_used_at > _USE_RECORDED_EVERY:
-            ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)
+            with contextlib.suppress(OperationalError):  # a full disk costs nobody what only reads
+                ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

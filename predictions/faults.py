@@ -18,7 +18,10 @@ POINTS = (
 TRAINING_POINTS = ("training.trial", "training.epoch", "release.copied")
 
 
-def hit(name: str) -> None:
-    """Die here, without `finally` and `atexit`, when the environment's FAILPOINT names this point."""
-    if settings.FAULT_INJECTION and os.environ.get("FAILPOINT") == name:
+def hit(name: str, about: object = "") -> None:
+    """Die here, without `finally` and `atexit`, when the environment's FAILPOINT names this point.
+
+    FAILPOINT is the name of a point, or a name, a colon and the one thing that must not be worked on.
+    """
+    if settings.FAULT_INJECTION and os.environ.get("FAILPOINT") in (name, f"{name}:{about}"):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -37,6 +37,8 @@ def check_url(url: str) -> SplitResult:
         raise AddressRefused("The address must start with https://.")
     if not parts.hostname or parts.username or parts.password or port == 0:
         raise AddressRefused("The address must name a host, without user and password.")
+    if not settings.WEBHOOK_ALLOW_PRIVATE and _is_inside(parts.hostname):
+        raise AddressRefused(f"The host {parts.hostname} lies inside this network.")
     return parts
 
 
@@ -102,6 +104,17 @@ def _called_off(opened: socket.socket) -> Iterator[socket.socket]:
 
 def _encrypted(opened: socket.socket, host: str) -> ssl.SSLSocket:
     return ssl.create_default_context().wrap_socket(opened, server_hostname=host)
+
+
+def _is_inside(host: str) -> bool:
+    """Whether a host is one of our own network by its mere name; what a name leads to is seen when it is called."""
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
+        return True
+    with contextlib.suppress(ValueError):
+        return not _is_public(host)
+    with contextlib.suppress(OSError):  # an IPv4 address in disguise: 2130706433, 0x7f000001, 127.1
+        return not _is_public(socket.inet_ntoa(socket.inet_aton(host)))
+    return False
 
 
 def _is_public(address: str) -> bool:

@@ -49,7 +49,7 @@ def run_prediction(prediction_id: UUID | str) -> bool:
     if attempt is None:
         return False
     try:
-        hit("predict.running")
+        hit("predict.running", prediction.pk)
         waited = max(0.0, (timezone.now() - prediction.created_at).total_seconds())
         started = time.perf_counter()
         pixels = decode(storage.read(prediction.image.stored_name))

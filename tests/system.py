@@ -3,12 +3,14 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -76,8 +78,21 @@ class System:
         return process
 
     def start_broker(self) -> "subprocess.Popen[bytes]":
+        """The embedded broker; where REDIS_URL names one, a Redis of our own at that port, as in docker-compose.yml."""
+        if url := self.env.get("REDIS_URL"):
+            return self._start_redis(urlsplit(url).port or 6379)
         process = self.start("broker", sys.executable, "manage.py", "broker")
         self.await_true(lambda: (self.data_dir / "run" / "broker.sock").exists(), 20, "the broker's socket")
+        return process
+
+    def _start_redis(self, port: int) -> "subprocess.Popen[bytes]":
+        binary = shutil.which("redis-server") or shutil.which("valkey-server") or pytest.fail("Redis is not installed.")
+        folder = self.data_dir / "redis"
+        folder.mkdir(exist_ok=True)
+        options = {"port": port, "bind": "127.0.0.1", "dir": folder, "appendonly": "yes", "save": ""}
+        words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]
+        process = self.start("broker", binary, *words)
+        self.await_true(lambda: _listens(port), 20, "Redis")
         return process
 
     def start_worker(self, *options: str, beat: bool = True, **env: str) -> "subprocess.Popen[bytes]":
@@ -142,6 +157,11 @@ _OURS = {
     "LOG_LEVEL",
     "STATIC_ROOT",
 }
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def kill_tree(pid: int) -> None:

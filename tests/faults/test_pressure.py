@@ -1,4 +1,7 @@
-"""A real web server on a full disk, a locked database, with a broker that hangs or is gone: nothing is lost."""
+"""A real web server that is killed, on a full disk, with a locked database, with a broker that hangs: nothing is lost.
+
+On SQLite with the embedded broker, and on PostgreSQL with Redis.
+"""
 
 import contextlib
 import http.client
@@ -11,6 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +25,7 @@ import pytest
 
 from tests import photos
 from tests.services import free_port
-from tests.system import System
+from tests.system import System, kill_tree
 
 PREPARE = """
 import json
@@ -48,8 +52,11 @@ class Web:
         prepared = json.loads(system.python(PREPARE).splitlines()[-1])
         self.key, self.session = prepared["key"], prepared["session"]
         self.broker = system.start_broker()
-        self.process = psutil.Process(system.start_web(self.port).pid)
-        system.await_true(self._ready, 60, "the web server")
+        self.start()
+
+    def start(self) -> None:
+        self.process = psutil.Process(self.system.start_web(self.port).pid)
+        self.system.await_true(self._ready, 60, "the web server")
 
     def _ready(self) -> bool:
         with contextlib.suppress(OSError):
@@ -64,26 +71,27 @@ class Web:
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
 
-    def send(self, data: bytes | None = None, *, page: bool = False) -> tuple[int, dict[str, str], bytes, float]:
-        """One upload: status, headers, body, seconds."""
-        seed = int.from_bytes(os.urandom(4))
-        noise = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    def send(
+        self, data: bytes | None = None, *, page: bool = False, key: str = ""
+    ) -> tuple[int, dict[str, str], bytes, float]:
+        """One upload: status, headers, body, seconds. Without `data` a photo like no other."""
+        data = data or photo_number(int.from_bytes(os.urandom(4)))
         fields = {"patient": "P-1", "patient_key": "P-1", "eye": "OD", "key": str(uuid.uuid4())}
         parts = [
             f'--{B}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()
         ]
         head = f'--{B}\r\nContent-Disposition: form-data; name="photo"; filename="blob"\r\n\r\n'.encode()
-        body = b"".join(parts) + head + (data or photos.encode(noise)) + f"\r\n--{B}--\r\n".encode()
+        body = b"".join(parts) + head + data + f"\r\n--{B}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={B}"}
         token = "a" * 32
         if page:
             cookies = f"session-{self.port}={self.session}; csrf-{self.port}={token}"
             headers |= {"Cookie": cookies, "X-CSRFToken": token}
         else:
-            headers |= {"Authorization": f"Bearer {self.key}"}
+            headers |= {"Authorization": f"Bearer {self.key}"} | ({"Idempotency-Key": key} if key else {})
         started = time.monotonic()
         status, answered, text = self.ask("POST", "/upload/" if page else "/api/v1/predictions", body, headers)
-        self.stored += status in (201, 202, 303)
+        self.stored += status in (201, 202, 303) and "idempotency-replayed" not in answered
         return status, answered, text, time.monotonic() - started
 
     def workers(self) -> list[psutil.Process]:
@@ -94,6 +102,11 @@ class Web:
         for process in self.workers():
             if "cataract.ml.guard" not in process.cmdline():  # decoders write nothing at all
                 process.rlimit(psutil.RLIMIT_FSIZE, (length, psutil.RLIM_INFINITY))
+
+
+def photo_number(seed: int) -> bytes:
+    """A small photo of noise."""
+    return photos.encode(np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8))
 
 
 @pytest.fixture
@@ -122,6 +135,7 @@ def on_postgresql(tmp_path: Path, postgres_url: str, static_files: Path) -> Iter
         LOG_LEVEL="ERROR",
         STATIC_ROOT=str(static_files),
         DATABASE_URL=postgres_url,
+        REDIS_URL=f"redis://127.0.0.1:{free_port()}/0",
     )
     system.manage("migrate")
 
@@ -151,13 +165,53 @@ def test_postgresql_under_pressure(on_postgresql: Web) -> None:
 
 def go_through(web: Web) -> None:
     assert web.send()[0] == 201
+    ten_equal_posts_at_once_are_one_photo(web)
+    what_was_sent_when_it_was_killed_is_there_once(web)
     a_body_of_ten_gigabytes_is_refused_unread(web)
     a_full_disk_takes_nothing(web)
+    if "DATABASE_URL" not in web.system.env:
+        a_full_disk_under_the_database_takes_nothing(web)
     a_locked_database_is_waited_for(web)
     a_broker_that_hangs_holds_nobody_up(web)
     end = json.loads(web.system.python(RECOVER).splitlines()[-1])
     assert end["doctor"] == []
     assert end["images"] == end["predictions"] == end["done"] == web.stored
+
+
+def ten_equal_posts_at_once_are_one_photo(web: Web) -> None:
+    data, before = photo_number(1), web.stored
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(lambda _: web.send(data, key="ten at once"), range(10)))
+    assert {answer[0] for answer in answers} <= {201, 202, 409}
+    found = {body["existing"] if "existing" in body else body["id"] for body in (json.loads(a[2]) for a in answers)}
+    assert len(found) == 1 and web.stored == before + 1
+
+
+def what_was_sent_when_it_was_killed_is_there_once(web: Web) -> None:
+    """kill -9 of the web server among 24 uploads by four callers; then each sends again with its key."""
+    acknowledged: list[int] = []
+
+    def send(number: int) -> None:
+        with contextlib.suppress(OSError, http.client.HTTPException):  # nobody knows what became of these
+            if web.send(photo_number(100 + number), key=f"killed {number}")[0] in (201, 202):
+                acknowledged.append(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        sent = [pool.submit(send, number) for number in range(24)]
+        web.system.await_true(lambda: len(acknowledged) >= 4, 60, "the first uploads")
+        kill_tree(web.process.pid)
+        wait(sent)
+    assert len(acknowledged) < 24, "the kill came too late to prove anything"
+    web.start()
+    web.stored -= len(acknowledged)  # they are counted when they are seen again, below
+    for number in range(24):
+        status, headers, body, _ = web.send(photo_number(100 + number), key=f"killed {number}")
+        while status == 409 and json.loads(body)["code"] == "request_running":  # until the lease of the dead is over
+            time.sleep(float(headers["retry-after"]))
+            status, headers, body, _ = web.send(photo_number(100 + number), key=f"killed {number}")
+        assert status in (201, 202), body
+        assert number not in acknowledged or "idempotency-replayed" in headers
+        web.stored += "idempotency-replayed" in headers
 
 
 def a_body_of_ten_gigabytes_is_refused_unread(web: Web) -> None:
@@ -177,6 +231,19 @@ def a_full_disk_takes_nothing(web: Web) -> None:
     assert not list(folder.rglob(".tmp-*"))
     web.limit_files(psutil.RLIM_INFINITY)
     assert web.send(LARGE)[0] == 201
+
+
+def a_full_disk_under_the_database_takes_nothing(web: Web) -> None:
+    """Room for a small photo and for SQLite's index of its log (32 KB), and none for all pages of the new rows."""
+    web.limit_files(36_000)
+    status, headers, body, _ = web.send(photo_number(2))
+    assert status == 503 and headers["retry-after"], body
+    for address in ("/api/v1/releases", "/api/v1/health/ready"):  # results are not shown: that goes on record first
+        assert web.ask("GET", address, b"", {"Authorization": f"Bearer {web.key}"})[0] == 200
+    web.limit_files(psutil.RLIM_INFINITY)
+    assert web.send(photo_number(2))[0] == 201
+    with contextlib.closing(sqlite3.connect(web.system.data_dir / "db.sqlite3", timeout=20)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def a_locked_database_is_waited_for(web: Web) -> None:

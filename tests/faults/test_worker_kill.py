@@ -4,12 +4,14 @@ import os
 import signal
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.services import free_port
 from tests.system import System, kill_tree
 
 TASKS = 200
@@ -77,19 +79,26 @@ print(give_back_unacknowledged(app))
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
 def system(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[System]:
-    """A real broker and, when the test starts them, real workers, on either database."""
+    """A system without any process yet: on SQLite with the embedded broker, or on PostgreSQL with Redis."""
     if request.param == "sqlite":
         system = System(tmp_path, PREDICTION_LEASE_SECONDS="5")
         system.take_database(migrated)
     else:
-        url = request.getfixturevalue("postgres_url")
-        system = System(tmp_path, PREDICTION_LEASE_SECONDS="5", DATABASE_URL=url)
+        servers = {
+            "DATABASE_URL": request.getfixturevalue("postgres_url"),
+            "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
+        }
+        system = System(tmp_path, PREDICTION_LEASE_SECONDS="5", **servers)
         system.manage("migrate")
     yield system
     system.stop()
 
 
 def ask(system: System, query: str) -> int:
+    return int(text(system, query))
+
+
+def text(system: System, query: str) -> str:
     if url := system.env.get("DATABASE_URL"):
         with psycopg.connect(url) as postgres:
             found = postgres.execute(query).fetchone()
@@ -97,7 +106,7 @@ def ask(system: System, query: str) -> int:
         with sqlite3.connect(system.data_dir / "db.sqlite3", timeout=20) as lite:
             found = lite.execute(query).fetchone()
     assert found is not None
-    return int(found[0])
+    return str(found[0])
 
 
 def await_done(system: System, count: int, seconds: float) -> None:
@@ -141,6 +150,22 @@ def test_a_message_that_is_delivered_five_times_is_answered_once(system: System)
 
 
 @pytest.mark.slow
+def test_a_photo_that_kills_its_worker_is_given_up_and_holds_nobody_else_up(system: System) -> None:
+    """The child dies in the middle, three times: then a person looks. All others are answered, once."""
+    system.start_broker()
+    queue(system, 10)
+    poison = text(system, "SELECT id FROM predictions_prediction ORDER BY created_at LIMIT 1")
+    system.start_worker(FAULT_INJECTION="1", FAILPOINT=f"predict.running:{uuid.UUID(poison)}")
+    await_done(system, 9, SECONDS)
+    failed = "SELECT count(*) FROM predictions_prediction WHERE status = 'failed'"
+    system.await_true(lambda: ask(system, failed) == 1, SECONDS, "the end of the photo that kills")
+    assert text(system, "SELECT id FROM predictions_prediction WHERE status = 'failed'") == poison
+    assert ask(system, "SELECT max(attempts) FROM predictions_prediction") == 3
+    assert ask(system, "SELECT count(*) FROM predictions_prediction WHERE status = 'failed' AND needs_review") == 1
+    assert ask(system, "SELECT count(*) FROM answers") == 9
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_task_is_done_exactly_once_through_kills_of_worker_and_broker(system: System) -> None:
     broker = system.start_broker()
@@ -162,7 +187,7 @@ def test_every_task_is_done_exactly_once_through_kills_of_worker_and_broker(syst
     worker.wait(), broker.wait()
     assert ask(system, DONE) < TASKS, "the kill came too late to prove anything"
 
-    (system.data_dir / "run" / "broker.sock").unlink()
+    (system.data_dir / "run" / "broker.sock").unlink(missing_ok=True)
     system.start_broker()
     system.python(GIVE_BACK)
     started = time.monotonic()

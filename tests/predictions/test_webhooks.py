@@ -195,6 +195,13 @@ def test_a_promotion_is_told(receiver: Receiver, champion: Any, tmp_path: Any) -
         "https:///x",
         "https://[::1",
         "https://example.com:99999/",
+        "https://localhost/",
+        "https://127.0.0.1/",
+        "https://169.254.169.254/latest/meta-data/",
+        "https://[::ffff:10.0.0.1]/",
+        "https://0x7f000001/",
+        "https://127.1/",
+        "https://metadata.google.internal/",
     ],
 )
 def test_strange_addresses_are_refused_at_once(url: str) -> None:
@@ -220,6 +227,14 @@ def test_strange_addresses_are_refused_at_once(url: str) -> None:
 def test_nothing_inside_our_network_is_called(host: str) -> None:
     with pytest.raises(outgoing.AddressRefused):
         outgoing.post(f"https://{host}/", b"{}", {})
+
+
+def test_a_public_name_that_leads_inside_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where only one of its addresses does: which one is called is nobody's choice but ours."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in ("93.184.215.14", "10.0.0.7")]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
+    with pytest.raises(outgoing.AddressRefused, match="inside this network"):
+        outgoing.post("https://clinic.example/hook", b"{}", {})
 
 
 def test_what_is_added_can_be_deleted_by_its_owner(receiver: Receiver) -> None:
