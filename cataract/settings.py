@@ -310,6 +310,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "predictions.problems.problem_response",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
+    # Of X-Forwarded-For only what our own proxy wrote counts: else any caller would be a new one at every request.
+    "NUM_PROXIES": 1 if PRODUCTION else 0,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Cataract screening API",

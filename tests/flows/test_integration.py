@@ -3,10 +3,12 @@
 Real web server, broker and worker; the outsider's program runs in a process of its own that knows only addresses.
 """
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,6 +90,99 @@ def test_the_program_in_the_documents_works_as_it_stands(installation: Installat
     assert again["id"] == result["id"]
     state = run(outsider, installation, "cataract_client.py", "system")
     assert state["queues"] is not None and state["workers"] and state["milliseconds"]["p50"] > 0
+
+
+PROJECT = {
+    "manage.py": """
+import os, sys
+os.environ["DJANGO_SETTINGS_MODULE"] = "hospital.settings"
+from django.core.management import execute_from_command_line
+execute_from_command_line(sys.argv)
+""",
+    "hospital/settings.py": """
+import os
+SECRET_KEY, ALLOWED_HOSTS, ROOT_URLCONF = "of the hospital", ["127.0.0.1"], "hospital.urls"
+INSTALLED_APPS, DEFAULT_AUTO_FIELD, USE_TZ = ["clinic"], "django.db.models.BigAutoField", True
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "hospital.sqlite3"}}
+CATARACT_URL, CATARACT_KEY = os.environ["CATARACT_URL"], os.environ["CATARACT_KEY"]
+CATARACT_SECRET = os.environ.get("CATARACT_SECRET", "")
+""",
+    "hospital/urls.py": """
+from clinic.screening import told
+from django.urls import path
+urlpatterns = [path("told/", told)]
+""",
+    "clinic/models.py": """
+from django.db import models
+class Exam(models.Model):
+    photo, patient, eye = models.TextField(), models.TextField(), models.TextField()
+    prediction, answer = models.TextField(default=""), models.TextField(default="")
+""",
+}
+SEND = """
+from clinic.models import Exam
+from clinic.screening import client, send
+exam = Exam.objects.create(photo="eye.jpg", patient="P-77", eye="OS")
+send(exam)
+send(exam)
+exam.refresh_from_db()
+print(client.wait(exam.prediction)["decision"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_another_django_project_sends_polls_and_is_told(installation: Installation, outsider: Path) -> None:
+    """A project of somebody else's: the code of the document, a model, a URL, its own server and database."""
+    section = DOCUMENT.read_text(encoding="utf-8").split("## In a Django project")[1]
+    files = PROJECT | {"clinic/screening.py": section.split("```python\n")[1].split("```")[0]}
+    for name, text in (files | {"clinic/__init__.py": "", "hospital/__init__.py": ""}).items():
+        (outsider / name).parent.mkdir(exist_ok=True)
+        (outsider / name).write_text(text, encoding="utf-8")
+    (outsider / "eye.jpg").write_bytes(jpeg_bytes(77, opacity=1.0))
+    port = free_port()
+    add = f"""
+import json, os
+from cataract_client import Client
+client = Client(os.environ["CATARACT_URL"], os.environ["CATARACT_KEY"])
+print(json.dumps(client.add_webhook("http://127.0.0.1:{port}/told/", ["prediction.finished"])["secret"]))
+"""
+    env = {
+        "PATH": os.environ["PATH"],
+        "CATARACT_URL": installation.address,
+        "CATARACT_KEY": installation.key,
+        "CATARACT_SECRET": run(outsider, installation, "-c", add),
+    }
+
+    def manage(*words: str) -> str:
+        command = [sys.executable, "manage.py", *words]
+        done = subprocess.run(command, cwd=outsider, env=env, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    manage("migrate", "--run-syncdb", "--verbosity=0")
+    command = [sys.executable, "manage.py", "runserver", "--noreload", f"127.0.0.1:{port}"]
+    with (outsider / "log").open("wb") as log:
+        server = subprocess.Popen(command, cwd=outsider, env=env, stdout=log, stderr=log)
+    try:
+        forged = f"http://127.0.0.1:{port}/told/"
+        installation.system.await_true(lambda: _status_of(forged) == 400, 60, "the server of the other project")
+        polled = manage("shell", "--verbosity=0", "-c", SEND)
+        with contextlib.closing(sqlite3.connect(outsider / "hospital.sqlite3", timeout=30)) as database:
+            query = "SELECT answer, patient FROM clinic_exam WHERE answer <> ''"
+            installation.system.await_true(lambda: database.execute(query).fetchall(), 60, "the webhook")
+            assert database.execute(query).fetchall() == [(polled, "P-77")]
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _status_of(url: str) -> int:
+    """The answer to a message that nobody signed; 0 when nobody answers."""
+    try:
+        return requests.post(url, data=b"{}", timeout=5).status_code
+    except requests.RequestException:
+        return 0
 
 
 @pytest.mark.slow
