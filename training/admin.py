@@ -19,7 +19,7 @@ from cataract.ml.release import ReleaseCorrupt
 from predictions.errors import DomainError
 from predictions.models import EyeImage, Promotion, Release
 from predictions.registry import folder_of
-from training import labelchecks, services
+from training import admin_evidence, labelchecks, services
 from training.datasets import preview
 from training.forms import FlipForm, PromoteForm, ReasonForm, StartForm
 from training.models import Dataset, LabelCheck, ReleaseReview, TrainingRun
@@ -178,6 +178,8 @@ class ReleaseReviewAdmin(ReadOnly):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
+            path("<str:release_id>/evidence/", wrap(admin_evidence.page), name="training_evidence"),
+            path("<str:release_id>/evidence.pdf", wrap(admin_evidence.file), name="training_evidence_pdf"),
             path("rollback/", wrap(self.rollback), name="training_rollback"),
             path("<str:release_id>/compare/", wrap(require_POST(self.compare)), name="training_compare"),
             path("<str:release_id>/promote/", wrap(require_POST(self.promote)), name="training_promote"),

@@ -4,7 +4,9 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 from rest_framework.permissions import BasePermission
@@ -17,6 +19,7 @@ from predictions.api import NewestFirst, has_scope, problems
 from predictions.models import Promotion, Release
 from training import services
 from training.models import TrainingRun
+from training.reports import evidence_pdf
 from training.serializers import (
     PromoteSerializer,
     PromotionSerializer,
@@ -97,6 +100,22 @@ class Rollback(APIView):
         form = RollbackSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         return _promotion(services.rollback, user=_user(request), **form.validated_data)
+
+
+class Evidence(APIView):
+    """The model card and the STARD-AI report of a release as PDF."""
+
+    permission_classes = (has_scope("admin", "training.view_comparison"),)
+
+    @extend_schema(
+        summary="Model card and report of a release, as PDF",
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY} | problems(401, 403, 404),
+    )
+    def get(self, request: Request, release_id: str) -> HttpResponse:
+        release = get_object_or_404(Release, pk=release_id)
+        response = HttpResponse(evidence_pdf(release), content_type="application/pdf")
+        response["Content-Disposition"] = f'attachment; filename="evidence-{release.pk}.pdf"'
+        return response
 
 
 class DamagedRelease(services.PromotionRefused):

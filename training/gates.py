@@ -54,6 +54,7 @@ def judge(photos: Sequence[Photo], *, since: Sequence[Photo], seed: int = 0) -> 
         "points": [
             {
                 "image": photo.image,
+                "cluster": photo.cluster,
                 "truth": photo.truth,
                 "decision": photo.challenger.decision,
                 "probability": photo.challenger.probability,
@@ -169,7 +170,8 @@ def _subgroup_gate(subgroups: Sequence[dict[str, Any]]) -> dict[str, Any]:
     small = [f"{row['group']} {row['value']}" for row in subgroups if not row["large"]]
     judged = sum(row["verdict"] == PASS for row in subgroups)
     verdict = FAIL if failing else TOO_FEW if unclear or not judged else PASS
-    reason = "; ".join(failing or unclear) or f"{judged} subgroups are not worse"
+    passing = f"{judged} subgroups are not worse" if judged else "no subgroup is large enough to judge"
+    reason = "; ".join(failing or unclear) or passing
     if small and not failing:
         reason += f"; too few photos in: {', '.join(small)}"
     return _plain_gate("CC-7", "subgroups", "No subgroup worse", len(subgroups), verdict, reason)

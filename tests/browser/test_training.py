@@ -97,7 +97,9 @@ def test_a_worse_release_cannot_be_promoted(
     assert FlipCause.objects.get().cause == "model"
 
 
-def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: Path) -> None:
+def test_compare_promote_and_roll_back(
+    site: Site, champion: Release, tmp_path: Path, keep: Callable[[Page, str], None]
+) -> None:
     challenger = compared(tmp_path / "made", seed=3)
     page = site.log_in("admin")
     page.goto("/admin/training/releasereview/")
@@ -105,6 +107,16 @@ def test_compare_promote_and_roll_back(site: Site, champion: Release, tmp_path: 
     page.get_by_role("link", name=challenger.pk).click()
     page.wait_for_load_state("networkidle")
     site.look(page, "training-compare")
+    page.get_by_role("link", name="Model card and report").click()
+    expect(page.get_by_role("heading", name="Flow of the data")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    site.look(page, "training-evidence")
+    page.get_by_role("heading", name="Flow of the data").evaluate("element => element.scrollIntoView()")
+    keep(page, "evidence")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="As PDF").click()
+    assert download.value.suggested_filename == f"evidence-{challenger.pk}.pdf"
+    page.get_by_role("link", name="Back to the release").click()
     page.get_by_label("I know that there are too few photos").check()
     page.get_by_label("Reason").fill("For this test.")
     page.get_by_role("button", name=f"Promote {challenger.pk}").click()

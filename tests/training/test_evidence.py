@@ -1,0 +1,95 @@
+"""The evidence for a release: a page and a PDF that say the same, for admins and auditors."""
+
+import io
+from pathlib import Path
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from predictions import registry
+from predictions.models import Release
+from tests.releases import make_tiny_release
+from tests.training.makers import label_photos, make_user
+from training import worker
+from training.datasets import freeze_dataset
+from training.document import Points, Table, of_markdown
+from training.rules import rules
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def compared(champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
+    """A challenger that was compared on eight drawn eyes, one of which it gets wrong."""
+    monkeypatch.setitem(rules()["comparison"], "bootstrap", 50)
+    monkeypatch.setitem(rules()["since"], "max_photos", 4)
+    label_photos(test=4)
+    freeze_dataset(user=None)
+    folder = make_tiny_release(tmp_path / "made", seed=3, contrary=True, band="wide", name="challenger")
+    release = registry.register_release(folder=folder)
+    worker.compare(release.pk)
+    return release
+
+
+def text_of(pdf: bytes) -> str:
+    from pypdf import PdfReader
+
+    return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(pdf)).pages)
+
+
+def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) -> None:
+    client.force_login(make_user("auditor"))
+    page = client.get(reverse("admin:training_evidence", args=[compared.pk]))
+    assert page.status_code == 200
+    html = page.content.decode()
+    file = client.get(reverse("admin:training_evidence_pdf", args=[compared.pk]))
+    assert (file.status_code, file["Content-Type"]) == (200, "application/pdf")
+    assert f'filename="evidence-{compared.pk}.pdf"' in file["Content-Disposition"]
+    pdf = text_of(file.content)
+    for words in (
+        "Flow of the data",
+        "8 test photos answered by this release",
+        "Answers against the truth",
+        "positive predictive value",
+        "Calibration",
+        "Decided without a person",
+        "CC-1 Sensitivity not worse by more than 2 points",
+        "of 8 test photos; the surest",
+        "Overrode the AI",
+        "A release for tests",
+    ):
+        assert words in html, words
+        assert "".join(words.split()) in "".join(pdf.split()), words
+    assert html.count('<svg class="drawing"') == 2 and "<style" not in html.split("training-evidence")[1]
+    assert (
+        reverse("admin:training_evidence", args=[compared.pk])
+        in client.get(reverse("admin:training_releasereview_change", args=[compared.pk])).content.decode()
+    )
+
+
+def test_a_release_of_which_nothing_is_known_says_so(client: Client, champion: Release) -> None:
+    client.force_login(make_user("admin"))
+    html = client.get(reverse("admin:training_evidence", args=[champion.pk])).content.decode()
+    assert "It was not made from labels of this installation" in html
+    assert "It was not compared with another release on the labelled photos of this installation yet." in html
+    assert "The champion of this test." in html, "its promotion"
+    file = client.get(f"/api/v1/releases/{champion.pk}/evidence.pdf")
+    assert file.status_code == 200 and file.content.startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize("role", ["screener", "reader", "integrator"])
+def test_others_do_not_see_the_evidence(client: Client, champion: Release, role: str) -> None:
+    client.force_login(make_user(role))
+    for name in ("training_evidence", "training_evidence_pdf"):
+        assert client.get(reverse(f"admin:{name}", args=[champion.pk])).status_code in (302, 403)
+    assert client.get(f"/api/v1/releases/{champion.pk}/evidence.pdf").status_code == 403
+
+
+def test_a_model_card_becomes_headings_lists_and_tables() -> None:
+    card = "# Model card\n\nTwo\nlines.\n\n## Data\n\n- one\n  goes on\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
+    first, second = of_markdown(card)
+    assert (first.title, second.title) == ("Model card", "Data")
+    points, table = second.blocks
+    assert isinstance(points, Points) and list(points.points) == ["one goes on", "two"]
+    assert isinstance(table, Table) and (table.head, table.rows) == (["a", "b"], [["1", "2"]])
