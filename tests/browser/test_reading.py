@@ -1,14 +1,17 @@
 """Twenty cases read by keyboard alone, what the viewer keeps, and the screens of the second pair of eyes."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from predictions import storage
 from predictions.models import EyeImage
 from review import services
 from review.models import Label, Reading, ReviewCase
+from review.photos import photo_of
 from tests.browser.conftest import Site, drawn_eye
 from tests.review.makers import make_case, make_image
 
@@ -45,6 +48,17 @@ def drawn_case(seed: int, decision: str) -> ReviewCase:
     return make_case(decision, image=image)
 
 
+def real_case(path: Path, decision: str) -> ReviewCase:
+    """A case about a real photo, its view made by the sweep as in the product."""
+    with Image.open(path) as photo:
+        width, height = photo.size
+    name, digest = storage.store(path.read_bytes(), suffix=path.suffix)
+    image: EyeImage = make_image(stored_name=name, stored_sha256=digest, width=width, height=height)
+    case = make_case(decision, image=image)
+    photo_of(case)
+    return case
+
+
 def start(page: Page) -> None:
     page.goto("/review/")
     page.keyboard.press("s")
@@ -52,9 +66,11 @@ def start(page: Page) -> None:
     page.wait_for_load_state("domcontentloaded")  # the headline is there before the scripts that hear the keys
 
 
-def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site) -> None:
-    for seed in range(CASES):
-        drawn_case(seed, "normal" if seed < DIFFERING else "cataract")
+def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site, eyes: Path) -> None:
+    """Real photos, of which no picture is kept. Says how long it takes from a key to the next photo on the screen."""
+    photos = sorted((eyes / "test" / "cataract").iterdir())[:CASES]
+    for number, path in enumerate(photos):
+        real_case(path, "normal" if number < DIFFERING else "cataract")
     page = site.log_in("reader")
     start(page)
     page.evaluate(WATCH)

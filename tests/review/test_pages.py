@@ -148,64 +148,6 @@ def neutral(html: str) -> str:
     return re.sub(r'(csrfmiddlewaretoken" value="|X-CSRFToken": ")[^"]+', r"\1TOKEN", html)
 
 
-def blind_reader(case: ReviewCase) -> User:
-    """A reader whom chance did not choose to see the AI first."""
-    while queue.shows_ai_first(case, reader := make_reader()):
-        pass
-    return reader
-
-
-def test_no_response_before_the_blind_answer_depends_on_what_the_ai_said(settings: Any) -> None:
-    """Two cases that differ only in the AI's opinion give the same bytes on every address, headers included."""
-    settings.REVIEW_AI_FIRST_RATE = 0.5
-    seen = []
-    differing: list[tuple[str, dict[str, Any]]] = [
-        ("cataract", {"probability": 0.9311, "reasons": ["disagreement"]}),
-        ("normal", {"probability": 0.0412, "reasons": ["audit_sample"], "review_propensity": 0.05}),
-        ("ungradable", {"probability": None, "reasons": ["quality", "ungradable"]}),
-        ("", {}),
-    ]
-    for decision, values in differing:
-        ReviewCase.objects.update(status="withdrawn")
-        case = make_case(decision, image=stored_image(), **values)
-        reader = blind_reader(case)
-        User.objects.exclude(pk=reader.pk).update(is_active=False)  # or the worklist's choice of readers grows
-        client = logged_in(reader)
-        responses = [client.get("/review/"), client.post("/review/next/")]
-        address = f"/review/cases/{case.pk}/"
-        responses += [
-            client.get(address),
-            client.get(address, headers={"HX-Request": "true"}),
-            client.get(address + "photo/"),
-            client.post(address + "renew/"),
-            client.post(address, {"step": "blind", "answer": "nonsense"}),
-            client.post(address, {"step": "final", "answer": "cataract"}),
-            client.post(address, {"step": "adjudicate", "answer": "cataract", "reason": "x"}),
-            client.post(address + "ahead/"),
-            client.get(address + "heat/"),
-            client.get(f"{address}visits/{case.image_id}/"),
-            client.post(address + "leave/"),
-            client.get("/review/keys/"),
-            client.get("/review/worklist/"),
-            client.post(address + "claim/"),
-            client.post(address + "skip/"),
-            logged_in(make_reader()).get(address),  # holds nothing, so not even chance shows anything
-        ]
-        text = []
-        for response in responses:
-            headers = {name: value for name, value in response.headers.items() if name not in ("Set-Cookie", "Expires")}
-            content = response.content.decode("latin-1").replace(reader.username, "READER")
-            content = content.replace(f'<option value="{reader.pk}">', '<option value="READER">')
-            content = re.sub(r"person\d+", "READER", content).replace(f">{str(case.pk)[:8]}<", ">ID<")
-            text.append(f"{response.status_code} {neutral(str(sorted(headers.items())))} {neutral(content)}")
-            for hidden in (str(case.prediction_id), "0.93", "release-of-the-test", "audit_sample", "<dt>The AI</dt>"):
-                assert hidden not in content and hidden not in str(headers)
-        seen.append([re.sub(r"Content-Length', '\d+", "", each) for each in text])
-    for other in seen[1:]:
-        for one, two in zip(seen[0], other, strict=True):
-            assert one.splitlines() == two.splitlines()
-
-
 @pytest.mark.parametrize(("answer", "status"), [("cataract", "resolved"), ("normal", "second")])
 def test_a_share_is_shown_the_ai_first_marked_so_final_at_once_and_never_trains(
     settings: Any, answer: str, status: str
