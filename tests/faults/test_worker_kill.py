@@ -156,9 +156,9 @@ def test_a_photo_that_kills_its_worker_is_given_up_and_holds_nobody_else_up(syst
     queue(system, 10)
     poison = text(system, "SELECT id FROM predictions_prediction ORDER BY created_at LIMIT 1")
     system.start_worker(FAULT_INJECTION="1", FAILPOINT=f"predict.running:{uuid.UUID(poison)}")
-    await_done(system, 9, SECONDS)
+    await_done(system, 9, 2 * SECONDS)
     failed = "SELECT count(*) FROM predictions_prediction WHERE status = 'failed'"
-    system.await_true(lambda: ask(system, failed) == 1, SECONDS, "the end of the photo that kills")
+    system.await_true(lambda: ask(system, failed) == 1, 2 * SECONDS, "the end of the photo that kills")
     assert text(system, "SELECT id FROM predictions_prediction WHERE status = 'failed'") == poison
     assert ask(system, "SELECT max(attempts) FROM predictions_prediction") == 3
     assert ask(system, "SELECT count(*) FROM predictions_prediction WHERE status = 'failed' AND needs_review") == 1
