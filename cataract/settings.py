@@ -203,6 +203,7 @@ AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
 PREDICTION_ATTEMPTS = 3
 PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)
 INLINE_PREDICTION_SECONDS = 10  # an upload waits no longer for its answer; a worker then finishes it
+PROMOTION_NEEDS_TWO = env.bool("PROMOTION_NEEDS_TWO", default=False)  # one admin asks, another confirms
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 # Lets webhooks reach addresses inside this network, and over plain HTTP: for tests, and for receivers next door.
 WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)

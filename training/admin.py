@@ -3,6 +3,7 @@
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.contrib.auth.models import User
@@ -19,7 +20,7 @@ from cataract.ml.release import ReleaseCorrupt
 from predictions.errors import DomainError
 from predictions.models import EyeImage, Promotion, Release
 from predictions.registry import folder_of
-from training import admin_evidence, labelchecks, services
+from training import admin_evidence, labelchecks, promotions, services
 from training.datasets import preview
 from training.forms import FlipForm, PromoteForm, ReasonForm, StartForm
 from training.models import Dataset, LabelCheck, ReleaseReview, TrainingRun
@@ -183,6 +184,7 @@ class ReleaseReviewAdmin(ReadOnly):
             path("rollback/", wrap(self.rollback), name="training_rollback"),
             path("<str:release_id>/compare/", wrap(require_POST(self.compare)), name="training_compare"),
             path("<str:release_id>/promote/", wrap(require_POST(self.promote)), name="training_promote"),
+            path("<str:release_id>/decide/", wrap(require_POST(self.decide)), name="training_decide"),
             path("<str:release_id>/flips/<uuid:image_id>/", wrap(self.flip), name="training_flip"),
             *super().get_urls(),
         ]
@@ -209,19 +211,33 @@ class ReleaseReviewAdmin(ReadOnly):
         release = get_object_or_404(Release, pk=release_id)
         form = PromoteForm(request.POST)
         if form.is_valid():
+            two, done = settings.PROMOTION_NEEDS_TWO, f"Release {release.pk} serves now."
+            promote: Any = promotions.request_promotion if two else services.promote
             try:
-                services.promote(
-                    user=person(request),
-                    release=release,
-                    reason=form.cleaned_data["reason"],
-                    acknowledge_too_few=form.cleaned_data["acknowledge_too_few"],
-                )
+                promote(user=person(request), release=release, **form.cleaned_data)
             except (DomainError, ReleaseCorrupt) as error:
                 form.add_error(None, str(error))
             else:
-                messages.success(request, f"Release {release.pk} serves now.")
+                messages.success(request, "Another admin must confirm this promotion." if two else done)
                 return HttpResponseRedirect(_release_url(release.pk))
         return self._release_page(request, release, form, status=422)
+
+    def decide(self, request: HttpRequest, release_id: str) -> HttpResponse:
+        """Confirm or decline the promotion that another admin asked for."""
+        refuse_unless_promoting(request)
+        wanted = promotions.open_request(get_object_or_404(Release, pk=release_id))
+        if wanted is None:
+            raise Http404
+        try:
+            if "confirm" in request.POST:
+                promotions.confirm_promotion(user=person(request), request=wanted)
+                messages.success(request, f"Release {release_id} serves now.")
+            else:
+                promotions.decline_promotion(user=person(request), request=wanted)
+                messages.success(request, "The request is declined.")
+        except (DomainError, ReleaseCorrupt) as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(_release_url(release_id))
 
     def flip(self, request: HttpRequest, release_id: str, image_id: UUID) -> HttpResponse:
         """One photo that turns from right to wrong, with both answers; its cause ticks it, then comes the next."""
@@ -283,6 +299,8 @@ class ReleaseReviewAdmin(ReadOnly):
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
             "left": services.unticked(comparison) if comparison else [],
             "form": form,
+            "wanted": promotions.open_request(release),
+            "needs_two": settings.PROMOTION_NEEDS_TWO,
             "card": _card(release),
             "promotions": release.promotions.select_related("promoted_by", "previous"),
             "runs": release.training_runs.all(),

@@ -3,8 +3,9 @@
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -17,11 +18,12 @@ from rest_framework.views import APIView
 from cataract.ml.release import ReleaseCorrupt
 from predictions.api import NewestFirst, has_scope, problems
 from predictions.models import Promotion, Release
-from training import services
+from training import promotions, services
 from training.models import TrainingRun
 from training.reports import evidence_pdf
 from training.serializers import (
     PromoteSerializer,
+    PromotionRequestSerializer,
     PromotionSerializer,
     RollbackSerializer,
     StartSerializer,
@@ -70,20 +72,43 @@ class OneTrainingRun(APIView):
 
 
 class Promote(APIView):
-    """Make a release the champion, where the change-control plan allows it; 422 with the reasons where not."""
+    """Make a release the champion, where the change-control plan allows it; 422 with the reasons where not.
+
+    Where two people promote, the answer is 202 and another admin confirms.
+    """
 
     permission_classes = (_MAY_PROMOTE,)
 
     @extend_schema(
         summary="Promote a release",
         request=PromoteSerializer,
-        responses={201: PromotionSerializer} | problems(400, 401, 403, 404, 409, 422),
+        responses={201: PromotionSerializer, 202: PromotionRequestSerializer} | problems(400, 401, 403, 404, 409, 422),
     )
     def post(self, request: Request, release_id: str) -> Response:
         form = PromoteSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         release = get_object_or_404(Release, pk=release_id)
+        if settings.PROMOTION_NEEDS_TWO:
+            wanted = promotions.request_promotion(user=_user(request), release=release, **form.validated_data)
+            return Response(PromotionRequestSerializer(wanted).data, status=202)
         return _promotion(services.promote, user=_user(request), release=release, **form.validated_data)
+
+
+class ConfirmPromotion(APIView):
+    """Confirm the promotion that another admin asked for."""
+
+    permission_classes = (_MAY_PROMOTE,)
+
+    @extend_schema(
+        summary="Confirm a promotion that another admin asked for",
+        request=None,
+        responses={201: PromotionSerializer} | problems(401, 403, 404, 409, 422),
+    )
+    def post(self, request: Request, release_id: str) -> Response:
+        wanted = promotions.open_request(get_object_or_404(Release, pk=release_id))
+        if wanted is None:
+            raise Http404
+        return _promotion(promotions.confirm_promotion, user=_user(request), request=wanted)
 
 
 class Rollback(APIView):

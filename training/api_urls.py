@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern] = [
     path("live-tests/<uuid:test_id>", api_live.OneLiveTest.as_view(), name="api-live-test"),
     path("live-tests/<uuid:test_id>/stop", api_live.StopLiveTest.as_view(), name="api-live-test-stop"),
     path("releases/rollback", api.Rollback.as_view(), name="api-rollback"),
+    path("releases/<str:release_id>/confirm", api.ConfirmPromotion.as_view(), name="api-confirm"),
     path("releases/<str:release_id>/evidence.pdf", api.Evidence.as_view(), name="api-evidence"),
     path("releases/<str:release_id>/promote", api.Promote.as_view(), name="api-promote"),
 ]

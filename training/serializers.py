@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from predictions.models import LiveTest, Promotion, Release
-from training.models import FlipCause, TrainingRun
+from training.models import FlipCause, PromotionRequest, TrainingRun
 from training.tracking import run_url
 
 
@@ -54,6 +54,16 @@ class PromoteSerializer(serializers.Serializer[Any]):
         default=dict,
         help_text="For each test photo that turns from right to wrong: image id -> cause.",
     )
+
+
+class PromotionRequestSerializer(serializers.ModelSerializer[PromotionRequest]):
+    release = serializers.CharField(source="release_id")
+    requested_by = serializers.CharField(source="requested_by.username")
+
+    class Meta:
+        model = PromotionRequest
+        fields = ("release", "reason", "requested_by", "requested_at")
+        read_only_fields = fields
 
 
 class RollbackSerializer(serializers.Serializer[Any]):

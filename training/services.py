@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -147,9 +148,11 @@ def promote(
     `causes`: {image id: FlipCause.Cause}, noted first, for photos that turn from right to wrong (see `note_flip`).
     Raises PromotionRefused with every reason in words, and what `predictions.registry.promote_release` raises.
     """
-    comparison = standing_comparison(release)
-    for image, cause in (causes or {}).items():
-        note_flip(user=user, comparison=comparison, image=image, cause=cause)
+    if settings.PROMOTION_NEEDS_TWO:
+        raise PromotionRefused(
+            "Two people promote here: ask for it in the admin or by API, and another admin confirms."
+        )
+    note_flips(user=user, release=release, causes=causes or {})
     check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
     return registry.promote_release(release=release, user=user, reason=reason.strip())
 
@@ -159,6 +162,13 @@ def check_promotable(*, release: Release, reason: str, acknowledge_too_few: bool
     refusals = _refusals(release, reason, standing_comparison(release), acknowledge_too_few)
     if refusals:
         raise PromotionRefused(" ".join(refusals))
+
+
+def note_flips(*, user: User | None, release: Release, causes: Mapping[str, str]) -> None:
+    """`note_flip` for each photo of the standing comparison, {image id: cause}."""
+    comparison = standing_comparison(release)
+    for image, cause in causes.items():
+        note_flip(user=user, comparison=comparison, image=image, cause=cause)
 
 
 def note_flip(*, user: User | None, comparison: Comparison | None, image: str, cause: str) -> None:

@@ -96,6 +96,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "api/v1/live-tests/<uuid:test_id>": {"GET": (LOOKERS, "admin")},
     "api/v1/live-tests/<uuid:test_id>/stop": {"POST": (ADMINS, "admin")},
     "api/v1/releases/rollback": {"POST": (ADMINS, "admin")},
+    "api/v1/releases/<str:release_id>/confirm": {"POST": (ADMINS, "admin")},
     "api/v1/releases/<str:release_id>/evidence.pdf": {"GET": (LOOKERS, "admin")},
     "api/v1/releases/<str:release_id>/promote": {"POST": (ADMINS, "admin")},
     "accounts/login/": {"GET": (EVERYBODY, ""), "POST": (EVERYBODY, "")},

@@ -300,3 +300,54 @@ def test_labels_confirmed_since_the_champion_was_trained_are_compared_too(champi
     assert report["since"]["images"] == len(early) - 1 + 1
     assert {gate["on"] for gate in report["gates"]} == {"test", "since"}
     assert late.image.split == "test"
+
+
+def test_where_two_people_promote_one_asks_and_another_confirms(
+    admin: Client, challenger: Release, champion: Release, settings: Any
+) -> None:
+    settings.PROMOTION_NEEDS_TWO = True
+    set_report(challenger, "too_few", flips=[])
+    assert admin.post(url("training_promote", challenger), {"reason": REASON}).status_code == 422, (
+        "the plan comes first"
+    )
+    form = {"reason": REASON, "acknowledge_too_few": "on"}
+    assert admin.post(url("training_promote", challenger), form).status_code == 302
+    challenger.refresh_from_db()
+    assert challenger.status == "challenger"
+    again = admin.post(url("training_promote", challenger), form)
+    assert again.status_code == 422 and b"asked for already" in again.content
+    assert b"Take the request back" in admin.get(url("training_releasereview_change", challenger)).content
+    alone = admin.post(url("training_decide", challenger), {"confirm": "1"}, follow=True)
+    assert b"You asked for this promotion yourself" in alone.content
+    with pytest.raises(services.PromotionRefused, match="Two people promote here"):
+        services.promote(user=None, release=challenger, reason=REASON, acknowledge_too_few=True)
+
+    other = Client()
+    second = make_user("admin")
+    other.force_login(second)
+    assert b"Confirm: promote" in other.get(url("training_releasereview_change", challenger)).content
+    other.post(url("training_decide", challenger), {"confirm": "1"})
+    challenger.refresh_from_db()
+    assert challenger.status == "champion"
+    promotion = Promotion.objects.first()
+    assert promotion is not None and promotion.promoted_by == second
+    assert promotion.reason.startswith(REASON) and f"confirmed by {second.username}" in promotion.reason
+    assert other.post(url("training_decide", challenger), {"confirm": "1"}).status_code == 404
+
+
+def test_the_api_asks_and_another_confirms_and_a_request_can_be_declined(
+    client: Client, challenger: Release, settings: Any
+) -> None:
+    settings.PROMOTION_NEEDS_TWO = True
+    set_report(challenger, "pass", flips=[])
+    client.force_login(make_user("admin"))
+    path = f"/api/v1/releases/{challenger.pk}"
+    asked = client.post(f"{path}/promote", {"reason": REASON}, content_type="application/json")
+    assert (asked.status_code, asked.json()["release"]) == (202, challenger.pk)
+    assert client.post(f"{path}/confirm").status_code == 422
+    client.post(url("training_decide", challenger), {"decline": "1"})
+    assert client.post(f"{path}/confirm").status_code == 404
+    client.post(f"{path}/promote", {"reason": REASON}, content_type="application/json")
+    client.force_login(make_user("admin"))
+    done = client.post(f"{path}/confirm")
+    assert (done.status_code, done.json()["release"]) == (201, challenger.pk)
