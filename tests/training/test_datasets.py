@@ -1,12 +1,21 @@
 """Labels become a frozen dataset: only the labels that may train, the same labels the same row, the splits apart."""
 
-import pytest
+import itertools
+from typing import Any
 
-from predictions.models import Cluster
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cataract.ml.duplicates import NEAR, hamming
+from predictions.models import Cluster, EyeImage
 from review.models import Label
+from tests.predictions.test_clusters import arrive
 from tests.training.makers import label_photo, label_photos
 from training import datasets
 from training.datasets import NotEnoughLabels, freeze_dataset, preview, training_rows
+from training.models import Dataset, DatasetItem
+from training.rules import rules
 
 pytestmark = pytest.mark.django_db
 
@@ -81,3 +90,32 @@ def test_many_photos_of_one_patient_count_once() -> None:
     assert preview().clusters["train"]["normal"] == 1
     with pytest.raises(NotEnoughLabels, match="normal in the training split: 1 "):
         freeze_dataset(user=None)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photos arrive and join clusters in any order, datasets are frozen in between: all of them hold, also later."""
+    monkeypatch.setitem(rules()["dataset"], "min_train_clusters", 0)
+    DatasetItem.objects.all().delete()
+    for model in (Dataset, Label, EyeImage, Cluster):
+        model.objects.all().delete()
+    seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=3))
+    decided: dict[int, str] = {}
+    for _ in range(data.draw(st.integers(2, 10))):
+        word = data.draw(st.sampled_from(seeds))
+        for bit in data.draw(st.sets(st.integers(0, 63), max_size=2 * NEAR)):
+            word ^= 1 << bit
+        patient = data.draw(st.sampled_from(["", "", "A", "B"]))
+        photo = arrive(word, patient, data.draw(st.sampled_from([None, "train", "test"])))
+        Label.objects.create(image=photo, answer="normal", provenance="imported", may_train=True)
+        now = dict(Cluster.objects.values_list("pk", "split"))
+        assert all(now[cluster] == split for cluster, split in decided.items() if cluster in now), "decided for ever"
+        decided |= now
+        if data.draw(st.booleans()):
+            freeze_dataset(user=None)
+    fitted = {row.image for dataset in Dataset.objects.all() for row in training_rows(dataset)}
+    tested = {row.image for dataset in Dataset.objects.all() for row in datasets.test_rows(dataset)}
+    for one, other in itertools.product(fitted, tested):
+        assert hamming(one.perceptual_hash, other.perceptual_hash) > NEAR
+        assert not one.patient_key or one.patient_key != other.patient_key

@@ -1,12 +1,17 @@
 """One real search and fit of the fast model, from labelled photos through the worker to a registered release."""
 
+from typing import Any
+
 import pytest
 
 from cataract.ml.cascade import Cascade
 from cataract.ml.images import decode
-from predictions import registry
-from predictions.models import Release
-from tests.training.makers import capture_published, label_photos, photo_bytes
+from cataract.ml.learn.build import build_release
+from cataract.ml.release import Manifest
+from predictions import registry, storage
+from predictions.models import EyeImage, Release
+from review.models import Label
+from tests.training.makers import capture_published, label_photo, label_photos, photo_bytes
 from training import services, worker
 from training.models import TrainingRun
 
@@ -17,16 +22,37 @@ def test_the_fast_model_is_fitted_and_registered_and_never_saw_the_test_photos(
     champion: Release, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capture_published(monkeypatch)
-    label_photos()
-    parameters = {"trials": 2, "seconds": 30}
+    labels = label_photos()
+    twin = EyeImage.objects.get(pk=labels[0].image_id)
+    unlabelled = [label_photo("normal", split, seed) for split, seed in (("train", 700), ("test", 701), ("train", 702))]
+    Label.objects.filter(pk__in=[label.pk for label in unlabelled]).delete()
+    EyeImage.objects.filter(pk=unlabelled[2].image_id).update(cluster=twin.cluster_id)
+    parameters = {"trials": 2, "seconds": 30, "distillation": {"weight": 0.3, "floor": 0.5}}
     run = services.start_training(user=None, kind="fast", reason="a real fit", parameters=parameters)
-    worker.run(str(run.pk))
+    test_photos = [
+        storage.path(name) for name in EyeImage.objects.filter(split="test").values_list("stored_name", flat=True)
+    ]
+
+    def build_without_test_photos(*args: Any, **options: Any) -> Manifest:
+        """The real build, while no test photo is on the disk."""
+        for path in test_photos:
+            path.rename(path.with_suffix(".hidden"))
+        manifest = build_release(*args, **options)
+        for path in test_photos:
+            path.with_suffix(".hidden").rename(path)
+        return manifest
+
+    assert len(test_photos) == 7
+    worker.run(str(run.pk), build=build_without_test_photos)
     run = TrainingRun.objects.get()
     assert run.status == "succeeded", run.error
     assert "trial 2" in run.log
+    assert "1 photos without a label may be taught with" in run.log, "not a test photo, nor one beside a labelled one"
     assert run.release is not None and run.release.pk.startswith("retrained-")
     challenger: Cascade = registry.load(run.release)
     challenger.check_golden()
+    assert challenger.manifest.data["distillation"]["photos"] == 1
+    assert "Taught on photos without a label" in (registry.folder_of(run.release) / "card.md").read_text()
     assert challenger.encoder_hash == champion.encoder, "the encoder is taken over"
     outcomes = challenger.predict([decode(photo_bytes(500 + n, "cataract" if n % 2 else "normal")) for n in range(6)])
     assert all(outcome.release_id == run.release.pk for outcome in outcomes)

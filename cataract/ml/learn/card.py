@@ -51,7 +51,7 @@ Retrained from {base.id}; fitted: {facts["kind"]}.
 {facts["train_photos"]} confirmed photos of this installation ({facts["train_cataract"]} with cataract,
 {facts["train_clusters"]} clusters), added to what the base release remembers of its public photos. Each cluster (a
 patient with all near-duplicates) weighs as one photo.
-
+{taught(facts)}
 ## Figures
 
 On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters); 95 % intervals. Thresholds were set on the
@@ -66,6 +66,29 @@ same photos, so the test set of the promotion gate is the judge, not this table.
 {_FAILURES}
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
+
+
+def taught(facts: Mapping[str, Any]) -> str:
+    """The paragraph on photos without a label: figures with and without them. Empty where none were used."""
+    ablation = facts.get("distillation")
+    if not ablation:
+        return ""
+    rows = [
+        f"| {name} | {figures['log_loss']:.3f} | {figures['roc_auc']:.3f} | {figures['accuracy']:.3f} |"
+        for name, figures in (("with them", ablation["with"]), ("without", ablation["without"]))
+    ]
+    table = "\n".join(["| fast model | log loss | ROC-AUC | accuracy |", "|---|---|---|---|", *rows])
+    return f"""
+## Taught on photos without a label
+
+The accurate model of the base was sure of {ablation["photos"]} photos without a label, which then weighed
+{ablation["weight"]:g} each. The labelled photos, each scored by a fast model of the other folds:
+
+{table}
+
+The fast model of this release was fitted {"with" if ablation["kept"] else "without"} them. The teacher may have been
+fitted on the labelled photos, which flatters the first row.
+"""
 
 
 def figure_table(figures: Mapping[str, Any], models: Sequence[str]) -> str:
