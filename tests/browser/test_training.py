@@ -15,7 +15,7 @@ from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos
 from training import worker
 from training.datasets import freeze_dataset
-from training.models import FlipCause, TrainingRun
+from training.models import FlipCause, LabelCheck, TrainingRun
 from training.rules import rules
 
 
@@ -26,25 +26,62 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return capture_published(monkeypatch)
 
 
-def test_start_a_run_and_watch_it(site: Site, champion: Release, published: list[tuple[str, str]]) -> None:
+LOG = """10:02:11 reading: 412 labelled photos, starting from starter-c98a61b2
+10:02:58 fast: searching the fast model's parameters, 20 trials
+10:03:04 trial 1: log loss 0.214, roc auc 0.962, accuracy 0.918
+10:03:09 trial 2: log loss 0.231, given up
+10:04:40 accurate: fine-tuning the accurate model
+10:05:31 epoch 1 of fit 1 of 4: train loss 0.402, validation loss 0.288
+"""
+
+
+def test_start_a_run_and_watch_it(
+    site: Site, champion: Release, published: list[tuple[str, str]], keep: Callable[[Page, str], None]
+) -> None:
     label_photos()
     page = site.log_in("admin")
     page.goto("/admin/training/trainingrun/add/")
     site.look(page, "training-start")
+    page.get_by_text("Budget and teaching").click()
+    page.get_by_label("Trials of the search").fill("12")
+    page.get_by_label("Let the champion's accurate model teach").check()
     page.get_by_label("Why").fill("New labels of this week.")
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Training run")
     run = TrainingRun.objects.get()
     assert published == [("run_training", str(run.pk))]
+    assert run.parameters["trials"] == 12 and run.parameters["distillation"] == {"weight": 0.3, "floor": 0.9}
     site.look(page, "training-queued")
     rows = TrainingRun.objects.filter(pk=run.pk)
-    rows.move("running", attempts=1, started_at=timezone.now(), heartbeat_at=timezone.now(), stage="fast", percent=37)
-    expect(page.locator("#run")).to_contain_text("37 %")  # the page asks by itself
+    now = timezone.now()
+    rows.move("running", attempts=1, started_at=now, heartbeat_at=now, percent=47, eta_seconds=260, log=LOG)
+    rows.update(stage="accurate: epoch 1 of fit 1 of 4")
+    expect(page.locator("#run")).to_contain_text("47 %")  # the page asks by itself
+    site.look(page, "training-running")
+    keep(page, "training-run")
     rows.move("failed", finished_at=timezone.now(), error="The disk is full. Free 2 GB, then start again.")
     expect(page.get_by_role("alert")).to_contain_text("The disk is full")
     site.look(page, "training-failed")
     page.goto("/admin/training/trainingrun/")
     site.look(page, "training-runs")
+
+
+def test_labels_in_doubt_are_shown_and_sent(site: Site, champion: Release, keep: Callable[[Page, str], None]) -> None:
+    labels = label_photos()
+    page = site.log_in("admin")
+    page.goto("/admin/training/trainingrun/add/")
+    page.get_by_role("button", name="Look for wrong labels").click()
+    expect(page.locator("#labels")).to_contain_text("A worker looks at the labels")
+    doubts = [[str(label.pk), 0.01 * n] for n, label in enumerate(labels[:3], start=1)]
+    checks = LabelCheck.objects.all()
+    checks.move("running")
+    checks.move("done", finished_at=timezone.now(), photos=26, suspects=doubts)
+    expect(page.locator("#labels")).to_contain_text("3 of 26 labels were in doubt")  # the page asks by itself
+    page.wait_for_load_state("networkidle")
+    site.look(page, "training-labels")
+    keep(page, "training-labels")
+    page.get_by_role("button", name="Send these photos to readers").click()
+    expect(page.get_by_text("3 photos wait for blind readers now")).to_be_visible()
 
 
 def test_without_labels_the_page_says_what_is_missing(site: Site, champion: Release) -> None:

@@ -92,7 +92,7 @@ def capture_published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     from training import tasks
 
     sent: list[tuple[str, str]] = []
-    for name in ("run_training", "compare_releases"):
+    for name in ("run_training", "compare_releases", "check_labels"):
         task = getattr(tasks, name)
         monkeypatch.setattr(task, "delay", lambda value, name=name: sent.append((name, value)))
     return sent
