@@ -157,6 +157,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "predictions.tasks.send_webhooks": {"queue": "default"},
     "predictions.tasks.score_in_shadow": {"queue": "default"},  # photos that people wait for come first
+    "predictions.tasks.sweep_embeddings": {"queue": "default"},
     "predictions.tasks.*": {"queue": "predict"},
     "training.tasks.run_training": {"queue": "train"},
     "training.tasks.check_labels": {"queue": "train"},
@@ -168,6 +169,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
     "sweep-batches": {"task": "predictions.tasks.sweep_batches", "schedule": 10.0, "options": {"expires": 9}},
     "score-in-shadow": {"task": "predictions.tasks.score_in_shadow", "schedule": 10.0, "options": {"expires": 9}},
+    "embed-photos": {"task": "predictions.tasks.sweep_embeddings", "schedule": 6.0, "options": {"expires": 5}},
     "send-webhooks": {"task": "predictions.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "open-review-cases": {"task": "review.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "check-training-policy": {"task": "training.tasks.check_policy", "schedule": 60.0, "options": {"expires": 59}},
@@ -200,6 +202,9 @@ WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)  # of `make run`
 WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=2)  # of `make run`
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
+# What a release that is trained here promises of the photos it decides alone: at most this share wrong, this surely.
+AUTO_MAX_ERROR = env.float("AUTO_MAX_ERROR", default=0.05)
+AUTO_CONFIDENCE = env.float("AUTO_CONFIDENCE", default=0.95)
 PREDICTION_ATTEMPTS = 3
 PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)
 INLINE_PREDICTION_SECONDS = 10  # an upload waits no longer for its answer; a worker then finishes it

@@ -15,6 +15,7 @@ _LOOK = (
     "predictions.view_release",
     "predictions.view_promotion",
     "predictions.view_livetest",
+    "predictions.view_embeddingjob",
     "review.view_reviewcase",
     "review.view_reading",
     "review.view_label",

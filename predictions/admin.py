@@ -15,6 +15,7 @@ from predictions.errors import BadField
 from predictions.models import (
     ApiToken,
     Batch,
+    EmbeddingJob,
     EyeImage,
     Prediction,
     Promotion,
@@ -104,6 +105,13 @@ class ReleaseAdmin(OnRecord):
     list_display = ("id", "status", "encoder", "created_at", "promoted_at")
     list_filter = ("status",)
     search_fields = ("id",)
+
+
+@admin.register(EmbeddingJob)
+class EmbeddingJobAdmin(OnRecord):
+    list_display = ("release", "status", "embedded", "total", "unreadable", "created_at", "finished_at")
+    list_filter = ("status",)
+    list_select_related = ("release",)
 
 
 @admin.register(Promotion)

@@ -44,3 +44,13 @@ def audit_rate(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
         hint = "At least 5 % of the sure answers should be read by people."
         return [Warning(f"AUDIT_RATE is only {settings.AUDIT_RATE}.", hint=hint, id="predictions.W001")]
     return []
+
+
+@register(SETTINGS)
+def promise(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
+    """What the thresholds of a release promise can be promised."""
+    if 0 < settings.AUTO_MAX_ERROR < 0.5 and 0.5 <= settings.AUTO_CONFIDENCE < 1:
+        return []
+    found = f"AUTO_MAX_ERROR is {settings.AUTO_MAX_ERROR}, AUTO_CONFIDENCE {settings.AUTO_CONFIDENCE}."
+    hint = "Set the error above 0 and below 0.5, the confidence at least 0.5 and below 1."
+    return [Error(found, hint=hint, id="predictions.E004")]

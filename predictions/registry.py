@@ -21,7 +21,7 @@ from cataract.ml.release import Manifest, ReleaseCorrupt, verify
 from predictions import webhooks
 from predictions.errors import AlreadyInstalled, PromotionConflict
 from predictions.faults import hit
-from predictions.models import LiveTest, Promotion, Release, WebhookEndpoint
+from predictions.models import EmbeddingJob, LiveTest, Promotion, Release, WebhookEndpoint
 from predictions.storage import sync_folder
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -> Release:
     """Take a built release folder over: verified, copied below RELEASE_DIR, golden predictions checked, row made.
 
-    The same release again returns its row. `status` is challenger or rejected: champions are made by
+    The same release again returns its row. `status` is challenger, rejected or base: champions are made by
     `promote_release`. Raises ReleaseCorrupt and leaves nothing behind.
     """
     manifest = verify(folder)
@@ -156,6 +156,8 @@ def promote_release(*, release: Release, user: User | None, reason: str, is_roll
             if not moved:
                 raise PromotionConflict(f"Release {release.pk} was rejected or is already serving.")
             LiveTest.objects.all().end(user=user, reason=f"Release {release.pk} became the champion.")
+            if previous is None or previous.encoder != release.encoder:
+                EmbeddingJob.objects.ask_for(release=release, user=user)
             data = {"release": release.pk, "previous": previous and previous.pk, "is_rollback": is_rollback}
             webhooks.record(WebhookEndpoint.Event.RELEASE_PROMOTED, data)
             return Promotion.objects.create(

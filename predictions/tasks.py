@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from predictions import batch_worker, shadow, webhooks, worker
+from predictions import batch_worker, embeddings, shadow, webhooks, worker
 
 
 @shared_task  # type: ignore[untyped-decorator]
@@ -34,3 +34,8 @@ def send_webhooks() -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def score_in_shadow() -> None:
     shadow.sweep()
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep_embeddings() -> None:
+    embeddings.sweep()

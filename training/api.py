@@ -53,8 +53,9 @@ class TrainingRuns(generics.ListAPIView[TrainingRun]):
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         form = StartSerializer(data=request.data)
         form.is_valid(raise_exception=True)
+        asked = form.validated_data
         run = services.start_training(
-            user=_user(request), kind=form.validated_data["model"], reason=form.validated_data["reason"]
+            user=_user(request), kind=asked["model"], reason=asked["reason"], base=asked["base_release"]
         )
         response = Response(TrainingRunSerializer(run).data, status=202)
         response["Location"] = f"/api/v1/training-runs/{run.pk}"

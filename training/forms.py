@@ -10,6 +10,13 @@ from training.models import FlipCause, TrainingRun
 
 class StartForm(forms.Form):
     kind = forms.ChoiceField(label="What to train", choices=TrainingRun.Kind, initial=TrainingRun.Kind.BOTH)
+    base = forms.ModelChoiceField(
+        label="Start from the encoder of",
+        queryset=Release.objects.exclude(status=Release.Status.REJECTED),
+        required=False,
+        empty_label="the champion",
+        help_text="A base release (`manage.py change_encoder`) brings another encoder; train both models from it.",
+    )
     reason = forms.CharField(label="Why", required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
     trials = forms.IntegerField(
         label="Trials of the search for the fast model", min_value=1, max_value=500, initial=20, required=False
@@ -42,7 +49,8 @@ class StartForm(forms.Form):
         parameters = {"trials": said["trials"], "seconds": 60 * said["minutes"], "epochs": said["epochs"]}
         if said["distil"]:
             parameters["distillation"] = {"weight": said["teach_weight"], "floor": said["teach_floor"]}
-        return {"kind": said["kind"], "reason": said["reason"] or "", "parameters": parameters}
+        request = {"kind": said["kind"], "base": self.cleaned_data["base"], "reason": said["reason"] or ""}
+        return {**request, "parameters": parameters}
 
 
 def _given(data: dict[str, Any]) -> dict[str, Any]:

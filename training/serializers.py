@@ -12,6 +12,13 @@ from training.tracking import run_url
 class StartSerializer(serializers.Serializer[Any]):
     model = serializers.ChoiceField(choices=TrainingRun.Kind.choices, default=TrainingRun.Kind.BOTH)
     reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+    base_release: Any = serializers.PrimaryKeyRelatedField(
+        queryset=Release.objects.exclude(status=Release.Status.REJECTED),
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Whose encoder to start from; the champion's when not given.",
+    )
 
 
 class TrainingRunSerializer(serializers.ModelSerializer[TrainingRun]):

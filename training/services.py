@@ -49,21 +49,25 @@ def start_training(
     kind: str = TrainingRun.Kind.BOTH,
     reason: str = "",
     parameters: Mapping[str, Any] | None = None,
+    base: Release | None = None,
 ) -> TrainingRun:
     """Freeze the confirmed labels and queue one run on them. One run is active at a time, by a database constraint.
 
-    Raises AlreadyRunning, NoBaseRelease, LightInstallation, NotEnoughLabels.
+    base: the release whose encoder it starts from, the champion when not given. Raises AlreadyRunning, NoBaseRelease,
+    LightInstallation, NotEnoughLabels.
     """
     if kind != TrainingRun.Kind.FAST and importlib.util.find_spec("torch") is None:
         raise LightInstallation(
             "This is a light installation: the accurate model cannot be trained here. Add the training set with "
             "`make install` (without LIGHT=1), or train the fast model only."
         )
-    base = Release.objects.filter(status=Release.Status.CHAMPION).first()
+    base = base or Release.objects.filter(status=Release.Status.CHAMPION).first()
     if base is None:
         raise NoBaseRelease(
             "There is no champion to start from. Run `manage.py install_starter`, or promote a release first."
         )
+    if base.status == Release.Status.BASE and kind != TrainingRun.Kind.BOTH:
+        raise NoBaseRelease(f"The models of {base.pk} know nothing yet: train both from it.")
     dataset = freeze_dataset(user=user)
     try:
         with transaction.atomic():
@@ -73,12 +77,17 @@ def start_training(
                 base_release=base,
                 requested_by=user,
                 reason=reason,
-                parameters=dict(parameters or {}),
+                parameters={**_promise(), **(parameters or {})},
             )
             _nudge(run)
     except IntegrityError:
         raise AlreadyRunning(_active_sentence()) from None
     return run
+
+
+def _promise() -> dict[str, float]:
+    """What the thresholds of a release shall promise, by the settings of this installation."""
+    return {"max_error": settings.AUTO_MAX_ERROR, "confidence": settings.AUTO_CONFIDENCE}
 
 
 def cancel_run(*, run: TrainingRun) -> TrainingRun:

@@ -10,8 +10,21 @@ Pixels = NDArray[np.uint8]  # (H, W, 3) RGB or (H, W) grey
 Floats = NDArray[np.float32]
 
 
+def halve(pixels: Pixels, width: int, height: int) -> Pixels:
+    """The photo halved as often as both sides stay at least twice as long as asked for.
+
+    Means of 2 x 2 pixels take OpenCV a tenth of the time of any other factor. An odd last row or column is left out.
+    """
+    while pixels.shape[0] >= 4 * height and pixels.shape[1] >= 4 * width:
+        rows, columns = pixels.shape[0] // 2, pixels.shape[1] // 2
+        whole = pixels[: 2 * rows, : 2 * columns]
+        pixels = np.asarray(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return pixels
+
+
 def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
     """The photo at (height, width) by area averaging, which does not alias; meant for making it smaller."""
+    pixels = halve(pixels, width, height)
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from cataract.ml.arrays import Floats, Pixels, shrink
+from cataract.ml.arrays import Floats, Pixels, halve
 from cataract.ml.eye import Pupil, find_pupil
 
 VIEWS_VERSION = 1  # part of the embedding space: one more whenever views, pupil or hand-made features change
@@ -63,14 +63,10 @@ def cut_views(pixels: Pixels, views: Sequence[str], pupil: Pupil | None = None) 
 def resize(pixels: Pixels, size: int, mode: str) -> Pixels:
     """(H, W, 3) uint8 -> (size, size, 3) uint8 as open_clip's transform does it (PIL bicubic with antialiasing).
 
-    Deviation: a photo of more than four times the size is first shrunk to about twice the size by area averaging, which
+    Deviation: a photo of at least four times the size is first halved, once or more, to at least twice the size, which
     is several times faster and moves a pixel by less than 0.5/255 in the mean (tested).
     """
-    factor = min(pixels.shape[:2]) / (2 * size)
-    if factor >= 2:
-        height, width = (round(side / factor) for side in pixels.shape[:2])
-        pixels = shrink(pixels, width, height)
-    return _RESIZERS[mode](pixels, size)
+    return _RESIZERS[mode](halve(pixels, size, size), size)
 
 
 def normalise(batch: Sequence[Pixels], spec: EncoderSpec) -> Floats:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cataract.ml.arrays import Pixels, at_most
+from cataract.ml.arrays import Pixels
 
 _SIDE = 128  # HoughCircles costs seconds on a full photo and some milliseconds at this size
 
@@ -28,7 +28,7 @@ def find_pupil(pixels: Pixels) -> Pupil | None:
     probability.
     """
     # Red: skin and sclera are bright in it, the iris dark whatever its colour.
-    smooth = cv2.medianBlur(np.ascontiguousarray(at_most(pixels, _SIDE)[:, :, 0]), 5)
+    smooth = cv2.medianBlur(_small(np.asarray(cv2.extractChannel(pixels, 0), dtype=np.uint8)), 5)
     # Without the second blur lashes and skin give so many edges that the search takes three times as long.
     red = np.asarray(cv2.GaussianBlur(smooth, (5, 5), 0), dtype=np.uint8)
     short = min(red.shape)
@@ -51,6 +51,13 @@ def find_pupil(pixels: Pixels) -> Pupil | None:
     best = int(np.argmax(scores))
     x, y, radius = map(float, candidates[best])
     return Pupil(x / red.shape[1], y / red.shape[0], radius / red.shape[1], max(0.0, min(1.0, scores[best])))
+
+
+def _small(grey: Pixels) -> Pixels:
+    """At most `_SIDE` px, in one step of area averaging: which circle wins hangs on single grey levels."""
+    factor = max(1.0, max(grey.shape) / _SIDE)
+    size = (max(1, round(grey.shape[1] / factor)), max(1, round(grey.shape[0] / factor)))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _plausibility(grey: Pixels, x: float, y: float, radius: float) -> float:

@@ -6,8 +6,9 @@ What the model said (Prediction) and what a person said (review.Reading, review.
 from predictions.models.access import ApiToken, IdempotentRequest
 from predictions.models.answers import Disclosure, Prediction, PredictionQuerySet
 from predictions.models.batches import Batch, BatchItem, BatchItemQuerySet, BatchQuerySet
+from predictions.models.embeddings import Embedding, EmbeddingJob, EmbeddingJobQuerySet
 from predictions.models.livetests import LiveTest, LiveTestQuerySet, ShadowAnswer
-from predictions.models.photos import Cluster, Embedding, EyeImage, Split
+from predictions.models.photos import Cluster, EyeImage, Split
 from predictions.models.releases import Promotion, Release, ReleaseQuerySet
 from predictions.models.webhooks import WebhookDelivery, WebhookDeliveryQuerySet, WebhookEndpoint
 
@@ -20,6 +21,8 @@ __all__ = [
     "Cluster",
     "Disclosure",
     "Embedding",
+    "EmbeddingJob",
+    "EmbeddingJobQuerySet",
     "EyeImage",
     "IdempotentRequest",
     "LiveTest",

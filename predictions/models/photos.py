@@ -92,18 +92,3 @@ class EyeImage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.patient_key or 'no patient'} {self.eye} {self.sha256[:12]}"
-
-
-class Embedding(models.Model):
-    """What one encoder made of one image. Kept for training, similarity search and drift."""
-
-    image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="embeddings")
-    encoder = models.CharField(max_length=64, help_text="Hash of the encoder that made it.")
-    vector = models.BinaryField(help_text="Little-endian float32: the fast model's features for this photo.")
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["image", "encoder"], name="one_embedding_per_encoder")]
-
-    def __str__(self) -> str:
-        return f"{self.image_id} by {self.encoder[:12]}"

@@ -21,7 +21,8 @@ class ReleaseQuerySet(StatusQuerySet):
 class Release(models.Model):
     """The deployable unit: a verified folder below the release folder, named by its id.
 
-    CHALLENGER -> CHAMPION -> RETIRED -> CHAMPION (rollback); CHALLENGER -> REJECTED.
+    CHALLENGER -> CHAMPION -> RETIRED -> CHAMPION (rollback); CHALLENGER -> REJECTED. BASE stays BASE: an encoder to
+    train from, whose models know nothing; no move leads from it to CHAMPION.
     """
 
     class Status(models.TextChoices):
@@ -29,6 +30,7 @@ class Release(models.Model):
         CHAMPION = "champion"
         RETIRED = "retired"
         REJECTED = "rejected"
+        BASE = "base"
 
     id = models.CharField(primary_key=True, max_length=64)
     status = models.CharField(max_length=10, choices=Status, default=Status.CHALLENGER)
@@ -47,7 +49,8 @@ class Release(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["status"], condition=Q(status="champion"), name="one_champion"),
             models.CheckConstraint(
-                condition=Q(status__in=["challenger", "champion", "retired", "rejected"]), name="release_status"
+                condition=Q(status__in=["challenger", "champion", "retired", "rejected", "base"]),
+                name="release_status",
             ),
             models.CheckConstraint(
                 condition=~Q(status="champion") | Q(promoted_at__isnull=False), name="champion_was_promoted"

@@ -4,6 +4,11 @@ import ast
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from predictions.checks import promise
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
@@ -50,3 +55,10 @@ def test_every_plain_number_that_is_a_default_is_the_one_described() -> None:
         if float(described[name]) != float(number):
             wrong.append(f"{name}: {described[name]} instead of {number}")
     assert not wrong
+
+
+@pytest.mark.parametrize(("error", "confidence"), [(0.0, 0.95), (0.5, 0.95), (0.05, 1.0), (0.05, 0.4)])
+def test_a_promise_that_cannot_be_kept_is_no_setting(settings: Any, error: float, confidence: float) -> None:
+    assert promise(None) == []
+    settings.AUTO_MAX_ERROR, settings.AUTO_CONFIDENCE = error, confidence
+    assert [message.id for message in promise(None)] == ["predictions.E004"]

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from predictions.errors import DomainError
+from predictions.models import Release
 from training import services
 from training.models import TrainingRun
 
@@ -19,12 +20,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model", choices=_KINDS, default="both", help="what to train (default: both)")
+        parser.add_argument("--base", default="", metavar="RELEASE", help="whose encoder to start from (champion)")
         parser.add_argument("--reason", default="", help="why, for the record")
         parser.add_argument("--wait", action="store_true", help="show the progress until the run is over")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        base = Release.objects.filter(pk=options["base"]).first()
+        if options["base"] and base is None:
+            raise CommandError(f"There is no release {options['base']}. `manage.py releases` lists them.")
         try:
-            run = services.start_training(user=None, kind=options["model"], reason=options["reason"])
+            run = services.start_training(user=None, kind=options["model"], reason=options["reason"], base=base)
         except DomainError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Training run {run.pk} is queued, on dataset {run.dataset_id[:12]}.")

@@ -1,0 +1,41 @@
+"""manage.py change_encoder: a pretrained image tower, published or local, becomes a base release to train from."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cataract.ml.encoder import VIEWS
+from predictions.errors import DomainError
+from training.encoders import make_base
+
+
+class Command(BaseCommand):
+    help = (
+        "Make a base release of an open_clip image tower with pretrained weights. It serves nobody; `manage.py train "
+        "--base RELEASE` trains both models on it. ViT-B-32 with laion2b_s34b_b79k is a download of about 600 MB, once."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--arch", default="ViT-B-32", help="an architecture of open_clip (default: %(default)s)")
+        weights = parser.add_mutually_exclusive_group(required=True)
+        weights.add_argument("--pretrained", metavar="TAG", default="", help="weights that open_clip publishes")
+        weights.add_argument("--checkpoint", metavar="FILE", type=Path, help="a safetensors file as open_clip saves it")
+        parser.add_argument(
+            "--views", nargs="+", choices=VIEWS, default=["full"], help="crops it looks at; each costs a pass (full)"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            release = make_base(
+                arch=options["arch"],
+                tag=options["pretrained"],
+                checkpoint=options["checkpoint"],
+                views=options["views"],
+                on_progress=self.stderr.write,
+            )
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"Base release {release.pk} is registered. It serves nobody. Next:")
+        self.stdout.write(f"  manage.py train --base {release.pk} --wait")
