@@ -16,7 +16,7 @@ from predictions.models import Disclosure, EyeImage, Prediction
 from review import diversity
 from review.models import Answer, Reading, ReviewCase, ShownFirst, Skip
 
-POLICY_VERSION = "review-2"
+POLICY_VERSION = "review-3"
 READ = "review.read_reviewcase"
 ADJUDICATE = "review.adjudicate_reviewcase"
 
@@ -151,7 +151,11 @@ def is_free() -> Q:
 
 
 def in_order(cases: QuerySet[ReviewCase], person: User) -> QuerySet[ReviewCase]:
-    """Assigned and starving cases, waiting patients, bands by reason; shuffled inside a band; skipped ones last."""
+    """Assigned and starving cases, waiting patients, bands by reason; skipped ones last.
+
+    Inside a band each person has an own, constant order, so that twenty readers do not reach for the same case at once
+    and no case is always read last.
+    """
     now = timezone.now()
     patient_waits = Q(
         image__source=EyeImage.Source.UPLOAD,
@@ -166,7 +170,13 @@ def in_order(cases: QuerySet[ReviewCase], person: User) -> QuerySet[ReviewCase]:
         output_field=IntegerField(),
     )
     skipped = Exists(Skip.objects.filter(case=OuterRef("pk"), reader=person))
-    return cases.annotate(skipped=skipped, band=band).order_by("skipped", "band", "shuffle", "pk")
+    place = F("shuffle").bitxor(shuffle_of(person))
+    return cases.annotate(skipped=skipped, band=band, place=place).order_by("skipped", "band", "place", "pk")
+
+
+def shuffle_of(person: Person) -> int:
+    """What turns the stored order of a band into this person's own."""
+    return int(fraction(f"order:{person.pk}") * 2**31)
 
 
 # Holding a case -------------------------------------------------------------------------------------------------------

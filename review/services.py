@@ -27,8 +27,7 @@ def claim_next(*, reader: User) -> ReviewCase | None:
     if held is not None:
         return held
     settle_abandoned()
-    controls.plant(reader)
-    return queue.claim_held(reader) or queue.claim_free(reader)
+    return controls.plant(reader) or queue.claim_free(reader)
 
 
 def claim_ahead(*, case: ReviewCase, reader: User) -> list[ReviewCase]:

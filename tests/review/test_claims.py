@@ -1,62 +1,15 @@
 """Who gets which case: no case twice, nobody's own case, the waiting ones first."""
 
-import threading
-import time
-from collections import Counter
 from datetime import timedelta
 
 import numpy as np
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from predictions.models import Embedding, Release
 from review import machine, progress, queue, services
-from review.models import Reading, ReviewCase
+from review.models import ReviewCase
 from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_prediction, make_reader
-
-FEW, MANY = (120, 8), pytest.param(1000, 20, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("number_of_cases", "number_of_readers"), [FEW, MANY])
-def test_many_readers_at_once_never_share_a_case_and_lose_none(number_of_cases: int, number_of_readers: int) -> None:
-    """Runs on whichever database is configured: SQLite by default, PostgreSQL where DATABASE_URL says so.
-
-    Each reader also keeps cases ahead, as the page does.
-    """
-    for _ in range(number_of_cases):
-        make_prediction("cataract")
-    queue.open_cases()
-    readers = [make_reader() for _ in range(number_of_readers)]
-    errors: list[BaseException] = []
-    begun = time.monotonic()
-    start = threading.Barrier(number_of_readers)
-
-    def read_all(number: int) -> None:
-        try:
-            start.wait()
-            while case := services.claim_next(reader=readers[number]):
-                services.claim_ahead(case=case, reader=readers[number])
-                services.store_blind_answer(case=case, reader=readers[number], answer="cataract")
-        except BaseException as error:
-            errors.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=read_all, args=(number,)) for number in range(number_of_readers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors, errors
-    print(
-        f"\n{number_of_readers} readers, {number_of_cases} cases: {time.monotonic() - begun:.0f} s, {connection.vendor}"
-    )
-    first = Counter(Reading.objects.filter(role="first").values_list("case_id", flat=True))
-    assert len(first) == number_of_cases
-    assert set(first.values()) == {1}
-    assert not ReviewCase.objects.filter(status="first").exists()
 
 
 @pytest.mark.django_db
@@ -191,13 +144,23 @@ def test_a_case_alike_to_the_last_one_waits_behind_the_others_of_its_band(champi
         return case
 
     read, copy, different = case_like(1, 0), case_like(0.999, 0.01), case_like(0.2, 1)
-    for order, case in enumerate((read, copy, different)):
-        ReviewCase.objects.filter(pk=case.pk).update(shuffle=order)
     reader = make_reader()
+    for order, case in enumerate((read, copy, different)):
+        ReviewCase.objects.filter(pk=case.pk).update(shuffle=order ^ queue.shuffle_of(reader))
     assert services.claim_next(reader=reader) == read
     services.store_blind_answer(case=read, reader=reader, answer="cataract")
     assert services.claim_next(reader=reader) == different
     assert services.claim_next(reader=make_reader()) == copy, "another reader has not seen the like"
+
+
+@pytest.mark.django_db
+def test_each_reader_has_an_own_constant_order_inside_a_band() -> None:
+    for _ in range(12):
+        make_case(reasons=["uncertain"], image=make_image(source="import"))
+    readers = [make_reader() for _ in range(6)]
+    orders = [[case.pk for case in queue.in_order(queue.offered(reader), reader)] for reader in readers]
+    assert orders == [[case.pk for case in queue.in_order(queue.offered(reader), reader)] for reader in readers]
+    assert len({order[0] for order in orders}) > 1 and all(set(order) == set(orders[0]) for order in orders)
 
 
 @pytest.mark.django_db
