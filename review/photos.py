@@ -17,13 +17,13 @@ VIEW_SIDE = 2048  # pixels: enough for 1:1 on a screen, a tenth of the bytes of 
 
 def photo_of(case: ReviewCase) -> bytes:
     """The photo as an sRGB JPEG of at most 2,048 px a side, without metadata; mirrored where the case is."""
-    make, kind = (_mirrored, "view-mirrored") if case.mirrored else (_view, "view")
-    return storage.derivative(case.image.stored_name, kind, make)
+    return view_of(case.image, mirrored=case.mirrored)
 
 
-def view_of(image: EyeImage) -> bytes:
+def view_of(image: EyeImage, *, mirrored: bool = False) -> bytes:
     """Any photo, as readers see theirs."""
-    return storage.derivative(image.stored_name, "view", _view)
+    make, kind = (_mirrored, "view-mirrored") if mirrored else (_view, "view")
+    return storage.derivative(image.stored_name, kind, make)
 
 
 def heat_of(case: ReviewCase) -> bytes:

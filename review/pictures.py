@@ -38,7 +38,7 @@ def visit(request: HttpRequest, pk: UUID, image: UUID) -> HttpResponse:
     found = queue.visits(case, has_answered=has_answered).filter(pk=image).first()
     if found is None:
         raise Http404("No such photo of this patient.")
-    return _jpeg(view_of(found))
+    return _jpeg(view_of(found, mirrored=case.mirrored))
 
 
 @require_GET

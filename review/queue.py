@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, When
+from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, Value, When
 from django.utils import timezone
 
 from predictions.models import Disclosure, EyeImage, Prediction
@@ -300,11 +300,13 @@ def is_told(case: ReviewCase, own: Reading | None) -> bool:
 def visits(case: ReviewCase, *, has_answered: bool) -> QuerySet[EyeImage]:
     """Other photos of the same patient, right eyes first; those that anybody has read only after one's own answer.
 
-    None for a mirrored photo: its fellow eye would give it away.
+    Beside a mirrored photo they are mirrored too (`shown_eye`), or the fellow eye would give it away.
     """
     photos = EyeImage.objects.filter(patient_key=case.image.patient_key).exclude(pk=case.image_id)
-    if not case.image.patient_key or case.mirrored:
+    if not case.image.patient_key:
         return photos.none()
     if not has_answered:
         photos = photos.filter(~Exists(Reading.objects.filter(case__image=OuterRef("pk"))))
-    return photos.order_by("eye", "-created_at")
+    other = Case(When(eye="OD", then=Value("OS")), When(eye="OS", then=Value("OD")), default=Value(""))
+    photos = photos.annotate(shown_eye=other if case.mirrored else F("eye"))
+    return photos.order_by("shown_eye", "-created_at")

@@ -158,6 +158,25 @@ def test_the_photo_of_a_repeat_is_mirrored(only_repeats: None) -> None:
     assert np.abs(pixels(case) - pixels(original)).mean() > 2
 
 
+def test_the_other_photos_of_a_repeat_are_mirrored_with_it(only_repeats: None, client: Client) -> None:
+    reader = make_reader()
+    name, digest = storage.store(jpeg_bytes(3), suffix=".jpg")
+    reading = read_long_ago(reader)
+    shown = {"stored_name": name, "stored_sha256": digest, "patient_key": "P-1"}
+    EyeImage.objects.filter(pk=reading.case.image_id).update(eye="OD", **shown)
+    fellow = make_image(eye="OS", **shown)
+    make_case()
+    case = services.claim_next(reader=reader)
+    assert case is not None and case.mirrored
+    client.force_login(reader)
+    page = " ".join(client.get(reverse("review:case", args=[case.pk])).content.decode().split())
+    assert "OS</strong> left eye" in page and "Other photos of this patient (1)" in page
+    assert page.count("Right eye, ") == 2 and "Left eye, " not in page, "the left eye, shown as a right one"
+    address = reverse("review:visit", args=[case.pk, fellow.pk])
+    answer = client.get(address).content
+    assert answer == photo_of(case), "the same file, mirrored as the case is"
+
+
 def test_a_check_looks_like_any_other_case(only_controls: None, client: Client) -> None:
     know()
     reader = make_reader()
