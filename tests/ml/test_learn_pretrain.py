@@ -41,6 +41,26 @@ def test_a_stopped_training_goes_on_as_if_nothing_had_happened(tmp_path: Path, m
     assert all(torch.equal(straight[name], resumed[name]) for name in straight)
 
 
+def test_until_the_rate_falls_the_length_of_a_training_does_not_matter() -> None:
+    assert [pretrain._schedule(step, 4000) for step in (0, 100, 2999)] == [1 / 200, 101 / 200, 1.0]
+    assert [pretrain._schedule(step, 8000) for step in (0, 100, 2999)] == [1 / 200, 101 / 200, 1.0]
+    assert pretrain._schedule(3999, 4000) < 0.02
+
+
+def test_a_trained_tower_gets_a_head_that_divides_the_classes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretrain, "BATCH", 8)
+    torch.manual_seed(2)
+    network = encoder.TailWithHead(encoder.Tail(encoder.create_model(encoder.CONFIG).visual), torch.nn.Linear(128, 1))
+    sampler = pretrain._Sampler(photos(), seed=0)
+    pretrain._place_head(network, sampler)
+    with torch.no_grad():
+        pixels, target = sampler.batch(50, encoder.IMAGE_SIZE)
+        log_odds = network(pixels)
+    assert log_odds[target == 1].mean() > log_odds[target == 0].mean()
+
+
 def test_both_classes_are_needed(tmp_path: Path) -> None:
     one = photos()
     only = pretrain.Photos(one.pixels, one.pupils, np.zeros(6, dtype=np.int64), one.clusters)

@@ -2,7 +2,8 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -14,9 +15,9 @@ from cataract.ml import duplicates
 from cataract.ml.cascade import Cascade
 from cataract.ml.eye import Pupil, find_pupil
 from cataract.ml.images import decode
-from cataract.ml.learn import starter
-from cataract.ml.learn.judged import Embedder
-from cataract.ml.learn.startercard import cover
+from cataract.ml.learn import collection, starter
+from cataract.ml.learn.judged import Embedder, Judged
+from cataract.ml.learn.shortcuts import cover
 from cataract.ml.synthetic import render_eye
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"
@@ -43,14 +44,14 @@ def folders(tmp_path: Path) -> list[Path]:
 def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
     folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(starter, "_DRAWN", 4)
+    monkeypatch.setattr(collection, "DRAWN", 4)
+    monkeypatch.setattr(starter, "_GATE_OUTLIERS", 30)
     stages: list[str] = []
     manifest = starter.build_starter(
         folders,
         tmp_path / "starter",
         minutes=0.02,
         trials=1,
-        epochs=1,
         on_progress=lambda stage, fraction, message: stages.append(stage),
     )
     cascade = Cascade.load(tmp_path / "starter")
@@ -59,11 +60,20 @@ def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
     assert manifest.data["encoder_copies_left_out"] >= 1
     assert manifest.data["encoder_copies_left_out"] + manifest.data["encoder_photos"] == 13
     assert manifest.data["fitted_clusters"] + manifest.data["test_clusters"] == manifest.data["clusters"]
-    assert {"reading", "copies", "encoder", "embedding", "fast", "accurate", "card", "done"} <= set(stages)
+    assert {"reading", "copies", "encoder", "embedding", "fast", "gate", "card", "done"} <= set(stages)
     assert not (tmp_path / "starter.parts").exists()
     photo = render_eye(3, size=128)
     ours = Embedder(tmp_path / "starter", cascade.spec)(photo, find_pupil(photo))
     assert np.abs(ours - cascade.embed([photo])[0]).max() < 1e-6
+
+
+def test_a_release_that_is_trained_further_keeps_its_test_photos() -> None:
+    seen = json.loads((STARTER / "seen.json").read_text())["hashes"]
+    judged = SimpleNamespace(
+        hashes=["0" * 16, seen[0], "f" * 16, seen[1], "1" * 16], clusters=np.array([4, 7, 7, 9, 2]), y=np.zeros(5)
+    )
+    spared = starter._test_photos(cast(Judged, judged), STARTER, seed=0)
+    assert spared.tolist() == [True, False, False, False, True], "a copy of a fitted photo is no test photo"
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:

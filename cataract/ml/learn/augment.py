@@ -1,8 +1,9 @@
 """Random crops and random changes of photos, the same for pretraining and for fine-tuning.
 
 A crop imitates one of the views that serving cuts (whole photo, centre, pupil). Photographs change by what cameras do:
-light, colour, blur, noise, compression, turning. White frames and cards appear around photos of both classes alike,
-because in the public sets they go with one class only.
+light, colour, blur, noise, few pixels, compression, turning. White frames and cards appear around photos of both
+classes alike, because in the public sets they go with one class only. For the same reason an eye is sometimes set into
+the lids and skin of another photo (`transplant`), so that nothing but the eye itself says which class it is.
 """
 
 import albumentations as A
@@ -12,6 +13,8 @@ import numpy as np
 from cataract.ml.arrays import Pixels
 from cataract.ml.encoder import PUPIL_CONFIDENCE, PUPIL_REACH
 from cataract.ml.eye import Pupil
+
+_SMOOTH = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
 
 
 def changes(size: int) -> A.Compose:
@@ -30,11 +33,13 @@ def changes(size: int) -> A.Compose:
             ),
             A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.7),
             A.HueSaturationValue(hue_shift_limit=8, sat_shift_limit=35, val_shift_limit=15, p=0.6),
+            A.PlanckianJitter(p=0.3),
             A.RandomGamma(gamma_limit=(70, 140), p=0.25),
-            A.ToGray(p=0.08),
-            A.OneOf([A.GaussianBlur(blur_limit=(3, 7)), A.MotionBlur(blur_limit=(3, 9))], p=0.3),
-            A.GaussNoise(std_range=(0.01, 0.05), p=0.2),
-            A.ImageCompression(quality_range=(30, 85), p=0.2),
+            A.ToGray(p=0.1),
+            A.OneOf([A.GaussianBlur(blur_limit=(3, 7)), A.MotionBlur(blur_limit=(3, 9))], p=0.25),
+            A.Downscale(scale_range=(0.35, 0.9), interpolation_pair=_SMOOTH, p=0.2),
+            A.GaussNoise(std_range=(0.01, 0.05), p=0.15),
+            A.ImageCompression(quality_range=(25, 85), p=0.2),
             A.CoarseDropout(num_holes_range=(1, 2), hole_height_range=(0.1, 0.3), hole_width_range=(0.1, 0.3), p=0.15),
         ]
     )
@@ -69,3 +74,62 @@ def cut(photo: Pixels, x: float, y: float, wide: float, high: float, size: int, 
     box = photo[top : top + high, left : left + wide]
     method = cv2.INTER_AREA if min(wide, high) > size else int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
     return np.asarray(cv2.resize(box, (size, size), interpolation=method), dtype=np.uint8)
+
+
+def transplant(eye: Pixels, pupil: Pupil, photo: Pixels, place: Pupil, rng: np.random.Generator) -> Pixels:
+    """A copy of `photo` whose pupil (at `place`) is covered by that of `eye`, with as much around it, edges blended.
+
+    Both are (H, W, 3) uint8. The circle that is moved is 0.95 to 1.3 times the one that was found: in some photos that
+    is the pupil's, in others the iris's.
+    """
+    height, width = photo.shape[:2]
+    reach = rng.uniform(0.95, 1.3)
+    radius = max(3, round(reach * place.radius * width))
+    side = 2 * radius + 1
+    source = reach * pupil.radius * eye.shape[1]
+    scale = side / (2 * source)
+    shift = (radius - scale * pupil.x * eye.shape[1], radius - scale * pupil.y * eye.shape[0])
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], dtype=np.float64)
+    disc = cv2.warpAffine(eye, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = round(place.x * width), round(place.y * height)
+    left, top, right, bottom = (
+        max(x - radius, 0),
+        max(y - radius, 0),
+        min(x + radius + 1, width),
+        min(y + radius + 1, height),
+    )
+    inside = (slice(top - y + radius, bottom - y + radius), slice(left - x + radius, right - x + radius))
+    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    soft = max(1.0, radius * rng.uniform(0.05, 0.25))
+    share = np.clip((radius - np.hypot(rows, columns)) / soft, 0, 1)[inside][..., None]
+    result = photo.copy()
+    under = result[top:bottom, left:right]
+    result[top:bottom, left:right] = (share * disc[inside] + (1 - share) * under).astype(np.uint8)
+    return result
+
+
+def hide(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels:
+    """A copy of a photo with a disc of one colour over the pupil and some of what surrounds it: nobody can judge it.
+
+    The colour is that of a random place of the photo, or any.
+    """
+    height, width = photo.shape[:2]
+    colour = photo[rng.integers(height), rng.integers(width)] if rng.random() < 0.7 else rng.integers(0, 256, 3)
+    radius = max(2, round(rng.uniform(1.0, 1.4) * pupil.radius * width))
+    result = photo.copy()
+    cv2.circle(result, (round(pupil.x * width), round(pupil.y * height)), radius, [int(c) for c in colour], -1)
+    return result
+
+
+def glare(crop: Pixels, rng: np.random.Generator) -> Pixels:
+    """A copy of a crop with the reflection of a lamp or a window somewhere near its middle: no sign of a cataract."""
+    size = crop.shape[0]
+    x, y = (int(value) for value in rng.normal(size / 2, 0.13 * size, 2))
+    axes = (max(1, int(rng.uniform(0.015, 0.09) * size)), max(1, int(rng.uniform(0.015, 0.09) * size)))
+    light = np.zeros((size, size), dtype=np.float32)
+    if rng.random() < 0.5:
+        cv2.ellipse(light, (x, y), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+    else:
+        cv2.rectangle(light, (x - axes[0], y - axes[1]), (x + axes[0], y + axes[1]), 1.0, -1)
+    share = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 1.5))[..., None] * rng.uniform(0.5, 1.0)
+    return np.asarray(share * rng.uniform(215, 255) + (1 - share) * crop, dtype=np.uint8)

@@ -8,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from cataract.ml.release import ReleaseCorrupt
+
 
 class Command(BaseCommand):
     help = (
@@ -21,7 +23,14 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, default=settings.STARTER_DIR, help="default: %(default)s")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
-            "--minutes", type=float, default=25.6, help="for the encoder, on one free core (default: %(default)s)"
+            "--minutes", type=float, default=35, help="for the encoder, on one free core (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--from",
+            dest="start",
+            type=Path,
+            metavar="RELEASE",
+            help="an earlier starter release of the same photos: its encoder is trained further, its test photos stay",
         )
         parser.add_argument("--trials", type=int, default=30, help="of the search for the fast model")
 
@@ -40,9 +49,10 @@ class Command(BaseCommand):
                 seed=options["seed"],
                 minutes=options["minutes"],
                 trials=options["trials"],
+                start=options["start"],
                 on_progress=self._tell,
             )
-        except ValueError as error:
+        except (ValueError, ReleaseCorrupt) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{manifest.id} is in {options['out']}; its card is {options['out'] / 'card.md'}.")
 
