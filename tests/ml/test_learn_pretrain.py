@@ -1,6 +1,7 @@
 """Pretraining: a training that was stopped and went on gives the very same tower."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,8 @@ def test_a_trained_tower_gets_a_head_that_divides_the_classes_at_once(
 ) -> None:
     monkeypatch.setattr(pretrain, "BATCH", 8)
     torch.manual_seed(2)
-    network = encoder.TailWithHead(encoder.Tail(encoder.create_model(encoder.CONFIG).visual), torch.nn.Linear(128, 1))
+    model: Any = encoder.create_model(encoder.CONFIG)
+    network = encoder.TailWithHead(encoder.Tail(model.visual), torch.nn.Linear(128, 1))
     sampler = pretrain._Sampler(photos(), seed=0)
     pretrain._place_head(network, sampler)
     with torch.no_grad():
