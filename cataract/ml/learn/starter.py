@@ -122,7 +122,7 @@ def assemble(
     curves, policy = calibrate(held, max_error=0.05, confidence=CONFIDENCE, prevalence=PREVALENCE)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)
-    write_json(folder / "gate.json", _fit_gate(photos, clusters, judged, ~test, seed, on_progress))
+    write_json(folder / "gate.json", _gate(start, photos, clusters, judged, ~test, seed=seed, on_progress=on_progress))
     write_json(folder / "seen.json", {"hashes": _seen(photos, clusters, judged.clusters[test])})
     described["data"] = _facts(photos, clusters, test)
     photos_fitted = (judged.pixels[row] for row in np.flatnonzero(~test))
@@ -274,15 +274,22 @@ def _fit_fast(
     return HeldOut(fast, accurate, y, clusters, _NOTE)
 
 
-def _fit_gate(
+def _gate(
+    start: Path | None,
     photos: Collection,
     clusters: NDArray[np.int64],
     judged: Judged,
     chosen: NDArray[np.bool_],
+    *,
     seed: int,
     on_progress: OnProgress,
 ) -> dict[str, Any]:
-    """The gate, from the chosen photos and from photos of the other folders that are no copies of judged ones."""
+    """The gate of `start`, which does not depend on the encoder and knows no test photo; without one it is fitted on
+    the chosen photos and on photos of the other folders that are no copies of judged ones."""
+    if start is not None:
+        gate = dict(json.loads(read_file(start, verify(start), "gate.json")))
+        if "eye" in gate:  # releases of older programs lack the eye check
+            return gate
     rows = np.flatnonzero(chosen)
     apart = np.flatnonzero(~np.isin(clusters, clusters[: photos.first]))
     drawn = np.random.default_rng(seed).choice(apart, size=min(_GATE_OTHERS, len(apart)), replace=False)
