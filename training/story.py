@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
+from cataract.ml.release import write_json
 from predictions import registry
 from predictions.models import Release
 from training import plots
@@ -55,8 +56,14 @@ def tell_release(tracker: Tracker, release: Release, comparison: Comparison | No
         tracker.metrics(comparison.report["figures"]["challenger"], 0)
         folder = plots_folder(tracker.run_id)
         plots.draw_all(folder, comparison.report)
+        write_json(folder / "errors.json", _errors(comparison))
         tracker.artifact(folder, "evaluation")
     tracker.model(release.pk)
+
+
+def _errors(comparison: Comparison) -> list[dict[str, Any]]:
+    """The test photos that the challenger gets wrong, by id: photos stay where consent can be withdrawn."""
+    return [point for point in comparison.report["points"] if point["decision"] != point["truth"]]
 
 
 def deliver_waiting() -> None:

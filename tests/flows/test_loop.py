@@ -235,7 +235,7 @@ def look_into_mlflow(loop: Loop, *, champion: str, challenger: str) -> None:
     trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run}'")
     assert len(trials) == TRIALS and all("log_loss" in trial.data.metrics for trial in trials)
     files = {file.path for folder in ("release", "evaluation") for file in client.list_artifacts(run, folder)}
-    assert {"release/manifest.json", "release/card.md", "evaluation/confusion.svg", "evaluation/roc.svg"} <= files
+    assert {"release/manifest.json", "release/card.md", "evaluation/confusion.svg", "evaluation/errors.json"} <= files
 
 
 def await_alias(loop: Loop, alias: str, release: str) -> None:

@@ -112,3 +112,13 @@ def test_the_large_photo_is_one_of_a_camera() -> None:
     header = images.inspect(data)
     assert (header.width, header.height) == (4000, 3000) and 2e6 < len(data) < 4e6
     assert images.decode(data).dtype == np.uint8
+
+
+def test_a_retraining_on_cached_embeddings_is_timed(db: None) -> None:
+    out = StringIO()
+    call_command("bench", training=True, embeddings=200, trials=1, json=True, stdout=out, stderr=StringIO())
+    found = json.loads(out.getvalue())
+    assert (found["photos"], found["trials"], found["inputs"]) == (200, 1, 698)
+    assert found["processor_seconds"] > 0 and found["seconds"] > 0
+    with pytest.raises(CommandError, match="at least 100 embeddings"):
+        call_command("bench", training=True, embeddings=1, stderr=StringIO())

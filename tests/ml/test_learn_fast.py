@@ -58,6 +58,15 @@ def test_what_a_teacher_says_is_used_only_when_it_helps() -> None:
     assert not harmed.ablation["kept"] and harmed.text == fit().text
 
 
+def test_of_many_photos_a_part_is_searched_on_and_all_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit()
+    monkeypatch.setattr("cataract.ml.learn.fast._SEARCHED", 50)
+    part = fit()
+    assert part.trials[0]["log_loss"] != whole.trials[0]["log_loss"]
+    assert part.oof_scores.shape == (90,) and np.all(part.oof_scores != 0)
+    assert FastModel(part.text, dim=12).score(problem()[0]).shape == (90,)
+
+
 def test_a_search_gives_up_trials_that_fall_behind() -> None:
     x, y, groups = problem()
     told = fit_fast(x, y, groups, trials=9, seed=1).trials

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,22 @@ def test_a_training_goes_on_without_mlflow_and_its_story_is_delivered_later(run:
     run.refresh_from_db()
     assert waiting() == []
     assert MlflowClient(tracking_uri=there).get_run(run.mlflow_run_id).info.status == "FINISHED"
+
+
+def test_a_training_goes_on_beside_an_mlflow_that_takes_calls_and_never_answers(
+    run: TrainingRun, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        settings.MLFLOW_TRACKING_URI = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        worker.run(str(run.pk), build=tiny_build)
+        run.refresh_from_db()
+        assert run.status == "succeeded" and "MLflow does not answer" in run.log
+        worker.sweep(publish=lambda run_id: None)
+        assert waiting() == [str(run.pk)], "the story waits for a better day"
 
 
 def test_one_run_at_a_time(run: TrainingRun, client: Client) -> None:

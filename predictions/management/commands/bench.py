@@ -1,5 +1,6 @@
 """Speed, as ratios: the cascade against the plain way, on the same photos and cores."""
 
+import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from django.db import DatabaseError
 
 from cataract.ml.learn import bench
 from cataract.ml.learn.bench import Escalation, Row, Times
+from cataract.ml.learn.benchtraining import measure_retraining
 from cataract.ml.release import ReleaseCorrupt
 from predictions import registry
 from predictions.models import Release
@@ -28,9 +30,17 @@ class Command(BaseCommand):
         parser.add_argument("--callers", type=int, default=bench.CALLERS, help="Concurrent callers (8).")
         parser.add_argument("--rounds", type=int, default=5, help="How often each photo is answered (5).")
         parser.add_argument("--arch", default="ViT-B-32", help="An open_clip architecture; none leaves it out.")
+        parser.add_argument(
+            "--training", action="store_true", help="Only a retraining of the fast model on 10,000 cached embeddings."
+        )
+        parser.add_argument("--embeddings", type=int, default=10_000, help="How many, for --training (10,000).")
+        parser.add_argument("--trials", type=int, default=30, help="Of the search, for --training (30).")
         parser.add_argument("--json", action="store_true", help="One JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["training"]:
+            self._training(options["embeddings"], options["trials"], as_json=options["json"])
+            return
         threads, rounds, callers = options["threads"], options["rounds"], options["callers"]
         if min(threads, rounds, callers) < 1:
             raise CommandError("--threads, --rounds and --callers are at least 1.")
@@ -53,6 +63,25 @@ class Command(BaseCommand):
             self.stdout.write(bench.as_json(rows, costs, threads=threads, rounds=rounds))
         else:
             self.stdout.write("\n".join([*_table(rows), "", *_costs(costs)]))
+
+    def _training(self, photos: int, trials: int, *, as_json: bool) -> None:
+        folder = _folder()
+        if folder is None or photos < 100 or trials < 1:
+            raise CommandError("--training needs a release, at least 100 embeddings and one trial.")
+        if busy := bench.disturbance():
+            self.stderr.write(busy)
+        try:
+            found = measure_retraining(folder, photos=photos, trials=trials, say=self.stderr.write)
+        except (ReleaseCorrupt, ValueError) as error:
+            raise CommandError(str(error)) from None
+        if as_json:
+            self.stdout.write(json.dumps(found.as_dict()))
+            return
+        self.stdout.write(
+            f"{found.trials} trials ({found.given_up} given up) on {found.photos} cached embeddings of {found.inputs} "
+            f"numbers: {found.seconds} s by the clock, {found.processor_seconds} s of one processor, on {found.cores} "
+            "cores."
+        )
 
 
 def _folder() -> Path | None:
