@@ -16,7 +16,8 @@ PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(shell command -v uv)
 LIGHT ?=
-JOBS ?= $(shell nproc)
+# nproc heeds OMP_NUM_THREADS, which says something else here.
+JOBS ?= $(shell env -u OMP_NUM_THREADS nproc)
 SET := $(if $(filter-out 0,$(LIGHT)),core,train)
 IN := $(abspath $(VENV))/bin
 
