@@ -34,7 +34,8 @@ _START_SECONDS = 90
 _CALL_SECONDS = 60
 _ASK_AGAIN_SECONDS = 0.02
 _LIMITLESS = dict.fromkeys(("RATE_UPLOAD", "RATE_READ", "RATE_WRITE", "RATE_ANONYMOUS"), "1000000/min")
-_NOT_PASSED_ON = {"DATABASE_URL", "REDIS_URL", "PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS", "STATIC_ROOT", "HOST"}
+_OF_ITS_OWN = {"DATABASE_URL", "REDIS_URL", "PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS", "STATIC_ROOT", "HOST"}
+_OF_ITS_WAY = {"DECODER_PROCESSES", "INFERENCE", "WEB_PROCESSES", "WORKER_PROCESSES"}
 Say = Callable[[str], None]
 
 
@@ -136,7 +137,7 @@ def _measured(way: str, found: _Sum, plain: float) -> Measured:
 
 
 def _environment(folder: Path, **env: str) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
+    kept = {name: value for name, value in os.environ.items() if name not in _OF_ITS_OWN | _OF_ITS_WAY}
     return {**kept, **_LIMITLESS, "DATA_DIR": str(folder), "LOG_LEVEL": "ERROR", **env}
 
 
