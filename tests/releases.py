@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cataract.ml import gate
 from cataract.ml.arrays import Floats, Pixels
-from cataract.ml.cascade import Cascade, make_golden
+from cataract.ml.cascade import Cascade
 from cataract.ml.encoder import EncoderSpec, normalise, resize
 from cataract.ml.eye import find_pupil
 from cataract.ml.features import LENGTH, extract
@@ -87,7 +87,7 @@ def make_tiny_release(
     }
     draft = Cascade.assemble(folder, draft_manifest(folder, **facts))
     golden = {"clear": render_eye(1, opacity=0.0, size=96), "opaque": render_eye(2, opacity=1.0, size=96)}
-    write_json(folder / "golden.json", make_golden(draft, golden))
+    write_json(folder / "golden.json", draft.make_golden(golden))
     write_manifest(folder, **facts)
     return folder
 

@@ -3,8 +3,6 @@
 gate (quality) -> pupil, views -> trunk -> embedding -> gate (an eye at all?) -> fast -> if unsure: accurate -> policy
 """
 
-import base64
-import io
 import json
 import math
 import time
@@ -14,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from cataract.ml import calibration, features, gate, policy, release
+from cataract.ml import calibration, features, gate, golden, policy, release
 from cataract.ml.accurate import AccurateModel
 from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoder import Encoder, EncoderSpec, prepare
@@ -146,18 +143,19 @@ class Cascade:
         batch = prepare(_checked(photo), self.spec, pupil)
         return self._accurate.score(self._encoder, batch, self._encoder.activate(batch))
 
+    def make_golden(self, photos: Mapping[str, Pixels], *, tolerance: float = 1e-3) -> dict[str, Any]:
+        """The content of golden.json for these photos: see `golden.make_golden`."""
+        return golden.make_golden(lambda photo: self.predict([photo], mode="always")[0], photos, tolerance=tolerance)
+
     def check_golden(self) -> None:
         """Recomputes the release's stored predictions. Raises ReleaseCorrupt when this machine gets other answers."""
         if self._golden is None:
             raise ReleaseCorrupt(f"{self.release_id} has no golden predictions.")
-        tolerance = float(self._golden["tolerance"])
-        for case in self._golden["cases"]:
-            found = _expectation(self._predict_one(_checked(_read_png(case["png"])), "always"))
-            if not _agree(found, case["expect"], tolerance):
-                raise ReleaseCorrupt(
-                    f"{self.release_id} answers differently on this machine for its golden photo {case['name']}: "
-                    f"{found} instead of {case['expect']}. It must not serve here."
-                )
+        difference = golden.first_difference(self._golden, lambda photo: self._predict_one(_checked(photo), "always"))
+        if difference:
+            raise ReleaseCorrupt(
+                f"{self.release_id} answers differently on this machine {difference}. It must not serve here."
+            )
 
     def _predict_one(self, photo: Pixels, mode: str) -> Outcome:
         clock = _Clock()
@@ -261,47 +259,6 @@ class Cascade:
     def _concerns(self, quality: Quality, likeness: gate.Likeness) -> tuple[str, ...]:
         concerns = (("quality", self._gate.is_small(quality)), ("out_of_distribution", self._gate.doubts(likeness)))
         return tuple(reason for reason, holds in concerns if holds)
-
-
-def make_golden(cascade: Cascade, photos: Mapping[str, Pixels], *, tolerance: float = 1e-3) -> dict[str, Any]:
-    """The content of golden.json: the photos as PNG and what the release says of them now, asked with mode "always".
-
-    tolerance: how far scores and probabilities may move on another machine; 1e-3 for fp32, 0.05 for int8, whose kernels
-    differ between processors.
-    """
-    cases = [
-        {"name": name, "png": _write_png(photo), "expect": _expectation(cascade.predict([photo], mode="always")[0])}
-        for name, photo in photos.items()
-    ]
-    return {"tolerance": tolerance, "cases": cases}
-
-
-_GOLDEN_NUMBERS = ("fast_score", "accurate_score", "probability")
-
-
-def _expectation(outcome: Outcome) -> dict[str, Any]:
-    return {"decision": outcome.decision} | {name: getattr(outcome, name) for name in _GOLDEN_NUMBERS}
-
-
-def _agree(found: Mapping[str, Any], expected: Mapping[str, Any], tolerance: float) -> bool:
-    for name in _GOLDEN_NUMBERS:
-        one, other = found[name], expected[name]
-        if (one is None) != (other is None) or (one is not None and abs(one - other) > tolerance):
-            return False
-    # A decision on the edge may tip within the tolerance; anything else is another answer.
-    on_edge = found["probability"] is not None and abs(found["probability"] - 0.5) <= tolerance
-    return found["decision"] == expected["decision"] or on_edge
-
-
-def _write_png(photo: Pixels) -> str:
-    file = io.BytesIO()
-    Image.fromarray(photo).save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def _read_png(text: str) -> Pixels:
-    with Image.open(io.BytesIO(base64.b64decode(text)), formats=("PNG",)) as image:
-        return np.asarray(image.convert("RGB"), dtype=np.uint8)
 
 
 def _checked(photo: Pixels) -> Pixels:

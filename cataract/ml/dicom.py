@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from cataract.ml.arrays import Pixels
-from cataract.ml.images import Limits, PhotoRefused, check_size, printable
+from cataract.ml.exif import printable
+from cataract.ml.images import Limits, PhotoRefused, check_size
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _CLASSES = {

@@ -16,6 +16,7 @@ from PIL import Image, ImageCms
 
 from cataract.ml import containers
 from cataract.ml.arrays import Pixels, at_most
+from cataract.ml.exif import printable, read_facts, read_orientation
 from cataract.ml.quality import Quality, measure_quality
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
 ]
 
 MAX_SCANS = 100  # a camera writes at most about ten
-_EXIF_IFD = 0x8769
 _EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "webp": "WEBP"}
 _NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP"}
 _STRIPPERS: dict[str, Callable[[bytes, int], bytes]] = {
@@ -110,9 +110,9 @@ def inspect(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Header
     check_size(*image.size, limits)
     if image.mode == "1":
         raise PhotoRefused("depth_too_low", 422, "This picture is black and white only. Send the photo itself.")
-    orientation = _orientation(image, data)
+    orientation = read_orientation(image, data)
     width, height = image.size if orientation < 5 else image.size[::-1]
-    return Header(kind, width, height, orientation, _profile_name(image), _facts(image, data))
+    return Header(kind, width, height, orientation, _profile_name(image), read_facts(image, data))
 
 
 def strip(data: bytes) -> bytes:
@@ -122,7 +122,7 @@ def strip(data: bytes) -> bytes:
     nothing else, where that is not 1. Raises PhotoRefused.
     """
     kind = _accepted_kind(data)
-    return _STRIPPERS[kind](data, _orientation(_open(data, kind), data))
+    return _STRIPPERS[kind](data, read_orientation(_open(data, kind), data))
 
 
 def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) -> Pixels:
@@ -136,7 +136,7 @@ def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) 
     kind = _accepted_kind(data)
     image = _open(data, kind)
     check_size(*image.size, Limits(min_side=1, max_aspect=math.inf))
-    turn = _orientation(image, data) if orientation is None else orientation
+    turn = read_orientation(image, data) if orientation is None else orientation
     if kind == "JPEG":
         factor = min_side / min(image.size)
         image.draft(None, (math.ceil(image.width * factor), math.ceil(image.height * factor)))
@@ -267,57 +267,6 @@ def _describe(profile: bytes) -> str:
 def _profile_name(image: Image.Image) -> str:
     profile = image.info.get("icc_profile")
     return _describe(profile) if isinstance(profile, bytes) and profile else ""
-
-
-def _exif(image: Image.Image, data: bytes) -> Any:
-    """EXIF as Pillow reads it, or nothing: a damaged or circular directory never costs anyone a photo."""
-    try:
-        if image.format != "PNG":
-            return image.getexif()
-        exif = Image.Exif()  # Pillow's `getexif` would decode the whole PNG to look behind its pixels
-        exif.load(containers.png_exif(data))
-        return exif
-    except Exception:
-        return {}
-
-
-def _orientation(image: Image.Image, data: bytes) -> int:
-    value = _exif(image, data).get(containers.ORIENTATION_TAG)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-_FACTS = {"make": 0x010F, "model": 0x0110}
-_CAPTURE_FACTS = {
-    "exposure": 0x829A,
-    "aperture": 0x829D,
-    "iso": 0x8827,
-    "focal_length": 0x920A,
-    "captured_at": 0x9003,
-}
-
-
-def _facts(image: Image.Image, data: bytes) -> dict[str, str]:
-    exif = _exif(image, data)
-    try:
-        capture = exif.get_ifd(_EXIF_IFD) if exif else {}
-    except Exception:
-        capture = {}
-    found = {name: printable(exif.get(tag), 64) for name, tag in _FACTS.items()}
-    found |= {name: printable(capture.get(tag), 32) for name, tag in _CAPTURE_FACTS.items()}
-    if image.mode in ("L", "LA") or image.mode.startswith("I"):
-        found["grey"] = "yes"
-    return {name: value for name, value in found.items() if value}
-
-
-def printable(value: Any, length: int) -> str:
-    """A value from a file as one short printable line; "" when there is none."""
-    if value is None or isinstance(value, (bytes, tuple, dict)):
-        return ""
-    try:
-        text = str(value)
-    except (ValueError, ArithmeticError):
-        return ""
-    return "".join(sign for sign in text if sign.isprintable()).strip()[:length]
 
 
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {

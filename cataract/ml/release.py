@@ -18,7 +18,7 @@ policy.json       {"version", "fast_band": {"low", "high"}, "auto": {"normal_bel
                    "disagreement_margin", "accurate_weight", "target_error", "confidence", "coverage", "bound", "n"}
                   (meaning and defaults: module `policy`)
 golden.json       {"tolerance": t, "cases": [{"name", "png": base64 of a PNG, "expect": {"decision", "fast_score",
-                   "accurate_score", "probability"}}]}; made by `cascade.make_golden`, numbers may be null
+                   "accurate_score", "probability"}}]}; made by module `golden`, numbers may be null
 
 Optional, never read by inference:
 

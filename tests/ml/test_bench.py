@@ -13,7 +13,7 @@ from PIL import Image
 
 from cataract.ml import images, release
 from cataract.ml.cascade import Cascade
-from cataract.ml.learn import bench
+from cataract.ml.learn import bench, benchphotos
 from cataract.ml.learn.base import export_tower, random_tower, write_base
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
@@ -49,7 +49,7 @@ def test_every_system_is_measured_beside_the_plain_way(arch: str, tmp_path: Path
     tower = random_tower(arch)
     gate = json.loads((make_tiny_release(tmp_path / "tiny") / "gate.json").read_text())
     write_base(tmp_path / "base", tower, export_tower(tower), gate, views=("full", "pupil"))
-    photos = bench.photos_of(eyes_folder)
+    photos = benchphotos.photos_of(eyes_folder)
     said: list[str] = []
     rows, costs = bench.measure(tmp_path / "base", photos, arch=arch, rounds=1, callers=2, say=said.append)
 
@@ -58,6 +58,7 @@ def test_every_system_is_measured_beside_the_plain_way(arch: str, tmp_path: Path
     for row in rows:
         assert row.photos == "given" and row.plain is not None and row.ratio is not None
         assert 0 < row.ours.median_ms <= row.ours.p95_ms and row.ours.per_second > 0
+        assert row.ours.cpu_ms > 0 and row.plain.cpu_ms > 0
         ratio = row.plain.median_ms / row.ours.median_ms
         expected = ratio if row.callers == 1 else row.ours.per_second / row.plain.per_second
         assert row.ratio == pytest.approx(expected, rel=0.02, abs=0.02)
@@ -108,7 +109,7 @@ def test_what_cannot_be_measured_is_said(champion: object, tmp_path: Path, eyes_
 
 
 def test_the_large_photo_is_one_of_a_camera() -> None:
-    data = bench.detailed_photo()
+    data = benchphotos.detailed_photo()
     header = images.inspect(data)
     assert (header.width, header.height) == (4000, 3000) and 2e6 < len(data) < 4e6
     assert images.decode(data).dtype == np.uint8

@@ -146,3 +146,28 @@ def test_the_heat_map_covers_the_photo(cascade: Cascade) -> None:
     assert heat.shape == OPAQUE.shape[:2] and heat.dtype == np.float32
     assert heat.min() >= 0 and 0.9 < heat.max() <= 1
     assert explain.overlay(OPAQUE, heat, max_side=160).shape == (160, 160, 3)
+
+
+@pytest.mark.parametrize(("row", "column"), [(0.2, 0.2), (0.8, 0.5), (0.5, 0.8)])
+def test_the_heat_map_is_warm_where_the_model_looks(row: float, column: float) -> None:
+    """A model that reads one place only: covering that place moves its score, covering another does not."""
+
+    class Looks:
+        def accurate_score(self, photo: np.ndarray, pupil: object) -> float:
+            height, width = photo.shape[:2]
+            y, x = int(row * height), int(column * width)
+            return float(photo[y - 8 : y + 8, x - 8 : x + 8].astype(float).std())
+
+    photo = np.random.default_rng(0).integers(0, 256, size=(160, 240, 3), dtype=np.uint8)
+    heat = explain.heatmap(Looks(), photo)  # type: ignore[arg-type]
+    peak = np.unravel_index(int(heat.argmax()), heat.shape)
+    assert abs(peak[0] / 160 - row) < 0.12 and abs(peak[1] / 240 - column) < 0.12
+    assert heat[int((1 - row) * 159), int((1 - column) * 239)] < 0.2
+    assert not explain.heatmap(_Blind(), photo).any()  # type: ignore[arg-type]
+
+
+class _Blind:
+    """Answers without looking."""
+
+    def accurate_score(self, photo: np.ndarray, pupil: object) -> float:
+        return 1.0

@@ -4,7 +4,6 @@ torch is imported only where the plain way and a tower with random weights are m
 """
 
 import importlib.util
-import io
 import json
 import math
 import os
@@ -20,17 +19,15 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cataract.ml import features, images, release
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade import Cascade
 from cataract.ml.encoder import EncoderSpec, Graph
 from cataract.ml.gate import QUALITY_LIMITS
-from cataract.ml.synthetic import render_eye
+from cataract.ml.learn.benchphotos import Photo
 
 CALLERS = 8
-TYPICAL, LARGE, GIVEN = "typical", "12 MP", "given"
 _CPU = ("CPUExecutionProvider",)
 _TREES = 200  # of the fast model where none was fitted
 
@@ -38,21 +35,16 @@ Way = Callable[[bytes], object]
 
 
 @dataclass(frozen=True)
-class Photo:
-    """A photo file in memory; `group` is what it is reported under."""
-
-    name: str
-    group: str
-    data: bytes
-
-
-@dataclass(frozen=True)
 class Times:
-    """Of single photos, in milliseconds, and how many photos a second were answered."""
+    """Of single photos, in milliseconds, and how many photos a second were answered.
+
+    cpu_ms: processor time a photo, whatever else the machine does: the median for one caller, the mean for several.
+    """
 
     median_ms: float
     p95_ms: float
     per_second: float
+    cpu_ms: float
 
 
 @dataclass(frozen=True)
@@ -223,32 +215,39 @@ def _row(
 
 def _one_by_one(ways: Mapping[str, Way], photos: Sequence[bytes], rounds: int) -> dict[str, Times]:
     """Each photo by each way in turn; the first answers of all are not counted."""
-    taken: dict[str, list[float]] = {name: [] for name in ways}
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for way in ways.values():
         way(photos[0])
     for _ in range(rounds):
         for data in photos:
             for name, way in ways.items():
                 taken[name].append(_seconds(way, data))
-    return {name: _times(seconds, float(np.sum(seconds))) for name, seconds in taken.items()}
+    found = {}
+    for name, pairs in taken.items():
+        seconds, processor = zip(*pairs, strict=True)
+        found[name] = _times(seconds, sum(seconds), float(np.median(processor)))
+    return found
 
 
 def _at_once(way: Way, photos: Sequence[bytes], callers: int) -> Times:
     with ThreadPoolExecutor(callers) as pool:
-        started = time.perf_counter()
-        seconds = list(pool.map(lambda data: _seconds(way, data), photos))
-        return _times(seconds, time.perf_counter() - started)
+        started, processor = time.perf_counter(), time.process_time()
+        seconds = [pair[0] for pair in pool.map(lambda data: _seconds(way, data), photos)]
+        spent = (time.process_time() - processor) / len(photos)
+        return _times(seconds, time.perf_counter() - started, spent)
 
 
-def _seconds(way: Way, data: bytes) -> float:
-    started = time.perf_counter()
+def _seconds(way: Way, data: bytes) -> tuple[float, float]:
+    """What one answer takes: on the clock, and of the processor (of this whole process)."""
+    started, processor = time.perf_counter(), time.process_time()
     way(data)
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - processor
 
 
-def _times(seconds: Sequence[float], wall: float) -> Times:
+def _times(seconds: Sequence[float], wall: float, processor: float) -> Times:
     median, late = np.quantile(seconds, [0.5, 0.95]) * 1000
-    return Times(round(float(median), 2), round(float(late), 2), round(len(seconds) / wall, 2))
+    per_second = round(len(seconds) / wall, 2)
+    return Times(round(float(median), 2), round(float(late), 2), per_second, round(processor * 1000, 2))
 
 
 def _escalation(
@@ -298,40 +297,6 @@ def _threads(count: int) -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def drawn_photos() -> list[Photo]:
-    """Drawn eyes at the sizes of the public photos, and one 12 MP photo with the detail of a camera's."""
-    typical = [
-        Photo(f"drawn eye of {size} px", TYPICAL, _jpeg(render_eye(seed, opacity=seed % 2 * 0.9, size=size)))
-        for seed, size in enumerate((160, 224, 320, 320, 480, 640))
-    ]
-    return [*typical, Photo("drawn eye of 12 MP", LARGE, detailed_photo())]
-
-
-def detailed_photo(seed: int = 7) -> bytes:
-    """A JPEG of 4000 x 3000 px and 2 to 4 MB: a drawn eye with the grain of a sensor."""
-    eye = cv2.resize(render_eye(seed, opacity=0.6, size=1000), (4000, 4000), interpolation=cv2.INTER_CUBIC)[500:3500]
-    grain = np.random.default_rng(seed).normal(0, 5, size=(3000, 4000, 1)).astype(np.float32)
-    return _jpeg(np.clip(eye + grain, 0, 255).astype(np.uint8))
-
-
-def photos_of(folder: Path, *, most: int = 24) -> list[Photo]:
-    """The first `most` photos below a folder that can be decoded. Raises ValueError when there is none."""
-    found = []
-    for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")):
-        data = path.read_bytes()
-        try:
-            images.inspect(data)
-            images.decode(data)
-        except images.PhotoRefused:
-            continue
-        found.append(Photo(path.name, GIVEN, data))
-        if len(found) == most:
-            break
-    if not found:
-        raise ValueError(f"There is no usable photo below {folder}: JPEG, PNG and WebP are looked for.")
-    return found
-
-
 def as_json(rows: Sequence[Row], costs: Sequence[Escalation], *, threads: int, rounds: int) -> str:
     """Everything that was measured, and on how many cores."""
     facts: dict[str, Any] = {"cores": _cores(), "load": os.getloadavg()[0], "threads": threads, "rounds": rounds}
@@ -344,14 +309,9 @@ def disturbance() -> str:
     load = os.getloadavg()[0]
     if load <= 0.5 * _cores():
         return ""
-    return f"Other work keeps this machine busy (load {load:.1f} on {_cores()} cores): trust the ratios, not the times."
+    busy = f"Other work keeps this machine busy (load {load:.1f} on {_cores()} cores)"
+    return f"{busy}: trust the ratios and the processor times."
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=90)
-    return file.getvalue()

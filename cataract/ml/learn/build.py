@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from cataract.ml import images, metrics
 from cataract.ml.arrays import Floats, Pixels
-from cataract.ml.cascade import Cascade, make_golden
+from cataract.ml.cascade import Cascade
 from cataract.ml.learn.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.card import write_card
 from cataract.ml.learn.checkpoint import Checkpoint
@@ -145,7 +145,7 @@ def write_golden(folder: Path, described: dict[str, Any]) -> None:
     photos = {f"eye-{seed}": render_eye(seed, opacity=opacity, size=160) for seed, opacity in _GOLDEN}
     cascade = Cascade.assemble(folder, draft_manifest(folder, **described))
     tolerance = golden_tolerance(described.get("quantisation", {}))
-    write_json(folder / "golden.json", make_golden(cascade, photos, tolerance=tolerance))
+    write_json(folder / "golden.json", cascade.make_golden(photos, tolerance=tolerance))
 
 
 _GOLDEN = ((11, 0.0), (12, 0.9), (13, 0.5), (14, 0.0))

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from cataract.ml.learn import bench
+from cataract.ml.learn import bench, benchphotos
 from cataract.ml.learn.bench import Escalation, Row, Times
 from cataract.ml.learn.benchtraining import measure_retraining
 from cataract.ml.release import ReleaseCorrupt
@@ -53,7 +53,7 @@ class Command(BaseCommand):
         if busy := bench.disturbance():
             self.stderr.write(busy)
         try:
-            photos = bench.photos_of(options["images"]) if options["images"] else bench.drawn_photos()
+            photos = benchphotos.photos_of(options["images"]) if options["images"] else benchphotos.drawn_photos()
             rows, costs = bench.measure(
                 _folder(), photos, arch=arch, rounds=rounds, threads=threads, callers=callers, say=self.stderr.write
             )
@@ -96,18 +96,21 @@ def _folder() -> Path | None:
 
 def _table(rows: Sequence[Row]) -> list[str]:
     head = (
-        f"{'system':<24}{'photos':<9}{'callers':>7}   {'ours: both models':<24}{'ours: fast only':<24}{'plain way':<24}"
+        f"{'system':<24}{'photos':<9}{'callers':>7}   {'ours: both models':<30}{'ours: fast only':<30}{'plain way':<30}"
     )
-    lines = ["Milliseconds a photo, decoding included: median / 95th percentile (photos a second)", f"{head}ratio"]
+    lines = [
+        "Milliseconds a photo, decoding included: median / 95th percentile, of the processor (photos a second)",
+        f"{head}ratio",
+    ]
     for row in rows:
-        times = "".join(f"{_words(value):<24}" for value in (row.ours, row.ours_fast, row.plain))
+        times = "".join(f"{_words(value):<30}" for value in (row.ours, row.ours_fast, row.plain))
         ratio = f"{row.ratio:.1f} x faster" if row.ratio else ""
         lines.append(f"{row.system:<24}{row.photos:<9}{row.callers:>7}   {times}{ratio}".rstrip())
     return lines
 
 
 def _words(times: Times | None) -> str:
-    return f"{times.median_ms:.1f} / {times.p95_ms:.1f} ({times.per_second:.1f})" if times else "-"
+    return f"{times.median_ms:.1f} / {times.p95_ms:.1f}, {times.cpu_ms:.1f} ({times.per_second:.1f})" if times else "-"
 
 
 def _costs(costs: Sequence[Escalation]) -> list[str]:
