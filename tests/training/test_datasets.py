@@ -100,20 +100,18 @@ def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: py
     DatasetItem.objects.all().delete()
     for model in (Dataset, Label, EyeImage, Cluster):
         model.objects.all().delete()
-    seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=3))
+    seeds = data.draw(st.lists(st.integers(0, 2**64 - 1), min_size=2, max_size=3, unique=True))
     decided: dict[int, str] = {}
     for _ in range(data.draw(st.integers(2, 10))):
         word = data.draw(st.sampled_from(seeds))
-        for bit in data.draw(st.sets(st.integers(0, 63), max_size=2 * NEAR)):
+        for bit in data.draw(st.sets(st.integers(0, 63), max_size=NEAR)):
             word ^= 1 << bit
-        patient = data.draw(st.sampled_from(["", "", "A", "B"]))
-        photo = arrive(word, patient, data.draw(st.sampled_from([None, "train", "test"])))
+        photo = arrive(word, data.draw(st.sampled_from("AB")), data.draw(st.sampled_from(["train", "test"])))
         Label.objects.create(image=photo, answer="normal", provenance="imported", may_train=True)
         now = dict(Cluster.objects.values_list("pk", "split"))
         assert all(now[cluster] == split for cluster, split in decided.items() if cluster in now), "decided for ever"
         decided |= now
-        if data.draw(st.booleans()):
-            freeze_dataset(user=None)
+        freeze_dataset(user=None)
     fitted = {row.image for dataset in Dataset.objects.all() for row in training_rows(dataset)}
     tested = {row.image for dataset in Dataset.objects.all() for row in datasets.test_rows(dataset)}
     for one, other in itertools.product(fitted, tested):
