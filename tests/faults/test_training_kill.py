@@ -64,7 +64,7 @@ def run_row(system: System) -> tuple[str, str, str]:
 def train_until(system: System, status: str, failpoint: str = "") -> None:
     """Start a worker, wait for the run to come to `status`, and end the worker."""
     worker = system.start_worker(FAILPOINT=failpoint)
-    system.await_true(lambda: run_row(system)[0] in (status, "failed", "cancelled"), 200, f"a run that is {status}")
+    system.await_true(lambda: run_row(system)[0] in (status, "failed", "cancelled"), 350, f"a run that is {status}")
     assert run_row(system)[0] == status, run_row(system)
     worker.terminate()
     worker.wait(timeout=60)
@@ -75,7 +75,7 @@ def look_and_resume(system: System, seed: int) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_killed_training_is_interrupted_goes_on_and_is_never_half_a_release(system: System) -> None:
     system.python(PREPARE)
 
