@@ -74,6 +74,8 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site, eyes: Path) -> 
     page = site.log_in("reader")
     start(page)
     page.evaluate(WATCH)
+    from_memory: list[str] = []
+    page.on("response", lambda answer: from_memory.extend(filter(None, [answer.headers.get("review-case")])))
     keys, spent, ready = 0, [0.0], 0
     for number in range(1, CASES + 1):
         ready += page.evaluate("document.querySelector('[data-photo]').src.startsWith('blob:')")
@@ -93,6 +95,7 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site, eyes: Path) -> 
     assert p95 < 2000, "generous: the aim is 150 ms on a machine of its own"
     assert keys == CASES + DIFFERING
     assert ready == CASES - 1, "every photo after the first was in memory before its case came"
+    assert len(from_memory) == CASES - 1, "and so was its screen"
     assert Reading.objects.filter(final_answer="cataract", blind_seconds__isnull=False).count() == CASES
     assert Label.objects.count() == CASES - DIFFERING, "the others wait for a second reader"
 
