@@ -57,6 +57,10 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "auth.add_user",
         "auth.change_user",
         "auth.view_group",
+        "axes.view_accesslog",
+        "axes.view_accessfailurelog",
+        "axes.view_accessattempt",  # whoever is locked out by wrong passwords is let in again by deleting these
+        "axes.delete_accessattempt",
     ),
 }
 

@@ -20,6 +20,7 @@ from django.test import Client
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, expect
 
+from cataract.management.commands.setup import STAFF
 from cataract.ml.synthetic import render_eye
 from predictions import access
 
@@ -68,7 +69,7 @@ class Site:
         user, created = get_user_model().objects.get_or_create(username=name or role)
         if created:
             access.ensure_roles()
-            user.is_staff = user.is_superuser = role == "admin"
+            user.is_staff = role in STAFF
             user.set_password(PASSWORD)
             user.save()
             user.groups.add(Group.objects.get(name=role))
