@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +40,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "--callers lies between 1 and 200, --rounds 20, --photos 5,000 and --processes 64 at the most."
             )
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the system that runs is stopped, too
         busy = os.getloadavg()[0]
         photos = self._photos(options["images"], callers + wanted)
         chosen = load.ways(options["processes"])
