@@ -146,7 +146,7 @@ def _nothing_new() -> dict[str, Any]:
 
 def _latency_gate(photos: Sequence[Photo]) -> dict[str, Any]:
     plan = rules()["latency"]
-    title = f"Median time a photo at most {plan['max_ratio']} times the champion's"
+    title = f"Median processor time a photo at most {plan['max_ratio']} times the champion's"
     if not photos:
         return _plain_gate("CC-6", "latency", title, 0, TOO_FEW, "latency: there is no test photo")
     before, after = (statistics.median(answer_of(photo, side).milliseconds for photo in photos) for side in SIDES)

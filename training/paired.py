@@ -17,7 +17,7 @@ SIDES = ("champion", "challenger")
 
 @dataclass(frozen=True)
 class Answer:
-    """What one release said of one photo. `probability` is None when it made none."""
+    """What one release said of one photo. `probability` is None when it made none; milliseconds of processor time."""
 
     decision: str
     probability: float | None
