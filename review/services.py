@@ -27,7 +27,8 @@ def claim_next(*, reader: User) -> ReviewCase | None:
     if held is not None:
         return held
     settle_abandoned()
-    return controls.plant(reader) or queue.claim_free(reader)
+    # The last: what the page's look-ahead has taken for this person since, so that nothing else was free.
+    return controls.plant(reader) or queue.claim_free(reader) or queue.claim_held(reader)
 
 
 def claim_ahead(*, case: ReviewCase, reader: User) -> list[ReviewCase]:

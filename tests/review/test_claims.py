@@ -22,6 +22,14 @@ def test_uploader_is_never_the_blind_reader() -> None:
 
 
 @pytest.mark.django_db
+def test_a_case_that_is_kept_ahead_in_the_middle_of_a_claim_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page asks for the next case while its look-ahead, in another request, is taking the last free one."""
+    reader, case = make_reader(), make_case()
+    monkeypatch.setattr(services, "settle_abandoned", lambda: queue.claim(case, reader))
+    assert services.claim_next(reader=reader) == case
+
+
+@pytest.mark.django_db
 def test_whoever_saw_the_answer_of_the_ai_is_never_the_blind_reader() -> None:
     reader, case = make_reader(), make_case()
     disclose(case, reader)
