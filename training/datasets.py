@@ -29,13 +29,17 @@ class NotEnoughLabels(DomainError):
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run started now would train on. `counts`: {split: {answer: photos}}; `clusters` alike, in clusters."""
+    """What a run started now would train on. `counts`: {split: {answer: photos}}; `clusters` alike, in clusters.
+
+    readers: how many of the labels each of them had a part in.
+    """
 
     images: int
     counts: dict[str, dict[str, int]]
     clusters: dict[str, dict[str, int]]
     sites: list[tuple[str, int]]
     devices: list[tuple[str, int]]
+    readers: list[tuple[str, int]]
     provenances: list[tuple[str, int]]
     excluded: list[tuple[str, int]]
     new_since_last: int
@@ -82,6 +86,7 @@ def preview() -> Preview:
         clusters=_table(clusters),
         sites=_ranked(label.image.site for label in labels),
         devices=_ranked(label.image.device for label in labels),
+        readers=_ranked(usable_labels().exclude(readings=None).values_list("readings__reader__username", flat=True)),
         provenances=_ranked(label.get_provenance_display() for label in labels),
         excluded=_excluded(),
         new_since_last=sum(label.pk not in known for label in labels),

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from cataract.ml.duplicates import NEAR, hamming
 from predictions.models import Cluster, EyeImage
+from review import services
 from review.models import Label
 from tests.predictions.test_clusters import arrive
+from tests.review.makers import make_case, make_reader
 from tests.training.makers import label_photo, label_photos
 from training import datasets
 from training.datasets import NotEnoughLabels, freeze_dataset, preview, training_rows
@@ -54,6 +56,15 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
         "its group of photos merged with one of another split": 1,
         "the answer is cannot judge": 1,
     }
+
+
+def test_the_preview_says_whose_readings_a_run_would_learn_from() -> None:
+    label_photo("normal", "train", 905, site="A", device="slit lamp")
+    reader, case = make_reader("Ada"), make_case("normal")
+    services.claim_case(case=case, reader=reader)
+    services.store_blind_answer(case=case, reader=reader, answer="normal")
+    assert preview().readers == [("Ada", 1)]
+    assert ("A", 1) in preview().sites and ("slit lamp", 1) in preview().devices
 
 
 def test_a_fit_sees_no_test_photo_and_the_gates_see_no_other() -> None:
