@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from django.utils.safestring import SafeString
+
 
 @dataclass(frozen=True)
 class Paragraph:
@@ -33,7 +35,7 @@ class Table:
 class Drawing:
     """An SVG of `drawings`, with the words that say what it shows."""
 
-    svg: str
+    svg: SafeString
     caption: str
     millimetres: float = 150.0
     kind: ClassVar[str] = "drawing"

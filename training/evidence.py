@@ -123,7 +123,7 @@ def _flow(run: TrainingRun | None, comparison: Comparison | None) -> list[Any]:
                 for said, name in _NAMES.items()
             ]
         )
-    return [Drawing(str(drawings.flow(levels)), "With and without: cataract, by the confirmed label."), left]
+    return [Drawing(drawings.flow(levels), "With and without: cataract, by the confirmed label."), left]
 
 
 def _accuracy(points: Sequence[dict[str, Any]]) -> list[Any]:
@@ -209,7 +209,7 @@ def _calibration(points: Sequence[dict[str, Any]]) -> list[Any]:
     ]
     return [
         Table("With 95 % intervals by patient", ["measure", "value"], figures),
-        Drawing(str(drawings.reliability(bins)), "On the diagonal a stated probability is right.", millimetres=80),
+        Drawing(drawings.reliability(bins), "On the diagonal a stated probability is right.", millimetres=80),
         Table("", ["stated between", "mean stated", "share with cataract", "photos"], rows),
     ]
 
