@@ -199,7 +199,7 @@ INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
 INFERENCE = env.str("INFERENCE", default="web")  # uploads are answered in the web process, or by workers: celery
 INFERENCE_WAIT_SECONDS = 1.0  # an upload waits so long for a worker's answer; then it is told to ask again (202)
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)  # of `make run`
-WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=2)  # of `make run`
+WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)  # of `make run`; a training takes one for as long as it runs
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
 # What a release that is trained here promises of the photos it decides alone: at most this share wrong, this surely.
@@ -216,6 +216,7 @@ FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)  # tests only: lets
 TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)  # then its worker is taken for lost
 TRAINING_MAX_HOURS = env.float("TRAINING_MAX_HOURS", default=5)
 TRAINING_MAX_GIGABYTES = env.float("TRAINING_MAX_GIGABYTES", default=0)  # 0: three quarters of the machine's memory
+TRAINING_PARALLEL = env.bool("TRAINING_PARALLEL", default=False)  # several runs may train the same model at once
 REVIEW_LEASE_SECONDS = 600
 REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
 REVIEW_AI_FIRST_RATE = env.float("REVIEW_AI_FIRST_RATE", default=0.10)  # shown the AI first, to measure how it leads

@@ -43,14 +43,18 @@ class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable
 
 @admin.register(TrainingRun)
 class TrainingRunAdmin(ReadOnly):
-    list_display = ("created_at", "kind", "status", "stage", "percent", "release_link", "requested_by", "reason")
+    list_display = ("created_at", "kind", "status", "stage", "percent", "release_link", "who", "reason")
     list_filter = ("status", "kind")
-    list_select_related = ("release", "requested_by")
+    list_select_related = ("release", "requested_by", "firing")
     change_list_template = "admin/training/run_list.html"
 
     @admin.display(description="release")
     def release_link(self, run: TrainingRun) -> str:
         return _release_link(run.release_id) if run.release_id else "-"
+
+    @admin.display(description="asked for by", ordering="requested_by")
+    def who(self, run: TrainingRun) -> str:
+        return run.asked_for_by
 
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
@@ -82,7 +86,8 @@ class TrainingRunAdmin(ReadOnly):
             "form": form,
             "preview": preview(),
             **_label_check(),
-            "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE).first(),
+            "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE),
+            "parallel": settings.TRAINING_PARALLEL,
         }
         return self._page(request, "admin/training/run_start.html", context, 422 if form.errors else 200)
 

@@ -40,7 +40,7 @@ class TrainingRuns(generics.ListAPIView[TrainingRun]):
 
     serializer_class = TrainingRunSerializer
     pagination_class = NewestFirst
-    queryset = TrainingRun.objects.all()
+    queryset = TrainingRun.objects.select_related("requested_by", "firing")
 
     def get_permissions(self) -> list[BasePermission]:
         return [_MAY_TRAIN() if self.request.method == "POST" else _MAY_LOOK()]

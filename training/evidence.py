@@ -46,7 +46,7 @@ _NO_TEST = Paragraph("It was not compared with another release on the labelled p
 def evidence_for(release: Release) -> Document:
     """The document; sections for which nothing is on record say so."""
     comparison = release.comparisons.select_related("champion", "dataset").first()
-    run = release.training_runs.select_related("dataset", "requested_by").first()
+    run = release.training_runs.select_related("dataset", "requested_by", "firing").first()
     points = comparison.report["points"] if comparison else []
     return Document(
         title=f"Evidence for release {release.pk}",
@@ -79,8 +79,7 @@ def _identity(release: Release, run: TrainingRun | None, comparison: Comparison 
         ("Manifest (sha256)", release.manifest_sha256),
     ]
     if run is not None:
-        who = run.requested_by.get_username() if run.requested_by else "the command line or the policy"
-        rows += [("Training run", f"{run.pk}, asked for by {who}: {run.reason or 'no reason stated'}")]
+        rows += [("Training run", f"{run.pk}, asked for by {run.asked_for_by}: {run.reason or 'no reason stated'}")]
         rows += [("Dataset", run.dataset_id), ("Seed", str(run.seed))]
     if comparison is not None:
         rows += [

@@ -1,7 +1,7 @@
 """Labels become a release: the frozen data, the run, and the comparison on which a person decides."""
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -111,6 +111,20 @@ class TrainingRunQuerySet(StatusQuerySet):
         "queued": frozenset({"interrupted"}),
     }
 
+    def in_the_way_of(self, kind: str) -> Self:
+        """Active runs that train a model which a run of `kind` trains too."""
+        active = self.in_status(*TrainingRun.ACTIVE)
+        return active if kind == TrainingRun.Kind.BOTH else active.filter(kind__in=(kind, TrainingRun.Kind.BOTH))
+
+
+def _alone_with(model: str) -> models.UniqueConstraint:
+    """Of the runs that claim their model for themselves, one at a time trains `model`; `both` trains each."""
+    return models.UniqueConstraint(
+        models.Value(1),
+        condition=Q(status__in=["queued", "running"], kind__in=[model, "both"], is_alone=True),
+        name=f"one_active_run_of_the_{model}_model",
+    )
+
 
 class TrainingRun(models.Model):
     """One attempt to turn a Dataset into a Release.
@@ -145,6 +159,10 @@ class TrainingRun(models.Model):
     )
     parameters = models.JSONField(default=dict, blank=True)
     seed = models.PositiveIntegerField(default=0)
+    is_alone = models.BooleanField(
+        default=True,
+        help_text="No other run that is alone trains its model meanwhile (by TRAINING_PARALLEL at the start).",
+    )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -178,13 +196,20 @@ class TrainingRun(models.Model):
                 condition=~Q(status="succeeded") | Q(release__isnull=False), name="success_has_release"
             ),
             models.CheckConstraint(condition=~Q(status="failed") | ~Q(error=""), name="failure_has_error"),
-            models.UniqueConstraint(
-                models.Value(1), condition=Q(status__in=["queued", "running"]), name="one_active_run"
-            ),
+            _alone_with("fast"),
+            _alone_with("accurate"),
         ]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.created_at:%Y-%m-%d %H:%M} ({self.status})"
+
+    @property
+    def asked_for_by(self) -> str:
+        """Who or what started it: a person, a trigger of the policy with its reason, or the command line."""
+        if self.requested_by:
+            return str(self.requested_by.get_username())
+        firing: TriggerFiring | None = getattr(self, "firing", None)
+        return f"the policy ({firing})" if firing else "the command line"
 
 
 class Comparison(models.Model):

@@ -26,7 +26,7 @@ class Progress:
         self.cancelled = threading.Event()
         self.lost = threading.Event()
         self._started = time.monotonic()
-        self._memory = 0
+        self._memory, self._memory_limit = 0, _memory_limit()
         self._stage, self._fraction = run.stage, 0.0
         self._text = run.log
         self._lock = threading.Lock()
@@ -37,7 +37,7 @@ class Progress:
         if time.monotonic() - self._started > settings.TRAINING_MAX_HOURS * 3600:
             hours = settings.TRAINING_MAX_HOURS
             return f"It took longer than {hours:g} hours and was stopped. Ask for fewer trials, or raise the limit."
-        if self._memory > (limit := _memory_limit()):
+        if self._memory > (limit := self._memory_limit):
             return (
                 f"It used {self._memory / 1e9:.1f} GB of memory, more than the {limit / 1e9:.1f} GB allowed, and was "
                 "stopped. Train one model at a time, or raise TRAINING_MAX_GIGABYTES."
@@ -109,5 +109,6 @@ class Progress:
 
 
 def _memory_limit() -> float:
-    """Bytes that a run may use: three quarters of the machine's when no limit is set."""
-    return float(settings.TRAINING_MAX_GIGABYTES * 1e9 or 0.75 * psutil.virtual_memory().total)
+    """Bytes that a run may use: when no limit is set three quarters of the machine's, divided by the runs of now."""
+    running = max(1, TrainingRun.objects.in_status(TrainingRun.Status.RUNNING).count())
+    return float(settings.TRAINING_MAX_GIGABYTES * 1e9 or 0.75 * psutil.virtual_memory().total / running)

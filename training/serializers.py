@@ -26,6 +26,7 @@ class TrainingRunSerializer(serializers.ModelSerializer[TrainingRun]):
     dataset = serializers.CharField(source="dataset_id")
     base_release = serializers.CharField(source="base_release_id")
     release = serializers.CharField(source="release_id", allow_null=True)
+    asked_for_by = serializers.CharField(help_text="A person, a trigger with its reason, or the command line.")
     mlflow_url = serializers.SerializerMethodField()
 
     class Meta:
@@ -40,6 +41,7 @@ class TrainingRunSerializer(serializers.ModelSerializer[TrainingRun]):
             "dataset",
             "base_release",
             "release",
+            "asked_for_by",
             "reason",
             "error",
             "created_at",

@@ -51,8 +51,9 @@ def start_training(
     parameters: Mapping[str, Any] | None = None,
     base: Release | None = None,
 ) -> TrainingRun:
-    """Freeze the confirmed labels and queue one run on them. One run is active at a time, by a database constraint.
+    """Freeze the confirmed labels and queue one run on them.
 
+    One run at a time trains each model, by a database constraint, unless TRAINING_PARALLEL lets several.
     base: the release whose encoder it starts from, the champion when not given. Raises AlreadyRunning, NoBaseRelease,
     LightInstallation, NotEnoughLabels.
     """
@@ -69,10 +70,12 @@ def start_training(
     if base.status == Release.Status.BASE and kind != TrainingRun.Kind.BOTH:
         raise NoBaseRelease(f"The models of {base.pk} know nothing yet: train both from it.")
     dataset = freeze_dataset(user=user)
+    is_alone = _refuse_rivals(kind)
     try:
         with transaction.atomic():
             run = TrainingRun.objects.create(
                 kind=kind,
+                is_alone=is_alone,
                 dataset=dataset,
                 base_release=base,
                 requested_by=user,
@@ -81,7 +84,7 @@ def start_training(
             )
             _nudge(run)
     except IntegrityError:
-        raise AlreadyRunning(_active_sentence()) from None
+        raise AlreadyRunning(_active_sentence(kind)) from None
     return run
 
 
@@ -105,13 +108,16 @@ def cancel_run(*, run: TrainingRun) -> TrainingRun:
 
 def resume_run(*, run: TrainingRun) -> TrainingRun:
     """Queue an interrupted run again, on the same dataset. Raises WrongStatus, AlreadyRunning."""
+    mine = TrainingRun.objects.filter(pk=run.pk)
     try:
         with transaction.atomic():
-            moved = TrainingRun.objects.filter(pk=run.pk).move(TrainingRun.Status.QUEUED, cancel_requested=False)
+            moved = mine.in_status(TrainingRun.Status.INTERRUPTED).exists() and mine.move(
+                TrainingRun.Status.QUEUED, cancel_requested=False, is_alone=_refuse_rivals(run.kind)
+            )
             if moved:
                 _nudge(run)
     except IntegrityError:
-        raise AlreadyRunning(_active_sentence()) from None
+        raise AlreadyRunning(_active_sentence(run.kind)) from None
     run.refresh_from_db()
     if not moved:
         raise WrongStatus(f"This run is {run.status}: only an interrupted run can be resumed.")
@@ -249,11 +255,21 @@ def _nudge(run: TrainingRun) -> None:
     transaction.on_commit(partial(tasks.run_training.delay, str(run.pk)), robust=True)
 
 
-def _active_sentence() -> str:
-    active = TrainingRun.objects.in_status(*TrainingRun.ACTIVE).first()
-    what = (
-        f"{active.get_kind_display()}, {active.status}, {active.percent} %"
-        if active
-        else "it has just ended: try again"
+def _refuse_rivals(kind: str) -> bool:
+    """Whether a run that is queued now has its models for itself. Raises AlreadyRunning when another one is at them.
+
+    This finds the run to name; of two that look at once the database constraint refuses the second.
+    """
+    if settings.TRAINING_PARALLEL:
+        return False
+    if TrainingRun.objects.in_the_way_of(kind).exists():
+        raise AlreadyRunning(_active_sentence(kind))
+    return True
+
+
+def _active_sentence(kind: str) -> str:
+    active = ", ".join(
+        f"{run.get_kind_display()}, {run.status}, {run.percent} %" for run in TrainingRun.objects.in_the_way_of(kind)
     )
-    return f"Another training run is active ({what}). Wait for it or cancel it; one runs at a time."
+    which = active or "it has just ended: try again"
+    return f"Another training run is active ({which}). Wait for it or cancel it: one at a time trains each model."

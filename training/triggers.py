@@ -23,10 +23,11 @@ Trigger = TriggerFiring.Trigger
 def check() -> TriggerFiring | None:
     """Start a run if the policy asks for one now; returns what fired, with its run or with the reason why none began.
 
-    Does nothing while a run is active, and nothing when these very labels were trained on or asked about before.
+    Does nothing while a run of the same model is active, also where TRAINING_PARALLEL would let it, and nothing when
+    these very labels were trained on or asked about before.
     """
     policy = TrainingPolicy.objects.filter(is_on=True).first()
-    if policy is None or TrainingRun.objects.in_status(*TrainingRun.ACTIVE).exists():
+    if policy is None or TrainingRun.objects.in_the_way_of(policy.kind).exists():
         return None
     fingerprint = fingerprint_of(usable_labels())
     if TrainingRun.objects.filter(dataset=fingerprint).exists() or _has_fired(fingerprint):

@@ -59,6 +59,7 @@ def test_new_labels_start_a_run_once(labelled: Release, published: list[tuple[st
     assert firing is not None and firing.run is not None
     assert (firing.trigger, firing.reason) == ("new_labels", "29 labels are new, 29 asked for")
     assert firing.run.reason == "By the policy: 29 labels are new, 29 asked for" and firing.run.requested_by is None
+    assert firing.run.asked_for_by == "the policy (new labels: 29 labels are new, 29 asked for)"
     assert published == [("run_training", str(firing.run.pk))]
     assert triggers.check() is None, "a run is active"
     finish(firing.run, labelled)
@@ -164,6 +165,12 @@ def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
     assert "The policy asks for no run now." in capsys.readouterr().out
     listing = client.get("/admin/training/triggerfiring/").content.decode()
     assert "28 labels are new, 5 asked for" in listing
+    run = TrainingRun.objects.get()
+    for address in (f"/admin/training/trainingrun/{run.pk}/change/", "/admin/training/trainingrun/"):
+        shown = client.get(address).content.decode()
+        assert "the policy (new labels: 28 labels are new, 5 asked for)" in shown and "the command line" not in shown
+    answer = client.get(f"/api/v1/training-runs/{run.pk}").json()
+    assert answer["asked_for_by"] == "the policy (new labels: 28 labels are new, 5 asked for)"
     client.force_login(make_user("auditor"))
     assert client.get("/admin/training/trainingpolicy/1/change/").status_code == 200
     assert client.post("/admin/training/trainingpolicy/1/change/", form).status_code == 403
