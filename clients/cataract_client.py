@@ -103,14 +103,17 @@ class Client:
             yield from page["results"]
             address = self._path_of(page["next"]) if page["next"] else None
 
-    def add_webhook(self, url: str, events: Sequence[str]) -> dict[str, Any]:
+    def add_webhook(self, url: str, events: Sequence[str], *, idempotency_key: str = "") -> dict[str, Any]:
         """Add an endpoint; the `secret` in the answer is shown this once."""
-        return self.call("POST", "webhooks", {"url": url, "events": list(events)})
+        return self.call("POST", "webhooks", {"url": url, "events": list(events)}, idempotency_key=idempotency_key)
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, idempotency_key: str = ""
+    ) -> dict[str, Any]:
         """Any other call with a JSON body; returns the JSON answer. Raises Problem."""
         data = None if body is None else json.dumps(body).encode()
-        found: dict[str, Any] = json.loads(self._open(method, path, data, "application/json", "") or b"{}")
+        key = idempotency_key or (str(uuid.uuid4()) if method == "POST" else "")
+        found: dict[str, Any] = json.loads(self._open(method, path, data, "application/json", key) or b"{}")
         return found
 
     def fetch(self, path: str) -> bytes:

@@ -1,12 +1,16 @@
 """The REST API of this app. Views find through the user's queryset, check the input, and call one service."""
 
-from typing import Any, ClassVar, cast
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, models
 from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
+from django.urls import ResolverMatch
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -17,7 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from predictions import examples, registry, services
+from predictions import examples, idempotency, registry, services
 from predictions.access import visible_predictions
 from predictions.models import ApiToken, EyeImage, Prediction, Release
 from predictions.problems import CONTENT_TYPE
@@ -31,6 +35,8 @@ from predictions.serializers import (
     one_photo,
 )
 from predictions.uploads import read_photo, refuse_repeated
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 def has_scope(scope: str, permission: str = "") -> type[BasePermission]:
@@ -49,9 +55,36 @@ def has_scope(scope: str, permission: str = "") -> type[BasePermission]:
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     location=OpenApiParameter.HEADER,
-    description="The same key and body within 24 hours give the same answer, with the header "
-    "`Idempotency-Replayed: true`; with another body 422, while the first still runs 409.",
+    description="The same key and body within 24 hours count once: what the first request made is answered, as it is "
+    "now, with the header `Idempotency-Replayed: true`. With another body 422, while the first still runs 409; after "
+    "a refusal the key is free again.",
 )
+
+
+def post_once(request: Request, make: Callable[[], Row], answer: Callable[[Row], Response]) -> Response:
+    """`answer` to the row that `make` makes: at a second request with the same Idempotency-Key and body, to the first.
+
+    `make` only writes rows (it runs in a transaction). Raises what it raises, IdempotencyKeyReused, RequestRunning.
+    """
+    key = request.headers.get("Idempotency-Key", "")
+    if not key:
+        return answer(make())
+    body = json.dumps([request.path, request.data], sort_keys=True).encode()
+    claim = idempotency.claim_key(
+        user=_user(request),
+        endpoint=f"POST {cast(ResolverMatch, request.resolver_match).view_name}",
+        key=key,
+        body_sha256=hashlib.sha256(body).hexdigest(),
+    )
+    row, replayed = idempotency.make_once(claim, make)
+    return marked(answer(row), replayed)
+
+
+def marked(response: Response, replayed: bool) -> Response:
+    """The response, which says so when it answers an earlier request."""
+    if replayed:
+        response["Idempotency-Replayed"] = "true"
+    return response
 
 
 def problems(*statuses: int) -> dict[Any, Any]:
@@ -136,9 +169,7 @@ class Predictions(generics.ListAPIView[Prediction]):
         status = 202 if prediction.status == Prediction.Status.QUEUED else 201
         response = Response(PredictionSerializer(prediction).data, status=status)
         response["Location"] = f"/api/v1/predictions/{prediction.pk}"
-        if replayed:
-            response["Idempotency-Replayed"] = "true"
-        return response
+        return marked(response, replayed)
 
 
 class OnePrediction(APIView):

@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 
 from predictions import batches, services
 from predictions.access import visible_batches
-from predictions.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, problems
+from predictions.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, marked, problems
 from predictions.models import Batch, BatchItem, EyeImage
 from predictions.results import csv_lines, items_with_results, shown_predictions
 from predictions.serializers import BatchItemSerializer, BatchSerializer, BatchUploadSerializer, batch_files
@@ -79,9 +79,7 @@ class Batches(generics.ListAPIView[Batch]):
         )
         response = Response(BatchSerializer(batch).data, status=202)
         response["Location"] = f"/api/v1/batches/{batch.pk}"
-        if replayed:
-            response["Idempotency-Replayed"] = "true"
-        return response
+        return marked(response, replayed)
 
 
 class OneBatch(APIView):

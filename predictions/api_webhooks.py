@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from predictions import webhooks
-from predictions.api import NewestFirst, has_scope, problems
+from predictions.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, post_once, problems
 from predictions.models import WebhookDelivery, WebhookEndpoint
 from predictions.serializers import (
     WebhookCreatedSerializer,
@@ -48,16 +48,21 @@ class Webhooks(generics.ListAPIView[WebhookEndpoint]):
         tags=TAG,
         operation_id="webhooks_create",
         summary="Add an endpoint",
-        description="The secret in the answer is shown once. It signs every message: `Cataract-Signature: "
+        description="The secret in the answer is shown once, and again only to a retry with the same `Idempotency-Key` "
+        "and body. It signs every message: `Cataract-Signature: "
         't=<unix seconds>,v1=<hex>`, where hex is HMAC-SHA256 of `"<t>." + body`.',
         request=WebhookCreateSerializer,
-        responses={201: WebhookCreatedSerializer} | problems(400, 401, 403, 415, 422),
+        parameters=[IDEMPOTENCY_KEY],
+        responses={201: WebhookCreatedSerializer} | problems(400, 401, 403, 409, 415, 422),
     )
     def post(self, request: Request) -> Response:
         form = WebhookCreateSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        endpoint = webhooks.add_endpoint(user=cast(User, request.user), **form.validated_data)
-        return Response(WebhookCreatedSerializer(endpoint).data, status=201)
+        return post_once(
+            request,
+            lambda: webhooks.add_endpoint(user=cast(User, request.user), **form.validated_data),
+            lambda endpoint: Response(WebhookCreatedSerializer(endpoint).data, status=201),
+        )
 
 
 class OneWebhook(APIView):

@@ -15,8 +15,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from predictions import archives, tasks
-from predictions.errors import BadField, IdempotencyKeyReused
+from predictions import archives, idempotency, tasks
+from predictions.errors import BadField
 from predictions.models import Batch, BatchItem, IdempotentRequest, Prediction
 from predictions.spool import SpooledFile
 from predictions.storage import sync_folder
@@ -52,7 +52,7 @@ def accept_batch(
     if table is not None:
         table.check_names(names)
     claim = _claim(user, key, photos, archive, [names, asdict(default), mode, table and str(table.rows)])
-    if claim is not None and (found := _replay(claim)):
+    if claim is not None and (found := idempotency.made_before(claim)):
         return found, True
     batch = Batch(
         name=_name(archive) if archive else "",
@@ -75,11 +75,10 @@ def accept_batch(
                 batch_size=_INSERT,
             )
             if claim is not None:
-                claim.response = {"batch": str(batch.pk)}
-                claim.save(force_insert=True)
+                idempotency.keep_claim(claim, batch)
     except BaseException as error:
         shutil.rmtree(settings.BATCH_DIR / str(batch.pk), ignore_errors=True)
-        if isinstance(error, IntegrityError) and claim is not None and (found := _replay(claim)):
+        if isinstance(error, IntegrityError) and claim is not None and (found := idempotency.made_before(claim)):
             return found, True  # the same request, sent twice at once
         raise
     _nudge(batch)
@@ -124,26 +123,12 @@ def _claim(
     user: User, key: str, photos: Sequence[SpooledFile], archive: SpooledFile | None, rest: list[Any]
 ) -> IdempotentRequest | None:
     if not key:
-        return None
-    if len(key) > 128 or not key.isprintable():
-        raise BadField("Idempotency-Key", "An Idempotency-Key has at most 128 printable characters.")
+        return None  # large files are not read for nothing
     digest = hashlib.sha256(json.dumps(rest, default=str).encode())
     for file in (archive,) if archive else photos:
         file.seek(0)
         digest.update(hashlib.file_digest(file.file, "sha256").digest())  # type: ignore[arg-type]
-    return IdempotentRequest(
-        user=user, endpoint=ENDPOINT, key=key, body_sha256=digest.hexdigest(), status_code=202, response=None
-    )
-
-
-def _replay(claim: IdempotentRequest) -> Batch | None:
-    row = IdempotentRequest.objects.filter(user=claim.user, endpoint=claim.endpoint, key=claim.key).first()
-    if row is None:
-        return None
-    if row.body_sha256 != claim.body_sha256:
-        raise IdempotencyKeyReused
-    found: Batch = Batch.objects.get(pk=(row.response or {})["batch"])
-    return found
+    return idempotency.claim_key(user=user, endpoint=ENDPOINT, key=key, body_sha256=digest.hexdigest())
 
 
 def _nudge(batch: Batch) -> None:

@@ -99,20 +99,29 @@ class IdempotencyKeyReused(DomainError):
     status = 422
     field = "Idempotency-Key"
 
-    def __init__(self) -> None:
-        super().__init__("This Idempotency-Key was used with another request. Use a new key for a new photo.")
+    def __init__(
+        self, message: str = "This Idempotency-Key was used with another request. Use a new key for a new request."
+    ) -> None:
+        super().__init__(message)
 
 
 class RequestRunning(DomainError):
-    """The first request with this Idempotency-Key still works; `prediction` is what it will answer."""
+    """The first request with this Idempotency-Key still works."""
 
     code = "request_running"
     status = 409
     field = "Idempotency-Key"
     retry_after = 1
 
-    def __init__(self, prediction: Prediction) -> None:
+    def __init__(self) -> None:
         super().__init__("The first request with this Idempotency-Key still runs. Ask again in a second.")
+
+
+class UploadRunning(RequestRunning):
+    """The first upload with this Idempotency-Key still works; `prediction` is what it will answer."""
+
+    def __init__(self, prediction: Prediction) -> None:
+        super().__init__()
         self.prediction = prediction
 
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from cataract.ml.images import PhotoRefused
-from predictions.errors import DomainError, DuplicatePhoto, RequestRunning, of_database
+from predictions.errors import DomainError, DuplicatePhoto, UploadRunning, of_database
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def _of_domain_error(error: DomainError) -> Response:
     extra: dict[str, Any] = {}
     if isinstance(error, DuplicatePhoto) and error.prediction is not None and error.code == "duplicate":
         extra["existing"] = str(error.prediction.pk)
-    if isinstance(error, RequestRunning):
+    if isinstance(error, UploadRunning):
         extra["existing"] = str(error.prediction.pk)
     if errors := getattr(error, "errors", None):
         extra["errors"] = errors

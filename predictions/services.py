@@ -14,13 +14,11 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from predictions import authentication, intake, reception, storage, tasks, worker
-from predictions.errors import BadField, DuplicatePhoto, IdempotencyKeyReused, RequestRunning
+from predictions import authentication, idempotency, intake, reception, storage, tasks, worker
+from predictions.errors import BadField, DuplicatePhoto, UploadRunning
 from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction
 
 log = logging.getLogger(__name__)
-
-MAX_KEY_LENGTH = 128
 
 
 def upload_photo(
@@ -54,7 +52,7 @@ def upload_photo(
         mode=mode,
         send_anyway=send_anyway,
         leased=here,
-        also=None if claim is None else lambda prediction: _keep_claim(claim, prediction),
+        also=None if claim is None else lambda prediction: idempotency.keep_claim(claim, prediction),
         patient_key=patient_key,
         eye=eye,
         site=site,
@@ -75,22 +73,19 @@ def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[
     """`upload_photo`, once for each (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
 
     The key is stored with the photo: an upload that was refused or never committed leaves its key free. Raises
-    IdempotencyKeyReused when the key came with another request, RequestRunning while the first one still works, and
+    IdempotencyKeyReused when the key came with another request, UploadRunning while the first one still works, and
     what `upload_photo` raises.
     """
     if not key:
         return upload_photo(user=user, **upload), False
-    if len(key) > MAX_KEY_LENGTH or not key.isprintable():
-        raise BadField("Idempotency-Key", f"An Idempotency-Key has at most {MAX_KEY_LENGTH} printable characters.")
-    body_sha256 = _digest(upload)
-    found = _replay(user, endpoint, key, body_sha256)
+    claim = idempotency.claim_key(user=user, endpoint=endpoint, key=key, body_sha256=_digest(upload))
+    found = _replay(claim)
     if found is not None:
         return found, True
-    claim = IdempotentRequest(user=user, endpoint=endpoint, key=key, body_sha256=body_sha256, status_code=201)
     try:
         return upload_photo(user=user, claim=claim, **upload), False
     except (DuplicatePhoto, IntegrityError):
-        found = _replay(user, endpoint, key, body_sha256)  # the same request, sent twice at once
+        found = _replay(claim)  # the same request, sent twice at once
         if found is None:
             raise
         return found, True
@@ -186,26 +181,16 @@ def revoke_token(*, token: ApiToken) -> None:
     ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())
 
 
-def _keep_claim(claim: IdempotentRequest, prediction: Prediction) -> None:
-    claim.response = {"prediction": str(prediction.pk)}
-    claim.save(force_insert=True)
-
-
 def _digest(upload: dict[str, Any]) -> str:
     rest = {name: value for name, value in upload.items() if name != "data"}
     text = json.dumps(rest, sort_keys=True, default=str).encode()
     return hashlib.sha256(hashlib.sha256(upload["data"]).digest() + text).hexdigest()
 
 
-def _replay(user: User, endpoint: str, key: str, body_sha256: str) -> Prediction | None:
-    row = IdempotentRequest.objects.filter(user=user, endpoint=endpoint, key=key).first()
-    if row is None:
-        return None
-    if row.body_sha256 != body_sha256:
-        raise IdempotencyKeyReused
-    found = _stored(UUID((row.response or {})["prediction"]))
-    if reception.is_with_its_request(found):
-        raise RequestRunning(found)
+def _replay(claim: IdempotentRequest) -> Prediction | None:
+    found: Prediction | None = idempotency.made_before(claim)
+    if found is not None and reception.is_with_its_request(found):
+        raise UploadRunning(found)
     return found
 
 

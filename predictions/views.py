@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from cataract.ml.images import PhotoRefused
 from predictions import intake, services, storage
 from predictions.access import visible_images, visible_predictions
-from predictions.errors import DomainError, DuplicatePhoto, RequestRunning, of_database
+from predictions.errors import DomainError, DuplicatePhoto, UploadRunning, of_database
 from predictions.forms import UploadForm
 from predictions.models import EyeImage, Prediction
 from predictions.uploads import read_photo
@@ -122,7 +122,7 @@ def _send(request: HttpRequest, form: UploadForm) -> Prediction:
             source=EyeImage.Source.UPLOAD,
             **facts,
         )
-    except RequestRunning as first:
+    except UploadRunning as first:
         return first.prediction
     return prediction
 

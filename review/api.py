@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from predictions.api import IDEMPOTENCY_KEY, post_once
 from predictions.models import ApiToken
 from review import machine, progress, queue, services
 from review.models import ReviewCase
@@ -87,13 +88,16 @@ class PhotoView(ReviewView):
 class AnswerView(ReviewView):
     @extend_schema(
         tags=TAG, summary="Answer: blind, final, or adjudicate", request=AnswerSerializer,
-        responses={200: CaseSerializer, **CONFLICT},
+        parameters=[IDEMPOTENCY_KEY], responses={200: CaseSerializer, **CONFLICT},
     )  # fmt: skip
     def post(self, request: Request, pk: UUID) -> Response:
-        case, person = self.find(pk), request.user
+        case = self.find(pk)
         serializer = AnswerSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        given: dict[str, Any] = dict(serializer.validated_data)
+        return post_once(request, lambda: self._store(case, dict(serializer.validated_data)), self.shown)
+
+    def _store(self, case: ReviewCase, given: dict[str, Any]) -> ReviewCase:
+        person = self.request.user
         step, reason = given.pop("step"), given.pop("reason", "")
         if step == "blind":
             services.store_blind_answer(case=case, reader=person, **given)  # type: ignore[arg-type]
@@ -106,7 +110,7 @@ class AnswerView(ReviewView):
             if reading is None:
                 raise machine.Conflict("There is no blind answer of yours on this case yet.")
             services.store_final_answer(reading=reading, answer=given["answer"], seconds=given.get("seconds"))
-        return self.shown(case)
+        return case
 
 
 class ActView(ReviewView):
@@ -114,11 +118,20 @@ class ActView(ReviewView):
 
     act = ""
 
-    @extend_schema(tags=TAG, request=SkipSerializer, responses={200: CaseSerializer, **CONFLICT})
+    @extend_schema(
+        tags=TAG,
+        request=SkipSerializer,
+        parameters=[IDEMPOTENCY_KEY],
+        responses={200: CaseSerializer, **CONFLICT},
+    )
     def post(self, request: Request, pk: UUID) -> Response:
         case = self.find(pk)
-        ACTS[self.act](case, request)
-        return self.shown(case)
+
+        def act() -> ReviewCase:
+            ACTS[self.act](case, request)
+            return case
+
+        return post_once(request, act, self.shown)
 
 
 def _renew(case: ReviewCase, request: Request) -> None:

@@ -1,5 +1,6 @@
 """The REST API of training: start and watch runs, promote and roll back releases."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -16,10 +17,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.ml.release import ReleaseCorrupt
-from predictions.api import NewestFirst, has_scope, problems
+from predictions.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, post_once, problems
 from predictions.models import Promotion, Release
 from training import promotions, services
-from training.models import TrainingRun
+from training.models import PromotionRequest, TrainingRun
 from training.reports import evidence_pdf
 from training.serializers import (
     PromoteSerializer,
@@ -48,18 +49,22 @@ class TrainingRuns(generics.ListAPIView[TrainingRun]):
     @extend_schema(
         summary="Start a training run",
         request=StartSerializer,
+        parameters=[IDEMPOTENCY_KEY],
         responses={202: TrainingRunSerializer} | problems(400, 401, 403, 409, 422),
     )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         form = StartSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         asked = form.validated_data
-        run = services.start_training(
-            user=_user(request), kind=asked["model"], reason=asked["reason"], base=asked["base_release"]
+        return post_once(
+            request,
+            lambda: services.start_training(
+                user=_user(request), kind=asked["model"], reason=asked["reason"], base=asked["base_release"]
+            ),
+            lambda run: Response(
+                TrainingRunSerializer(run).data, status=202, headers={"Location": f"/api/v1/training-runs/{run.pk}"}
+            ),
         )
-        response = Response(TrainingRunSerializer(run).data, status=202)
-        response["Location"] = f"/api/v1/training-runs/{run.pk}"
-        return response
 
 
 class OneTrainingRun(APIView):
@@ -83,16 +88,15 @@ class Promote(APIView):
     @extend_schema(
         summary="Promote a release",
         request=PromoteSerializer,
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: PromotionSerializer, 202: PromotionRequestSerializer} | problems(400, 401, 403, 404, 409, 422),
     )
     def post(self, request: Request, release_id: str) -> Response:
         form = PromoteSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         release = get_object_or_404(Release, pk=release_id)
-        if settings.PROMOTION_NEEDS_TWO:
-            wanted = promotions.request_promotion(user=_user(request), release=release, **form.validated_data)
-            return Response(PromotionRequestSerializer(wanted).data, status=202)
-        return _promotion(services.promote, user=_user(request), release=release, **form.validated_data)
+        service = promotions.request_promotion if settings.PROMOTION_NEEDS_TWO else services.promote
+        return _promote_once(request, service, release=release, **form.validated_data)
 
 
 class ConfirmPromotion(APIView):
@@ -103,13 +107,19 @@ class ConfirmPromotion(APIView):
     @extend_schema(
         summary="Confirm a promotion that another admin asked for",
         request=None,
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: PromotionSerializer} | problems(401, 403, 404, 409, 422),
     )
     def post(self, request: Request, release_id: str) -> Response:
-        wanted = promotions.open_request(get_object_or_404(Release, pk=release_id))
-        if wanted is None:
-            raise Http404
-        return _promotion(promotions.confirm_promotion, user=_user(request), request=wanted)
+        release = get_object_or_404(Release, pk=release_id)
+
+        def confirm(*, user: User) -> Promotion:
+            wanted = promotions.open_request(release)
+            if wanted is None:
+                raise Http404
+            return promotions.confirm_promotion(user=user, request=wanted)
+
+        return _promote_once(request, confirm)
 
 
 class Rollback(APIView):
@@ -120,12 +130,13 @@ class Rollback(APIView):
     @extend_schema(
         summary="Roll back the last promotion",
         request=RollbackSerializer,
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: PromotionSerializer} | problems(400, 401, 403, 409, 422),
     )
     def post(self, request: Request) -> Response:
         form = RollbackSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        return _promotion(services.rollback, user=_user(request), **form.validated_data)
+        return _promote_once(request, services.rollback, **form.validated_data)
 
 
 class Evidence(APIView):
@@ -148,12 +159,19 @@ class DamagedRelease(services.PromotionRefused):
     code: ClassVar[str] = "release_damaged"
 
 
-def _promotion(service: Any, **values: Any) -> Response:
-    try:
-        promotion: Promotion = service(**values)
-    except ReleaseCorrupt as error:
-        raise DamagedRelease(str(error)) from error
-    return Response(PromotionSerializer(promotion).data, status=201)
+def _promote_once(sent: Request, service: Callable[..., Promotion | PromotionRequest], **values: Any) -> Response:
+    def make() -> Promotion | PromotionRequest:
+        try:
+            return service(user=_user(sent), **values)
+        except ReleaseCorrupt as error:
+            raise DamagedRelease(str(error)) from error
+
+    def answer(made: Promotion | PromotionRequest) -> Response:
+        if isinstance(made, PromotionRequest):
+            return Response(PromotionRequestSerializer(made).data, status=202)
+        return Response(PromotionSerializer(made).data, status=201)
+
+    return post_once(sent, make, answer)
 
 
 def _user(request: Request) -> User:

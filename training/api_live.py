@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.ml.release import ReleaseCorrupt
-from predictions.api import NewestFirst, has_scope, problems
+from predictions.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, post_once, problems
 from predictions.models import LiveTest, Prediction
 from predictions.services import disclose
 from training import livetests
@@ -41,18 +41,26 @@ class LiveTests(generics.ListAPIView[LiveTest]):
     @extend_schema(
         summary="Try a challenger on live photos, in shadow or A/B",
         request=StartLiveTestSerializer,
+        parameters=[IDEMPOTENCY_KEY],
         responses={201: LiveTestSerializer} | problems(400, 401, 403, 409, 422),
     )
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         form = StartLiveTestSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        try:
-            test = livetests.start_live_test(user=_user(request), **form.validated_data)
-        except ReleaseCorrupt as error:
-            raise livetests.LiveTestRefused(str(error)) from error
-        response = Response(LiveTestSerializer(test).data, status=201)
-        response["Location"] = f"/api/v1/live-tests/{test.pk}"
-        return response
+
+        def start() -> LiveTest:
+            try:
+                return livetests.start_live_test(user=_user(request), **form.validated_data)
+            except ReleaseCorrupt as error:
+                raise livetests.LiveTestRefused(str(error)) from error
+
+        return post_once(
+            request,
+            start,
+            lambda test: Response(
+                LiveTestSerializer(test).data, status=201, headers={"Location": f"/api/v1/live-tests/{test.pk}"}
+            ),
+        )
 
 
 class OneLiveTest(APIView):

@@ -39,8 +39,11 @@ class IdempotentRequest(models.Model):
     endpoint = models.CharField(max_length=64)
     key = models.CharField(max_length=128)
     body_sha256 = models.CharField(max_length=64)
-    status_code = models.PositiveSmallIntegerField(null=True, help_text="Empty while the first request still runs.")
-    response = models.JSONField(null=True)
+    made = models.CharField(
+        max_length=100,
+        blank=True,
+        help_text="The row that the first request made, as app.model/id; empty while that request runs.",
+    )
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
     class Meta:
