@@ -50,7 +50,7 @@ def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_prog
     photos: dict[Any, Photo] = {}
     for number, row in enumerate(rows):
         photos[row.image.pk] = _photo(row, sides, seen)
-        if on_progress and (number % 10 == 0 or number == len(rows) - 1):
+        if on_progress:
             on_progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} photos")
     report = gates.judge(
         [photos[row.image.pk] for row in frozen],

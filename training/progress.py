@@ -79,7 +79,8 @@ class Progress:
             }
         mine = TrainingRun.objects.filter(pk=self.run.pk, attempts=self.token).in_status(TrainingRun.Status.RUNNING)
         if not mine.update(heartbeat_at=timezone.now(), **values):
-            self.lost.set()
+            if not self.cancelled.is_set():
+                self.lost.set()
         elif mine.filter(cancel_requested=True).exists():
             self.cancelled.set()
 
@@ -101,7 +102,17 @@ class Progress:
                 self.beat()
             except Exception:  # a database away for a moment must not end hours of work; the next beat tells
                 _log.exception("The heartbeat of training run %s failed", self.run.pk)
+            if self.cancelled.is_set():
+                if not done.wait(settings.TRAINING_SILENT_SECONDS / 20):
+                    self._cancel_over_the_work()
+                break
         connection.close()
+
+    def _cancel_over_the_work(self) -> None:
+        """End the row where the work is in a step that does not ask: it finds out afterwards, and writes no more."""
+        self.say("Cancelled. The worker is free when the step that it is in ends.")
+        mine = TrainingRun.objects.filter(pk=self.run.pk, attempts=self.token)
+        mine.move(TrainingRun.Status.CANCELLED, finished_at=timezone.now(), eta_seconds=None, log=self.text())
 
     def _eta(self) -> float | None:
         elapsed = time.monotonic() - self._started

@@ -45,20 +45,14 @@ def run(run_id: str, *, build: Build | None = None) -> None:
         return
     progress = Progress(claimed, claimed.attempts)
     tracker = Tracker(str(claimed.pk), progress.say)
-    try:
-        with progress.beating(), workplace.of(claimed) as folder:
-            story.tell_start(tracker, claimed)
-            manifest = _build(claimed, folder, progress, tracker, build)
-            release = _register(folder / workplace.RELEASE, manifest, progress)
-            comparison = _compare(claimed, release, progress)
-            story.tell_release(tracker, release, comparison)
-            progress.beat()
-        if progress.should_stop():
-            raise Stopped
-    except Exception as error:
-        _end_badly(claimed, progress, tracker, error)
-    else:
-        _finish(claimed, progress, tracker, TrainingRun.Status.SUCCEEDED, "FINISHED", release=release, percent=100)
+    with progress.beating():
+        try:
+            with workplace.of(claimed) as folder:
+                release = _work(claimed, folder, progress, tracker, build)
+        except Exception as error:
+            _end_badly(claimed, progress, tracker, error)
+            return
+    _finish(claimed, progress, tracker, TrainingRun.Status.SUCCEEDED, "FINISHED", release=release, percent=100)
 
 
 def compare(challenger_id: str) -> None:
@@ -107,9 +101,23 @@ def _claim(run_id: str) -> TrainingRun | None:
     return claimed
 
 
+def _work(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker, build: Build | None) -> Release:
+    story.tell_start(tracker, run)
+    manifest = _build(run, folder, progress, tracker, build)
+    release = _register(folder / workplace.RELEASE, manifest, progress)
+    comparison = _compare(run, release, progress)
+    story.tell_release(tracker, release, comparison)
+    progress.beat()
+    if progress.should_stop():
+        raise Stopped
+    return release
+
+
 def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker, build: Build | None) -> Manifest:
     """Build the release, or take the one that an earlier attempt finished before it was killed."""
     made = folder / workplace.RELEASE
+    if progress.should_stop():
+        raise Stopped
     if run.attempts > 1:
         progress.say(f"Attempt {run.attempts}: it goes on from what was kept before.")
     if (made / MANIFEST).exists():

@@ -1,7 +1,9 @@
 """Building a release from labelled photos: whole or not at all, the same again, and never on the test split."""
 
 import json
+import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from cataract.ml.learn.reading import read_photos
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
 
+STAGES = ["reading", "fast", "accurate", "calibration", "quantisation", "writing"]
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"
 
 
@@ -67,7 +70,16 @@ def test_photos_are_read_once_and_a_withdrawn_one_leaves_the_cache(
 
 @pytest.mark.slow
 def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> None:
-    stages: list[str] = []
+    stages, busy = ["start"], dict.fromkeys(["start", *STAGES], 0.0)
+    import_module("cataract.ml.learn.accurate")  # torch, once a process: seconds in which nothing can ask
+    asked_at = time.process_time()  # of the processor: by the clock other work would count
+
+    def asked() -> bool:
+        nonlocal asked_at
+        since, asked_at = time.process_time() - asked_at, time.process_time()
+        busy[stages[-1]] = max(busy[stages[-1]], since)
+        return False
+
     manifest = build_release(
         tmp_path / "new",
         STARTER,
@@ -75,15 +87,39 @@ def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> 
         trials=1,
         epochs=2,
         on_progress=lambda stage, fraction, message: stages.append(stage),
+        should_stop=asked,
     )
+    print({stage: round(seconds, 2) for stage, seconds in busy.items()})
+    assert min(busy.values()) > 0 and max(busy.values()) < 10, "every stage asks whether to stop, within 10 s"
     cascade = Cascade.load(tmp_path / "new")
     cascade.check_golden()
-    assert list(dict.fromkeys(stages)) == ["reading", "fast", "accurate", "calibration", "quantisation", "writing"]
+    assert list(dict.fromkeys(stages[1:])) == STAGES
     assert "int8" in manifest.raw["quantisation"]["decision"]
     assert all(isinstance(value, float) for value in manifest.metrics.values())
     old, new = (json.loads((folder / "seen.json").read_text())["hashes"] for folder in (STARTER, tmp_path / "new"))
     assert set(old) < set(new)
     assert (tmp_path / "new" / "card.md").read_text().startswith("# Model card")
+
+
+@pytest.mark.slow
+def test_it_is_stopped_in_each_stage_and_reaches_no_later_one(dataset: TrainingData, tmp_path: Path) -> None:
+    teaching = build.Teaching(dataset.paths[:2], ["t1", "t2"])
+    for wanted in ("reading", "teaching", *STAGES[1:]):
+        seen: list[str] = []
+        with pytest.raises(Cancelled):
+            build_release(
+                tmp_path / "new",
+                STARTER,
+                dataset,
+                trials=1,
+                epochs=1,
+                teaching=teaching,
+                checkpoint=tmp_path / "checkpoint",  # the next round goes on from there
+                on_progress=lambda stage, fraction, message, seen=seen: seen.append(stage),
+                should_stop=lambda seen=seen, wanted=wanted: bool(seen) and seen[-1] == wanted,
+            )
+        assert seen[-1] == wanted
+        assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
 
 def test_nothing_is_left_when_it_is_stopped(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:

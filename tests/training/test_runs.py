@@ -160,6 +160,28 @@ def test_a_running_run_stops_when_a_person_cancels_it(run: TrainingRun, settings
     assert "Cancelled." in run.log
 
 
+def test_a_step_that_does_not_ask_holds_no_cancel_up(run: TrainingRun, settings: Any) -> None:
+    assert settings.TRAINING_SILENT_SECONDS * (1 / 8 + 1 / 20) < 10, "what the docs promise of the settings' own values"
+    settings.TRAINING_SILENT_SECONDS = 0.4
+
+    def build(*args: Any, **options: Any) -> Any:
+        services.cancel_run(run=run)
+        deadline = timezone.now() + timedelta(seconds=20)
+        while run.status != "cancelled":  # and never asks
+            assert timezone.now() < deadline, "the row waited for the work"
+            run.refresh_from_db()
+        return tiny_build(*args, **options)
+
+    worker.run(str(run.pk), build=build)
+    run.refresh_from_db()
+    assert (run.status, run.release, Release.objects.count()) == ("cancelled", None, 1)
+    assert run.finished_at is not None and "Cancelled." in run.log
+    worker.sweep(publish=lambda run_id: None)
+    assert waiting() == []
+    run.refresh_from_db()
+    assert MlflowClient(settings.MLFLOW_TRACKING_URI).get_run(run.mlflow_run_id).info.status == "KILLED"
+
+
 def test_a_failed_build_says_why_and_leaves_no_release(run: TrainingRun, client: Client, settings: Any) -> None:
     def build(folder: Path, *args: Any, **options: Any) -> Any:
         (folder / "trunk.onnx").write_bytes(b"half")

@@ -27,7 +27,7 @@ from cataract.ml.learn.augment import changes, random_crop
 from cataract.ml.learn.checkpoint import Checkpoint
 from cataract.ml.learn.encoder import TailWithHead, load_encoder, split
 from cataract.ml.learn.export import to_onnx
-from cataract.ml.learn.fast import Cancelled
+from cataract.ml.learn.fast import ask
 from cataract.ml.release import read_manifest
 
 _BATCH = 64
@@ -92,6 +92,7 @@ def fit_accurate(
     job = _Job(starting_point(release_folder, seed), epochs, seed, folds + 1, kept, on_epoch, should_stop)
     oof = _out_of_fold(job, data, folds) if folds else np.zeros(0, dtype=np.float32)
     network, history = _fit(job, data, folds)
+    ask(should_stop)
     example = activations.plain[:2, 0].astype(np.float32)
     if len(example) < 2:
         example = np.repeat(example, 2, axis=0)
@@ -126,8 +127,7 @@ def run_trunk(
     count = int(np.clip(_CHANGED // max(1, len(photos)), 3, 16))
     plain, changed = [], []
     for index, photo in enumerate(photos):
-        if should_stop():
-            raise Cancelled("The training was stopped.")
+        ask(should_stop)
         pupil = find_pupil(photo)
         plain.append(graph.run(prepare(photo, spec, pupil)).astype(np.float16))
         rng = np.random.default_rng((seed, index))
@@ -167,7 +167,7 @@ def _out_of_fold(job: _Job, data: _Data, folds: int) -> Floats:
     scores = np.zeros(len(data.y), dtype=np.float32)
     for fold in range(folds):
         network, _ = _fit(job, data.take(fold_of != fold), fold)
-        scores[fold_of == fold] = score(network, data.activations.plain[fold_of == fold])
+        scores[fold_of == fold] = score(network, data.activations.plain[fold_of == fold], job.should_stop)
     return scores
 
 
@@ -180,7 +180,7 @@ def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, list[dict[s
         epoch = len(state.history)
         state.set_rates(epoch, job.epochs)
         train_loss = _epoch(state.network, fitted, state.optimizer, state.rng, job.should_stop)
-        state.judge({"epoch": float(epoch), "train_loss": train_loss}, _loss(state.network, checked))
+        state.judge({"epoch": float(epoch), "train_loss": train_loss}, _loss(state.network, checked, job.should_stop))
         state.save(job.checkpoint, number)
         job.on_epoch({**state.history[-1], "fit": number, "fits": job.fits})
     state.network.load_state_dict(state.best)
@@ -213,7 +213,7 @@ class _State:
         network = copy.deepcopy(job.start)
         parts = ((network.head, _RATE_HEAD), (network.tail, _RATE_TAIL))
         groups = [{"params": list(part.parameters()), "lr": rate, "base": rate} for part, rate in parts]
-        loss = _loss(network, checked)
+        loss = _loss(network, checked, job.should_stop)
         return cls(
             network,
             torch.optim.AdamW(groups, weight_decay=0.05),
@@ -285,8 +285,7 @@ def _epoch(
     rows = np.concatenate([rng.permutation(len(data.y)) for _ in range(4)])
     total = 0.0
     for first in range(0, len(rows), _BATCH):
-        if should_stop():
-            raise Cancelled("The training was stopped.")
+        ask(should_stop)
         chosen = rows[first : first + _BATCH]
         variants = rng.integers(data.activations.changed.shape[1], size=len(chosen))
         batch = torch.from_numpy(data.activations.changed[chosen, variants].astype(np.float32))
@@ -300,13 +299,18 @@ def _epoch(
     return total / len(rows)
 
 
-def score(network: TailWithHead, plain: NDArray[np.float16]) -> Floats:
-    """Mean log-odds over the views, (N, V, ...) -> (N,): what serving computes without mirroring."""
+def score(network: TailWithHead, plain: NDArray[np.float16], should_stop: Callable[[], bool] = lambda: False) -> Floats:
+    """Mean log-odds over the views, (N, V, ...) -> (N,): what serving computes without mirroring. Raises Cancelled."""
+    found = np.zeros(plain.shape[:2], dtype=np.float32)
     with torch.no_grad():
-        views = [network(torch.from_numpy(plain[:, view].astype(np.float32))) for view in range(plain.shape[1])]
-    return np.asarray(torch.stack(views).mean(0).numpy(), dtype=np.float32)
+        for first in range(0, len(plain), _BATCH):
+            ask(should_stop)
+            rows = slice(first, first + _BATCH)
+            for view in range(plain.shape[1]):
+                found[rows, view] = network(torch.from_numpy(plain[rows, view].astype(np.float32))).numpy()
+    return np.asarray(found.mean(axis=1), dtype=np.float32)
 
 
-def _loss(network: TailWithHead, data: _Data) -> float:
-    log_odds = score(network, data.activations.plain).astype(np.float64)
+def _loss(network: TailWithHead, data: _Data, should_stop: Callable[[], bool]) -> float:
+    log_odds = score(network, data.activations.plain, should_stop).astype(np.float64)
     return float(np.average(np.logaddexp(0, log_odds) - data.y * log_odds, weights=data.weights))

@@ -21,7 +21,7 @@ from cataract.ml.cascade import Cascade
 from cataract.ml.learn.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.card import write_card
 from cataract.ml.learn.checkpoint import Checkpoint
-from cataract.ml.learn.fast import Cancelled, FastFit, Taught, fit_fast
+from cataract.ml.learn.fast import Cancelled, FastFit, Taught, ask, fit_fast
 from cataract.ml.learn.quantise import golden_tolerance, quantise_if_safe
 from cataract.ml.learn.reading import Copies, Read, read_photos
 from cataract.ml.learn.rehearsal import Rehearsal
@@ -88,6 +88,11 @@ def build_release(
     Raises ReleaseCorrupt (base), ValueError (data), LightInstall, Cancelled.
     """
     _check(out_dir, dataset, kind)
+
+    def begin(stage: str, message: str) -> None:
+        ask(should_stop)
+        on_progress(stage, 0.0, message)
+
     manifest = verify(base)
     if kind != "fast" and not (base / "encoder.safetensors").exists():
         raise ValueError(f"Release {manifest.id} carries no encoder to train from; train the fast model only.")
@@ -102,16 +107,16 @@ def build_release(
         rehearsal.save(folder)
         taught = teach(cascade, kept, teaching, on_progress, should_stop) if kind != "accurate" else None
 
-        on_progress("fast", 0.0, f"searching the fast model's parameters, {trials} trials")
+        begin("fast", f"searching the fast model's parameters, {trials} trials")
         budget = _Budget(trials, seconds, epochs, seed)
         fast = _fit_fast(folder, base, read, dataset, rehearsal, kind, taught, budget, kept, on_metrics, should_stop)
-        on_progress("accurate", 0.0, "fine-tuning the accurate model")
+        begin("accurate", "fine-tuning the accurate model")
         accurate_oof = _fit_accurate(folder, base, dataset, kind, budget, kept, on_metrics, should_stop)
 
-        on_progress("calibration", 0.0, "setting the thresholds")
+        begin("calibration", "setting the thresholds")
         held = _held_out(folder, manifest, read, dataset, rehearsal, fast, accurate_oof, should_stop)
         curves, policy = calibrate(held, max_error=max_error, confidence=confidence)
-        figures = _figures(held, curves, policy)
+        figures = _figures(held, curves, policy, should_stop)
         write_json(folder / "calibration.json", curves)
         write_json(folder / "policy.json", policy)
         write_json(folder / "metrics.json", figures)
@@ -129,12 +134,12 @@ def build_release(
             "base": manifest.id,
         }
         if kind != "fast":  # a fast model alone keeps the encoder, and with it every stored embedding
-            on_progress("quantisation", 0.0, "comparing answers with 8-bit weights")
-            described["quantisation"] = quantise_if_safe(folder, described, _calibration_photos(dataset, should_stop))
-        on_progress("writing", 0.0, "golden predictions and manifest")
+            begin("quantisation", "comparing answers with 8-bit weights")
+            photos = _calibration_photos(dataset, should_stop)
+            described["quantisation"] = quantise_if_safe(folder, described, photos, should_stop)
+        begin("writing", "golden predictions and manifest")
         write_golden(folder, described)
-        if should_stop():
-            raise Cancelled("The training was stopped.")
+        ask(should_stop)
         result = write_manifest(folder, **described)
     on_progress("writing", 1.0, f"release {result.id}")
     return result
@@ -298,8 +303,7 @@ def _held_out(
     def accurate_of(chosen: NDArray[np.int64]) -> Floats:
         scores = []
         for row in chosen:
-            if should_stop():
-                raise Cancelled("The training was stopped.")
+            ask(should_stop)
             scores.append(scorer.accurate_score(images.decode(dataset.paths[row].read_bytes())))
         return np.array(scores, dtype=np.float32)
 
@@ -341,22 +345,25 @@ def _calibration_photos(dataset: TrainingData, should_stop: Callable[[], bool]) 
     """The photos that the thresholds were set on: the calibration split, where that is small the training split too."""
     splits = {"calibration"} if _enough(dataset) else {"calibration", "train"}
     for path, split in zip(dataset.paths, dataset.splits, strict=True):
-        if should_stop():
-            raise Cancelled("The training was stopped.")
+        ask(should_stop)
         if split in splits:
             yield images.decode(path.read_bytes())
 
 
-def _figures(held: HeldOut, curves: dict[str, Any], policy: dict[str, Any]) -> dict[str, Any]:
+def _figures(
+    held: HeldOut, curves: dict[str, Any], policy: dict[str, Any], should_stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Figures of both models and of the cascade on the held-out photos, one photo per cluster."""
     _, one_each = np.unique(held.clusters, return_index=True)
     single = held.take(one_each)
     fast, accurate = probabilities(single, curves)
     final = final_probability(policy, fast, accurate)
+    models = {}
+    for name, p in (("cascade", final), ("fast", fast), ("accurate", accurate)):
+        ask(should_stop)
+        models[name] = metrics.evaluate(single.y, p)
     return {
-        "cascade": metrics.evaluate(single.y, final),
-        "fast": metrics.evaluate(single.y, fast),
-        "accurate": metrics.evaluate(single.y, accurate),
+        **models,
         "coverage_at_5_percent_error": metrics.coverage_at_risk(single.y, final, 0.05),
         "auto_coverage": policy["coverage"],
         "auto_error_bound": policy["bound"],

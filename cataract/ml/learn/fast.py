@@ -47,6 +47,12 @@ class Cancelled(Exception):
     """Somebody asked to stop; nothing was written."""
 
 
+def ask(should_stop: Callable[[], bool]) -> None:
+    """Between two steps of a fit. Raises Cancelled."""
+    if should_stop():
+        raise Cancelled("The training was stopped.")
+
+
 @dataclass(frozen=True)
 class Taught:
     """Photos without a label, and what a teacher says of them ("the big model teaches the small one", Hinton 2015).
@@ -151,6 +157,7 @@ class _Data:
 
     def _bin(self, taught: Taught | None) -> Iterator[tuple[NDArray[np.bool_], Any]]:
         for fold in np.unique(self.fold_of):
+            ask(self.should_stop)
             held = self.fold_of == fold
             yield held, _binned(self.x[~held], self.y[~held], self.weights[~held], self.seed, taught)
 
@@ -272,8 +279,7 @@ def _train(rows: Any, params: dict[str, Any], seed: int, should_stop: Callable[[
     import lightgbm
 
     def stop(_: Any) -> None:
-        if should_stop():
-            raise Cancelled("The training was stopped.")
+        ask(should_stop)
 
     return lightgbm.train({**_FIXED, **params, "seed": seed}, rows, callbacks=[stop])
 

@@ -6,7 +6,7 @@ They replace the 32-bit ones only where that changes no answer: `quantise_if_saf
 import logging
 import math
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade import Cascade, Outcome
+from cataract.ml.learn.fast import ask
 from cataract.ml.release import draft_manifest
 
 GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
@@ -42,15 +43,25 @@ class Trial:
         )
 
 
-def quantise_if_safe(folder: Path, described: Mapping[str, Any], photos: Iterable[Pixels]) -> dict[str, str]:
+def quantise_if_safe(
+    folder: Path,
+    described: Mapping[str, Any],
+    photos: Iterable[Pixels],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> dict[str, str]:
     """Replace the graphs in `folder` by 8-bit ones if no answer on the calibration photos changes for it.
 
     folder: a release but for its golden.json and manifest; described: what its manifest will say (`draft_manifest`).
     No decision and no need for a person may change, and no probability may move by `MOST_MOVED`, all models asked. All
     graphs are replaced or none. Returns the manifest's `quantisation`, with the trial in words under "decision".
+    Raises Cancelled.
     """
     kinds = {name: described.get("quantisation", {}).get(name, "fp32") for name in GRAPHS}
-    small = {name: data for name in GRAPHS if kinds[name] == "fp32" and (data := _worth_it(folder / name))}
+    small: dict[str, bytes] = {}
+    for name in [name for name in GRAPHS if kinds[name] == "fp32"]:
+        ask(should_stop)
+        if data := _worth_it(folder / name):
+            small[name] = data
     if not small:
         known = described.get("quantisation", {}).get("decision", "")
         return {**kinds, "decision": known or "int8 not tried: the graphs hold next to no matrix products"}

@@ -11,7 +11,7 @@ from cataract.ml import duplicates, images
 from cataract.ml.arrays import Floats, Pixels, at_most
 from cataract.ml.cascade import Cascade
 from cataract.ml.learn.checkpoint import load_arrays, save_arrays
-from cataract.ml.learn.fast import Cancelled
+from cataract.ml.learn.fast import ask
 
 _SIDE = 256  # of the copies on which the accurate model is fitted
 _SAVE_EVERY = 200  # photos, so that a kill costs seconds
@@ -61,8 +61,7 @@ def read_photos(
     known = _load(cache, cascade.encoder_hash)
     found: Photos = {}
     for index, (path, sha256) in enumerate(zip(paths, sha256s, strict=True)):
-        if should_stop():
-            raise Cancelled("The training was stopped.")
+        ask(should_stop)
         found[sha256] = known.get(sha256) or _read(cascade, path)
         if index % 20 == 0:
             on_progress("reading", index / len(paths), f"photo {index + 1} of {len(paths)}")

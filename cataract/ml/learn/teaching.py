@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cataract.ml import images
 from cataract.ml.cascade import Cascade, Outcome
 from cataract.ml.learn.checkpoint import Checkpoint
-from cataract.ml.learn.fast import Cancelled, Taught
+from cataract.ml.learn.fast import Taught, ask
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ def _ask(
     """x: (M, D) inputs of the fast model; p: (M,) the teacher's probability of cataract."""
     judged: list[tuple[Any, float]] = []
     for index, path in enumerate(paths):
-        if should_stop():
-            raise Cancelled("The training was stopped.")
+        ask(should_stop)
         outcome: Outcome = teacher.predict([images.decode(path.read_bytes())], mode="accurate")[0]
         if outcome.accurate_probability is not None:
             judged.append((outcome.embedding, outcome.accurate_probability))
