@@ -103,6 +103,18 @@ class Client:
             yield from page["results"]
             address = self._path_of(page["next"]) if page["next"] else None
 
+    def train(self, *, idempotency_key: str = "", **choices: Any) -> dict[str, Any]:
+        """Start a training run (needs the scope admin); choices: model, reason, base_release, trials, minutes, epochs,
+        distil, teach_weight, teach_floor. What is left out keeps its default."""
+        return self.call("POST", "training-runs", choices, idempotency_key=idempotency_key)
+
+    def wait_run(self, run_id: str, *, seconds: float = 6 * 3600) -> dict[str, Any]:
+        """A training run as soon as it is over or interrupted. Raises TimeoutError after `seconds`."""
+        path = f"training-runs/{run_id}"
+        return self._until(
+            lambda: self.call("GET", path), lambda row: row["status"] not in ("queued", "running"), seconds
+        )
+
     def add_webhook(self, url: str, events: Sequence[str], *, idempotency_key: str = "") -> dict[str, Any]:
         """Add an endpoint; the `secret` in the answer is shown this once."""
         return self.call("POST", "webhooks", {"url": url, "events": list(events)}, idempotency_key=idempotency_key)
@@ -177,7 +189,7 @@ class Client:
             if done(found):
                 return found
             if time.monotonic() + pause > deadline:
-                raise TimeoutError(f"No answer within {seconds:.0f} s; the photos are stored, ask again later.")
+                raise TimeoutError(f"No answer within {seconds:.0f} s; nothing is lost, ask again later.")
             time.sleep(pause)
             pause = min(pause * 1.5, 10)
 
@@ -227,6 +239,11 @@ def _run(client: Client, options: argparse.Namespace) -> Iterator[dict[str, Any]
         sent = client.upload_batch(photos, archive=next(iter(archives), None), table=options.table, **fields)
         yield client.wait_batch(sent["id"])
         yield from client.batch_results(sent["id"])
+    elif options.command == "train":
+        names = ("model", "reason", "base_release", "trials", "minutes", "epochs", "teach_weight", "teach_floor")
+        choices: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
+        run = client.train(**choices, distil=options.distil)
+        yield client.wait_run(run["id"]) if options.wait else run
     elif options.command == "result":
         yield client.prediction(options.id)
     elif options.command == "explanation":
@@ -256,9 +273,22 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=help_text).add_argument("id")
     commands.choices["explanation"].add_argument("file")
     commands.add_parser("list", help="results, newest first").add_argument("--patient", default="")
+    _add_train(commands.add_parser("train", help="start a training run (needs the scope admin)"))
     for name in ("system", "drift", "releases"):
         commands.add_parser(name)
     return parser
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.add_argument("--model", choices=["fast", "accurate", "both"], help="both, when not given")
+    train.add_argument("--reason", help="why, for the record")
+    train.add_argument("--base-release", help="whose encoder to start from; else the champion's")
+    for name in ("--trials", "--epochs"):
+        train.add_argument(name, type=int)
+    for name in ("--minutes", "--teach-weight", "--teach-floor"):
+        train.add_argument(name, type=float)
+    train.add_argument("--distil", action="store_true", help="the accurate model teaches the fast one")
+    train.add_argument("--wait", action="store_true", help="until the run is over")
 
 
 def _part(boundary: str, name: str, file: Path | None = None) -> bytes:

@@ -55,12 +55,9 @@ class TrainingRuns(generics.ListAPIView[TrainingRun]):
     def post(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         form = StartSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        asked = form.validated_data
         return post_once(
             request,
-            lambda: services.start_training(
-                user=_user(request), kind=asked["model"], reason=asked["reason"], base=asked["base_release"]
-            ),
+            lambda: services.start_training(user=_user(request), **form.request()),
             lambda run: Response(
                 TrainingRunSerializer(run).data, status=202, headers={"Location": f"/api/v1/training-runs/{run.pk}"}
             ),

@@ -6,6 +6,21 @@ from django import forms
 
 from predictions.models import LiveTest, Release
 from training.models import FlipCause, TrainingRun
+from training.parameters import CHOICES, TEACH_LABEL, parameters_of
+
+
+def _number(name: str) -> forms.Field:
+    """The field of one of `training.parameters.CHOICES`; empty it keeps its default."""
+    choice = CHOICES[name]
+    field: Any = forms.IntegerField if choice.type is int else forms.FloatField
+    made: forms.Field = field(
+        label=choice.label,
+        min_value=choice.type(choice.low),
+        max_value=choice.type(choice.high),
+        initial=choice.default,
+        required=False,
+    )
+    return made
 
 
 class StartForm(forms.Form):
@@ -18,24 +33,12 @@ class StartForm(forms.Form):
         help_text="A base release (`manage.py change_encoder`) brings another encoder; train both models from it.",
     )
     reason = forms.CharField(label="Why", required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
-    trials = forms.IntegerField(
-        label="Trials of the search for the fast model", min_value=1, max_value=500, initial=20, required=False
-    )
-    minutes = forms.FloatField(
-        label="... but no more than these minutes", min_value=0.1, max_value=240, initial=10, required=False
-    )
-    epochs = forms.IntegerField(
-        label="Epochs of the accurate model, at most", min_value=1, max_value=200, initial=40, required=False
-    )
-    distil = forms.BooleanField(
-        label="Let the champion's accurate model teach the fast one on photos without a label", required=False
-    )
-    teach_weight = forms.FloatField(
-        label="What such a photo weighs beside a labelled one", min_value=0.01, max_value=1, initial=0.3, required=False
-    )
-    teach_floor = forms.FloatField(
-        label="How sure the teacher must be (0.5 to 1)", min_value=0.5, max_value=1, initial=0.9, required=False
-    )
+    trials = _number("trials")
+    minutes = _number("minutes")
+    epochs = _number("epochs")
+    distil = forms.BooleanField(label=TEACH_LABEL, required=False)
+    teach_weight = _number("teach_weight")
+    teach_floor = _number("teach_floor")
 
     @property
     def budget(self) -> list[forms.BoundField]:
@@ -45,16 +48,13 @@ class StartForm(forms.Form):
 
     def request(self) -> dict[str, Any]:
         """What `services.start_training` takes; a field that was left empty keeps its default."""
-        said = {**{name: field.initial for name, field in self.fields.items()}, **_given(self.cleaned_data)}
-        parameters = {"trials": said["trials"], "seconds": 60 * said["minutes"], "epochs": said["epochs"]}
-        if said["distil"]:
-            parameters["distillation"] = {"weight": said["teach_weight"], "floor": said["teach_floor"]}
-        request = {"kind": said["kind"], "base": self.cleaned_data["base"], "reason": said["reason"] or ""}
-        return {**request, "parameters": parameters}
-
-
-def _given(data: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in data.items() if value not in (None, "")}
+        said = self.cleaned_data
+        return {
+            "kind": said["kind"],
+            "base": said["base"],
+            "reason": said["reason"],
+            "parameters": parameters_of(said),
+        }
 
 
 class ReasonForm(forms.Form):

@@ -103,23 +103,31 @@ def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_it_is_stopped_in_each_stage_and_reaches_no_later_one(dataset: TrainingData, tmp_path: Path) -> None:
-    teaching = build.Teaching(dataset.paths[:2], ["t1", "t2"])
-    for wanted in ("reading", "teaching", *STAGES[1:]):
-        seen: list[str] = []
-        with pytest.raises(Cancelled):
-            build_release(
-                tmp_path / "new",
-                STARTER,
-                dataset,
-                trials=1,
-                epochs=1,
-                teaching=teaching,
-                checkpoint=tmp_path / "checkpoint",  # the next round goes on from there
-                on_progress=lambda stage, fraction, message, seen=seen: seen.append(stage),
-                should_stop=lambda seen=seen, wanted=wanted: bool(seen) and seen[-1] == wanted,
-            )
-        assert seen[-1] == wanted
+    for stage in ("reading", "teaching", *STAGES[1:]):
+        assert _stopped_in(stage, dataset, tmp_path) == stage
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def _stopped_in(stage: str, dataset: TrainingData, folder: Path) -> str:
+    """Stop a build when it has come to `stage`; the last stage that it began."""
+    seen: list[str] = []
+
+    def stop() -> bool:
+        return bool(seen) and seen[-1] == stage
+
+    with pytest.raises(Cancelled):
+        build_release(
+            folder / "new",
+            STARTER,
+            dataset,
+            trials=1,
+            epochs=1,
+            teaching=build.Teaching(dataset.paths[:2], ["t1", "t2"]),
+            checkpoint=folder / "checkpoint",  # the next one goes on from there
+            on_progress=lambda stage, fraction, message: seen.append(stage),
+            should_stop=stop,
+        )
+    return seen[-1]
 
 
 def test_nothing_is_left_when_it_is_stopped(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:

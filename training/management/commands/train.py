@@ -1,7 +1,8 @@
 """manage.py train: start a training run, and with --wait stay until it is over."""
 
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -10,9 +11,21 @@ from predictions.errors import DomainError
 from predictions.models import Release
 from training import services
 from training.models import TrainingRun
+from training.parameters import CHOICES, TEACH_LABEL, Choice, parameters_of
 
 _KINDS = ("fast", "accurate", "both")
 _OVER = ("succeeded", "failed", "cancelled", "interrupted")
+
+
+def _within(choice: Choice, text: str) -> float:
+    """The number that was typed. Raises ArgumentTypeError."""
+    try:
+        value = choice.type(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is no {'whole ' if choice.type is int else ''}number") from None
+    if not choice.low <= value <= choice.high:
+        raise ArgumentTypeError(f"{text} is not within {choice.low:g} to {choice.high:g}")
+    return value
 
 
 class Command(BaseCommand):
@@ -22,6 +35,11 @@ class Command(BaseCommand):
         parser.add_argument("--model", choices=_KINDS, default="both", help="what to train (default: both)")
         parser.add_argument("--base", default="", metavar="RELEASE", help="whose encoder to start from (champion)")
         parser.add_argument("--reason", default="", help="why, for the record")
+        for name, choice in CHOICES.items():
+            flag, meaning = f"--{name.replace('_', '-')}", choice.label.removeprefix("... but ").lower()
+            limits = f"{choice.low:g} to {choice.high:g}, {choice.default:g} by default"
+            parser.add_argument(flag, type=partial(_within, choice), metavar="N", help=f"{meaning} ({limits})")
+        parser.add_argument("--distil", action="store_true", help=TEACH_LABEL.lower())
         parser.add_argument("--wait", action="store_true", help="show the progress until the run is over")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,7 +47,13 @@ class Command(BaseCommand):
         if options["base"] and base is None:
             raise CommandError(f"There is no release {options['base']}. `manage.py releases` lists them.")
         try:
-            run = services.start_training(user=None, kind=options["model"], reason=options["reason"], base=base)
+            run = services.start_training(
+                user=None,
+                kind=options["model"],
+                reason=options["reason"],
+                base=base,
+                parameters=parameters_of(options),
+            )
         except DomainError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Training run {run.pk} is queued, on dataset {run.dataset_id[:12]}.")

@@ -1,0 +1,84 @@
+"""What a run may be told: the same words, limits and defaults in the form, by the API and on the command line."""
+
+import json
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from clients import cataract_client
+from predictions.models import Release
+from tests.training.makers import capture_published, label_photos, make_user
+from training.models import TrainingRun
+from training.parameters import CHOICES
+
+pytestmark = pytest.mark.django_db(transaction=True)
+START, RUNS = "/admin/training/trainingrun/add/", "/api/v1/training-runs"
+SAID = {"trials": 60, "minutes": 2.5, "epochs": 7, "distil": True, "teach_weight": 0.2, "teach_floor": 0.95}
+
+
+@pytest.fixture(autouse=True)
+def admin(champion: Release, client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
+    capture_published(monkeypatch)
+    label_photos(test=1)
+    client.force_login(make_user("admin"))
+    return client
+
+
+def by_form(client: Client, said: dict[str, Any]) -> int:
+    return client.post(START, {"kind": "both", "reason": "", **said}).status_code
+
+
+def by_api(client: Client, said: dict[str, Any]) -> int:
+    return client.post(RUNS, said, content_type="application/json").status_code
+
+
+def by_command(client: Client, said: dict[str, Any]) -> int:
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in said.items() if name != "distil"]
+    try:
+        call_command("train", *words, *(["--distil"] if said.get("distil") else []))
+    except CommandError:
+        return 422
+    return 202
+
+
+WAYS = [by_form, by_api, by_command]
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_each_way_starts_the_same_run(client: Client, ask: Any) -> None:
+    for said, expected in (
+        ({}, {"trials": 20, "seconds": 600, "epochs": 40}),
+        (SAID, {"trials": 60, "seconds": 150, "epochs": 7, "distillation": {"weight": 0.2, "floor": 0.95}}),
+    ):
+        assert ask(client, said) in (202, 302)
+        run = TrainingRun.objects.get()
+        assert {name: value for name, value in run.parameters.items() if name in expected} == expected
+        assert ("distillation" in run.parameters) == bool(said)
+        assert client.get(f"{RUNS}/{run.pk}").json()["parameters"] == run.parameters
+        run.delete()
+
+
+@pytest.mark.parametrize("ask", WAYS)
+def test_each_way_refuses_the_same(client: Client, ask: Any) -> None:
+    wrong = {name: (choice.low - choice.low / 2, choice.high + 1, "nan") for name, choice in CHOICES.items()}
+    for name, values in wrong.items():
+        for value in values:
+            assert ask(client, {name: value}) == 422, (name, value)
+    assert not TrainingRun.objects.exists()
+
+
+def test_the_client_sends_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    sent: list[Any] = []
+
+    def answer(self: Any, method: str, path: str, data: bytes | None, *_: Any) -> bytes:
+        sent.append((method, path, json.loads(data or b"null")))
+        return json.dumps({"id": "r", "status": "queued" if method == "POST" else "succeeded"}).encode()
+
+    monkeypatch.setattr(cataract_client.Client, "_open", answer)  # the network
+    words = ["train", "--model=fast", "--trials=60", "--teach-floor=0.95", "--distil", "--wait"]
+    assert cataract_client.main(["--url=http://x", "--key=k", *words]) == 0
+    wanted = {"model": "fast", "trials": 60, "teach_floor": 0.95, "distil": True}
+    assert sent == [("POST", "training-runs", wanted), ("GET", "training-runs/r", None)]
+    assert '"succeeded"' in capsys.readouterr().out
