@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F, QuerySet
 
+from cataract.ml.arrays import Floats
 from predictions.errors import DomainError
-from predictions.models import EyeImage, Split
+from predictions.models import Embedding, EyeImage, Split
 from review.models import Label
 from training.models import Dataset, DatasetItem
 from training.rules import rules
@@ -132,6 +134,12 @@ def freeze_dataset(*, user: User | None) -> Dataset:
 def training_rows(dataset: Dataset) -> QuerySet[DatasetItem]:
     """The rows a fit may read: training and calibration, whose image has not left its split since the freeze."""
     return _rows(dataset, Split.TRAIN, Split.CALIBRATION)
+
+
+def stored_vectors(encoder: str, photos: QuerySet[Any]) -> dict[str, Floats]:
+    """What this encoder made of those of the photos (ids) that it has seen: {sha256: (D,) float32}."""
+    rows = Embedding.objects.filter(encoder=encoder, image__in=photos).values_list("image__sha256", "vector")
+    return {sha256: np.frombuffer(bytes(vector), dtype="<f4") for sha256, vector in rows.iterator()}
 
 
 def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:

@@ -16,7 +16,7 @@ from predictions.models import EyeImage
 from review import rechecks
 from review.models import Label
 from training import workplace
-from training.datasets import doubtable_labels
+from training.datasets import doubtable_labels, stored_vectors, usable_labels
 from training.models import LabelCheck
 
 LOST = timedelta(minutes=30)  # after which nobody waits for a check any more
@@ -84,5 +84,6 @@ def _suspects(labels: list[Label]) -> list[tuple[int, float]]:
     if len(set(y.tolist())) < 2:
         raise ValueError("There are no labels of both classes yet.")
     paths = [storage.path(photo.stored_name) for photo in photos]
-    read = read_photos(cascade, paths, [photo.sha256 for photo in photos], workplace.cache())
+    stored = stored_vectors(cascade.encoder_hash, usable_labels().order_by().values("image"))
+    read = read_photos(cascade, paths, [photo.sha256 for photo in photos], workplace.cache(), stored=stored)
     return find_suspects(read.vectors, y, clusters)

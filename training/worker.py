@@ -1,7 +1,7 @@
 """What the training worker does: run a build under a heartbeat, register its release, compare, and sweep."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from cataract.ml.arrays import Floats
 from cataract.ml.learn.build import Teaching, TrainingData, build_release
 from cataract.ml.release import MANIFEST, Manifest, verify
 from predictions import registry, storage
@@ -19,7 +20,7 @@ from predictions.faults import hit
 from predictions.models import Release
 from training import labelchecks, story, workplace
 from training.comparison import compare as compare_pair
-from training.datasets import training_rows, unlabelled_photos
+from training.datasets import stored_vectors, training_rows, unlabelled_photos
 from training.models import Comparison, Dataset, DatasetItem, TrainingRun
 from training.progress import Progress
 from training.tracking import Tracker, reconcile_aliases
@@ -126,12 +127,13 @@ def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker,
     base = registry.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
     rows = list(training_rows(run.dataset))
+    vectors = stored_vectors(run.base_release.encoder, training_rows(run.dataset).order_by().values("image"))
     progress("reading", 0.0, f"{len(rows)} labelled photos, starting from {run.base_release_id}")
     parameters = dict(run.parameters)
     manifest = (build or build_release)(
         made,
         base,
-        _training_data(rows),
+        _training_data(rows, vectors),
         kind=run.kind,
         seed=run.seed,
         teaching=_teaching(run, parameters.pop("distillation", None), progress),
@@ -147,7 +149,7 @@ def _build(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker,
     return manifest
 
 
-def _training_data(rows: Sequence[DatasetItem]) -> TrainingData:
+def _training_data(rows: Sequence[DatasetItem], vectors: Mapping[str, Floats]) -> TrainingData:
     return TrainingData(
         paths=[storage.path(row.image.stored_name) for row in rows],
         sha256s=[row.image.sha256 for row in rows],
@@ -155,6 +157,7 @@ def _training_data(rows: Sequence[DatasetItem]) -> TrainingData:
         clusters=np.array([row.cluster for row in rows], dtype=np.int64),
         splits=[row.split for row in rows],
         weights=np.array([row.weight for row in rows], dtype=np.float64),
+        vectors=vectors,
     )
 
 

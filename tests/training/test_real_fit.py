@@ -1,5 +1,6 @@
 """One real search and fit of the fast model, from labelled photos through the worker to a registered release."""
 
+import shutil
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from cataract.ml.images import decode
 from cataract.ml.learn.build import build_release
 from cataract.ml.release import Manifest
 from predictions import registry, storage
-from predictions.models import EyeImage, Release
+from predictions.models import Embedding, EyeImage, Release
 from review.models import Label
 from tests.training.makers import capture_published, label_photo, label_photos, photo_bytes
-from training import services, worker
+from training import services, worker, workplace
 from training.models import TrainingRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,3 +59,44 @@ def test_the_fast_model_is_fitted_and_registered_and_never_saw_the_test_photos(
     assert all(outcome.release_id == run.release.pk for outcome in outcomes)
     comparison = services.standing_comparison(run.release)
     assert comparison is not None and comparison.report["n"]["seen"] == 0
+
+
+def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_made_twice(
+    champion: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capture_published(monkeypatch)
+    photos = [label.image for label in label_photos(test=1) if label.image.split != "test"]
+    cascade = registry.champion()
+    assert cascade is not None
+    for photo in photos[3:]:
+        vector = cascade.embed([decode(storage.read(photo.stored_name))])[0]
+        Embedding.objects.create(image=photo, encoder=cascade.encoder_hash, vector=vector.astype("<f4").tobytes())
+    made = dict.fromkeys(("embed", "accurate_score"), 0)
+    for name in made:
+        monkeypatch.setattr(Cascade, name, _counting(made, name, getattr(Cascade, name)))
+
+    def retrain() -> TrainingRun:
+        made.update(dict.fromkeys(made, 0))
+        run = services.start_training(user=None, kind="fast", parameters={"trials": 1})
+        worker.run(str(run.pk))
+        run.refresh_from_db()
+        assert run.status == "succeeded", run.error
+        return run
+
+    first = retrain()
+    assert made == {"embed": 3, "accurate_score": len(photos)}, "calibration is pooled on so few photos"
+    again = retrain()
+    assert made == {"embed": 0, "accurate_score": 0}
+    Embedding.objects.all().delete()
+    shutil.rmtree(workplace.cache().parent)
+    anew = retrain()
+    assert made == {"embed": len(photos), "accurate_score": len(photos)}
+    assert first.release_id == again.release_id == anew.release_id, "byte by byte the same, wherever it was taken from"
+
+
+def _counting(made: dict[str, int], name: str, method: Any) -> Any:
+    def counted(self: Cascade, *args: Any, **options: Any) -> Any:
+        made[name] += 1
+        return method(self, *args, **options)
+
+    return counted

@@ -6,9 +6,9 @@ Nothing in the path of kind "fast" imports torch. The test split is never given 
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from cataract.ml.learn.fast import Cancelled, FastFit, Taught, ask, fit_fast
 from cataract.ml.learn.quantise import golden_tolerance, quantise_if_safe
 from cataract.ml.learn.reading import Copies, Read, read_photos
 from cataract.ml.learn.rehearsal import Rehearsal
+from cataract.ml.learn.scoring import Scorer
 from cataract.ml.learn.teaching import Teaching, teach
 from cataract.ml.release import Manifest, draft_manifest, verify, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
@@ -46,7 +47,8 @@ class LightInstall(ImportError):
 @dataclass(frozen=True)
 class TrainingData:
     """Labelled photos of one frozen dataset, one entry each: stored file, its sha256, truth (1 is cataract), cluster,
-    split ("train" or "calibration"; other splits are refused) and weight."""
+    split ("train" or "calibration"; other splits are refused) and weight. vectors: what the base's encoder made of some
+    of them, by sha256, (D,) each: those are not encoded again."""
 
     paths: Sequence[Path]
     sha256s: Sequence[str]
@@ -54,6 +56,7 @@ class TrainingData:
     clusters: NDArray[np.int64]
     splits: Sequence[str]
     weights: NDArray[np.float64]
+    vectors: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def build_release(
@@ -82,7 +85,8 @@ def build_release(
     the search for the fast model, `epochs` the fine-tuning of the accurate one. The policy promises at most `max_error`
     among the automatic answers with `confidence`. The folder appears whole or not at all.
 
-    `cache`: a file that keeps what the encoder made of the photos from one build to the next. `checkpoint`: a folder
+    `cache`: a file that keeps what the encoder made of the photos from one build to the next; beside it `scores.npz`
+    keeps what the accurate model says of those that thresholds are set on. `checkpoint`: a folder
     from which a build that was killed goes on where it stopped; the caller removes it.
 
     Raises ReleaseCorrupt (base), ValueError (data), LightInstall, Cancelled.
@@ -102,7 +106,7 @@ def build_release(
             if (base / carried).exists():
                 shutil.copyfile(base / carried, folder / carried)
         kept = Checkpoint.of(checkpoint, _question(manifest, dataset, teaching, (kind, seed, trials, seconds, epochs)))
-        read = read_photos(cascade, dataset.paths, dataset.sha256s, cache, on_progress, should_stop)
+        read = read_photos(cascade, dataset.paths, dataset.sha256s, cache, on_progress, should_stop, dataset.vectors)
         rehearsal = Rehearsal.load(base, cascade.spec.dim).without(read.hashes)
         rehearsal.save(folder)
         taught = teach(cascade, kept, teaching, on_progress, should_stop) if kind != "accurate" else None
@@ -114,7 +118,9 @@ def build_release(
         accurate_oof = _fit_accurate(folder, base, dataset, kind, budget, kept, on_metrics, should_stop)
 
         begin("calibration", "setting the thresholds")
-        held = _held_out(folder, manifest, read, dataset, rehearsal, fast, accurate_oof, should_stop)
+        scorer = Scorer(_scorer(folder, manifest), cache.with_name("scores.npz") if cache else None)
+        held = _held_out(folder, scorer, read, dataset, rehearsal, fast, accurate_oof, should_stop)
+        scorer.save()
         curves, policy = calibrate(held, max_error=max_error, confidence=confidence)
         figures = _figures(held, curves, policy, should_stop)
         write_json(folder / "calibration.json", curves)
@@ -284,7 +290,7 @@ def _fit_accurate(
 
 def _held_out(
     folder: Path,
-    base: Manifest,
+    scorer: Scorer,
     read: Read,
     dataset: TrainingData,
     rehearsal: Rehearsal,
@@ -296,16 +302,11 @@ def _held_out(
     training split and the base's photos, by cross-fitting."""
     from cataract.ml.fast import FastModel
 
-    scorer = _scorer(folder, base)
     booster = FastModel((folder / "fast.txt").read_text(encoding="utf-8"), dim=read.vectors.shape[1])
     rows = _rows(dataset, "calibration")
 
     def accurate_of(chosen: NDArray[np.int64]) -> Floats:
-        scores = []
-        for row in chosen:
-            ask(should_stop)
-            scores.append(scorer.accurate_score(images.decode(dataset.paths[row].read_bytes())))
-        return np.array(scores, dtype=np.float32)
+        return scorer([dataset.paths[row] for row in chosen], [dataset.sha256s[row] for row in chosen], should_stop)
 
     fast_scores = booster.score(read.vectors[rows]) if len(rows) else np.zeros(0, dtype=np.float32)
     own = HeldOut(fast_scores, accurate_of(rows), dataset.y[rows], dataset.clusters[rows], _NOTE_OWN)

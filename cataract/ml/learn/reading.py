@@ -1,6 +1,6 @@
 """What the encoder makes of labelled photos, read once: a cache keeps it from one build to the next."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
@@ -54,15 +54,17 @@ def read_photos(
     cache: Path | None = None,
     on_progress: OnProgress = lambda stage, fraction, message: None,
     should_stop: Callable[[], bool] = lambda: False,
+    stored: Mapping[str, Floats] | None = None,
 ) -> Read:
     """Read each photo, or take it from the file `cache`, which then holds these photos by this encoder and no others:
-    a photo that was withdrawn leaves it with the next build. Raises Cancelled.
+    a photo that was withdrawn leaves it with the next build. Of a photo whose vector (by this very encoder) is `stored`
+    only the hashes are made. Raises Cancelled.
     """
     known = _load(cache, cascade.encoder_hash)
     found: Photos = {}
     for index, (path, sha256) in enumerate(zip(paths, sha256s, strict=True)):
         ask(should_stop)
-        found[sha256] = known.get(sha256) or _read(cascade, path)
+        found[sha256] = known.get(sha256) or _read(cascade, path, (stored or {}).get(sha256))
         if index % 20 == 0:
             on_progress("reading", index / len(paths), f"photo {index + 1} of {len(paths)}")
         if index % _SAVE_EVERY == _SAVE_EVERY - 1 and not known.keys() >= found.keys():
@@ -71,9 +73,10 @@ def read_photos(
     return Read(np.stack([found[sha256][0] for sha256 in sha256s]), [found[sha256][1] for sha256 in sha256s])
 
 
-def _read(cascade: Cascade, path: Path) -> tuple[Floats, list[str]]:
+def _read(cascade: Cascade, path: Path, stored: Floats | None) -> tuple[Floats, list[str]]:
     pixels = images.decode(path.read_bytes())
-    return cascade.embed([pixels])[0], duplicates.dihedral_hashes(pixels)
+    vector = cascade.embed([pixels])[0] if stored is None else stored
+    return vector, duplicates.dihedral_hashes(pixels)
 
 
 def _load(cache: Path | None, encoder: str) -> Photos:
