@@ -6,7 +6,9 @@ Rates have 95 % intervals by patient. What labels say is weighted for the chance
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 from django.db.models import QuerySet
@@ -34,68 +36,103 @@ def report_on(test: LiveTest) -> dict[str, Any]:
 
 
 # In shadow ------------------------------------------------------------------------------------------------------------
+class _Said(NamedTuple):
+    """What one release said of one photo."""
+
+    decision: str
+    probability: float | None
+    needs_review: bool
+    timings: dict[str, float]
+    reasons: Sequence[str] = ()
+
+
+class _Pair(NamedTuple):
+    """What both said of one photo. Plain columns: of 20,000 photos, rows of models would take seconds to make."""
+
+    prediction: UUID
+    image: UUID
+    cluster: int
+    made_at: datetime
+    error: str
+    champion: _Said
+    challenger: _Said
+
+
+_IN_PREDICTION = ("image_id", "image__cluster_id", "created_at")
+_OF_PHOTO = ("prediction_id", *(f"prediction__{name}" for name in _IN_PREDICTION), "error")
+_SAID = ("decision", "probability", "needs_review", "timings")
+_OF_CHAMPION = tuple(f"prediction__{name}" for name in (*_SAID, "reasons"))
+
+
+def _pairs(test: LiveTest) -> list[_Pair]:
+    answers = ShadowAnswer.objects.filter(test=test).order_by("prediction__created_at")
+    rows = answers.values_list(*_OF_PHOTO, *_OF_CHAMPION, *_SAID)
+    return [_Pair._make([*row[:5], _Said._make(row[5:10]), _Said(*row[10:])]) for row in rows]
+
+
 def _shadow(test: LiveTest) -> dict[str, Any]:
-    answers = list(
-        ShadowAnswer.objects.filter(test=test).select_related("prediction__image").order_by("prediction__created_at")
-    )
-    said = [answer for answer in answers if not answer.error]
-    clusters = [answer.prediction.image.cluster_id for answer in said]
-    labels = _labels(said)
+    pairs = _pairs(test)
+    said = [pair for pair in pairs if not pair.error]
+    clusters = [pair.cluster for pair in said]
+    labels = _labels(test, said)
     return {
-        "photos": len(answers),
-        "failed": len(answers) - len(said),
+        "photos": len(pairs),
+        "failed": len(pairs) - len(said),
         "measures": [
-            _row("Same decision", [a.decision == a.prediction.decision for a in said], clusters),
-            _row("Champion: sent to a person", [_for_review(a.prediction) for a in said], clusters),
-            _row("Challenger: sent to a person", [a.needs_review for a in said], clusters),
-            _row("Champion: cannot judge", [a.prediction.decision == "ungradable" for a in said], clusters),
-            _row("Challenger: cannot judge", [a.decision == "ungradable" for a in said], clusters),
+            _row("Same decision", [one.champion.decision == one.challenger.decision for one in said], clusters),
+            _row("Champion: sent to a person", [_for_review(one.champion) for one in said], clusters),
+            _row("Challenger: sent to a person", [one.challenger.needs_review for one in said], clusters),
+            _row("Champion: cannot judge", [one.champion.decision == "ungradable" for one in said], clusters),
+            _row("Challenger: cannot judge", [one.challenger.decision == "ungradable" for one in said], clusters),
         ],
-        "decisions": _table(Counter((a.prediction.decision, a.decision) for a in said)),
-        "scores": _scores([a.prediction.probability for a in said], [a.probability for a in said]),
+        "decisions": _table(Counter((one.champion.decision, one.challenger.decision) for one in said)),
+        "scores": _scores([one.champion.probability for one in said], [one.challenger.probability for one in said]),
         "latency": _shadow_latency(said),
         "labelled": _labelled(said, labels),
         "flips": [
             {
-                "prediction": str(answer.prediction_id),
-                "image": str(answer.prediction.image_id),
-                "champion": answer.prediction.decision,
-                "challenger": answer.decision,
-                "champion_probability": answer.prediction.probability,
-                "challenger_probability": answer.probability,
-                "truth": labels[answer.prediction.image_id].answer if answer.prediction.image_id in labels else "",
+                "prediction": str(one.prediction),
+                "image": str(one.image),
+                "champion": one.champion.decision,
+                "challenger": one.challenger.decision,
+                "champion_probability": one.champion.probability,
+                "challenger_probability": one.challenger.probability,
+                "truth": labels[one.image].answer if one.image in labels else "",
             }
-            for answer in reversed(said)
-            if answer.decision != answer.prediction.decision
+            for one in reversed(said)
+            if one.champion.decision != one.challenger.decision
         ][:FLIPS_SHOWN],
     }
 
 
-def _for_review(prediction: Prediction) -> bool:
+def _for_review(said: "_Said | _Answered") -> bool:
     """Whether the release itself was unsure: the random checks of sure answers are the system's, not its own."""
-    return prediction.needs_review and prediction.reasons != ["audit_sample"]
+    return said.needs_review and list(said.reasons) != ["audit_sample"]
 
 
-def _labels(answers: Iterable[ShadowAnswer]) -> dict[Any, Label]:
+def _labels(test: LiveTest, pairs: Iterable[_Pair]) -> dict[UUID, Label]:
     """The standing cataract or normal labels of these photos that were confirmed after the answer."""
-    made = {answer.prediction.image_id: answer.prediction.created_at for answer in answers}
-    standing = Label.objects.standing().filter(image__in=made, answer__in=["cataract", "normal"])
+    made = {pair.image: pair.made_at for pair in pairs}
+    photos = ShadowAnswer.objects.filter(test=test).values("prediction__image")
+    standing = Label.objects.standing().filter(image__in=photos, answer__in=["cataract", "normal"])
     blind = standing.exclude(provenance=Label.Provenance.AFTER_AI)
-    return {label.image_id: label for label in blind if label.created_at >= made[label.image_id]}
+    return {
+        label.image_id: label for label in blind if label.image_id in made and label.created_at >= made[label.image_id]
+    }
 
 
-def _labelled(answers: Sequence[ShadowAnswer], labels: Mapping[Any, Label]) -> dict[str, Any]:
+def _labelled(pairs: Sequence[_Pair], labels: Mapping[UUID, Label]) -> dict[str, Any]:
     photos = [
         Photo(
-            image=str(answer.prediction.image_id),
-            cluster=answer.prediction.image.cluster_id,
-            truth=labels[answer.prediction.image_id].answer,
-            champion=_answer(answer.prediction),
-            challenger=_answer(answer),
-            weight=labels[answer.prediction.image_id].weight,
+            image=str(pair.image),
+            cluster=pair.cluster,
+            truth=labels[pair.image].answer,
+            champion=_answer(pair.champion),
+            challenger=_answer(pair.challenger),
+            weight=labels[pair.image].weight,
         )
-        for answer in answers
-        if answer.prediction.image_id in labels
+        for pair in pairs
+        if pair.image in labels
     ]
     plan = rules()["comparison"]
     options = {"resamples": plan["bootstrap"], "confidence": plan["confidence"], "seed": 0}
@@ -108,16 +145,16 @@ def _labelled(answers: Sequence[ShadowAnswer], labels: Mapping[Any, Label]) -> d
     }
 
 
-def _answer(row: Prediction | ShadowAnswer) -> Answer:
-    return Answer(row.decision, row.probability, row.needs_review, 0.0)
+def _answer(said: _Said) -> Answer:
+    return Answer(said.decision, said.probability, said.needs_review, 0.0)
 
 
-def _shadow_latency(answers: Sequence[ShadowAnswer]) -> dict[str, Any]:
+def _shadow_latency(pairs: Sequence[_Pair]) -> dict[str, Any]:
     """The time of the cascade itself: the stages that both have; the champion's was measured in the web process."""
-    stages = sorted({stage for answer in answers for stage in answer.timings})
+    stages = sorted({stage for pair in pairs for stage in pair.challenger.timings})
     times = {
-        "champion": [_sum(answer.prediction.timings, stages) for answer in answers],
-        "challenger": [_sum(answer.timings, stages) for answer in answers],
+        "champion": [_sum(pair.champion.timings, stages) for pair in pairs],
+        "challenger": [_sum(pair.challenger.timings, stages) for pair in pairs],
     }
     return {side: _milliseconds(values) for side, values in times.items()}
 
@@ -127,38 +164,61 @@ def _sum(timings: Mapping[str, float], stages: Iterable[str]) -> float:
 
 
 # A/B ------------------------------------------------------------------------------------------------------------------
+class _Answered(NamedTuple):
+    """One answer to an upload while the test ran."""
+
+    patient: str
+    cluster: int
+    release: str
+    decision: str
+    needs_review: bool
+    reasons: Sequence[str]
+    timings: dict[str, float]
+
+
+_OF_ANSWER = (
+    "image__patient_key",
+    "image__cluster_id",
+    "release_id",
+    "decision",
+    "needs_review",
+    "reasons",
+    "timings",
+)
+
+
 def _ab(test: LiveTest) -> dict[str, Any]:
     until = test.ended_at or timezone.now()
     answered = Prediction.objects.filter(
         status=Prediction.Status.DONE, created_at__gte=test.started_at, created_at__lt=until, image__source__in=_LIVE
-    ).select_related("image")
-    with_key = list(answered.exclude(image__patient_key=""))
+    )
+    with_key = [_Answered(*row) for row in answered.exclude(image__patient_key="").values_list(*_OF_ANSWER)]
     read = [row for row in live.rows(since=test.started_at) if test.started_at <= row.made_at < until and row.patient]
     arms = []
     for arm, release in (("champion", test.champion_id), ("challenger", test.challenger_id)):
         is_mine = arm == "challenger"
-        mine = [p for p in with_key if registry.is_on_challenger(test, p.image.patient_key) == is_mine]
+        mine = [one for one in with_key if registry.is_on_challenger(test, one.patient) == is_mine]
         cases = [row for row in read if registry.is_on_challenger(test, row.patient) == is_mine]
         arms.append(_arm(arm, release, mine, cases))
     return {"photos": len(with_key), "outside": _outside(answered), "arms": arms}
 
 
-def _arm(arm: str, release: str, predictions: Sequence[Prediction], cases: list[live.Chosen]) -> dict[str, Any]:
-    clusters = [prediction.image.cluster_id for prediction in predictions]
+def _arm(arm: str, release: str, answers: Sequence[_Answered], cases: list[live.Chosen]) -> dict[str, Any]:
+    clusters = [one.cluster for one in answers]
     rates = [
-        _row("Said cataract", [p.decision == "cataract" for p in predictions], clusters),
-        _row("Cannot judge", [p.decision == "ungradable" for p in predictions], clusters),
-        _row("Sent to a person", [_for_review(p) for p in predictions], clusters),
+        _row("Said cataract", [one.decision == "cataract" for one in answers], clusters),
+        _row("Cannot judge", [one.decision == "ungradable" for one in answers], clusters),
+        _row("Sent to a person", [_for_review(one) for one in answers], clusters),
     ]
     return {
         "arm": arm,
         "release": release,
-        "patients": len({prediction.image.patient_key for prediction in predictions}),
-        "photos": len(predictions),
-        "other_release": sum(prediction.release_id != release for prediction in predictions),
+        "patients": len({one.patient for one in answers}),
+        "photos": len(answers),
+        "other_release": sum(one.release != release for one in answers),
         "read": sum(row.is_read for row in cases),
         "measures": rates + [_named(measure) for measure in live.measures(cases)],
-        "latency": _milliseconds([p.timings["total"] for p in predictions if "total" in p.timings]),
+        "latency": _milliseconds([one.timings["total"] for one in answers if "total" in one.timings]),
     }
 
 

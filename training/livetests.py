@@ -1,5 +1,6 @@
 """Start and stop live tests: a challenger in shadow, or A/B for a share of the patients."""
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
@@ -30,7 +31,8 @@ def start_live_test(
     """Try a challenger beside the champion on the photos that come in from now on.
 
     In shadow any intact challenger may be tried. A/B gives it patients (a share of at most a half), so the
-    change-control plan must allow its promotion: compared, no failed gate, every flip ticked.
+    change-control plan must allow its promotion: compared, no failed gate, every flip ticked; where two people promote
+    (PROMOTION_NEEDS_TWO), somebody else must have asked for that promotion.
     Raises LiveTestRefused, PromotionRefused, ReleaseCorrupt.
     """
     champion = Release.objects.filter(status=Release.Status.CHAMPION).first()
@@ -39,6 +41,7 @@ def start_live_test(
     _check(release, kind, photos, share, reason)
     if kind == LiveTest.Kind.AB:
         services.check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
+        _ask_for_two(user, release)
     registry.load(release).check_golden()
     try:
         with transaction.atomic():
@@ -63,6 +66,18 @@ def stop_live_test(*, user: User | None, test: LiveTest, reason: str = "") -> Li
         raise LiveTestRefused(f"This live test has ended already: {test.end_reason}")
     test.refresh_from_db()
     return test
+
+
+def _ask_for_two(user: User | None, release: Release) -> None:
+    """Patients get its answers: as with a promotion, one person asks and another one acts."""
+    if not settings.PROMOTION_NEEDS_TWO:
+        return
+    wanted = release.promotion_requests.filter(decided_at__isnull=True)
+    if user is None or not wanted.exclude(requested_by=user).exists():
+        raise LiveTestRefused(
+            "Two people give a challenger patients here: another admin asks for its promotion, and you start the A/B "
+            "test instead of confirming it."
+        )
 
 
 def _check(release: Release, kind: str, photos: int, share: float | None, reason: str) -> None:

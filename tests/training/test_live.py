@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -190,6 +191,33 @@ def test_ab_needs_what_a_promotion_needs_and_one_test_runs_at_a_time(challenger:
         start(challenger)
     with pytest.raises(livetests.LiveTestRefused, match="only a challenger or a retired release"):
         start(champion)
+
+
+def test_where_two_people_promote_two_people_give_a_challenger_patients(
+    champion: Release, challenger: Release, settings: Any
+) -> None:
+    settings.PROMOTION_NEEDS_TWO = True
+    passed(challenger, champion)
+    asking, acting = Client(), Client()
+    asking.force_login(make_user("admin"))
+    acting.force_login(make_user("admin"))
+    test = {"release": challenger.pk, "kind": "ab", "share": 0.1, "photos": 100, "reason": REASON}
+
+    def begin(client: Client) -> Any:
+        return client.post("/api/v1/live-tests", test, content_type="application/json")
+
+    refused = begin(acting)
+    assert refused.status_code == 422 and "another admin asks for its promotion" in refused.json()["detail"]
+    wish = {"reason": REASON}
+    address = f"/api/v1/releases/{challenger.pk}/promote"
+    assert asking.post(address, wish, content_type="application/json").status_code == 202
+    assert begin(asking).status_code == 422, "nobody is both"
+    page = asking.post("/admin/training/livetestreview/add/", test)
+    assert page.status_code == 422 and b"another admin asks for its promotion" in page.content
+    assert begin(acting).status_code == 201
+    assert LiveTest.objects.get().started_by == User.objects.last()
+    stopped = f"/api/v1/live-tests/{LiveTest.objects.get().pk}/stop"
+    assert asking.post(stopped, {}, content_type="application/json").status_code == 200, "one click of anybody ends it"
 
 
 def passed(challenger: Release, champion: Release) -> None:
