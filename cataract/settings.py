@@ -199,6 +199,7 @@ INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
 INFERENCE = env.str("INFERENCE", default="web")  # uploads are answered in the web process, or by workers: celery
 INFERENCE_WAIT_SECONDS = 1.0  # an upload waits so long for a worker's answer; then it is told to ask again (202)
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)  # of `make run`
+WEB_THREADS = env.int("WEB_THREADS", default=32)  # of each of them; whoever sends slowly holds one for a while
 WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)  # of `make run`; a training takes one for as long as it runs
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)

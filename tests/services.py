@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 import pytest
@@ -35,8 +36,15 @@ def postgres_server() -> Iterator[str]:
         yield given.rpartition("/")[0]
         return
     _fail_in_ci("TEST_DATABASE_URL")
-    with _started_postgres() as url:
-        yield url
+    with _started_postgres() as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_postgres() -> Iterator["Postgres"]:
+    """A PostgreSQL server of this test alone, which it may restart."""
+    with _started_postgres() as server:
+        yield server
 
 
 @pytest.fixture
@@ -78,8 +86,20 @@ def _fail_in_ci(name: str) -> None:
         )
 
 
+class Postgres(NamedTuple):
+    """A server that was started here: its URL without a database name, and how pg_ctl is called for it."""
+
+    url: str
+    control: list[str]
+    cluster: Path
+
+    def restart(self) -> None:
+        """Restart as after a crash: every connection breaks, and the log is read to make the data whole."""
+        _run([*self.control, "-m", "immediate", "restart"], self.cluster)
+
+
 @contextlib.contextmanager
-def _started_postgres() -> Iterator[str]:
+def _started_postgres() -> Iterator[Postgres]:
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     found = shutil.which("initdb")
     folder = Path(found).parent if found else (binaries[-1] if binaries else None)
@@ -95,7 +115,7 @@ def _started_postgres() -> Iterator[str]:
         _run([*as_user, str(folder / "initdb"), "-D", str(cluster / "data"), "-U", "postgres", "-A", "trust"], cluster)
         _run([*control, "-l", str(cluster / "log"), "-o", options, "start"], cluster)
         try:
-            yield f"postgres://postgres@127.0.0.1:{port}"
+            yield Postgres(f"postgres://postgres@127.0.0.1:{port}", control, cluster)
         finally:
             _run([*control, "-m", "immediate", "stop"], cluster)
     finally:

@@ -100,8 +100,8 @@ class System:
         queues = "--queues=default,predict,train"
         return self.start("worker", *command, queues, *(["--beat"] if beat else []), *options, **env)
 
-    def start_web(self, port: int) -> "subprocess.Popen[bytes]":
-        command = [str(PROGRAMS / "granian"), "--interface=wsgi", f"--port={port}", "--blocking-threads=4"]
+    def start_web(self, port: int, *, threads: int = 4) -> "subprocess.Popen[bytes]":
+        command = [str(PROGRAMS / "granian"), "--interface=wsgi", f"--port={port}", f"--blocking-threads={threads}"]
         return self.start("web", *command, "cataract.wsgi:application", PORT=str(port))
 
     def await_true(self, condition: Callable[[], Any], seconds: float, what: str) -> None:

@@ -47,15 +47,15 @@ B = "a-boundary-that-is-in-no-photo"
 class Web:
     """A running system and somebody who sends photos to it. `stored` counts what was acknowledged."""
 
-    def __init__(self, system: System, lock: Callable[[], Any]) -> None:
-        self.system, self.lock, self.stored, self.port = system, lock, 0, free_port()
+    def __init__(self, system: System, lock: Callable[[], Any], *, threads: int = 4) -> None:
+        self.system, self.lock, self.stored, self.port, self.threads = system, lock, 0, free_port(), threads
         prepared = json.loads(system.python(PREPARE).splitlines()[-1])
         self.key, self.session = prepared["key"], prepared["session"]
         self.broker = system.start_broker()
         self.start()
 
     def start(self) -> None:
-        self.process = psutil.Process(self.system.start_web(self.port).pid)
+        self.process = psutil.Process(self.system.start_web(self.port, threads=self.threads).pid)
         self.system.await_true(self._ready, 60, "the web server")
 
     def _ready(self) -> bool:

@@ -107,7 +107,7 @@ def web_service(host: str) -> Service:
             f"--host={host}",
             f"--port={settings.PORT}",
             f"--workers={settings.WEB_PROCESSES}",
-            "--blocking-threads=8",
+            f"--blocking-threads={settings.WEB_THREADS}",
             "--log-level=warning",
             "--workers-kill-timeout=10",
             "cataract.wsgi:application",
