@@ -205,10 +205,12 @@ def test_a_batch_from_the_command_line(installation: Installation, outsider: Pat
 
 
 def test_every_route_of_the_schema_stands_in_the_document() -> None:
-    """The document and the client name every call of this app's API."""
-    from predictions.api_urls import urlpatterns
+    """The document names every call of the API."""
+    from predictions.api_urls import urlpatterns as of_predictions
+    from review.api_urls import urlpatterns as of_review
+    from training.api_urls import urlpatterns as of_training
 
     text = DOCUMENT.read_text(encoding="utf-8")
-    for pattern in urlpatterns:
+    for pattern in (*of_predictions, *of_review, *of_training):
         route = re.sub(r"<[^>]*>", "$ID", str(pattern.pattern))
         assert route.rstrip("/") in text, f"{route} is not described in docs/api.md"
