@@ -53,8 +53,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """One photo on its way: prepared views, what the trunk made of them, and the fast model's input (D,)."""
+    """One photo on its way: its thumbnail, prepared views, what the trunk made of them, the fast model's input (D,)."""
 
+    thumbnail: Pixels
     batch: Floats
     activations: Floats
     vector: Floats
@@ -167,7 +168,7 @@ class Cascade:
         clock.lap("pupil")
         encoded = self._encode(photo, pupil)
         clock.lap("encode")
-        likeness = self._compare(photo, pupil, encoded.vector)
+        likeness = self._compare(photo, pupil, encoded)
         clock.lap("gate")
         if self._gate.refuses(likeness):
             report = gate.report(quality, "no_eye_found", likeness)
@@ -229,20 +230,26 @@ class Cascade:
         return find_pupil(photo) if self.spec.handmade or "pupil" in self.spec.views else None
 
     def _encode(self, photo: Pixels, pupil: Pupil | None) -> _Encoded:
+        thumbnail = features.make_thumbnail(photo)
         batch = prepare(photo, self.spec, pupil)
         activations = self._encoder.activate(batch)
         parts = [self._encoder.embed(activations).ravel()]
         if self.spec.handmade:
-            parts.append(features.extract(photo, pupil))
-        return _Encoded(batch, activations, np.concatenate(parts))
+            parts.append(features.extract(photo, pupil, thumbnail))
+        return _Encoded(thumbnail, batch, activations, np.concatenate(parts))
 
-    def _compare(self, photo: Pixels, pupil: Pupil | None, vector: Floats) -> gate.Likeness:
-        """How like an eye the photo is; vector: the fast model's input (D,)."""
-        distance = self._gate.distance(self._gate_input(vector))
+    def _compare(self, photo: Pixels, pupil: Pupil | None, encoded: _Encoded) -> gate.Likeness:
+        """How like an eye the photo is."""
+        distance = self._gate.distance(self._gate_input(encoded.vector))
         if self._gate.eye is None:
             return gate.Likeness(distance, None)
-        handmade = vector[-features.LENGTH :] if self.spec.handmade else features.extract(photo, pupil)
-        return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, measure_layout(photo, pupil)])))
+        handmade = (
+            encoded.vector[-features.LENGTH :]
+            if self.spec.handmade
+            else features.extract(photo, pupil, encoded.thumbnail)
+        )
+        layout = measure_layout(encoded.thumbnail, pupil)
+        return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, layout])))
 
     def _gate_input(self, vector: Floats) -> Floats:
         match self._gate.of:

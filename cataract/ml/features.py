@@ -15,7 +15,7 @@ from cataract.ml.arrays import Floats, Pixels, convert, shrink
 from cataract.ml.encoder import cut_views
 from cataract.ml.eye import Pupil
 
-_FULL, _CROP = 128, 64
+_THUMBNAIL, _CROP = 128, 64
 _RINGS = 12
 _BINS = (16, 8, 8)
 _LBP_BINS = 10
@@ -24,9 +24,17 @@ _RING_CHANNELS = 6
 LENGTH = 2 * (sum(_BINS) + 12) + _RINGS * _RING_CHANNELS + 2 * _LBP_BINS + 4 * 4 * 8 + 6
 
 
-def extract(pixels: Pixels, pupil: Pupil | None) -> Floats:
-    """(H, W, 3) RGB -> (LENGTH,) float32, finite; the same photo and pupil always give the same vector."""
-    full = shrink(pixels, _FULL, _FULL)
+def make_thumbnail(pixels: Pixels) -> Pixels:
+    """(H, W, 3) -> (128, 128, 3): the whole photo, which these features and the gate's layout are both measured on."""
+    return shrink(pixels, _THUMBNAIL, _THUMBNAIL)
+
+
+def extract(pixels: Pixels, pupil: Pupil | None, thumbnail: Pixels | None = None) -> Floats:
+    """(H, W, 3) RGB -> (LENGTH,) float32, finite; the same photo and pupil always give the same vector.
+
+    thumbnail: what `make_thumbnail` gives of the photo, when the caller has it already.
+    """
+    full = make_thumbnail(pixels) if thumbnail is None else thumbnail
     crop = shrink(cut_views(pixels, ["pupil"], pupil)[0], _CROP, _CROP)
     grey, grey_crop = (convert(view, cv2.COLOR_RGB2GRAY) for view in (full, crop))
     parts = (

@@ -117,7 +117,8 @@ def test_a_gate_fitted_on_eyes_knows_eyes_from_what_was_drawn(monkeypatch: pytes
         pupil = find_pupil(photo)
         handmade = features.extract(photo, pupil)
         assert fitted.eye is not None
-        score = fitted.eye.score(np.concatenate([handmade, layout.measure_layout(photo, pupil)]))
+        measured = layout.measure_layout(features.make_thumbnail(photo), pupil)
+        score = fitted.eye.score(np.concatenate([handmade, measured]))
         return gate.Likeness(fitted.distance(handmade), score)
 
     others = [likeness(photo) for photo in draw_outliers(28, seed=2)]

@@ -90,7 +90,9 @@ def _describe(photos: Sequence[Pixels], on_progress: Callable[[float], None]) ->
     rows = np.zeros((len(photos), features.LENGTH + layout.LENGTH), dtype=np.float32)
     for index, photo in enumerate(photos):
         pupil = find_pupil(photo)
-        rows[index] = np.concatenate([features.extract(photo, pupil), measure_layout(photo, pupil)])
+        thumbnail = features.make_thumbnail(photo)
+        handmade = features.extract(photo, pupil, thumbnail)
+        rows[index] = np.concatenate([handmade, measure_layout(thumbnail, pupil)])
         if index % 100 == 0:
             on_progress(index / len(photos))
     return rows
