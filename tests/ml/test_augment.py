@@ -3,7 +3,8 @@
 import numpy as np
 
 from cataract.ml.eye import Pupil
-from cataract.ml.learn.augment import glare, transplant
+from cataract.ml.learn.augment import cloud, glare, transplant
+from cataract.ml.synthetic import render_eye
 
 
 def test_a_transplanted_eye_lies_in_the_other_photo_and_only_there() -> None:
@@ -33,3 +34,28 @@ def test_glare_brightens_and_leaves_the_edges() -> None:
         assert shining.min() >= 59
         assert shining.max() > 120
         assert (shining > 70).mean() < 0.15
+
+
+def test_a_cloud_lies_in_the_pupil_and_nowhere_else() -> None:
+    distance = np.hypot(*np.ogrid[-120:120, -120:120]) / 48  # in radii of the iris
+    drawn = 0
+    for seed in range(8):
+        eye = render_eye(seed, size=240, iris="blue", pupil=0.5, iris_radius=0.2, x=0.5, y=0.5, opening=1.0)
+        clouded = cloud(eye, Pupil(0.5, 0.5, 0.2, 1.0), np.random.default_rng(seed))
+        if clouded is None:  # reflections can divide a pupil
+            continue
+        drawn += 1
+        brighter = clouded.mean(axis=2) - eye.mean(axis=2)
+        assert brighter.min() >= 0, "a cloud takes no light away, so reflections stay"
+        assert brighter[distance < 0.3].mean() > 20
+        assert np.array_equal(clouded[distance > 0.75], eye[distance > 0.75])
+    assert drawn >= 6
+
+
+def test_no_cloud_without_a_round_dark_pupil() -> None:
+    rng = np.random.default_rng(0)
+    bright = np.full((120, 120, 3), 200, dtype=np.uint8)
+    striped = bright.copy()
+    striped[:, 50:70] = 10
+    for photo in (bright, striped, rng.integers(0, 256, (120, 120, 3), dtype=np.uint8), bright[:8, :8]):
+        assert cloud(photo, Pupil(0.5, 0.5, 0.3, 1.0), rng) is None

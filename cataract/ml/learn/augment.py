@@ -3,8 +3,11 @@
 A crop imitates one of the views that serving cuts (whole photo, centre, pupil). Photographs change by what cameras do:
 light, colour, blur, noise, few pixels, compression, turning. White frames and cards appear around photos of both
 classes alike, because in the public sets they go with one class only. For the same reason an eye is sometimes set into
-the lids and skin of another photo (`transplant`), so that nothing but the eye itself says which class it is.
+the lids and skin of another photo (`transplant`), so that nothing but the eye itself says which class it is, and a
+healthy lens is sometimes drawn clouded (`cloud`), so that nothing but the lens does.
 """
+
+import math
 
 import albumentations as A
 import cv2
@@ -106,6 +109,54 @@ def transplant(eye: Pixels, pupil: Pupil, photo: Pixels, place: Pupil, rng: np.r
     under = result[top:bottom, left:right]
     result[top:bottom, left:right] = (share * disc[inside] + (1 - share) * under).astype(np.uint8)
     return result
+
+
+def cloud(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels | None:
+    """A copy of a photo of a healthy eye with a clouded lens drawn into its pupil, grey, white or amber, as bright as
+    the photo's light allows and behind the reflections. None when no round dark pupil is where the circle was found.
+    """
+    height, width = photo.shape[:2]
+    reach = round(1.3 * pupil.radius * width)
+    left, top = max(0, round(pupil.x * width) - reach), max(0, round(pupil.y * height) - reach)
+    box = photo[top : top + 2 * reach, left : left + 2 * reach]
+    disc = _dark_disc(box) if min(box.shape[:2]) >= 12 else None
+    if disc is None:
+        return None
+    x, y, radius = disc
+    if radius > 0.5 * reach:  # a dark iris and its pupil look alike: the lens is somewhere in between
+        radius *= rng.uniform(0.45, 1.0)
+    rows, columns = np.ogrid[: box.shape[0], : box.shape[1]]
+    inner = np.hypot(columns - x, rows - y) / radius
+    nucleus = np.exp(-((inner / rng.uniform(0.6, 1.4)) ** 2))
+    spokes = np.cos(np.arctan2(rows - y, columns - x) * int(rng.integers(5, 10)) + rng.uniform(0, 6)) * inner
+    density = rng.uniform(0.3, 1.0) * np.clip(0.65 + 0.35 * nucleus + rng.uniform(0, 0.15) * spokes, 0, 1)
+    share = np.clip((1 - inner) / rng.uniform(0.05, 0.25) + 0.5, 0, 1) * density
+    light = np.clip(np.percentile(box, 90) / 220, 0.4, 1.1)
+    lens = light * (np.array([214, 216, 212]) - rng.uniform(0, 1) ** 3 * np.array([28, 56, 100]))
+    result = photo.copy()
+    result[top : top + 2 * reach, left : left + 2 * reach] = box + share[..., None] * np.maximum(lens - box, 0)
+    return result
+
+
+def _dark_disc(box: Pixels) -> tuple[float, float, float] | None:
+    """(x, y, radius) in pixels of the darkest round thing in an (H, W, 3) crop around a pupil or an iris."""
+    grey = cv2.medianBlur(cv2.cvtColor(box, cv2.COLOR_RGB2GRAY), 5)
+    darkest, middle = np.percentile(grey, (3, 60))
+    if middle - darkest < 30:
+        return None
+    dark = (grey < darkest + 0.35 * (middle - darkest)).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (len(box) // 24) + 1,) * 2)
+    # Opening takes lashes away, closing fills in reflections.
+    dark = cv2.morphologyEx(cv2.morphologyEx(dark, cv2.MORPH_OPEN, kernel), cv2.MORPH_CLOSE, kernel)
+    count, _, found, centres = cv2.connectedComponentsWithStats(dark)
+    if count < 2:
+        return None
+    best = 1 + int(np.argmax(found[1:, cv2.CC_STAT_AREA]))
+    wide, high, area = (float(found[best, what]) for what in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
+    round_enough = 0.65 < wide / high < 1.55 and area > 0.8 * math.pi / 4 * wide * high
+    if not round_enough or area < 0.01 * box[:, :, 0].size:
+        return None
+    return float(centres[best][0]), float(centres[best][1]), math.sqrt(area / math.pi)
 
 
 def hide(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoder import PUPIL_CONFIDENCE
 from cataract.ml.eye import Pupil
-from cataract.ml.learn.augment import changes, glare, hide, random_crop, transplant
+from cataract.ml.learn.augment import changes, cloud, glare, hide, random_crop, transplant
 from cataract.ml.learn.encoder import IMAGE_SIZE, MEAN, STD, Tail, TailWithHead
 
 BATCH = 64
@@ -29,6 +29,7 @@ _COOL_DOWN = 0.25  # share of the steps, at the end, in which the learning rate 
 _SIDES = (80, 96, IMAGE_SIZE)  # of the crops until then: photos come in all resolutions, and small crops are cheap
 _DOUBT = 0.3  # of the generalised cross-entropy: 0 trusts every label, 1 none that the network contradicts
 _TRANSPLANTED, _GLARING, _HIDDEN = 0.3, 0.15, 0.06  # shares of the crops
+_CLOUDED = 0.25  # share of the eyes with cataract that are healthy ones with a cloud drawn into the lens
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class _Sampler:
 
     def _crop(self, label: int, side: int, rng: np.random.Generator) -> tuple[Pixels, float]:
         """(crop, target); half, for neither class, where the lens is hidden."""
-        (photo, pupil), target, draw = self._photo(label, rng), float(label), rng.random()
+        (photo, pupil), target, draw = self._eye(label, rng), float(label), rng.random()
         if pupil is not None and pupil.confidence >= PUPIL_CONFIDENCE:
             if draw < _TRANSPLANTED:
                 photo, pupil = self._surround(photo, pupil, rng)
@@ -166,6 +167,15 @@ class _Sampler:
         if place is None or place.confidence < PUPIL_CONFIDENCE:
             return photo, pupil
         return transplant(photo, pupil, other, place, rng), place
+
+    def _eye(self, label: int, rng: np.random.Generator) -> tuple[Pixels, Pupil | None]:
+        if label == 1 and rng.random() < _CLOUDED:
+            for _ in range(3):  # in about half of the photos the pupil can be told from the iris
+                photo, pupil = self._photo(0, rng)
+                clouded = cloud(photo, pupil, rng) if pupil and pupil.confidence >= PUPIL_CONFIDENCE else None
+                if clouded is not None:
+                    return clouded, pupil
+        return self._photo(label, rng)
 
     def _photo(self, label: int, rng: np.random.Generator) -> tuple[Pixels, Pupil | None]:
         cluster = self._members[label][rng.integers(len(self._members[label]))]

@@ -17,6 +17,7 @@ class Command(BaseCommand):
         "folder is what the release is fitted, calibrated and judged on; the others train the encoder only. A build "
         "that was stopped goes on where it was when it is started again with the same arguments."
     )
+    _told = ""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR")
@@ -57,4 +58,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{manifest.id} is in {options['out']}; its card is {options['out'] / 'card.md'}.")
 
     def _tell(self, stage: str, fraction: float, message: str) -> None:
-        self.stderr.write(f"{stage:<10} {fraction:4.0%}  {message}")
+        line = f"{stage:<10} {fraction:4.0%}  {message}"
+        if line != self._told:
+            self.stderr.write(line)
+        self._told = line
