@@ -10,10 +10,11 @@ ood      {"of": "embedding" (of the first view) | "handmade" (module `features`)
          Distance: sqrt of the mean of (the mean squared score on k principal axes) and (the squared length of what the
          axes leave over, of which r is usual), so that a usual eye has about 1. Mahalanobis' distance on the main axes
          (Lee et al. 2018) with the residual of ViM (Wang et al. 2022). Beyond `soft` a person looks, beyond `hard` the
-         photo is refused.
+         photo is refused, unless the rule below is sure that it shows an eye: few eyes teach what is usual, so that an
+         unusual one (a slit-lamp close-up, say) is far from them and still an eye.
 eye      {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "soft": s, "hard": h}; made by `learn.eyecheck`
          Log-odds of an eye against what was drawn to be none. Below `soft` a person looks, below `hard` the photo is
-         refused. Releases of older programs lack it; their gate then goes by the distance alone.
+         refused; from `soft` on it is sure. Releases of older programs lack it; their gate goes by the distance alone.
 
 Both look at hand-made features by preference: those are the same for every encoder, so that a gate outlives it.
 """
@@ -110,7 +111,10 @@ class Gate:
     def refuses(self, likeness: Likeness) -> bool:
         """True when this is no external photo of an eye; so it is for NaN."""
         is_near = likeness.distance <= self.hard
-        return not (is_near and (self.eye is None or _at_least(likeness.eye_score, self.eye.hard)))
+        if self.eye is None:
+            return not is_near
+        needed = self.eye.hard if is_near else self.eye.soft
+        return math.isnan(likeness.distance) or not _at_least(likeness.eye_score, needed)
 
     def doubts(self, likeness: Likeness) -> bool:
         """True when a person must look whether it is one."""

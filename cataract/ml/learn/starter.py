@@ -63,7 +63,7 @@ def build_starter(
     out: Path,
     *,
     seed: int = 0,
-    minutes: float = 35,
+    minutes: float = 50,
     trials: int = 30,
     start: Path | None = None,
     on_progress: OnProgress,

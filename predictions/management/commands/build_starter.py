@@ -24,7 +24,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, default=settings.STARTER_DIR, help="default: %(default)s")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
-            "--minutes", type=float, default=35, help="for the encoder, on one free core (default: %(default)s)"
+            "--minutes", type=float, default=50, help="for the encoder, on one free core (default: %(default)s)"
         )
         parser.add_argument(
             "--from",
