@@ -7,4 +7,4 @@ class TrainingConfig(AppConfig):
 
     def ready(self) -> None:
         """Find the admin pages that have a file of their own; `admin.py` is found by the admin itself."""
-        autodiscover_modules("admin_live", "admin_policy")
+        autodiscover_modules("admin_live", "admin_policy", "admin_releases")
