@@ -73,7 +73,12 @@ def normalise(batch: Sequence[Pixels], spec: EncoderSpec) -> Floats:
     """Resized (S, S, 3) photos -> (N, 3, S, S) float32, as torchvision's ToTensor and Normalize give it."""
     scale = (1 / (255 * np.asarray(spec.std))).astype(np.float32)
     shift = (-np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
-    return np.ascontiguousarray((np.stack(batch).astype(np.float32) * scale + shift).transpose(0, 3, 1, 2))
+    planes = np.empty((len(batch), 3, *batch[0].shape[:2]), dtype=np.float32)
+    for photo, target in zip(batch, planes, strict=True):
+        for channel, plane in enumerate(target):  # to turn the whole batch afterwards takes twice as long
+            np.multiply(photo[:, :, channel], scale[channel], out=plane)
+            plane += shift[channel]
+    return planes
 
 
 def prepare(pixels: Pixels, spec: EncoderSpec, pupil: Pupil | None = None) -> Floats:

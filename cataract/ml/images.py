@@ -249,7 +249,7 @@ def _through_profile(image: Image.Image, profile: Any) -> Image.Image:
             converted = None
         if converted is not None:
             return converted
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # else it would be copied
 
 
 def _is_srgb(profile: bytes) -> bool:
