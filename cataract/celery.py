@@ -5,7 +5,7 @@ import signal
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_process_init
+from celery.signals import beat_embedded_init, worker_init, worker_process_init
 from django.conf import settings
 
 from cataract.processes import AlreadyRunning, die_with_parent, take_lock
@@ -31,9 +31,10 @@ def refuse_second_embedded_worker(sender: Any, **_: Any) -> None:
         ) from None
 
 
+@beat_embedded_init.connect  # type: ignore[untyped-decorator]
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def end_with_the_worker(**_: Any) -> None:
-    """A task whose worker was killed is given to another one: the first must not go on working on it."""
+    """A task whose worker was killed is given to another one: the first must not go on working on it. Nor its beat."""
     die_with_parent(signal.SIGKILL)
 
 

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -173,7 +174,9 @@ def test_every_task_is_done_exactly_once_through_kills_of_worker_and_broker(syst
 
     worker = system.start_worker()
     await_done(system, 20, 60)
-    os.kill(worker.pid, signal.SIGKILL)  # the main process alone: its children must not go on
+    family = psutil.Process(worker.pid).children(recursive=True)
+    os.kill(worker.pid, signal.SIGKILL)  # the main process alone: its children, beat among them, must not go on
+    assert not psutil.wait_procs(family, timeout=15)[1]
     worker.wait()
     at_kill = ask(system, DONE)
     assert at_kill < TASKS, "the kill came too late to prove anything"
