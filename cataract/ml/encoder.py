@@ -16,7 +16,6 @@ from cataract.ml.eye import Pupil, find_pupil
 VIEWS_VERSION = 1  # part of the embedding space: one more whenever views, pupil or hand-made features change
 VIEWS = ("full", "centre", "pupil")
 CENTRE_SHARE = 0.7  # side of the central square, of the photo's short side
-PUPIL_CONFIDENCE = 0.3  # below it the pupil view is the centre view
 PUPIL_REACH = 1.7  # the pupil view reaches this many radii of the circle to each side of its middle
 
 
@@ -153,7 +152,7 @@ def _centre(pixels: Pixels, pupil: Pupil | None) -> Pixels:
 
 
 def _pupil(pixels: Pixels, pupil: Pupil | None) -> Pixels:
-    if pupil is None or pupil.confidence < PUPIL_CONFIDENCE:
+    if pupil is None or not pupil.is_sure:
         return _centre(pixels, pupil)
     height, width = pixels.shape[:2]
     return _square(pixels, pupil.x * width, pupil.y * height, 2 * PUPIL_REACH * pupil.radius * width)

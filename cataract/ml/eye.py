@@ -7,6 +7,7 @@ import numpy as np
 
 from cataract.ml.arrays import Pixels
 
+_SURE = 0.3  # least confidence to go by; below it the pupil view is the centre view
 _SIDE = 128  # HoughCircles costs seconds on a full photo and some milliseconds at this size
 
 
@@ -18,6 +19,11 @@ class Pupil:
     y: float
     radius: float
     confidence: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether a view, or a drawing into the photo, may go by it."""
+        return self.confidence >= _SURE
 
 
 def find_pupil(pixels: Pixels) -> Pupil | None:

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from cataract.ml.arrays import Pixels
-from cataract.ml.encoder import PUPIL_CONFIDENCE, PUPIL_REACH
+from cataract.ml.encoder import PUPIL_REACH
 from cataract.ml.eye import Pupil
 
 _SMOOTH = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
@@ -58,7 +58,7 @@ def random_crop(
         share = np.sqrt(rng.uniform(0.6, 1.0))
         box_width, box_height = share * width, share * height
         x, y = rng.uniform(box_width / 2, width - box_width / 2), rng.uniform(box_height / 2, height - box_height / 2)
-    elif draw < whole + (1 - whole) * 0.4 or pupil is None or pupil.confidence < PUPIL_CONFIDENCE:
+    elif draw < whole + (1 - whole) * 0.4 or pupil is None or not pupil.is_sure:
         box_width = box_height = min(height, width) * rng.uniform(0.5, 0.9)
         x, y = width / 2 + rng.normal(0, 0.05) * width, height / 2 + rng.normal(0, 0.05) * height
     else:

@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from cataract.ml.arrays import Floats, Pixels
-from cataract.ml.encoder import PUPIL_CONFIDENCE
 from cataract.ml.eye import Pupil
 from cataract.ml.learn.augment import changes, cloud, glare, hide, random_crop, transplant
 from cataract.ml.learn.encoder import IMAGE_SIZE, MEAN, STD, Tail, TailWithHead
@@ -153,7 +152,7 @@ class _Sampler:
     def _crop(self, label: int, side: int, rng: np.random.Generator) -> tuple[Pixels, float]:
         """(crop, target); half, for neither class, where the lens is hidden."""
         (photo, pupil), target, draw = self._eye(label, rng), float(label), rng.random()
-        if pupil is not None and pupil.confidence >= PUPIL_CONFIDENCE:
+        if pupil is not None and pupil.is_sure:
             if draw < _TRANSPLANTED:
                 photo, pupil = self._surround(photo, pupil, rng)
             elif draw > 1 - _HIDDEN:
@@ -164,7 +163,7 @@ class _Sampler:
     def _surround(self, photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> tuple[Pixels, Pupil]:
         """The eye in the surroundings of a photo of either class, when that shows where its own eye is."""
         other, place = self._photo(int(rng.integers(2)), rng)
-        if place is None or place.confidence < PUPIL_CONFIDENCE:
+        if place is None or not place.is_sure:
             return photo, pupil
         return transplant(photo, pupil, other, place, rng), place
 
@@ -172,7 +171,7 @@ class _Sampler:
         if label == 1 and rng.random() < _CLOUDED:
             for _ in range(3):  # in about half of the photos the pupil can be told from the iris
                 photo, pupil = self._photo(0, rng)
-                clouded = cloud(photo, pupil, rng) if pupil and pupil.confidence >= PUPIL_CONFIDENCE else None
+                clouded = cloud(photo, pupil, rng) if pupil and pupil.is_sure else None
                 if clouded is not None:
                     return clouded, pupil
         return self._photo(label, rng)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cataract.ml import metrics, splits
 from cataract.ml.arrays import Floats, Pixels, at_most
-from cataract.ml.encoder import PUPIL_CONFIDENCE
 from cataract.ml.eye import Pupil
 from cataract.ml.learn.augment import transplant
 from cataract.ml.learn.fast import FOLDS, out_of_fold, read_params
@@ -40,7 +39,7 @@ def cover(photo: Pixels, pupil: Pupil | None, *, outside: bool) -> Pixels:
     Without a sure pupil a disc of a fifth of the width in the middle stands for it.
     """
     height, width = photo.shape[:2]
-    x, y, radius = (pupil.x, pupil.y, pupil.radius) if pupil is not None and _is_sure(pupil) else (0.5, 0.5, 0.1)
+    x, y, radius = (pupil.x, pupil.y, pupil.radius) if pupil is not None and pupil.is_sure else (0.5, 0.5, 0.1)
     middle = (round(x * width), round(y * height))
     disc = np.zeros((height, width), dtype=np.uint8)
     cv2.circle(disc, middle, max(2, round(radius * width)), 255, -1)
@@ -67,8 +66,9 @@ def _set_elsewhere(
 ) -> tuple[Pixels, Pupil | None]:
     """The eye in a photo of the other class, where both show for sure where it is; else the photo itself."""
     pupil = judged.pupils[row]
-    others = [other for other in rows if judged.y[other] != judged.y[row] and _is_sure(judged.pupils[other])]
-    if pupil is None or not _is_sure(pupil) or not others:
+    sure = [other for other in rows if (place := judged.pupils[other]) is not None and place.is_sure]
+    others = [other for other in sure if judged.y[other] != judged.y[row]]
+    if pupil is None or not pupil.is_sure or not others:
         return judged.pixels[row], pupil
     other = int(rng.choice(others))
     place = judged.pupils[other]
@@ -89,10 +89,6 @@ def _scores(
     fold_of = splits.folds(lesson.clusters.tolist(), lesson.y.tolist(), FOLDS, seed)
     fast = out_of_fold(lesson.x, lesson.y, lesson.weights, fold_of, params, seed=seed, asked=asked)[: len(rows)]
     return fast, np.array([embed.score(photo, pupil) for photo, pupil in photos], dtype=np.float32)
-
-
-def _is_sure(pupil: Pupil | None) -> bool:
-    return pupil is not None and pupil.confidence >= PUPIL_CONFIDENCE
 
 
 def _squash(scores: Floats) -> NDArray[np.float64]:
