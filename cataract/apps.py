@@ -6,7 +6,5 @@ class CataractConfig(AppConfig):
     verbose_name = "Cataract screening"
 
     def ready(self) -> None:
-        from cataract import (
-            celery,  # noqa: F401  `delay()` needs the app configured in every process
-            checks,  # noqa: F401  registers the system checks
-        )
+        from cataract import celery  # noqa: F401  `delay()` needs the app configured in every process
+        from cataract.core import checks  # noqa: F401  registers the system checks

@@ -8,7 +8,8 @@ from celery import Celery
 from celery.signals import beat_embedded_init, worker_init, worker_process_init
 from django.conf import settings
 
-from cataract.processes import AlreadyRunning, die_with_parent, take_lock
+from cataract.core.locks import AlreadyRunning, take_lock
+from cataract.core.processes import die_with_parent
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cataract.settings")
 
@@ -42,6 +43,6 @@ def end_with_the_worker(**_: Any) -> None:
 def have_the_champion_ready(**_: Any) -> None:
     """Where workers answer uploads, somebody waits for the first one too."""
     if settings.INFERENCE == "celery":
-        from predictions import registry  # only after Django is set up
+        from predictions.releases import serving  # only after Django is set up
 
-        registry.warm_up()
+        serving.warm_up()

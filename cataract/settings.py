@@ -75,8 +75,8 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
-    "cataract.failures.BoundedBody",
-    "cataract.privacy.leave_nothing_behind",
+    "cataract.core.http.middleware.BoundedBody",
+    "cataract.core.http.middleware.leave_nothing_behind",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -99,7 +99,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "cataract.context.product",
+                "cataract.core.http.context_processors.product",
             ],
         },
     },
@@ -155,25 +155,34 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
-    "predictions.tasks.send_webhooks": {"queue": "default"},
-    "predictions.tasks.score_in_shadow": {"queue": "default"},  # photos that people wait for come first
-    "predictions.tasks.sweep_embeddings": {"queue": "default"},
-    "predictions.tasks.*": {"queue": "predict"},
-    "training.tasks.run_training": {"queue": "train"},
-    "training.tasks.check_labels": {"queue": "train"},
+    "predictions.webhooks.tasks.send_webhooks": {"queue": "default"},
+    "predictions.shadow.tasks.score_in_shadow": {"queue": "default"},  # photos that people wait for come first
+    "predictions.embeddings.tasks.sweep_embeddings": {"queue": "default"},
+    "predictions.answering.tasks.*": {"queue": "predict"},
+    "predictions.batches.tasks.*": {"queue": "predict"},
+    "training.runs.tasks.run_training": {"queue": "train"},
+    "training.datasets.tasks.check_labels": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
 # In memory: every entry below is due within seconds anyway, and the stock scheduler keeps its file as a pickle.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
-    "sweep-predictions": {"task": "predictions.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
-    "sweep-batches": {"task": "predictions.tasks.sweep_batches", "schedule": 10.0, "options": {"expires": 9}},
-    "score-in-shadow": {"task": "predictions.tasks.score_in_shadow", "schedule": 10.0, "options": {"expires": 9}},
-    "embed-photos": {"task": "predictions.tasks.sweep_embeddings", "schedule": 6.0, "options": {"expires": 5}},
-    "send-webhooks": {"task": "predictions.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
-    "open-review-cases": {"task": "review.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
-    "check-training-policy": {"task": "training.tasks.check_policy", "schedule": 60.0, "options": {"expires": 59}},
-    "sweep-training": {"task": "training.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
+    "sweep-predictions": {"task": "predictions.answering.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
+    "sweep-batches": {"task": "predictions.batches.tasks.sweep_batches", "schedule": 10.0, "options": {"expires": 9}},
+    "score-in-shadow": {
+        "task": "predictions.shadow.tasks.score_in_shadow",
+        "schedule": 10.0,
+        "options": {"expires": 9},
+    },
+    "embed-photos": {
+        "task": "predictions.embeddings.tasks.sweep_embeddings",
+        "schedule": 6.0,
+        "options": {"expires": 5},
+    },
+    "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
+    "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
+    "check-training-policy": {"task": "training.runs.tasks.check_policy", "schedule": 60.0, "options": {"expires": 59}},
+    "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 
 # Photos and releases -------------------------------------------------------------------------------------------------
@@ -184,7 +193,9 @@ MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=20_000_000)
 MAX_UPLOAD_PIXELS = env.int("MAX_UPLOAD_PIXELS", default=64_000_000)
 ACCEPT_DICOM = env.bool("ACCEPT_DICOM", default=True)  # single photos inside DICOM; their headers are not kept
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
-FILE_UPLOAD_HANDLERS = ["predictions.uploads.BoundedUploadHandler"]  # never more than the limit in memory, no temp file
+FILE_UPLOAD_HANDLERS = [
+    "predictions.photos.uploads.BoundedUploadHandler"
+]  # never more than the limit in memory, no temp file
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 MAX_BODY_BYTES = 100_000_000  # of a request that is no batch: more is refused by its header, unread
 DECODER_PROCESSES = env.int(
@@ -227,7 +238,7 @@ REVIEW_REPEAT_DAYS = 14
 # Review cases wait while a queue is longer than this; uploads are then answered, and a person is told to wait.
 MAX_QUEUED_PREDICTIONS = env.int("MAX_QUEUED_PREDICTIONS", default=10_000)
 
-# MLflow: only training/tracking.py talks to it -----------------------------------------------------------------------
+# MLflow: only training/tracking/ talks to it -------------------------------------------------------------------------
 MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1000)  # so that PORT=8000 and PORT=8001 run side by side
 MLFLOW_TRACKING_URI = env.str("MLFLOW_TRACKING_URI", default=f"sqlite:///{DATA_DIR / 'mlflow' / 'mlflow.db'}")
 MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
@@ -308,14 +319,14 @@ API_RATES = {
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "predictions.authentication.TokenAuthentication",
+        "cataract.core.http.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["predictions.throttles.PerCaller"],
-    "EXCEPTION_HANDLER": "predictions.problems.problem_response",
+    "DEFAULT_THROTTLE_CLASSES": ["cataract.core.http.throttles.PerCaller"],
+    "EXCEPTION_HANDLER": "cataract.core.http.problems.problem_response",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
     # Of X-Forwarded-For only what our own proxy wrote counts: else any caller would be a new one at every request.
@@ -328,7 +339,7 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "cataract.openapi.declare_refusals",
+        "cataract.core.http.openapi.declare_refusals",
     ],
     "ENUM_NAME_OVERRIDES": {
         "Event": "predictions.models.WebhookEndpoint.Event",

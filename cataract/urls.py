@@ -3,12 +3,13 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from predictions.views import home
+from cataract.views import home
 
-handler400 = "cataract.failures.bad_request"
-handler404 = "cataract.failures.not_found"
-handler500 = "cataract.failures.server_error"
+handler400 = "cataract.core.http.handlers.bad_request"
+handler404 = "cataract.core.http.handlers.not_found"
+handler500 = "cataract.core.http.handlers.server_error"
 urlpatterns = [
     path("", home, name="home"),
     path("", include("predictions.urls")),
@@ -17,6 +18,9 @@ urlpatterns = [
     path("api/v1/", include("predictions.api_urls")),
     path("api/v1/", include("review.api_urls")),
     path("api/v1/", include("training.api_urls")),
+    path("api/v1/", include("cataract.ops.urls")),
+    path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     path(
         "accounts/login/",
         auth.LoginView.as_view(template_name="login.html", redirect_authenticated_user=True),

@@ -15,11 +15,12 @@ def load_champion() -> None:
     from django.conf import settings  # only after Django is set up
     from django.db import DatabaseError, connections
 
-    from predictions import intake, registry
+    from predictions.photos import intake
+    from predictions.releases import serving
 
     try:
         if settings.INFERENCE == "web":
-            registry.champion()
+            serving.champion()
     except DatabaseError as error:
         logging.getLogger(__name__).warning("The champion is not loaded yet: %s", error)
     finally:

@@ -5,4 +5,5 @@ class PredictionsConfig(AppConfig):
     name = "predictions"
 
     def ready(self) -> None:
-        from predictions import checks  # noqa: F401  registers the checks
+        """Let the rooms that follow a change of champion hear of it."""
+        from predictions.embeddings import receivers  # noqa: F401

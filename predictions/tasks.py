@@ -1,41 +1,9 @@
-"""The wire: ids in, nothing out. The work is in `worker`."""
+"""Where Celery finds the tasks of this app; each room has its own."""
 
-from celery import shared_task
+from predictions.answering import tasks as answering
+from predictions.batches import tasks as batches
+from predictions.embeddings import tasks as embeddings
+from predictions.shadow import tasks as shadow
+from predictions.webhooks import tasks as webhooks
 
-from predictions import batch_worker, embeddings, shadow, webhooks, worker
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def predict(prediction_id: str) -> None:
-    worker.run_prediction(prediction_id)
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def sweep() -> None:
-    worker.sweep()
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def run_batch(batch_id: str) -> None:
-    if batch_worker.run_batch(batch_id):
-        run_batch.delay(batch_id)
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def sweep_batches() -> None:
-    batch_worker.sweep()
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def send_webhooks() -> None:
-    webhooks.send_due()
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def score_in_shadow() -> None:
-    shadow.sweep()
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def sweep_embeddings() -> None:
-    embeddings.sweep()
+__all__ = ["answering", "batches", "embeddings", "shadow", "webhooks"]

@@ -2,7 +2,9 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from predictions import views, views_batches
+from predictions.answering import views as answering_views
+from predictions.batches import views as batches_views
+from predictions.photos import views as photos_views
 
 
 class PhotoKind:
@@ -21,13 +23,13 @@ register_converter(PhotoKind, "photo_kind")
 
 app_name = "predictions"
 urlpatterns: list[URLPattern] = [
-    path("upload/", views.upload, name="upload"),
-    path("uploads/", views.uploads, name="list"),
-    path("results/<uuid:prediction_id>/", views.detail, name="detail"),
-    path("batches/", views_batches.batch_list, name="batches"),
-    path("batches/<uuid:batch_id>/", views_batches.batch_page, name="batch"),
-    path("batches/<uuid:batch_id>/cancel/", views_batches.batch_cancel, name="batch-cancel"),
-    path("batches/<uuid:batch_id>/resume/", views_batches.batch_resume, name="batch-resume"),
-    path("batches/<uuid:batch_id>/results.csv", views_batches.batch_csv, name="batch-csv"),
-    path("photos/<uuid:image_id>/<photo_kind:kind>/", views.photo, name="photo"),
+    path("upload/", answering_views.upload, name="upload"),
+    path("uploads/", answering_views.uploads, name="list"),
+    path("results/<uuid:prediction_id>/", answering_views.detail, name="detail"),
+    path("batches/", batches_views.batch_list, name="batches"),
+    path("batches/<uuid:batch_id>/", batches_views.batch_page, name="batch"),
+    path("batches/<uuid:batch_id>/cancel/", batches_views.batch_cancel, name="batch-cancel"),
+    path("batches/<uuid:batch_id>/resume/", batches_views.batch_resume, name="batch-resume"),
+    path("batches/<uuid:batch_id>/results.csv", batches_views.batch_csv, name="batch-csv"),
+    path("photos/<uuid:image_id>/<photo_kind:kind>/", photos_views.photo, name="photo"),
 ]

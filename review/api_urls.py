@@ -2,17 +2,18 @@
 
 from django.urls import URLPattern, path
 
-from review import api, api_similar
+from review.labels import api as labels_api
+from review.reading import api as reading_api
 
 urlpatterns: list[URLPattern] = [
-    path("predictions/<uuid:prediction_id>/similar", api_similar.Similar.as_view(), name="api-similar"),
-    path("review/queue", api.QueueView.as_view(), name="review-queue"),
-    path("review/next", api.NextView.as_view(), name="review-next"),
-    path("review/cases/<uuid:pk>", api.CaseView.as_view(), name="review-case"),
-    path("review/cases/<uuid:pk>/photo", api.PhotoView.as_view(), name="review-photo"),
-    path("review/cases/<uuid:pk>/answer", api.AnswerView.as_view(), name="review-answer"),
+    path("predictions/<uuid:prediction_id>/similar", labels_api.Similar.as_view(), name="api-similar"),
+    path("review/queue", reading_api.QueueView.as_view(), name="review-queue"),
+    path("review/next", reading_api.NextView.as_view(), name="review-next"),
+    path("review/cases/<uuid:pk>", reading_api.CaseView.as_view(), name="review-case"),
+    path("review/cases/<uuid:pk>/photo", reading_api.PhotoView.as_view(), name="review-photo"),
+    path("review/cases/<uuid:pk>/answer", reading_api.AnswerView.as_view(), name="review-answer"),
     *(
-        path(f"review/cases/<uuid:pk>/{act}", api.ActView.as_view(act=act), name=f"review-{act}")
+        path(f"review/cases/<uuid:pk>/{act}", reading_api.ActView.as_view(act=act), name=f"review-{act}")
         for act in ("claim", "renew", "release", "skip", "undo")
     ),
 ]

@@ -1,10 +1,5 @@
-"""The wire: nothing in, nothing out. The work is in `worker`."""
+"""Where Celery finds the tasks of this app; each room has its own."""
 
-from celery import shared_task
+from review.queue import tasks as queue
 
-from review import worker
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def sweep() -> None:
-    worker.sweep()
+__all__ = ["queue"]

@@ -69,9 +69,9 @@ def tiny_release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def champion(db: None, own_folders: None, tiny_release: Path) -> Any:
     """The Release row of a tiny, real release that serves."""
-    from predictions import registry
+    from predictions.releases import services, store
 
-    release = registry.register_release(folder=tiny_release)
-    registry.promote_release(release=release, user=None, reason="The champion of this test.")
+    release = store.register_release(folder=tiny_release)
+    services.promote_release(release=release, user=None, reason="The champion of this test.")
     release.refresh_from_db()
     return release

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, User
 from PIL import Image
 
 from cataract.ml.synthetic import render_eye
-from predictions.access import ensure_roles
+from cataract.roles import ensure_roles
 
 PASSWORD = "only-for-tests"
 

@@ -14,13 +14,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from cataract.ml import gate
 from cataract.ml.arrays import Floats, Pixels
-from cataract.ml.cascade import Cascade
-from cataract.ml.encoder import EncoderSpec, normalise, resize
-from cataract.ml.eye import find_pupil
-from cataract.ml.features import LENGTH, extract
-from cataract.ml.release import draft_manifest, write_json, write_manifest
+from cataract.ml.cascade import gate
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.encoding.encoder import EncoderSpec, normalise, resize
+from cataract.ml.encoding.features import LENGTH, extract
+from cataract.ml.encoding.pupil import find_pupil
+from cataract.ml.release.folder import draft_manifest, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
 
 _SIZE, _GRID, _DIM = 32, 8, 6

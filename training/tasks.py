@@ -1,31 +1,7 @@
-"""The wire: ids in, nothing out. The bodies are in `worker`."""
+"""Where Celery finds the tasks of this app; each room has its own."""
 
-from celery import shared_task
-from django.core.management import call_command
+from training.comparison import tasks as comparison
+from training.datasets import tasks as datasets
+from training.runs import tasks as runs
 
-from training import labelchecks, worker
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def run_training(run_id: str) -> None:
-    worker.run(run_id)
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def compare_releases(challenger_id: str) -> None:
-    worker.compare(challenger_id)
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def check_labels(check_id: str) -> None:
-    labelchecks.run_check(check_id)
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def sweep() -> None:
-    worker.sweep(publish=lambda run_id: run_training.apply_async((run_id,), expires=60))
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def check_policy() -> None:
-    call_command("train_if_due")  # by name: what it does stands above this module
+__all__ = ["comparison", "datasets", "runs"]

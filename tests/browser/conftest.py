@@ -20,9 +20,9 @@ from django.test import Client
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, expect
 
+from cataract import roles
 from cataract.management.commands.setup import STAFF
 from cataract.ml.synthetic import render_eye
-from predictions import access
 
 expect.set_options(timeout=15_000)  # a small machine may be busy
 
@@ -68,7 +68,7 @@ class Site:
         """The user of that name (the role's, if none), made when it is first asked for."""
         user, created = get_user_model().objects.get_or_create(username=name or role)
         if created:
-            access.ensure_roles()
+            roles.ensure_roles()
             user.is_staff = role in STAFF
             user.set_password(PASSWORD)
             user.save()

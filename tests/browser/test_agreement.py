@@ -9,10 +9,13 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from predictions import registry
-from predictions import services as uploads
-from review import controls, queue, services
-from review.models import Label, ReviewCase
+from predictions.answering import services as answering_services
+from predictions.releases import services as releases_services
+from predictions.releases import store
+from review.cases.models import ReviewCase
+from review.labels.models import Label
+from review.queue import claims, controls, policy
+from review.reading import services as reading_services
 from tests.browser.conftest import Site, drawn_eye
 from tests.releases import make_tiny_release
 from tests.review.makers import make_case, make_image
@@ -27,10 +30,10 @@ def no_chance(settings: Any) -> None:
 
 def read(reader: User, case: ReviewCase, answer: str, *, keep: bool = True) -> None:
     case.refresh_from_db()
-    assert queue.claim(case, reader)
-    reading = services.store_blind_answer(case=case, reader=reader, answer=answer)
+    assert claims.claim(case, reader)
+    reading = reading_services.store_blind_answer(case=case, reader=reader, answer=answer)
     if not reading.final_answer:
-        services.store_final_answer(reading=reading, answer=answer if keep else queue.opinion(case))
+        reading_services.store_final_answer(reading=reading, answer=answer if keep else policy.opinion(case))
 
 
 @pytest.fixture
@@ -54,8 +57,8 @@ def read_cases(site: Site, settings: Any) -> None:
                 read(reader, case, true if rng.random() < 0.85 else other, keep=rng.random() < 0.7)
                 case.refresh_from_db()
         if case.status == ReviewCase.Status.ADJUDICATION:
-            assert queue.claim(case, judge)
-            services.adjudicate(case=case, adjudicator=judge, answer=true, reason="Seen under the slit lamp.")
+            assert claims.claim(case, judge)
+            reading_services.adjudicate(case=case, adjudicator=judge, answer=true, reason="Seen under the slit lamp.")
     settings.REVIEW_CONTROL_RATE = 1.0
     make_case()
     for number in range(8):
@@ -93,16 +96,18 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
     """Queue, both answers, adjudication: one case goes all the way, with drawn eyes only."""
     settings.REVIEW_SECOND_READ_RATE = 0.0
     folder = make_tiny_release(tmp_path / "wide", band="wide")
-    registry.promote_release(release=registry.register_release(folder=folder), user=None, reason="For the pictures.")
+    releases_services.promote_release(
+        release=store.register_release(folder=folder), user=None, reason="For the pictures."
+    )
     for seed, opacity in ((31, 1.0), (32, 0.2), (33, 0.8)):
-        uploads.upload_photo(
+        answering_services.upload_photo(
             data=drawn_eye(seed, opacity=opacity, size=960)["buffer"],
             user=site.user("screener"),
             source="upload",
             patient_key=f"P-{seed:04}",
             eye="OD" if seed % 2 else "OS",
         )
-    queue.open_cases()
+    policy.open_cases()
     page = site.log_in("reader")
     page.goto("/review/")
     keep(page, "review-queue")
@@ -110,7 +115,7 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_have_text("Does this eye show a cataract?")
     case = ReviewCase.objects.get(pk=page.url.rstrip("/").split("/")[-1])
-    mine, theirs = ("1", "2") if queue.opinion(case) == "normal" else ("2", "1")
+    mine, theirs = ("1", "2") if policy.opinion(case) == "normal" else ("2", "1")
     page.keyboard.press(mine)
     expect(heading).to_have_text("The AI sees it differently.")
     _photo_is_there(page)

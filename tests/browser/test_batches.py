@@ -3,13 +3,14 @@
 import pytest
 from playwright.sync_api import FilePayload, expect
 
-from predictions import batch_worker
-from predictions.models import Batch, Release
+from predictions.batches import worker
+from predictions.batches.models import Batch
+from predictions.releases.models import Release
 from tests.browser.conftest import Site, drawn_eye
 
 
 def test_send_and_watch(site: Site, champion: Release, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictions.tasks.run_batch.delay", lambda *_args: None)  # the worker is called below
+    monkeypatch.setattr("predictions.batches.tasks.run_batch.delay", lambda *_args: None)  # the worker is called below
     page = site.log_in("screener")
     page.goto("/")
     page.get_by_role("link", name="Batches").click()
@@ -20,7 +21,7 @@ def test_send_and_watch(site: Site, champion: Release, monkeypatch: pytest.Monke
     page.get_by_role("button", name="Send the photos").click()
     expect(page.get_by_role("status").last).to_contain_text("0 of 4 files")
     site.look(page, "batch-running")
-    batch_worker.run_batch(Batch.objects.get().pk)
+    worker.run_batch(Batch.objects.get().pk)
     expect(page.get_by_role("status").last).to_contain_text("4 of 4 files: 3 stored, 0 sent before, 1 refused")
     site.look(page, "batch-done")
     page.goto("/batches/")

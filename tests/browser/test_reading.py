@@ -7,11 +7,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from predictions import storage
-from predictions.models import EyeImage
-from review import services
-from review.models import Label, Reading, ReviewCase
-from review.photos import photo_of
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from review.cases.models import Reading, ReviewCase
+from review.cases.photos import photo_of
+from review.labels.models import Label
+from review.reading import services
 from tests.browser.conftest import Site, drawn_eye
 from tests.review.makers import make_case, make_image
 

@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from predictions import registry, services
-from predictions.models import Prediction
-from review import queue
-from review.models import Label, Reading, ReviewCase
+from predictions.answering import services as answering_services
+from predictions.answering.models import Prediction
+from predictions.releases import services as releases_services
+from predictions.releases import store
+from review.cases.models import Reading, ReviewCase
+from review.labels.models import Label
+from review.queue import policy
 from tests.browser.conftest import Site, drawn_eye
 from tests.releases import make_tiny_release
 
@@ -18,16 +21,16 @@ from tests.releases import make_tiny_release
 def unsure(site: Site, tmp_path: Path) -> None:
     """A champion that is unsure of everything, and three photos that wait for a reader."""
     folder = make_tiny_release(tmp_path / "wide", band="wide")
-    registry.promote_release(release=registry.register_release(folder=folder), user=None, reason="For this test.")
+    releases_services.promote_release(release=store.register_release(folder=folder), user=None, reason="For this test.")
     for seed, opacity in ((21, 1.0), (22, 0.0), (23, 1.0)):
-        services.upload_photo(
+        answering_services.upload_photo(
             data=drawn_eye(seed, opacity=opacity)["buffer"],
             user=site.user("screener"),
             source="upload",
             patient_key=f"P-{seed:04}",
             eye="OD" if seed % 2 else "OS",
         )
-    queue.open_cases()
+    policy.open_cases()
 
 
 def start(page: Page) -> ReviewCase:

@@ -8,15 +8,19 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from predictions import registry, services, shadow
-from predictions.models import LiveTest, Promotion, Release
+from predictions.answering import services as answering_services
+from predictions.releases import store
+from predictions.releases.models import LiveTest, Promotion, Release
+from predictions.shadow import worker as shadow_worker
 from tests.browser.conftest import Site, drawn_eye
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos
-from training import worker
-from training.datasets import freeze_dataset
-from training.models import FlipCause, LabelCheck, TrainingRun
-from training.rules import rules
+from training.change_control.rules import rules
+from training.comparison import worker
+from training.comparison.models import FlipCause
+from training.datasets.models import LabelCheck
+from training.datasets.services import freeze_dataset
+from training.runs.models import TrainingRun
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +99,8 @@ def compared(folder: Path, **make: Any) -> Release:
     """A challenger, compared with the champion on eight drawn eyes."""
     label_photos(test=4)
     freeze_dataset(user=None)
-    challenger = registry.register_release(folder=make_tiny_release(folder, name="challenger", **make))
-    worker.compare(challenger.pk)
+    challenger = store.register_release(folder=make_tiny_release(folder, name="challenger", **make))
+    worker.compare_with_champion(challenger.pk)
     return challenger
 
 
@@ -172,7 +176,7 @@ def test_a_live_test_in_shadow_and_in_ab(
     site: Site, champion: Release, tmp_path: Path, keep: Callable[[Page, str], None]
 ) -> None:
     folder = make_tiny_release(tmp_path / "made", name="challenger", seed=3, contrary=True, band="wide")
-    challenger = registry.register_release(folder=folder)
+    challenger = store.register_release(folder=folder)
     page = site.log_in("admin")
     page.goto(f"/admin/training/releasereview/{challenger.pk}/change/")
     page.get_by_role("link", name="Try it on live photos").click()
@@ -184,8 +188,8 @@ def test_a_live_test_in_shadow_and_in_ab(
     expect(page.get_by_role("status")).to_have_text("running")
     for seed in range(7, 15):
         data = drawn_eye(seed, opacity=float(seed % 2), size=240)["buffer"]
-        services.upload_photo(data=data, user=None, source="api", patient_key=f"P-{seed}")
-    shadow.sweep()
+        answering_services.upload_photo(data=data, user=None, source="api", patient_key=f"P-{seed}")
+    shadow_worker.sweep()
     page.reload()
     page.wait_for_load_state("networkidle")
     expect(page.get_by_text("8 of 12 photos scored")).to_be_visible()

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from predictions.models import Prediction, Release
+from predictions.answering.models import Prediction
+from predictions.releases.models import Release
 from tests.browser.conftest import Site, drawn_eye
 
 

@@ -29,11 +29,14 @@ from django.db import connections  # noqa: E402
 from django.test import Client  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from cataract import doctor  # noqa: E402
-from predictions import registry, services, worker  # noqa: E402
-from predictions.access import ensure_roles  # noqa: E402
-from predictions.faults import POINTS  # noqa: E402
-from predictions.models import EyeImage, Prediction  # noqa: E402
+from cataract.core import tokens  # noqa: E402
+from cataract.core.failpoints import POINTS  # noqa: E402
+from cataract.ops import doctor  # noqa: E402
+from cataract.roles import ensure_roles  # noqa: E402
+from predictions.answering import inference  # noqa: E402
+from predictions.answering.models import Prediction  # noqa: E402
+from predictions.photos.models import EyeImage  # noqa: E402
+from predictions.releases import services, store  # noqa: E402
 from tests.releases import make_tiny_release  # noqa: E402
 
 IN_REQUEST = [point for point in POINTS if point != "predict.running"]  # that one is a worker's
@@ -89,13 +92,13 @@ def upload(key: str, number: int, point: str = "") -> Callable[[], Any]:
 
 def prepare() -> str:
     """A champion and an integrator; return the key."""
-    release = registry.register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
-    registry.promote_release(release=release, user=None, reason="test")
+    release = store.register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
+    services.promote_release(release=release, user=None, reason="test")
     Client(SERVER_NAME="localhost").get("/api/v1/health/ready")  # children inherit what this imports and loads
     ensure_roles()
     user = User.objects.create_user("integrator")
     user.groups.set(Group.objects.filter(name="integrator"))
-    return services.create_token(user=user, name="test", scopes=["upload", "read"], days=1)[1]
+    return tokens.create_token(user=user, name="test", scopes=["upload", "read"], days=1)[1]
 
 
 def crash(key: str, number: int, point: str) -> str:
@@ -122,7 +125,7 @@ def let_leases_end() -> None:
 def recover() -> Any:
     """What time and the sweeper do: leases end, and what was left is finished."""
     let_leases_end()
-    while worker.sweep():
+    while inference.sweep():
         pass
     checks = [doctor.check_photos, doctor.check_releases]
     found = [finding for check in checks for finding in check(lambda text: None)]

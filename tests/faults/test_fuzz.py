@@ -16,10 +16,11 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from cataract.ml import examination
-from cataract.ml.images import PhotoRefused
-from predictions import intake, services
-from predictions.models import EyeImage
+from cataract.core import tokens
+from cataract.ml.photos import examination
+from cataract.ml.photos.images import PhotoRefused
+from predictions.photos import intake
+from predictions.photos.models import EyeImage
 from tests import photos
 from tests.factories import make_user
 from tests.ml.test_bad_input import DOCUMENTED
@@ -77,7 +78,7 @@ def test_the_reader_takes_or_refuses_each() -> None:
 def test_over_http_rows_change_only_with_201(settings: Any) -> None:
     settings.DECODER_PROCESSES = 1
     user = make_user("integrator")
-    _, key = services.create_token(user=user, name="fuzz", scopes=["upload"], days=1)
+    _, key = tokens.create_token(user=user, name="fuzz", scopes=["upload"], days=1)
     client = Client(headers={"Authorization": f"Bearer {key}"})
     intake.examine(SEEDS[0])
     before = _decoders()
@@ -96,4 +97,4 @@ def _decoders() -> list[int]:
     import psutil
 
     family = psutil.Process().children()
-    return sorted(child.pid for child in family if "cataract.ml.guard" in child.cmdline())
+    return sorted(child.pid for child in family if "cataract.ml.photos.decoders" in child.cmdline())

@@ -10,7 +10,7 @@ from tests.system import System
 OPEN_TOGETHER = """
 import multiprocessing
 import mlflow
-from training.tracking import _client
+from training.tracking.mlflow_client import _client
 
 def make_experiment(number):
     barrier.wait()

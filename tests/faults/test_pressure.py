@@ -100,7 +100,7 @@ class Web:
     def limit_files(self, length: int) -> None:
         """No file of the web processes may grow beyond this: to them the disk is full."""
         for process in self.workers():
-            if "cataract.ml.guard" not in process.cmdline():  # decoders write nothing at all
+            if "cataract.ml.photos.decoders" not in process.cmdline():  # decoders write nothing at all
                 process.rlimit(psutil.RLIMIT_FSIZE, (length, psutil.RLIM_INFINITY))
 
 

@@ -27,22 +27,24 @@ PREPARE = """
 import json
 from pathlib import Path
 from django.conf import settings
-from predictions import registry, services
+from cataract.core.tokens import create_token
+from predictions.releases.services import promote_release
+from predictions.releases.store import register_release
 from tests.factories import make_user
 from tests.releases import make_tiny_release
 
 folder = Path(settings.DATA_DIR) / "made"
-made = [registry.register_release(folder=make_tiny_release(folder / str(s), seed=s, name=f"r{s}")) for s in (0, 7)]
-registry.promote_release(release=made[0], user=None, reason="the first")
-key = services.create_token(user=make_user("integrator"), name="load", scopes=["upload"], days=1)[1]
+made = [register_release(folder=make_tiny_release(folder / str(s), seed=s, name=f"r{s}")) for s in (0, 7)]
+promote_release(release=made[0], user=None, reason="the first")
+key = create_token(user=make_user("integrator"), name="load", scopes=["upload"], days=1)[1]
 print(json.dumps({"key": key, "releases": [release.pk for release in made]}))
 """
 PROMOTE = f"""
-from predictions import registry
-from predictions.models import Release
+from predictions.releases.models import Release
+from predictions.releases.services import promote_release
 for number in range({PROMOTIONS}):
     challenger = Release.objects.exclude(status="champion").get()
-    registry.promote_release(release=challenger, user=None, reason=f"promotion {{number}}")
+    promote_release(release=challenger, user=None, reason=f"promotion {{number}}")
 print(Release.objects.get(status="champion").pk)
 """
 # What the Celery task does, in a process of its own, for as long as the promotions go on.
@@ -50,25 +52,29 @@ WORK = """
 import itertools, time
 from pathlib import Path
 from django.conf import settings
-from predictions import worker
-from predictions.models import EyeImage, Prediction
+from predictions.answering.inference import run_prediction
+from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
 stop, done = Path(settings.DATA_DIR) / "stop", 0
 while not stop.exists():
     for image in EyeImage.objects.all()[:4]:
-        done += worker.run_prediction(Prediction.objects.create(image=image).pk)
+        done += run_prediction(Prediction.objects.create(image=image).pk)
     time.sleep(0.02)
 print(done)
 """
 CHECK = """
 import json
 from functools import cache
-from cataract.ml.images import decode
-from predictions import registry, storage
-from predictions.models import EyeImage, Prediction, Promotion, Release
+from cataract.ml.photos.images import decode
+from predictions.answering.models import Prediction
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from predictions.releases import serving
+from predictions.releases.models import Promotion, Release
 
 @cache
 def score(release, stored_name):
-    cascade = registry.load(Release.objects.get(pk=release))
+    cascade = serving.load(Release.objects.get(pk=release))
     return cascade.predict([decode(storage.read(stored_name))])[0].fast_score
 
 wrong, releases = [], list(Release.objects.values_list("pk", flat=True))

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cataract import supervisor as module
-from cataract.supervisor import Service, Supervisor
+from cataract.ops import supervisor as module
+from cataract.ops.supervisor import Service, Supervisor
 from tests.services import free_port
 from tests.system import PROGRAMS, System, kill_tree
 

@@ -14,10 +14,10 @@ import pytest
 from tests.system import System
 
 PREPARE = """
-from predictions import registry
+from predictions.releases.services import install_starter
 from tests.training.makers import label_photos
-from training import services
-registry.install_starter()
+from training.runs import services
+install_starter()
 label_photos(train=10, calibration=0, test=1)
 run = services.start_training(user=None, kind="both", reason="a kill", parameters={"trials": 2, "epochs": 2})
 """
@@ -26,13 +26,13 @@ LOOK_AND_RESUME = """
 import json
 from django.conf import settings
 from pathlib import Path
-from predictions import registry, services as predictions
-from predictions.models import Release
+from predictions.answering.services import upload_photo
+from predictions.releases.models import Release
 from tests.training.makers import photo_bytes
-from training import services
-from training.models import TrainingRun
+from training.runs import services
+from training.runs.models import TrainingRun
 photo = photo_bytes({seed}, "cataract")
-prediction = predictions.upload_photo(user=None, data=photo, name="e.png", source="api", patient_key="P", eye="OD")
+prediction = upload_photo(user=None, data=photo, name="e.png", source="api", patient_key="P", eye="OD")
 prediction.refresh_from_db()
 run = services.resume_run(run=TrainingRun.objects.get())
 print(json.dumps({{

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from predictions.faults import POINTS
+from cataract.core.failpoints import POINTS
 from tests.system import BASE_DIR, System
 
 CRASHES = int(os.environ.get("CRASHES", "112"))  # for each database; `make faults` asks for more

@@ -36,13 +36,16 @@ import io
 from pathlib import Path
 from PIL import Image
 from cataract.ml.synthetic import render_eye
-from predictions import registry, services, tasks
-from predictions.models import Embedding, Prediction
+from predictions.answering import services, tasks
+from predictions.answering.models import Prediction
+from predictions.embeddings.models import Embedding
+from predictions.releases.services import promote_release
+from predictions.releases.store import register_release
 from tests.releases import make_tiny_release
 from django.conf import settings
 
-release = registry.register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
-registry.promote_release(release=release, user=None, reason="test")
+release = register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
+promote_release(release=release, user=None, reason="test")
 images = []
 for seed in range(10):
     buffer = io.BytesIO()
@@ -61,18 +64,18 @@ print(len(rows))
 """
 FLUSH = """
 from django.conf import settings
-from cataract.broker import connect
+from cataract.core.broker import connect
 with connect(settings.CELERY_BROKER_URL, timeout=5) as client:
     print(client.llen("predict"), client.flushall())
 """
 LEFT = """
 from django.conf import settings
-from cataract.broker import connect
+from cataract.core.broker import connect
 with connect(settings.CELERY_BROKER_URL, timeout=5) as client:
     print(client.llen("predict"), client.hlen("unacked"))
 """
 GIVE_BACK = """
-from cataract.broker import give_back_unacknowledged
+from cataract.core.broker import give_back_unacknowledged
 from cataract.celery import app
 print(give_back_unacknowledged(app))
 """

@@ -14,9 +14,13 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from predictions import registry, services, webhooks
-from predictions.access import ROLES
-from predictions.models import ApiToken, IdempotentRequest, Release, WebhookEndpoint
+from cataract.core import tokens
+from cataract.core.models import ApiToken, IdempotentRequest
+from cataract.roles import ROLES
+from predictions.releases import store
+from predictions.releases.models import Release
+from predictions.webhooks import services
+from predictions.webhooks.models import WebhookEndpoint
 from tests.factories import make_user
 from tests.releases import make_tiny_release
 from tests.review.makers import make_case
@@ -32,7 +36,7 @@ class Caller:
 
     def __init__(self) -> None:
         self.user: User = make_user(*ROLES)
-        key = services.create_token(user=self.user, name="test", scopes=list(ApiToken.Scope.values), days=1)[1]
+        key = tokens.create_token(user=self.user, name="test", scopes=list(ApiToken.Scope.values), days=1)[1]
         self._client = Client(headers={"Authorization": f"Bearer {key}"})
 
     def post(self, path: str, body: Any = None, key: str = "k") -> Any:
@@ -48,7 +52,7 @@ def caller(monkeypatch: pytest.MonkeyPatch) -> Caller:
 
 @pytest.fixture
 def challenger(champion: Release, tmp_path: Path) -> Release:
-    return registry.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
+    return store.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
 
 
 class Creating(NamedTuple):
@@ -161,14 +165,14 @@ def test_the_secret_of_a_webhook_lies_in_its_row_alone(caller: Caller) -> None:
 
 def test_while_the_first_runs_the_second_is_told_to_wait(caller: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     running, go_on = threading.Event(), threading.Event()
-    check = webhooks.check_address
+    check = services.check_address
 
     def wait(url: str) -> None:
         running.set()
         assert go_on.wait(60)
         check(url)
 
-    monkeypatch.setattr(webhooks, "check_address", wait)
+    monkeypatch.setattr(services, "check_address", wait)
 
     def send() -> Any:
         try:
@@ -205,13 +209,13 @@ def test_a_request_that_died_is_made_good_by_its_retry(caller: Caller) -> None:
 def test_a_claim_that_was_taken_over_undoes_what_its_first_owner_did(
     caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = webhooks.check_address
+    check = services.check_address
 
     def too_slow(url: str) -> None:
         check(url)
         IdempotentRequest.objects.update(created_at=timezone.now() + timedelta(seconds=1))  # somebody else runs it
 
-    monkeypatch.setattr(webhooks, "check_address", too_slow)
+    monkeypatch.setattr(services, "check_address", too_slow)
     assert caller.post("webhooks", WEBHOOK).status_code == 409
     assert not WebhookEndpoint.objects.exists()
 

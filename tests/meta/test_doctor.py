@@ -17,15 +17,19 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
-from cataract import doctor
 from cataract.celery import app as celery_app
-from cataract.ml.release import read_manifest, write_json
-from predictions import registry, services, storage
-from predictions.models import Prediction, Release
+from cataract.ml.release.folder import read_manifest, write_json
+from cataract.ops import doctor
+from predictions.answering import services
+from predictions.answering.models import Prediction
+from predictions.photos import storage
+from predictions.releases import store
+from predictions.releases.models import Release
 from tests.factories import jpeg_bytes
 from tests.releases import make_tiny_release
 from tests.services import free_port
-from training.models import Dataset, TrainingRun
+from training.datasets.models import Dataset
+from training.runs.models import TrainingRun
 
 LONG_AGO = timedelta(days=2)
 
@@ -177,24 +181,24 @@ def test_an_interrupted_run_is_a_note(photo: Prediction, champion: Release) -> N
 
 @pytest.mark.parametrize("name", ["trunk.onnx", "fast.txt", "policy.json", "golden.json", "card.md"])
 def test_a_flipped_byte_in_the_champion(photo: Prediction, champion: Release, name: str) -> None:
-    flip_a_byte(registry.folder_of(champion) / name)
+    flip_a_byte(store.folder_of(champion) / name)
     message = the_error("releases")
     assert message.startswith(f"{champion.pk}: ") and f"{name} is not the file that was released" in message
 
 
 def test_a_flipped_byte_in_the_manifest(photo: Prediction, champion: Release) -> None:
-    path = registry.folder_of(champion) / "manifest.json"
+    path = store.folder_of(champion) / "manifest.json"
     path.write_text(path.read_text().replace('"tiny"', '"tinz"', 1))
     assert "the manifest is not the one on record" in the_error("releases")
 
 
 def test_a_champion_without_its_folder(photo: Prediction, champion: Release) -> None:
-    shutil.rmtree(registry.folder_of(champion))
+    shutil.rmtree(store.folder_of(champion))
     assert "there is no readable manifest.json" in the_error("releases")
 
 
 def test_a_champion_that_answers_differently_on_this_machine(photo: Prediction, champion: Release) -> None:
-    folder = registry.folder_of(champion)
+    folder = store.folder_of(champion)
     exchange_golden_answers(folder)
     Release.objects.filter(pk=champion.pk).update(manifest_sha256=read_manifest(folder).sha256)
     message = the_error("releases")
@@ -202,8 +206,8 @@ def test_a_champion_that_answers_differently_on_this_machine(photo: Prediction, 
 
 
 def test_a_damaged_release_that_does_not_serve_is_a_note(photo: Prediction, tmp_path: Path) -> None:
-    spare = registry.register_release(folder=make_tiny_release(tmp_path / "spare", seed=7, name="spare"))
-    flip_a_byte(registry.folder_of(spare) / "fast.txt")
+    spare = store.register_release(folder=make_tiny_release(tmp_path / "spare", seed=7, name="spare"))
+    flip_a_byte(store.folder_of(spare) / "fast.txt")
     assert the_note("releases").startswith(f"{spare.pk}: ")
 
 
@@ -243,7 +247,7 @@ def test_several_damages_are_all_told_in_words_too(
     photo: Prediction, champion: Release, capsys: pytest.CaptureFixture[str]
 ) -> None:
     storage.path(photo.image.stored_name).unlink()
-    flip_a_byte(registry.folder_of(champion) / "embed.onnx")
+    flip_a_byte(store.folder_of(champion) / "embed.onnx")
     with pytest.raises(SystemExit):
         call_command("doctor", "--no-color")
     lines = capsys.readouterr().out.splitlines()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from predictions.checks import promise
+from cataract.core.checks import promise
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)

@@ -3,7 +3,7 @@
 import pytest
 from django.core.management import CommandError, call_command
 
-from cataract import load
+from cataract.ops import load
 
 
 @pytest.mark.slow

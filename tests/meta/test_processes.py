@@ -50,7 +50,8 @@ def test_uploading_and_predicting_load_neither_torch_nor_mlflow(system: System) 
 
 def test_the_core_of_the_models_imports_no_web_framework() -> None:
     code = (
-        "import sys, cataract.ml.cascade, cataract.ml.images, cataract.ml.metrics, cataract.ml.explain\n"
+        "import sys, cataract.ml.cascade.cascade, cataract.ml.photos.images\n"
+        "import cataract.ml.statistics.metrics, cataract.ml.cascade.explain\n"
         "print(*sorted(name for name in sys.modules if '.' not in name))"
     )
     loaded = set(
@@ -75,7 +76,7 @@ def test_a_missing_database_is_named_with_its_cure(tmp_path: Path) -> None:
         ["doctor"],
         ["releases"],
         ["train"],
-        ["shell", "-c", "from predictions.models import *; Release.objects.count()"],
+        ["shell", "-c", "from predictions.releases.models import *; Release.objects.count()"],
     ):
         done = system.manage(*command, check=False)
         assert done.returncode != 0

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from cataract.ml.eye import Pupil
-from cataract.ml.learn.augment import cloud, glare, transplant
+from cataract.ml.encoding.pupil import Pupil
+from cataract.ml.learn.fit.augment import cloud, glare, transplant
 from cataract.ml.synthetic import render_eye
 
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cataract.ml import images
-from cataract.ml.examination import examine
-from cataract.ml.images import PhotoRefused
+from cataract.ml.photos import images
+from cataract.ml.photos.examination import examine
+from cataract.ml.photos.images import PhotoRefused
 from tests import photos
 
 JPEG = photos.encode(photos.eye())
@@ -50,7 +50,7 @@ def wrong_crc() -> bytes:
 
 def many_scans() -> bytes:
     progressive = photos.encode(photos.eye(64, 64), progressive=True)
-    from cataract.ml.containers import jpeg_segments
+    from cataract.ml.photos.containers import jpeg_segments
 
     scans = [progressive[start:end] for marker, start, end in jpeg_segments(progressive) if marker == 0xDA]
     return progressive[:-2] + scans[-1] * 10_000 + b"\xff\xd9"

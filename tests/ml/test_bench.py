@@ -12,10 +12,12 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from PIL import Image
 
-from cataract.ml import images, release
-from cataract.ml.cascade import Cascade
-from cataract.ml.learn import bench, benchphotos
-from cataract.ml.learn.base import export_tower, random_tower, write_base
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.learn.bench import bench
+from cataract.ml.learn.bench import photos as benchphotos
+from cataract.ml.learn.build.base import export_tower, random_tower, write_base
+from cataract.ml.photos import images
+from cataract.ml.release import folder as release
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cataract.ml import calibration
-from cataract.ml.metrics import ece
+from cataract.ml.cascade import calibration
+from cataract.ml.statistics.metrics import ece
 
 
 def sample(n: int, seed: int, sharpness: float = 3.0) -> tuple[np.ndarray, np.ndarray]:

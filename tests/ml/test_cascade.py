@@ -5,13 +5,15 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 
-from cataract.ml import explain
-from cataract.ml.cascade import Cascade, Outcome
+from cataract.ml.cascade import explain
+from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.cascade.fast import FastModel
 from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
-from cataract.ml.release import MANIFEST, ReleaseCorrupt, write_json, write_manifest
+from cataract.ml.release.folder import MANIFEST, ReleaseCorrupt, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
 
@@ -139,6 +141,30 @@ def test_golden_predictions_hold_and_their_loss_is_noticed(tiny_release: Path, t
     write_manifest(folder, name="other", encoder=manifest["encoder"], accurate=manifest["accurate"])
     with pytest.raises(ReleaseCorrupt, match="answers differently"):
         Cascade.load(folder).check_golden()
+
+
+def test_a_feature_on_a_split_may_fall_to_either_side() -> None:
+    """Two processors round differently: the shipped release must answer its golden photos on both."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 3)).astype(np.float32)
+    booster = lgb.train(
+        {"objective": "binary", "num_leaves": 4, "verbosity": -1, "seed": 0},
+        lgb.Dataset(x, (x[:, 0] > 0).astype(int)),
+        num_boost_round=3,
+    )
+    model = FastModel(booster.model_to_string(), dim=3)
+    split = booster.dump_model()["tree_info"][0]["tree_structure"]
+    on_it = np.zeros(3, dtype=np.float32)
+    on_it[split["split_feature"]] = split["threshold"]
+    below, above = on_it.copy(), on_it.copy()
+    below[split["split_feature"]] -= 2e-6
+    above[split["split_feature"]] += 2e-6
+    low, high = model.score_range(on_it)
+    scores = model.score(np.stack([below, above]))
+    assert np.ptp(scores) > 0.01
+    assert (scores.min(), scores.max()) == pytest.approx((low, high), abs=1e-5)
+    far = np.full(3, 10.0, dtype=np.float32)
+    assert np.ptp(model.score_range(far)) == 0
 
 
 def test_the_heat_map_covers_the_photo(cascade: Cascade) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cataract.ml.examination import examine
-from cataract.ml.images import Limits, PhotoRefused, decode
+from cataract.ml.photos.examination import examine
+from cataract.ml.photos.images import Limits, PhotoRefused, decode
 from tests import photos
 
 EYE = photos.eye()

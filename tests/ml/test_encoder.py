@@ -5,7 +5,7 @@ import pytest
 from open_clip.transform import image_transform
 from PIL import Image
 
-from cataract.ml.encoder import EncoderSpec, normalise, prepare, resize
+from cataract.ml.encoding.encoder import EncoderSpec, normalise, prepare, resize
 from cataract.ml.synthetic import render_eye
 
 MEAN, STD = (0.481, 0.457, 0.408), (0.268, 0.261, 0.275)

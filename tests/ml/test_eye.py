@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from cataract.ml import features
-from cataract.ml.encoder import cut_views
-from cataract.ml.eye import Pupil, find_pupil
+from cataract.ml.encoding import features
+from cataract.ml.encoding.encoder import cut_views
+from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.synthetic import render_eye
 
 

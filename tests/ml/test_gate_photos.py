@@ -1,6 +1,6 @@
 """What is no external photo of an eye is not decided by itself: photos that libraries ship, and pictures drawn here.
 
-Nothing here has anything to do with what the gate is taught with (`cataract.ml.learn.drawings`): other photos, other
+Nothing here has anything to do with what the gate is taught with (`starter.outlier_drawings`): other photos, other
 ways of drawing. At most 3 in 100 may be decided without a person, and at most 5 in 100 real eyes refused.
 """
 
@@ -17,9 +17,9 @@ import skimage
 import sklearn.datasets
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from cataract.ml import duplicates, images
 from cataract.ml.arrays import Pixels
-from cataract.ml.cascade import Cascade
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.photos import duplicates, images
 from cataract.ml.synthetic import render_eye
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"

@@ -10,9 +10,9 @@ import numpy as np
 import psutil
 import pytest
 
-from cataract.ml import examination, guard
-from cataract.ml.guard import Guard
-from cataract.ml.images import PhotoRefused
+from cataract.ml.photos import decoders, examination
+from cataract.ml.photos.decoders import Guard
+from cataract.ml.photos.images import PhotoRefused
 from tests import photos
 
 JPEG = photos.encode(photos.eye(), exif=photos.exif(6, make="Canon"))
@@ -26,7 +26,7 @@ def one() -> Iterator[Guard]:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "cataract.ml.guard" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "cataract.ml.photos.decoders" in child.cmdline()]
 
 
 def test_a_child_answers_what_the_process_itself_would(one: Guard) -> None:
@@ -55,7 +55,7 @@ def test_a_child_that_was_killed_is_replaced_unnoticed(one: Guard) -> None:
 def test_a_photo_that_kills_its_child_is_refused_and_the_next_is_read(
     one: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard._Child, "ask", _dies)
+    monkeypatch.setattr(decoders._Child, "ask", _dies)
     with pytest.raises(PhotoRefused) as refused:
         one.examine(JPEG)
     assert (refused.value.code, refused.value.status) == ("image_corrupt", 422)
@@ -98,6 +98,6 @@ def test_a_child_has_no_secret_and_ends_with_its_caller(one: Guard, monkeypatch:
     child.wait(5)
 
 
-def _dies(self: guard._Child, *arguments: object) -> None:
+def _dies(self: decoders._Child, *arguments: object) -> None:
     os.kill(self._process.pid, signal.SIGSEGV)
     raise EOFError

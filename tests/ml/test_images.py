@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from cataract.ml import images
-from cataract.ml.images import Limits, PhotoRefused
+from cataract.ml.photos import images
+from cataract.ml.photos import quality as photos_quality
+from cataract.ml.photos.images import Limits, PhotoRefused
 from tests import photos
 
 CANARY = b"CANARY-7F3"
@@ -135,11 +136,11 @@ def test_limits_are_the_callers() -> None:
 
 def test_quality_tells_dark_bright_blurred_and_small() -> None:
     photo = photos.eye()
-    good = images.measure_quality(photo)
-    assert images.measure_quality(photo // 20).brightness < 0.06 < good.brightness
-    assert images.measure_quality(np.full_like(photo, 255)).saturated == 1.0
+    good = photos_quality.measure_quality(photo)
+    assert photos_quality.measure_quality(photo // 20).brightness < 0.06 < good.brightness
+    assert photos_quality.measure_quality(np.full_like(photo, 255)).saturated == 1.0
     blurred = np.asarray(Image.fromarray(photo).resize((16, 12)).resize((320, 240), Image.Resampling.BICUBIC))
-    assert images.measure_quality(blurred).sharpness < good.sharpness / 3
+    assert photos_quality.measure_quality(blurred).sharpness < good.sharpness / 3
     assert good.short_side == 240
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cataract.ml.cascade import Cascade
-from cataract.ml.learn import build
-from cataract.ml.learn.build import Cancelled, TrainingData, build_release
-from cataract.ml.learn.reading import read_photos
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.learn.build import build, distillation
+from cataract.ml.learn.build.build import TrainingData, build_release
+from cataract.ml.learn.build.photo_vectors import read_photos
+from cataract.ml.learn.fit.fast import Cancelled
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
 
@@ -71,7 +72,7 @@ def test_photos_are_read_once_and_a_withdrawn_one_leaves_the_cache(
 @pytest.mark.slow
 def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> None:
     stages, busy = ["start"], dict.fromkeys(["start", *STAGES], 0.0)
-    import_module("cataract.ml.learn.accurate")  # torch, once a process: seconds in which nothing can ask
+    import_module("cataract.ml.learn.fit.accurate")  # torch, once a process: seconds in which nothing can ask
     asked_at = time.process_time()  # of the processor: by the clock other work would count
 
     def asked() -> bool:
@@ -122,7 +123,7 @@ def _stopped_in(stage: str, dataset: TrainingData, folder: Path) -> str:
             dataset,
             trials=1,
             epochs=1,
-            teaching=build.Teaching(dataset.paths[:2], ["t1", "t2"]),
+            teaching=distillation.Teaching(dataset.paths[:2], ["t1", "t2"]),
             checkpoint=folder / "checkpoint",  # the next one goes on from there
             on_progress=lambda stage, fraction, message: seen.append(stage),
             should_stop=stop,

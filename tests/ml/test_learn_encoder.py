@@ -8,13 +8,13 @@ import open_clip
 import pytest
 import torch
 
-from cataract.ml.encoder import Graph
-from cataract.ml.learn import encoder
-from cataract.ml.learn.export import ExportFailed, to_onnx
+from cataract.ml.encoding.encoder import Graph
+from cataract.ml.learn.fit import towers
+from cataract.ml.learn.fit.export import ExportFailed, to_onnx
 
 SMALL_TEXT = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
 CONFIGS: dict[str, dict[str, Any]] = {
-    "starter": encoder.CONFIG,
+    "starter": towers.CONFIG,
     "vit": {
         "embed_dim": 16,
         "vision_cfg": {"image_size": 32, "layers": 4, "width": 32, "head_width": 16, "patch_size": 16},
@@ -36,7 +36,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def check_parity(model: Any, size: int) -> None:
     model.eval()
     pixels = np.random.default_rng(0).normal(size=(2, 3, size, size)).astype(np.float32)
-    trunk, tail = encoder.split(model.visual)
+    trunk, tail = towers.split(model.visual)
     with torch.no_grad():
         expected = model.encode_image(torch.from_numpy(pixels), normalize=True).numpy()
         activations = trunk(torch.from_numpy(pixels)).numpy()
@@ -49,7 +49,7 @@ def check_parity(model: Any, size: int) -> None:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_trunk_and_tail_are_encode_image(name: str) -> None:
     config = CONFIGS[name]
-    check_parity(encoder.create_model(config), config["vision_cfg"]["image_size"])
+    check_parity(towers.create_model(config), config["vision_cfg"]["image_size"])
 
 
 @pytest.mark.slow
@@ -58,9 +58,9 @@ def test_trunk_and_tail_are_encode_image_for_vit_b_32() -> None:
 
 
 def test_an_encoder_is_saved_and_loaded(tmp_path: Path) -> None:
-    model = encoder.create_model(encoder.CONFIG).eval()
-    encoder.save_encoder(tmp_path, model, encoder.CONFIG)
-    again = encoder.load_encoder(tmp_path)
+    model = towers.create_model(towers.CONFIG).eval()
+    towers.save_encoder(tmp_path, model, towers.CONFIG)
+    again = towers.load_encoder(tmp_path)
     pixels = torch.randn(1, 3, 112, 112, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         difference = (again.encode_image(pixels) - model.encode_image(pixels)).abs().max()  # type: ignore[operator]
@@ -69,7 +69,7 @@ def test_an_encoder_is_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_a_tower_that_cannot_be_cut_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be cut"):
-        encoder.split(torch.nn.Linear(2, 2))
+        towers.split(torch.nn.Linear(2, 2))
 
 
 def test_a_graph_that_computes_something_else_is_refused() -> None:

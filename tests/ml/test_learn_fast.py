@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cataract.ml.fast import FastModel
-from cataract.ml.learn.checkpoint import Checkpoint
-from cataract.ml.learn.fast import Cancelled, FastFit, Taught, fit_fast, read_params
+from cataract.ml.cascade.fast import FastModel
+from cataract.ml.learn.fit.checkpoint import Checkpoint
+from cataract.ml.learn.fit.fast import Cancelled, FastFit, Taught, fit_fast, read_params
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -60,7 +60,7 @@ def test_what_a_teacher_says_is_used_only_when_it_helps() -> None:
 
 def test_of_many_photos_a_part_is_searched_on_and_all_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit()
-    monkeypatch.setattr("cataract.ml.learn.fast._SEARCHED", 50)
+    monkeypatch.setattr("cataract.ml.learn.fit.fast._SEARCHED", 50)
     part = fit()
     assert part.trials[0]["log_loss"] != whole.trials[0]["log_loss"]
     assert part.oof_scores.shape == (90,) and np.all(part.oof_scores != 0)
@@ -116,8 +116,8 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 from pathlib import Path
 import numpy as np, cv2
-from cataract.ml.cascade import Cascade
-from cataract.ml.learn.build import TrainingData, build_release
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.learn.build.build import TrainingData, build_release
 from cataract.ml.synthetic import render_eye
 base, folder = Path(sys.argv[1]), Path(sys.argv[2])
 paths = []

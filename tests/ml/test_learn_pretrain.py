@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from cataract.ml.learn import encoder, pretrain
+from cataract.ml.learn.fit import towers
+from cataract.ml.learn.starter import pretrain
 from cataract.ml.synthetic import render_eye
 
 
@@ -25,7 +26,7 @@ def train(path: Path, steps: int, stop_at: int | None = None) -> dict[str, torch
             raise Stopped
 
     torch.manual_seed(1)
-    model = encoder.create_model(encoder.CONFIG)
+    model = towers.create_model(towers.CONFIG)
     try:
         network = pretrain.pretrain(model, photos(), steps=steps, seed=3, checkpoint=path, on_progress=tell)
     except Stopped:
@@ -53,12 +54,12 @@ def test_a_trained_tower_gets_a_head_that_divides_the_classes_at_once(
 ) -> None:
     monkeypatch.setattr(pretrain, "BATCH", 8)
     torch.manual_seed(2)
-    model: Any = encoder.create_model(encoder.CONFIG)
-    network = encoder.TailWithHead(encoder.Tail(model.visual), torch.nn.Linear(128, 1))
+    model: Any = towers.create_model(towers.CONFIG)
+    network = towers.TailWithHead(towers.Tail(model.visual), torch.nn.Linear(128, 1))
     sampler = pretrain._Sampler(photos(), seed=0)
     pretrain._place_head(network, sampler)
     with torch.no_grad():
-        pixels, target = sampler.batch(50, encoder.IMAGE_SIZE)
+        pixels, target = sampler.batch(50, towers.IMAGE_SIZE)
         log_odds = network(pixels)
     assert log_odds[target == 1].mean() > log_odds[target == 0].mean()
 
@@ -68,7 +69,7 @@ def test_both_classes_are_needed(tmp_path: Path) -> None:
     only = pretrain.Photos(one.pixels, one.pupils, np.zeros(6, dtype=np.int64), one.clusters)
     with pytest.raises(ValueError, match="both classes"):
         pretrain.pretrain(
-            encoder.create_model(encoder.CONFIG),
+            towers.create_model(towers.CONFIG),
             only,
             steps=1,
             seed=0,

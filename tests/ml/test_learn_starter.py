@@ -11,13 +11,13 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
-from cataract.ml import duplicates
-from cataract.ml.cascade import Cascade
-from cataract.ml.eye import Pupil, find_pupil
-from cataract.ml.images import decode
-from cataract.ml.learn import collection, starter
-from cataract.ml.learn.judged import Embedder, Judged
-from cataract.ml.learn.shortcuts import cover
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.encoding.pupil import Pupil, find_pupil
+from cataract.ml.learn.starter import collection, starter
+from cataract.ml.learn.starter.judged import Embedder, Judged
+from cataract.ml.learn.starter.shortcuts import cover
+from cataract.ml.photos import duplicates
+from cataract.ml.photos.images import decode
 from cataract.ml.synthetic import render_eye
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score
 
-from cataract.ml import metrics
 from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
+from cataract.ml.statistics import metrics
 
 
 @pytest.mark.parametrize(

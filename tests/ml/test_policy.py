@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cataract.ml.cascade.policy import Policy, audit_rate, audit_selected, combine, decide, is_unsure, refuse
 from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
-from cataract.ml.policy import Policy, audit_rate, audit_selected, combine, decide, is_unsure, refuse
 
 RAW = {
     "version": "1",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from cataract.ml import release
-from cataract.ml.cascade import Cascade
-from cataract.ml.release import MANIFEST, REQUIRED, ReleaseCorrupt
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.release import folder as release
+from cataract.ml.release.folder import MANIFEST, REQUIRED, ReleaseCorrupt
 from tests.releases import make_tiny_release
 
 
@@ -131,7 +131,7 @@ def forbidden(*args, **kwargs):
 for module, names in ((pickle, ("load", "loads", "Unpickler", "_Unpickler")), (joblib, ("load",))):
     for name in names:
         setattr(module, name, forbidden)
-from cataract.ml.cascade import Cascade
+from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.synthetic import render_eye
 cascade = Cascade.load(folder)
 cascade.check_golden()
@@ -141,7 +141,8 @@ assert not {"torch", "open_clip", "timm", "albumentations"} & set(sys.modules)
 
 _LIGHT = """
 import sys
-import cataract.ml.cascade, cataract.ml.images, cataract.ml.explain, cataract.ml.metrics, cataract.ml.calibration
+import cataract.ml.cascade.cascade, cataract.ml.photos.images, cataract.ml.cascade.explain
+import cataract.ml.statistics.metrics, cataract.ml.cascade.calibration
 heavy = {"torch", "open_clip", "timm", "albumentations", "sklearn", "scipy", "lightgbm", "onnxruntime"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
 """

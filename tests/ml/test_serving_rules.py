@@ -22,10 +22,11 @@ import onnxruntime
 import pytest
 from PIL import Image
 
-from cataract.ml import images, release
 from cataract.ml.arrays import Pixels
-from cataract.ml.cascade import Cascade
-from cataract.ml.release import MANIFEST, ReleaseCorrupt
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.photos import images
+from cataract.ml.release import folder as release
+from cataract.ml.release.folder import MANIFEST, ReleaseCorrupt
 from cataract.ml.synthetic import render_eye
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -84,7 +85,7 @@ for use in (lambda: pickle.loads(b"N."), lambda: joblib_load(), lambda: __import
     raise SystemExit("the guard does not guard")
 
 from cataract.ml import explain, images
-from cataract.ml.cascade import Cascade
+from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.synthetic import render_eye
 import io
 cascade = Cascade.load(Path(sys.argv[1]))

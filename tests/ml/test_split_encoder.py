@@ -11,11 +11,11 @@ import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
-from cataract.ml.cascade import Cascade
-from cataract.ml.encoder import Graph
-from cataract.ml.learn import base
-from cataract.ml.learn.encoder import CONFIG
-from cataract.ml.learn.quantise import to_int8
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.encoding.encoder import Graph
+from cataract.ml.learn.build import base
+from cataract.ml.learn.fit.quantise import to_int8
+from cataract.ml.learn.fit.towers import CONFIG
 from cataract.ml.synthetic import render_eye
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"

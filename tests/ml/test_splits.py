@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cataract.ml import splits
+from cataract.ml.statistics import splits
 
 SHARES = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from predictions import services
-from predictions.models import ApiToken, Disclosure
+from cataract.core.models import ApiToken
+from predictions.answering import services
+from predictions.answering.models import Disclosure
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db

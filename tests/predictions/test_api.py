@@ -12,10 +12,12 @@ from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
-from predictions import services
-from predictions.errors import BadField, StorageFull
-from predictions.models import ApiToken, Disclosure, EyeImage, IdempotentRequest, Prediction
-from predictions.worker import answer_now, run_prediction
+from cataract.core import tokens
+from cataract.core.errors import BadField, StorageFull
+from cataract.core.models import ApiToken, IdempotentRequest
+from predictions.answering.inference import answer_now, run_prediction
+from predictions.answering.models import Disclosure, Prediction
+from predictions.photos.models import EyeImage
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +29,7 @@ class Api:
 
     def __init__(self, role: str = "integrator", scopes: tuple[str, ...] = ("upload", "read")) -> None:
         self.user = make_user(role)
-        self.token, self.key = services.create_token(user=self.user, name="test", scopes=list(scopes), days=1)
+        self.token, self.key = tokens.create_token(user=self.user, name="test", scopes=list(scopes), days=1)
         self.client = Client(headers={"Authorization": f"Bearer {self.key}"})
 
     def get(self, address: str, **query: str) -> Any:
@@ -144,7 +146,7 @@ def test_a_key_whose_first_request_still_runs_waits(api: Api, champion: Any, mon
         running.set()
         return go_on.wait(60) and answer_now(*args)
 
-    monkeypatch.setattr("predictions.worker.answer_now", answer)
+    monkeypatch.setattr("predictions.answering.inference.answer_now", answer)
 
     def send() -> Any:
         try:
@@ -163,8 +165,8 @@ def test_a_key_whose_first_request_still_runs_waits(api: Api, champion: Any, mon
 
 
 def test_a_slow_answer_is_promised(api: Api, champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("predictions.worker.answer_now", lambda *args: False)
-    monkeypatch.setattr("predictions.tasks.predict.delay", _broken)
+    monkeypatch.setattr("predictions.answering.inference.answer_now", lambda *args: False)
+    monkeypatch.setattr("predictions.answering.tasks.predict.delay", _broken)
     answer = api.send()
     assert answer.status_code == 202
     body = answer.json()
@@ -189,12 +191,12 @@ def test_workers_answer_where_they_are_to(
         finally:
             connections.close_all()
 
-    monkeypatch.setattr("predictions.tasks.predict.delay", work)
-    monkeypatch.setattr("predictions.worker.answer_now", _broken)
+    monkeypatch.setattr("predictions.answering.tasks.predict.delay", work)
+    monkeypatch.setattr("predictions.answering.inference.answer_now", _broken)
     answer = api.send()
     assert answer.status_code == 201 and answer.json()["prediction"] in ("cataract", "normal", "ungradable")
     assert {"inspect", "decode", "wait", "encode", "total"} <= set(answer.json()["timings"])
-    monkeypatch.setattr("predictions.tasks.predict.delay", _broken)
+    monkeypatch.setattr("predictions.answering.tasks.predict.delay", _broken)
     settings.INFERENCE_WAIT_SECONDS = 0.2
     answer = api.send(jpeg_bytes(2), key="k")
     assert answer.status_code == 202 and answer.json()["status"] == "queued"
@@ -244,7 +246,7 @@ def test_keys_open_only_what_they_may(api: Api, champion: Any) -> None:
     reading = Api(scopes=("read",))
     assert reading.send().status_code == 403 and reading.send().json()["code"] == "permission_denied"
     assert Api("reader").send().status_code == 403
-    services.revoke_token(token=api.token)
+    tokens.revoke_token(token=api.token)
     assert api.get(address).status_code == 401
 
 
@@ -257,7 +259,7 @@ def test_a_key_is_stored_as_a_digest_and_ends(api: Api) -> None:
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     assert api.get(URL).status_code == 401
     with pytest.raises(BadField):
-        services.create_token(user=api.user, name="x", scopes=["everything"], days=1)
+        tokens.create_token(user=api.user, name="x", scopes=["everything"], days=1)
 
 
 def test_a_session_works_too(client: Client, champion: Any) -> None:

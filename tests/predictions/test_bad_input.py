@@ -20,9 +20,11 @@ from django.core.cache import cache
 from django.test import Client
 from PIL import Image
 
-from cataract.ml.images import PhotoRefused
-from predictions import services
-from predictions.models import EyeImage, Prediction
+from cataract.core import tokens
+from cataract.ml.photos.images import PhotoRefused
+from predictions.answering import services
+from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
 from tests import photos
 from tests.factories import jpeg_bytes, make_user
 from tests.ml.test_bad_input import ACCEPTED, JPEG, PNG, REFUSED, take
@@ -62,7 +64,7 @@ class Sender:
         self.place, self.user = place, make_user("integrator" if place == API else "screener")
         self.client = Client()
         if place == API:
-            _, key = services.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
+            _, key = tokens.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
             self.client = Client(headers={"Authorization": f"Bearer {key}"})
         else:
             self.client.force_login(self.user)

@@ -7,8 +7,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from predictions import batch_worker, views_batches
-from predictions.models import Batch
+from predictions.batches import views, worker
+from predictions.batches.models import Batch
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,7 +17,7 @@ URL = "/batches/"
 
 @pytest.fixture
 def screener(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
-    monkeypatch.setattr("predictions.tasks.run_batch.delay", lambda *args: None)
+    monkeypatch.setattr("predictions.batches.tasks.run_batch.delay", lambda *args: None)
     client.force_login(make_user("screener"))
     return client
 
@@ -44,7 +44,7 @@ def test_photos_are_sent_watched_and_fetched(screener: Client, champion: Any) ->
     part = screener.get(address, headers={"HX-Request": "true"}).content.decode()
     assert part.lstrip().startswith("<div") and "asked=1" in part
     assert "hx-get" not in screener.get(address, {"asked": "300"}).content.decode()
-    batch_worker.run_batch(batch.pk)
+    worker.run_batch(batch.pk)
     done = screener.get(address).content.decode()
     assert "hx-get" not in done and "2 of 2 files" in done and "&lt;b&gt;.jpg" in done and "<b>.jpg" not in done
     assert screener.get(f"{address}results.csv").status_code == 200
@@ -96,7 +96,7 @@ def test_strangers_see_nothing(screener: Client) -> None:
 
 def test_what_a_stranger_sends_is_never_received(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     received: list[object] = []
-    monkeypatch.setattr(views_batches, "SpoolHandler", received.append)
+    monkeypatch.setattr(views, "SpoolHandler", received.append)
     response = client.post(URL, {"photos": SimpleUploadedFile("a.zip", b"PK" * 1000)})
     assert response.status_code == 302 and "/accounts/login/" in response.headers["Location"]
     assert not received

@@ -13,8 +13,12 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from predictions import batch_worker, intake, services
-from predictions.models import Batch, BatchItem, EyeImage, Prediction
+from cataract.core import tokens
+from predictions.answering.models import Prediction
+from predictions.batches import worker
+from predictions.batches.models import Batch, BatchItem
+from predictions.photos import intake
+from predictions.photos.models import EyeImage
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,7 +28,7 @@ URL = "/api/v1/batches"
 @pytest.fixture(autouse=True)
 def no_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tests are the worker."""
-    monkeypatch.setattr("predictions.tasks.run_batch.delay", lambda *args: None)
+    monkeypatch.setattr("predictions.batches.tasks.run_batch.delay", lambda *args: None)
 
 
 class Sender:
@@ -32,7 +36,7 @@ class Sender:
 
     def __init__(self) -> None:
         self.user = make_user("integrator")
-        _, key = services.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
+        _, key = tokens.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
         self.client = Client(headers={"Authorization": f"Bearer {key}"})
 
     def send(self, key: str = "", **fields: Any) -> Any:
@@ -61,7 +65,7 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> SimpleU
 
 
 def work(batch: str) -> None:
-    while batch_worker.run_batch(batch):
+    while worker.run_batch(batch):
         pass
 
 
@@ -114,15 +118,15 @@ def test_it_stops_goes_on_and_survives_its_worker(sender: Sender, champion: Any,
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("predictions.worker.answer_now", dies)
-        batch_worker.run_batch(batch["id"])
+        patch.setattr("predictions.answering.inference.answer_now", dies)
+        worker.run_batch(batch["id"])
     assert sender.client.get(f"{URL}/{batch['id']}").json()["files"]["stored"] == 1
-    assert not batch_worker.run_batch(batch["id"])  # the dead worker's lease
+    assert not worker.run_batch(batch["id"])  # the dead worker's lease
     Batch.objects.update(lease_until=None)
     assert sender.client.post(f"{URL}/{batch['id']}/cancel").json()["status"] == "cancelled"
-    assert not batch_worker.run_batch(batch["id"])
+    assert not worker.run_batch(batch["id"])
     assert sender.client.post(f"{URL}/{batch['id']}/resume").json()["status"] == "running"
-    batch_worker.sweep()
+    worker.sweep()
     assert sender.client.get(f"{URL}/{batch['id']}").json()["files"]["stored"] == 3
     assert EyeImage.objects.count() == Prediction.objects.count() == 3
 
@@ -135,16 +139,16 @@ def test_a_late_worker_stores_nothing(sender: Sender, champion: Any, monkeypatch
         Batch.objects.all().move(Batch.Status.CANCELLED)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr("predictions.intake.examine", cancelled_meanwhile)
-    assert not batch_worker.run_batch(batch["id"])
+    monkeypatch.setattr("predictions.photos.intake.examine", cancelled_meanwhile)
+    assert not worker.run_batch(batch["id"])
     assert not EyeImage.objects.exists() and BatchItem.objects.get().status == "waiting"
 
 
 def test_a_full_queue_makes_it_wait(sender: Sender, champion: Any, settings: Any) -> None:
     batch = sender.send(photos=[file("a.jpg", jpeg_bytes(1))]).json()
     settings.MAX_QUEUED_PREDICTIONS = 0
-    assert not batch_worker.run_batch(batch["id"])
-    assert BatchItem.objects.get().status == "waiting" and not batch_worker.waiting().exists()
+    assert not worker.run_batch(batch["id"])
+    assert BatchItem.objects.get().status == "waiting" and not worker.waiting().exists()
 
 
 def test_a_key_makes_a_retry_safe(sender: Sender) -> None:

@@ -9,9 +9,9 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cataract.ml.duplicates import NEAR, hamming
-from predictions import clusters
-from predictions.models import Cluster, EyeImage, Split
+from cataract.ml.photos.duplicates import NEAR, hamming
+from predictions.photos import clusters
+from predictions.photos.models import Cluster, EyeImage, Split
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

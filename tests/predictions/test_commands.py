@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from predictions.models import EyeImage, Prediction, Release
+from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
+from predictions.releases.models import Release
 from tests.factories import jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)

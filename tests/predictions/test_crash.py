@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from predictions.faults import POINTS
+from cataract.core.failpoints import POINTS
 from tests.factories import jpeg_bytes
 from tests.system import BASE_DIR, System
 
 UPLOAD = """
 from pathlib import Path
-from predictions import services
-from predictions.errors import DuplicatePhoto
+from predictions.answering import services
+from predictions.answering.errors import DuplicatePhoto
 try:
     services.upload_photo(data=Path({path!r}).read_bytes(), user=None, source="api", patient_key="P-1", eye="OD")
 except DuplicatePhoto:
@@ -22,17 +22,18 @@ except DuplicatePhoto:
 """
 COUNT = """
 from django.db.models import F
-from predictions import storage
-from predictions.models import EyeImage, Prediction
+from predictions.answering.models import Prediction
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
 images = list(EyeImage.objects.all())
 intact = all(storage.path(image.stored_name).stat().st_size == image.size for image in images)
 print(len(images), Prediction.objects.count(), intact)
 """
 RECOVER = """
-from predictions.models import Prediction
-from predictions import worker
+from predictions.answering import inference
+from predictions.answering.models import Prediction
 Prediction.objects.filter(status="queued").update(lease_until="2020-01-01T00:00:00Z")
-worker.sweep()
+inference.sweep()
 print(*Prediction.objects.values_list("status", flat=True))
 """
 

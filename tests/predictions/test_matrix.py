@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from predictions import services
-from predictions.access import ROLES
-from predictions.models import ApiToken
+from cataract.core import tokens
+from cataract.core.models import ApiToken
+from cataract.roles import ROLES
 from tests.factories import make_user
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -188,7 +188,7 @@ def test_a_key_opens_only_its_scope(champion: Any) -> None:
     scopes = set(ApiToken.Scope.values)
 
     def client_with(chosen: set[str]) -> Client:
-        _, key = services.create_token(user=user, name="test", scopes=sorted(chosen), days=1)
+        _, key = tokens.create_token(user=user, name="test", scopes=sorted(chosen), days=1)
         return Client(headers={"Authorization": f"Bearer {key}"})
 
     clients = {scope: (client_with({scope}), client_with(scopes - {scope})) for scope in scopes}
@@ -204,7 +204,7 @@ def test_a_key_opens_only_its_scope(champion: Any) -> None:
 @pytest.mark.django_db
 def test_keys_open_no_page() -> None:
     """Pages take sessions: a key in a header is nobody there."""
-    _, key = services.create_token(user=make_user(*ROLES), name="test", scopes=ApiToken.Scope.values, days=1)
+    _, key = tokens.create_token(user=make_user(*ROLES), name="test", scopes=ApiToken.Scope.values, days=1)
     client = Client(headers={"Authorization": f"Bearer {key}"})
     for route, address in listed():
         if not route.startswith(("api/", "accounts/")):

@@ -12,10 +12,12 @@ from django.utils import timezone
 from fhir.resources.R4B.bundle import Bundle
 from PIL import Image
 
-from cataract.ml import drift
-from predictions import services
-from predictions.models import Disclosure, EyeImage, Prediction, Release
-from review.models import Label
+from cataract.core import tokens
+from cataract.ml.statistics import drift
+from predictions.answering.models import Disclosure, Prediction
+from predictions.photos.models import EyeImage
+from predictions.releases.models import Release
+from review.labels.models import Label
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -27,7 +29,7 @@ class Caller:
 
     def __init__(self, role: str = "integrator") -> None:
         self.user = make_user(role)
-        _, key = services.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
+        _, key = tokens.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
         self.client = Client(headers={"Authorization": f"Bearer {key}"})
 
     def send(self, seed: int, patient: str = "", opacity: float = 0.0, eye: str = "OD") -> dict[str, Any]:

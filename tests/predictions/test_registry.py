@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from cataract.ml.release import ReleaseCorrupt
-from predictions import registry
-from predictions.errors import AlreadyInstalled, PromotionConflict
-from predictions.models import Promotion, Release
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.releases import services, store
+from predictions.releases import serving as registry
+from predictions.releases.errors import AlreadyInstalled, PromotionConflict
+from predictions.releases.models import Promotion, Release
 from tests.releases import make_tiny_release
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -25,18 +26,18 @@ def second_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_promotion_is_seen_by_the_next_request(champion: Release, second_folder: Path) -> None:
     before = registry.champion()
     assert before is not None and before.release_id == champion.pk
-    second = registry.register_release(folder=second_folder)
-    promotion = registry.promote_release(release=second, user=None, reason="better")
+    second = store.register_release(folder=second_folder)
+    promotion = services.promote_release(release=second, user=None, reason="better")
     after = registry.champion()
     assert after is not None and after.release_id == second.pk
     assert (promotion.previous_id, Release.objects.get(pk=champion.pk).status) == (champion.pk, "retired")
-    back = registry.rollback(user=None, reason="worse after all")
+    back = services.rollback(user=None, reason="worse after all")
     again = registry.champion()
     assert back.is_rollback and again is not None and again.release_id == champion.pk
 
 
 def test_registering_twice_is_registering_once(champion: Release, tiny_release: Path) -> None:
-    assert registry.register_release(folder=tiny_release) == champion
+    assert store.register_release(folder=tiny_release) == champion
     assert Release.objects.count() == 1
 
 
@@ -52,27 +53,27 @@ def test_a_damaged_folder_is_refused_and_leaves_nothing(
     else:
         file.write_bytes(data[:-10] if damage == "truncate" else bytes([data[0] ^ 1]) + data[1:])
     with pytest.raises(ReleaseCorrupt):
-        registry.register_release(folder=folder)
+        store.register_release(folder=folder)
     assert not Release.objects.exists()
     assert not Path(settings.RELEASE_DIR).exists() or not list(Path(settings.RELEASE_DIR).iterdir())
 
 
 def test_a_damaged_challenger_never_serves(champion: Release, second_folder: Path, settings: Any) -> None:
-    second = registry.register_release(folder=second_folder)
+    second = store.register_release(folder=second_folder)
     (Path(settings.RELEASE_DIR) / second.pk / "trunk.onnx").write_bytes(b"pickle")
     with pytest.raises(ReleaseCorrupt):
-        registry.promote_release(release=second, user=None, reason="")
+        services.promote_release(release=second, user=None, reason="")
     serving = registry.champion()
     assert serving is not None and serving.release_id == champion.pk
 
 
 def test_of_two_promotions_at_once_one_wins(champion: Release, second_folder: Path, tmp_path: Path) -> None:
     third_folder = make_tiny_release(tmp_path / "third", seed=9, name="third")
-    challengers = [registry.register_release(folder=folder) for folder in (second_folder, third_folder)]
+    challengers = [store.register_release(folder=folder) for folder in (second_folder, third_folder)]
 
     def promote(release: Release) -> bool:
         try:
-            registry.promote_release(release=release, user=None, reason="race")
+            services.promote_release(release=release, user=None, reason="race")
         except PromotionConflict:
             return False
         finally:
@@ -87,13 +88,13 @@ def test_of_two_promotions_at_once_one_wins(champion: Release, second_folder: Pa
 
 def test_what_serves_cannot_be_promoted_again(champion: Release) -> None:
     with pytest.raises(PromotionConflict):
-        registry.promote_release(release=champion, user=None, reason="")
+        services.promote_release(release=champion, user=None, reason="")
     with pytest.raises(PromotionConflict):
-        registry.rollback(user=None, reason="")
+        services.rollback(user=None, reason="")
 
 
 def test_the_starter_is_installed_once(tiny_release: Path, settings: Any) -> None:
     settings.STARTER_DIR = tiny_release
-    assert registry.install_starter().status == "champion"
+    assert services.install_starter().status == "champion"
     with pytest.raises(AlreadyInstalled):
-        registry.install_starter()
+        services.install_starter()

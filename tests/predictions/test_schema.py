@@ -22,10 +22,15 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from predictions import services, webhooks
-from predictions.access import ROLES
-from predictions.models import ApiToken, Batch, BatchItem, EyeImage, WebhookDelivery
-from review.models import ReviewCase
+from cataract.core import tokens
+from cataract.core.models import ApiToken
+from cataract.roles import ROLES
+from predictions.answering import services as answering_services
+from predictions.batches.models import Batch, BatchItem
+from predictions.photos.models import EyeImage
+from predictions.webhooks import services as webhooks_services
+from predictions.webhooks.models import WebhookDelivery
+from review.cases.models import ReviewCase
 from tests.factories import jpeg_bytes, make_user
 
 CHECKS = [
@@ -50,16 +55,16 @@ class Caller(NamedTuple):
 def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
     """Somebody who may do everything, in a system that has one row of most kinds."""
     cache.clear()
-    monkeypatch.setattr("predictions.state._BROKER_SECONDS", 0.1)  # there is no broker to wait for
+    monkeypatch.setattr("cataract.ops.system._BROKER_SECONDS", 0.1)  # there is no broker to wait for
     settings.API_RATES = dict.fromkeys(settings.API_RATES, "1000000/min")
     user = make_user(*ROLES)
-    prediction = services.upload_photo(
+    prediction = answering_services.upload_photo(
         user=user, data=jpeg_bytes(1), name="eye.jpg", source="api", patient_key="P-1", eye="OD"
     )
     batch = Batch.objects.create(requested_by=user, source=EyeImage.Source.API, total=1)
     BatchItem.objects.create(batch=batch, position=0, name="eye.jpg")
-    endpoint = webhooks.add_endpoint(user=user, url="https://example.org/", events=["release.promoted"])
-    webhooks.record("release.promoted", {"release": champion.pk})
+    endpoint = webhooks_services.add_endpoint(user=user, url="https://example.org/", events=["release.promoted"])
+    webhooks_services.record("release.promoted", {"release": champion.pk})
     case = ReviewCase.objects.create(image=prediction.image, prediction=prediction, review_propensity=1.0)
     rows = {
         "prediction_id": prediction.pk,
@@ -71,7 +76,7 @@ def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Ite
     }
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)  # as Django's own test client does: the test is one transaction
-    key = services.create_token(user=user, name="test", scopes=list(ApiToken.Scope.values), days=1)[1]
+    key = tokens.create_token(user=user, name="test", scopes=list(ApiToken.Scope.values), days=1)[1]
     yield Caller(key, {name: str(row) for name, row in rows.items()})
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)

@@ -9,8 +9,8 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from predictions import counters, services
-from predictions.throttles import PerCaller
+from cataract.core import counters, tokens
+from cataract.core.http.throttles import PerCaller
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +26,7 @@ def low_rates(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def key_of(user: Any) -> Client:
-    _, key = services.create_token(user=user, name="test", scopes=["upload", "read"], days=1)
+    _, key = tokens.create_token(user=user, name="test", scopes=["upload", "read"], days=1)
     return Client(headers={"Authorization": f"Bearer {key}"})
 
 

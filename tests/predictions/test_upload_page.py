@@ -9,7 +9,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from predictions.models import Disclosure, EyeImage, Prediction
+from predictions.answering.models import Disclosure, Prediction
+from predictions.photos.models import EyeImage
 from tests import photos
 from tests.factories import jpeg_bytes, make_user
 

@@ -14,9 +14,16 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
 
+from cataract.core import tokens
 from clients.cataract_client import verify_webhook
-from predictions import outgoing, registry, services, webhooks, worker
-from predictions.models import Prediction, WebhookDelivery, WebhookEndpoint
+from predictions.answering import inference
+from predictions.answering.models import Prediction
+from predictions.releases import services as releases_services
+from predictions.releases import store
+from predictions.webhooks import delivery as webhooks
+from predictions.webhooks import outgoing
+from predictions.webhooks import services as webhooks_services
+from predictions.webhooks.models import WebhookDelivery, WebhookEndpoint
 from tests.factories import jpeg_bytes, make_user
 from tests.releases import make_tiny_release
 
@@ -57,7 +64,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 
 
 def caller(role: str = "integrator") -> Client:
-    _, key = services.create_token(user=make_user(role), name="test", scopes=["upload", "read"], days=1)
+    _, key = tokens.create_token(user=make_user(role), name="test", scopes=["upload", "read"], days=1)
     return Client(headers={"Authorization": f"Bearer {key}"})
 
 
@@ -97,11 +104,11 @@ def test_a_photo_that_failed_for_good_is_told_too(
 ) -> None:
     client = caller()
     add(client, receiver.url)
-    monkeypatch.setattr("predictions.worker.answer_now", lambda *args: False)
-    monkeypatch.setattr("predictions.tasks.predict.delay", lambda *args: None)
+    monkeypatch.setattr("predictions.answering.inference.answer_now", lambda *args: False)
+    monkeypatch.setattr("predictions.answering.tasks.predict.delay", lambda *args: None)
     row = send(client)
     Prediction.objects.update(attempts=3, lease_until=timezone.now() - timedelta(seconds=1))
-    worker.sweep()
+    inference.sweep()
     assert WebhookDelivery.objects.get().payload["status"] == "failed"
     assert client.get(f"/api/v1/predictions/{row['id']}").json()["status"] == "failed"
 
@@ -180,8 +187,8 @@ def test_a_receiver_that_drips_is_given_up_and_delays_nobody(
 
 def test_a_promotion_is_told(receiver: Receiver, champion: Any, tmp_path: Any) -> None:
     add(caller(), receiver.url, "release.promoted")
-    release = registry.register_release(folder=make_tiny_release(tmp_path / "other", seed=1, name="other"))
-    registry.promote_release(release=release, user=None, reason="A better one.")
+    release = store.register_release(folder=make_tiny_release(tmp_path / "other", seed=1, name="other"))
+    releases_services.promote_release(release=release, user=None, reason="A better one.")
     payload = WebhookDelivery.objects.get().payload
     assert payload == {"release": release.pk, "previous": champion.pk, "is_rollback": False}
 
@@ -250,7 +257,7 @@ def test_an_admin_adds_endpoints_and_sends_again(client: Client, receiver: Recei
     form = {"user": admin.pk, "url": receiver.url, "events": ["release.promoted"], "active": "on"}
     page = client.post("/admin/predictions/webhookendpoint/add/", form, follow=True)
     assert "not shown again" in page.content.decode() and WebhookEndpoint.objects.get().secret
-    webhooks.record("release.promoted", {"release": "x"})
+    webhooks_services.record("release.promoted", {"release": "x"})
     WebhookDelivery.objects.all().move("failed", error="x")
     chosen = {"action": "redeliver", "_selected_action": [str(WebhookDelivery.objects.get().pk)]}
     client.post("/admin/predictions/webhookdelivery/", chosen, follow=True)

@@ -9,9 +9,12 @@ import pytest
 from django.db import connections
 from django.utils import timezone
 
-from cataract.ml.policy import audit_rate
-from predictions import services, storage, worker
-from predictions.models import EyeImage, IdempotentRequest, Prediction
+from cataract.core.models import IdempotentRequest
+from cataract.ml.cascade.policy import audit_rate
+from predictions.answering import inference, services
+from predictions.answering.models import Prediction
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
 from tests.factories import jpeg_bytes, make_user
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -21,8 +24,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def waiting(champion: Any, monkeypatch: pytest.MonkeyPatch) -> Prediction:
     """A stored photo whose answer its request could not give, and whose message was lost."""
     with monkeypatch.context() as patch:
-        patch.setattr("predictions.worker.answer_now", lambda *args: False)
-        patch.setattr("predictions.tasks.predict.delay", lambda *args: None)
+        patch.setattr("predictions.answering.inference.answer_now", lambda *args: False)
+        patch.setattr("predictions.answering.tasks.predict.delay", lambda *args: None)
         prediction = services.upload_photo(data=jpeg_bytes(1), user=None, source="api", eye="OD")
     free(prediction)
     return prediction
@@ -33,14 +36,14 @@ def free(prediction: Prediction) -> None:
 
 
 def test_a_task_answers_what_the_request_could_not(waiting: Prediction, champion: Any) -> None:
-    assert worker.run_prediction(waiting.pk)
+    assert inference.run_prediction(waiting.pk)
     waiting.refresh_from_db()
     assert (waiting.status, waiting.release_id, waiting.attempts) == ("done", champion.pk, 2)
-    assert not worker.run_prediction(waiting.pk)
+    assert not inference.run_prediction(waiting.pk)
 
 
 def test_the_worker_gives_the_answer_of_the_request(waiting: Prediction) -> None:
-    worker.run_prediction(waiting.pk)
+    inference.run_prediction(waiting.pk)
     inline = services.upload_photo(data=jpeg_bytes(1), user=None, source="api", eye="OD", send_anyway=True)
     waiting.refresh_from_db()
     assert inline.status == "done" and inline.probability == pytest.approx(waiting.probability, abs=1e-6)
@@ -49,7 +52,7 @@ def test_the_worker_gives_the_answer_of_the_request(waiting: Prediction) -> None
 def test_five_deliveries_at_once_write_once(waiting: Prediction) -> None:
     def deliver(_: int) -> bool:
         try:
-            return worker.run_prediction(waiting.pk)
+            return inference.run_prediction(waiting.pk)
         finally:
             connections.close_all()
 
@@ -61,26 +64,26 @@ def test_a_late_worker_writes_nothing(waiting: Prediction, monkeypatch: pytest.M
     def slow(name: str) -> bytes:
         free(waiting)
         with monkeypatch.context() as patch:
-            patch.setattr("predictions.storage.read", real)
-            assert worker.run_prediction(waiting.pk)
+            patch.setattr("predictions.photos.storage.read", real)
+            assert inference.run_prediction(waiting.pk)
         return real(name)
 
     real = storage.read
-    monkeypatch.setattr("predictions.storage.read", slow)
-    assert not worker.run_prediction(waiting.pk)
+    monkeypatch.setattr("predictions.photos.storage.read", slow)
+    assert not inference.run_prediction(waiting.pk)
     waiting.refresh_from_db()
     assert waiting.status == "done" and waiting.attempts == 3
 
 
 def test_a_live_lease_is_respected(waiting: Prediction) -> None:
     Prediction.objects.filter(pk=waiting.pk).update(lease_until=timezone.now() + timedelta(minutes=1))
-    assert not worker.run_prediction(waiting.pk)
-    assert not worker.waiting().exists()
+    assert not inference.run_prediction(waiting.pk)
+    assert not inference.waiting().exists()
 
 
 def test_the_sweeper_finishes_what_was_left(waiting: Prediction) -> None:
-    assert worker.waiting().get() == waiting
-    assert worker.sweep() == 1
+    assert inference.waiting().get() == waiting
+    assert inference.sweep() == 1
     waiting.refresh_from_db()
     assert waiting.status == "done" and waiting.image.embeddings.count() == 1
 
@@ -89,7 +92,7 @@ def test_after_three_attempts_a_person_looks(waiting: Prediction, settings: Any)
     (Path(settings.PHOTO_DIR) / waiting.image.stored_name).unlink()
     for _ in range(3):
         free(waiting)
-        worker.run_prediction(waiting.pk)
+        inference.run_prediction(waiting.pk)
     waiting.refresh_from_db()
     assert (waiting.status, waiting.attempts) == ("failed", 3)
     assert waiting.needs_review and waiting.reasons == ["failed"] and waiting.error
@@ -98,7 +101,7 @@ def test_after_three_attempts_a_person_looks(waiting: Prediction, settings: Any)
 
 def test_a_worker_that_always_dies_ends_as_failed(waiting: Prediction) -> None:
     Prediction.objects.filter(pk=waiting.pk).update(attempts=3)
-    worker.sweep()
+    inference.sweep()
     waiting.refresh_from_db()
     assert waiting.status == "failed" and "stopped 3 times" in waiting.error and waiting.needs_review
 
@@ -111,7 +114,7 @@ def test_the_sweeper_tidies_up(settings: Any) -> None:
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"half")
     assert storage.sweep_temporary(older_than_seconds=0) == 1 and not stale.exists()
-    worker.sweep()
+    inference.sweep()
     assert not IdempotentRequest.objects.exists()
 
 

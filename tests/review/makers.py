@@ -7,9 +7,11 @@ from typing import Any
 from django.contrib.auth.models import Permission, User
 from django.utils import timezone
 
-from predictions.models import Cluster, Disclosure, EyeImage, Prediction, Release
-from review import queue
-from review.models import ReviewCase
+from predictions.answering.models import Disclosure, Prediction
+from predictions.photos.models import Cluster, EyeImage
+from predictions.releases.models import Release
+from review.cases.models import ReviewCase
+from review.queue import policy
 
 _numbers = itertools.count(1)
 READER = ("read_reviewcase",)
@@ -75,7 +77,7 @@ def make_prediction(decision: str = "cataract", **values: Any) -> Prediction:
 
 def make_case(decision: str = "cataract", **values: Any) -> ReviewCase:
     prediction = make_prediction(decision, **values)
-    queue.open_cases()
+    policy.open_cases()
     return ReviewCase.objects.get(prediction=prediction)
 
 

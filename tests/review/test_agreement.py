@@ -8,9 +8,13 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from review import agreement, controls, live, plots, queue, services
-from review.estimates import Estimate, Measure, nothing
-from review.models import Label, Reading, ReviewCase, ShownFirst
+from review.agreement import in_service, plots
+from review.agreement import report as agreement_report
+from review.agreement.estimates import Estimate, Measure, nothing
+from review.cases.models import Reading, ReviewCase, ShownFirst
+from review.labels.models import Label
+from review.queue import claims, controls
+from review.reading import services
 from tests.factories import make_user
 from tests.review.makers import make_adjudicator, make_case, make_image, make_reader, make_release
 
@@ -24,7 +28,7 @@ def no_chance(settings: Any) -> None:
 
 def read(reader: User, case: ReviewCase, answer: str, *, final: str = "", unsure: bool = False) -> Reading:
     case.refresh_from_db()
-    assert queue.claim(case, reader)
+    assert claims.claim(case, reader)
     reading = services.store_blind_answer(case=case, reader=reader, answer=answer, unsure=unsure)
     if not reading.final_answer:
         reading = services.store_final_answer(reading=reading, answer=final or answer)
@@ -34,7 +38,7 @@ def read(reader: User, case: ReviewCase, answer: str, *, final: str = "", unsure
 def judge(case: ReviewCase, answer: str) -> None:
     case.refresh_from_db()
     person = make_adjudicator()
-    assert queue.claim(case, person)
+    assert claims.claim(case, person)
     services.adjudicate(case=case, adjudicator=person, answer=answer, reason="Seen.")
 
 
@@ -50,7 +54,7 @@ def test_kappa_and_alpha_of_cases_that_two_people_read(settings: Any) -> None:
         case = make_case(first)
         read(anna, case, first)
         read(ben, case, second)
-    found = values(agreement.report().between)
+    found = values(agreement_report.report().between)
     assert found["Cohen's kappa, random share"] == (pytest.approx(2 / 3), 6)
     assert found["Krippendorff's alpha, random share"] == (pytest.approx(0.6857, abs=1e-4), 6)
 
@@ -59,7 +63,7 @@ def test_cases_that_somebody_found_difficult_are_no_random_share() -> None:
     case = make_case("cataract")
     read(make_reader(), case, "cataract", unsure=True)
     read(make_reader(), case, "normal", final="normal")
-    found = values(agreement.report().between)
+    found = values(agreement_report.report().between)
     assert found["Cohen's kappa, random share"][1] == 0
     assert found["Cohen's kappa, all read twice"][1] == 1
 
@@ -72,7 +76,7 @@ def test_the_random_share_is_the_draw_of_the_queue(settings: Any) -> None:
         read(make_reader(), case, "cataract")
         case.refresh_from_db()
         drawn.append(case.status == ReviewCase.Status.SECOND)
-        assert drawn[-1] == agreement.by_chance(case.pk)
+        assert drawn[-1] == agreement_report.by_chance(case.pk)
     assert 0 < sum(drawn) < 24
 
 
@@ -82,7 +86,7 @@ def test_each_reader_against_what_an_adjudicator_decided() -> None:
     read(anna, case, "normal", final="normal")
     read(ben, case, "cataract")
     judge(case, "cataract")
-    first, second = agreement.report().confusions
+    first, second = agreement_report.report().confusions
     assert (first.reader, first.sensitivity.value, first.specificity.n) == ("anna", 0, 0)
     assert (second.reader, second.sensitivity.value) == ("ben", 1)
     assert first.rows == [("Cataract", [0, 1, 0, 0, 0])]
@@ -98,7 +102,7 @@ def test_controls_and_repeats_count_for_the_reader_alone(settings: Any) -> None:
         case = controls.plant(anna)
         assert case is not None
         read(anna, case, answer)
-    report = agreement.report()
+    report = agreement_report.report()
     assert values(report.controls) == {"All readers": (pytest.approx(2 / 3), 3), "anna": (pytest.approx(2 / 3), 3)}
     assert values(report.repeats)["All readers"] == (None, 0)
     assert report.confusions[0].n == 3
@@ -113,7 +117,7 @@ def test_the_ledger_counts_switches_where_the_truth_is_settled() -> None:
         read(readers[0], case, "normal", final=final, unsure=True)  # unsure: a second reader is asked in any case
         read(readers[1], case, "ungradable", final="ungradable")
         judge(case, truth)
-    ledger = agreement.report().ledger
+    ledger = agreement_report.report().ledger
     assert (ledger.shown, ledger.known) == (6, 6)
     found = values(ledger.measures)
     assert found["Overrode the AI: kept the blind answer"] == (pytest.approx(4 / 6), 6)
@@ -125,7 +129,7 @@ def test_the_ledger_counts_switches_where_the_truth_is_settled() -> None:
 def test_a_label_that_followed_the_ai_is_no_truth() -> None:
     read(make_reader(), make_case("cataract"), "normal", final="cataract")
     assert Label.objects.get().provenance == Label.Provenance.AFTER_AI
-    ledger = agreement.report().ledger
+    ledger = agreement_report.report().ledger
     assert (ledger.shown, ledger.known) == (1, 0)
 
 
@@ -133,11 +137,11 @@ def test_answers_after_the_ai_was_shown_first_stand_apart(settings: Any) -> None
     read(make_reader(), make_case("cataract"), "normal", final="normal")
     settings.REVIEW_AI_FIRST_RATE = 1.0
     case, reader = make_case("cataract"), make_reader()
-    assert queue.claim(case, reader)
+    assert claims.claim(case, reader)
     services.show_ai_first(case=case, reader=reader)
     assert ShownFirst.objects.count() == 1
     services.store_blind_answer(case=case, reader=reader, answer="cataract")
-    found = values(agreement.report().anchoring)
+    found = values(agreement_report.report().anchoring)
     assert found == {"Read blind": (0, 1), "The AI shown first": (1, 1)}
 
 
@@ -149,17 +153,17 @@ def test_each_read_photo_stands_for_as_many_as_its_chance_says() -> None:
     missed = make_case("normal", reasons=["audit_sample"], review_propensity=0.05)
     read(reader, missed, "cataract", final="cataract")
     read(make_reader(), missed, "cataract", final="cataract")
-    found = values(live.measures(live.rows()))
+    found = values(in_service.measures(in_service.rows()))
     assert found["Sensitivity, all photos"] == (pytest.approx(4 / 24), 5)
     assert found["Sensitivity, only as read"] == (pytest.approx(4 / 5), 5)
     assert found["Sure answers that were right"] == (pytest.approx(0), 1)
-    assert live.counts(live.rows()) == {"chosen": 5, "read": 5, "after_ai": 0, "neither": 0}
+    assert in_service.counts(in_service.rows()) == {"chosen": 5, "read": 5, "after_ai": 0, "neither": 0}
 
 
 def test_nothing_read_gives_no_figures() -> None:
     make_case()
-    assert all(measure.estimate == nothing() for measure in live.measures(live.rows()))
-    report = agreement.report()
+    assert all(measure.estimate == nothing() for measure in in_service.measures(in_service.rows()))
+    report = agreement_report.report()
     assert report.readings == 0
     assert all(measure.estimate.value is None for measure in [*report.between, *report.ledger.measures])
 

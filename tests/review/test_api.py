@@ -8,9 +8,10 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from predictions.authentication import digest, new_key
-from predictions.models import ApiToken
-from review.models import Label, Reading, ReviewCase
+from cataract.core.models import ApiToken
+from cataract.core.tokens import digest, new_key
+from review.cases.models import Reading, ReviewCase
+from review.labels.models import Label
 from tests.review.makers import make_adjudicator, make_case, make_reader, make_user
 
 pytestmark = pytest.mark.django_db

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
-from predictions.models import Embedding, Release
-from review import machine, progress, queue, services
-from review.models import ReviewCase
+from predictions.embeddings.models import Embedding
+from predictions.releases.models import Release
+from review.cases.models import ReviewCase
+from review.queue import claims, policy, progress
+from review.queue import services as queue_services
+from review.reading import services as reading_services
+from review.reading import transitions
 from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_prediction, make_reader
 
 
@@ -17,7 +21,7 @@ def test_uploader_is_never_the_blind_reader() -> None:
     uploader = make_reader()
     image = make_image(uploaded_by=uploader)
     make_case(image=image)
-    assert services.claim_next(reader=uploader) is None
+    assert reading_services.claim_next(reader=uploader) is None
     assert progress.counts(uploader).for_others == 1
 
 
@@ -25,17 +29,17 @@ def test_uploader_is_never_the_blind_reader() -> None:
 def test_a_case_that_is_kept_ahead_in_the_middle_of_a_claim_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page asks for the next case while its look-ahead, in another request, is taking the last free one."""
     reader, case = make_reader(), make_case()
-    monkeypatch.setattr(services, "settle_abandoned", lambda: queue.claim(case, reader))
-    assert services.claim_next(reader=reader) == case
+    monkeypatch.setattr(reading_services, "settle_abandoned", lambda: claims.claim(case, reader))
+    assert reading_services.claim_next(reader=reader) == case
 
 
 @pytest.mark.django_db
 def test_whoever_saw_the_answer_of_the_ai_is_never_the_blind_reader() -> None:
     reader, case = make_reader(), make_case()
     disclose(case, reader)
-    assert services.claim_next(reader=reader) is None
-    with pytest.raises(machine.Conflict):
-        services.store_blind_answer(case=case, reader=reader, answer="normal")
+    assert reading_services.claim_next(reader=reader) is None
+    with pytest.raises(transitions.Conflict):
+        reading_services.store_blind_answer(case=case, reader=reader, answer="normal")
 
 
 @pytest.mark.django_db
@@ -43,7 +47,7 @@ def test_one_without_permission_gets_nothing() -> None:
     from tests.review.makers import make_user
 
     make_case()
-    assert services.claim_next(reader=make_user()) is None
+    assert reading_services.claim_next(reader=make_user()) is None
 
 
 @pytest.mark.django_db
@@ -52,58 +56,58 @@ def test_where_the_ai_gave_no_answer_comes_first_and_the_starving_before_all() -
     make_case(reasons=["uncertain"])
     waiting = make_case("")
     reader = make_reader()
-    assert services.claim_next(reader=reader) == waiting
-    services.skip_case(case=waiting, reader=reader)
+    assert reading_services.claim_next(reader=reader) == waiting
+    reading_services.skip_case(case=waiting, reader=reader)
     ReviewCase.objects.filter(pk=audit.pk).update(created_at=timezone.now() - timedelta(days=2))
-    assert services.claim_next(reader=reader) == audit
+    assert reading_services.claim_next(reader=reader) == audit
 
 
 @pytest.mark.django_db
 def test_a_skipped_case_comes_after_all_others_and_goes_to_others_at_once() -> None:
     reader, other = make_reader(), make_reader()
     make_case(), make_case()
-    first = services.claim_next(reader=reader)
+    first = reading_services.claim_next(reader=reader)
     assert first is not None
-    services.skip_case(case=first, reader=reader, reason="Ask a colleague")
-    second = services.claim_next(reader=reader)
+    reading_services.skip_case(case=first, reader=reader, reason="Ask a colleague")
+    second = reading_services.claim_next(reader=reader)
     assert second is not None and second != first
-    assert services.claim_next(reader=other) == first
+    assert reading_services.claim_next(reader=other) == first
 
 
 @pytest.mark.django_db
 def test_a_held_case_is_counted_with_its_end_and_comes_back_after_it() -> None:
     reader, other, case = make_reader(), make_reader(), make_case()
-    assert services.claim_next(reader=reader) == case
+    assert reading_services.claim_next(reader=reader) == case
     seen = progress.counts(other)
     assert (seen.ready, seen.held) == (0, 1) and seen.held_until is not None
-    assert services.claim_next(reader=other) is None
+    assert reading_services.claim_next(reader=other) is None
     ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert services.claim_next(reader=other) == case
+    assert reading_services.claim_next(reader=other) == case
 
 
 @pytest.mark.django_db
 def test_an_adjudicator_is_neither_of_the_readers() -> None:
     one, two, judge = make_adjudicator(), make_adjudicator(), make_adjudicator()
     case = make_case("cataract")
-    reading = services.store_blind_answer(case=case, reader=one, answer="normal")
-    services.store_final_answer(reading=reading, answer="normal")
-    services.store_blind_answer(case=case, reader=two, answer="cataract")
+    reading = reading_services.store_blind_answer(case=case, reader=one, answer="normal")
+    reading_services.store_final_answer(reading=reading, answer="normal")
+    reading_services.store_blind_answer(case=case, reader=two, answer="cataract")
     case.refresh_from_db()
     assert case.status == "adjudication"
-    assert services.claim_next(reader=one) is None
-    assert services.claim_next(reader=make_reader()) is None
-    assert services.claim_next(reader=judge) == case
+    assert reading_services.claim_next(reader=one) is None
+    assert reading_services.claim_next(reader=make_reader()) is None
+    assert reading_services.claim_next(reader=judge) == case
 
 
 @pytest.mark.django_db
 def test_opening_cases_twice_opens_them_once_with_their_propensity() -> None:
     make_prediction("normal", reasons=["audit_sample"], review_propensity=0.05)
     make_prediction("", status="failed", done_at=None, review_propensity=None, needs_review=False)
-    assert queue.open_cases() == 2
-    assert queue.open_cases() == 0
+    assert policy.open_cases() == 2
+    assert policy.open_cases() == 0
     assert sorted(ReviewCase.objects.values_list("review_propensity", flat=True)) == [0.05, 1.0]
     assert ReviewCase.objects.get(review_propensity=1.0).reasons == ["failed"]
-    assert set(ReviewCase.objects.values_list("policy_version", flat=True)) == {queue.POLICY_VERSION}
+    assert set(ReviewCase.objects.values_list("policy_version", flat=True)) == {policy.POLICY_VERSION}
 
 
 @pytest.mark.django_db
@@ -111,14 +115,14 @@ def test_assigned_cases_come_first_and_wait_for_their_reader_but_not_for_ever() 
     reader, other = make_reader(), make_reader()
     make_case(reasons=["no_champion"])
     case = make_case(reasons=["uncertain"])
-    assert services.assign_cases(cases=ReviewCase.objects.filter(pk=case.pk), reader=reader) == 1
-    assert services.claim_next(reader=other) != case
-    assert services.claim_next(reader=other) != case and progress.counts(other).for_others == 1
-    assert services.claim_next(reader=reader) == case
-    queue.release(case, reader)
-    queue.held_by(other).update(claimed_by=None, lease_until=None)
+    assert queue_services.assign_cases(cases=ReviewCase.objects.filter(pk=case.pk), reader=reader) == 1
+    assert reading_services.claim_next(reader=other) != case
+    assert reading_services.claim_next(reader=other) != case and progress.counts(other).for_others == 1
+    assert reading_services.claim_next(reader=reader) == case
+    claims.release(case, reader)
+    claims.held_by(other).update(claimed_by=None, lease_until=None)
     ReviewCase.objects.filter(pk=case.pk).update(created_at=timezone.now() - timedelta(days=2))
-    assert services.claim_next(reader=other) == case, "it has waited too long for one person"
+    assert reading_services.claim_next(reader=other) == case, "it has waited too long for one person"
 
 
 @pytest.mark.django_db
@@ -126,21 +130,21 @@ def test_cases_are_kept_ahead_shortly_and_given_back_with_the_page() -> None:
     reader, other = make_reader(), make_reader()
     for _ in range(4):
         make_case()
-    case = services.claim_next(reader=reader)
+    case = reading_services.claim_next(reader=reader)
     assert case is not None
-    kept = services.claim_ahead(case=case, reader=reader)
+    kept = reading_services.claim_ahead(case=case, reader=reader)
     assert len(kept) == 2 and case not in kept
-    assert services.claim_ahead(case=case, reader=reader) == kept, "asked again, the same are renewed"
+    assert reading_services.claim_ahead(case=case, reader=reader) == kept, "asked again, the same are renewed"
     assert progress.counts(other).held == 3 and progress.counts(other).ready == 1
-    assert services.claim_next(reader=reader) == case, "the one that is read comes before those kept"
-    services.store_blind_answer(case=case, reader=reader, answer="cataract")
-    assert services.claim_ahead(case=case, reader=reader) == [], "asked too late, and nothing is renewed"
-    taken = services.claim_next(reader=reader)
+    assert reading_services.claim_next(reader=reader) == case, "the one that is read comes before those kept"
+    reading_services.store_blind_answer(case=case, reader=reader, answer="cataract")
+    assert reading_services.claim_ahead(case=case, reader=reader) == [], "asked too late, and nothing is renewed"
+    taken = reading_services.claim_next(reader=reader)
     assert taken is not None and taken in kept
-    queue.leave(taken, reader)
-    ends = queue.held_by(reader).values_list("lease_until", flat=True)
+    claims.leave(taken, reader)
+    ends = claims.held_by(reader).values_list("lease_until", flat=True)
     assert len(ends) == 2 and all(end and end < timezone.now() + timedelta(seconds=21) for end in ends)
-    assert services.claim_ahead(case=case, reader=other) == [], "nothing is kept for one who holds nothing"
+    assert reading_services.claim_ahead(case=case, reader=other) == [], "nothing is kept for one who holds nothing"
 
 
 @pytest.mark.django_db
@@ -154,11 +158,11 @@ def test_a_case_alike_to_the_last_one_waits_behind_the_others_of_its_band(champi
     read, copy, different = case_like(1, 0), case_like(0.999, 0.01), case_like(0.2, 1)
     reader = make_reader()
     for order, case in enumerate((read, copy, different)):
-        ReviewCase.objects.filter(pk=case.pk).update(shuffle=order ^ queue.shuffle_of(reader))
-    assert services.claim_next(reader=reader) == read
-    services.store_blind_answer(case=read, reader=reader, answer="cataract")
-    assert services.claim_next(reader=reader) == different
-    assert services.claim_next(reader=make_reader()) == copy, "another reader has not seen the like"
+        ReviewCase.objects.filter(pk=case.pk).update(shuffle=order ^ policy.shuffle_of(reader))
+    assert reading_services.claim_next(reader=reader) == read
+    reading_services.store_blind_answer(case=read, reader=reader, answer="cataract")
+    assert reading_services.claim_next(reader=reader) == different
+    assert reading_services.claim_next(reader=make_reader()) == copy, "another reader has not seen the like"
 
 
 @pytest.mark.django_db
@@ -166,8 +170,8 @@ def test_each_reader_has_an_own_constant_order_inside_a_band() -> None:
     for _ in range(12):
         make_case(reasons=["uncertain"], image=make_image(source="import"))
     readers = [make_reader() for _ in range(6)]
-    orders = [[case.pk for case in queue.in_order(queue.offered(reader), reader)] for reader in readers]
-    assert orders == [[case.pk for case in queue.in_order(queue.offered(reader), reader)] for reader in readers]
+    orders = [[case.pk for case in policy.in_order(policy.offered(reader), reader)] for reader in readers]
+    assert orders == [[case.pk for case in policy.in_order(policy.offered(reader), reader)] for reader in readers]
     assert len({order[0] for order in orders}) > 1 and all(set(order) == set(orders[0]) for order in orders)
 
 
@@ -177,4 +181,4 @@ def test_a_patient_who_may_still_be_there_comes_before_the_photos_of_a_folder() 
     waiting = make_case(reasons=["uncertain"], image=make_image(source="upload"))
     checked = make_case(reasons=["audit_sample"], image=make_image(source="upload"))
     reader = make_reader()
-    assert [case.pk for case in queue.in_order(queue.offered(reader), reader)] == [waiting.pk, folder.pk, checked.pk]
+    assert [case.pk for case in policy.in_order(policy.offered(reader), reader)] == [waiting.pk, folder.pk, checked.pk]

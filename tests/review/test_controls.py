@@ -12,11 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
-from predictions import storage
-from predictions.models import EyeImage
-from review import controls, machine, queue, services
-from review.models import Label, Reading, ReviewCase
-from review.photos import photo_of
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from review.cases.models import Reading, ReviewCase
+from review.cases.photos import photo_of
+from review.labels.models import Label
+from review.queue import claims, controls, policy
+from review.reading import services, transitions
 from tests.factories import jpeg_bytes
 from tests.review.makers import make_case, make_image, make_reader
 
@@ -32,7 +34,7 @@ def know(answer: str = "cataract", **values: Any) -> EyeImage:
 
 
 def read(reader: User, case: ReviewCase, answer: str = "cataract") -> Reading:
-    assert queue.claim(case, reader)
+    assert claims.claim(case, reader)
     return services.store_blind_answer(case=case, reader=reader, answer=answer)
 
 
@@ -61,8 +63,8 @@ def test_a_control_is_held_by_its_reader_and_by_nobody_else(only_controls: None)
     case = services.claim_next(reader=reader)
     assert case is not None and case.kind == ReviewCase.Kind.CONTROL
     assert (case.image, case.only_for, case.known_answer) == (image, reader, "cataract")
-    assert not queue.readable(other).filter(pk=case.pk).exists()
-    with pytest.raises(machine.Conflict):
+    assert not policy.readable(other).filter(pk=case.pk).exists()
+    with pytest.raises(transitions.Conflict):
         services.store_blind_answer(case=case, reader=other, answer="normal")
 
 
@@ -110,14 +112,14 @@ def test_asking_again_never_changes_the_draw(settings: Any) -> None:
         reader = make_reader()
         first = controls.plant(reader)
         if first is not None:
-            queue.release(first, reader)
+            claims.release(first, reader)
         assert controls.plant(reader) is None
         assert ReviewCase.objects.filter(only_for=reader).count() == (first is not None)
 
 
 def test_controls_come_as_often_as_the_setting_says(settings: Any) -> None:
     settings.REVIEW_CONTROL_RATE, settings.REVIEW_REPEAT_RATE = 0.04, 0.02
-    draws = [queue.fraction(f"check:{reader}:{done}") for reader in range(20) for done in range(500)]
+    draws = [policy.fraction(f"check:{reader}:{done}") for reader in range(20) for done in range(500)]
     assert np.mean(np.array(draws) < settings.REVIEW_CONTROL_RATE) == pytest.approx(0.04, abs=0.006)
 
 
@@ -181,7 +183,7 @@ def test_a_check_looks_like_any_other_case(only_controls: None, client: Client) 
     know()
     reader = make_reader()
     plain = make_case()
-    assert queue.claim(plain, reader)
+    assert claims.claim(plain, reader)
     client.force_login(reader)
 
     def page(case: ReviewCase) -> list[str]:
@@ -191,11 +193,11 @@ def test_a_check_looks_like_any_other_case(only_controls: None, client: Client) 
         return [line for line in text.splitlines() if "csrf" not in line.lower()]
 
     before = page(plain)
-    queue.release(plain, reader)
+    claims.release(plain, reader)
     check = services.claim_next(reader=reader)
     assert check is not None and check.kind in CHECKS
     plain_again = make_case()
-    assert queue.claim(plain_again, reader)
+    assert claims.claim(plain_again, reader)
     seen = page(check)
     differing = [(a, b) for a, b in zip(before, seen, strict=True) if a != b]
     assert all(any(char.isdigit() for char in a) for a, _ in differing), differing  # only how many wait may differ

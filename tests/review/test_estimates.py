@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from review import estimates
+from review.agreement import estimates
 
 ANSWERS = ["cataract", "normal", "ungradable"]
 

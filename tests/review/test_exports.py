@@ -11,10 +11,13 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
-from predictions import storage
-from predictions.models import EyeImage
-from review import exports, queue, services
-from review.models import Label, Reading
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from review.cases.models import Reading
+from review.labels import exports
+from review.labels.models import Label
+from review.queue import claims
+from review.reading import services
 from tests.factories import jpeg_bytes, make_user
 from tests.review.makers import make_adjudicator, make_case, make_image, make_reader
 
@@ -29,7 +32,7 @@ def no_chance(settings: Any) -> None:
 def read(answer: str = "cataract", *, note: str = "", **values: Any) -> Label:
     """The label of a photo that one reader read as the AI did."""
     case, reader = make_case(answer, **values), make_reader()
-    assert queue.claim(case, reader)
+    assert claims.claim(case, reader)
     services.store_blind_answer(case=case, reader=reader, answer=answer, note=note)
     return Label.objects.get(case=case)
 

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from review import machine, queue, services
-from review.models import Answer, Label, Reading, ReviewCase
-from review.models.cases import ReviewCaseQuerySet
+from review.cases.answers import Answer
+from review.cases.models import Reading, ReviewCase, ReviewCaseQuerySet
+from review.labels.models import Label
+from review.queue import policy
+from review.reading import services, transitions
 from tests.review.makers import make_adjudicator, make_case, make_reader
 
 ANSWERS = st.sampled_from(Answer.values)
@@ -60,7 +62,7 @@ class TestMachine(TestCase):
                     services.settle_abandoned()
                 elif act == "expire":
                     ReviewCase.objects.update(claimed_by=None, lease_until=None)
-            except (machine.Conflict, PermissionDenied):
+            except (transitions.Conflict, PermissionDenied):
                 pass
             case.refresh_from_db()
             assert_true(case, history)
@@ -87,7 +89,9 @@ def assert_true(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> None:
         if len(standing) < 3:
             assert {r.final_answer for r in standing} == {label.answer}
     if case.status == "resolved" and len(finished) == 1:
-        assert not queue.contradicts(finished[0].final_answer, queue.opinion(case)), "no single reader overrules the AI"
+        assert not policy.contradicts(finished[0].final_answer, policy.opinion(case)), (
+            "no single reader overrules the AI"
+        )
 
     now = {r.pk: (r.blind_answer, r.final_answer) for r in Reading.objects.filter(case=case)}
     for pk, (blind_answer, final_answer) in history.items():

@@ -11,9 +11,10 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
-from predictions import storage
-from review import queue
-from review.models import Label, Reading, ReviewCase, ShownFirst
+from predictions.photos import storage
+from review.cases.models import Reading, ReviewCase, ShownFirst
+from review.labels.models import Label
+from review.queue import policy
 from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_reader, make_user
 
 pytestmark = pytest.mark.django_db
@@ -180,10 +181,10 @@ def test_who_is_shown_the_ai_first_is_chosen_by_hash(settings: Any) -> None:
     settings.REVIEW_AI_FIRST_RATE = 0.1
     case = make_case("cataract")
     readers = [User(pk=number) for number in range(1, 2001)]
-    chosen = [queue.shows_ai_first(case, reader) for reader in readers]
-    assert chosen == [queue.shows_ai_first(case, reader) for reader in readers]
+    chosen = [policy.shows_ai_first(case, reader) for reader in readers]
+    assert chosen == [policy.shows_ai_first(case, reader) for reader in readers]
     assert 140 < sum(chosen) < 260
-    assert not any(queue.shows_ai_first(make_case(""), reader) for reader in readers), "there is nothing to show"
+    assert not any(policy.shows_ai_first(make_case(""), reader) for reader in readers), "there is nothing to show"
 
 
 def test_undo_takes_the_label_back_and_the_next_answer_knows_that_the_ai_was_seen() -> None:

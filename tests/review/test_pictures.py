@@ -8,11 +8,14 @@ from django.test import Client
 from PIL import Image
 
 from cataract.ml.synthetic import render_eye
-from predictions import registry
-from predictions import services as uploads
-from predictions.models import EyeImage, Prediction
-from review import queue, services
-from review.models import Reading, ReviewCase
+from predictions.answering import services as answering_services
+from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
+from predictions.releases import services as releases_services
+from predictions.releases import store
+from review.cases.models import Reading, ReviewCase
+from review.queue import policy
+from review.reading import services as reading_services
 from tests.releases import make_tiny_release
 from tests.review.makers import make_adjudicator, make_case, make_reader
 from tests.review.test_pages import logged_in, stored_image
@@ -24,11 +27,13 @@ pytestmark = pytest.mark.django_db
 def case(tmp_path: Path) -> ReviewCase:
     """A drawn eye, answered by a real release that is sure of nothing."""
     folder = make_tiny_release(tmp_path / "wide", band="wide")
-    registry.promote_release(release=registry.register_release(folder=folder), user=None, reason="For this test.")
+    releases_services.promote_release(release=store.register_release(folder=folder), user=None, reason="For this test.")
     file = BytesIO()
     Image.fromarray(render_eye(3, opacity=1.0, size=320)).save(file, "JPEG")
-    uploads.upload_photo(data=file.getvalue(), user=make_reader("sender"), source="upload", patient_key="P-1", eye="OD")
-    queue.open_cases()
+    answering_services.upload_photo(
+        data=file.getvalue(), user=make_reader("sender"), source="upload", patient_key="P-1", eye="OD"
+    )
+    policy.open_cases()
     return ReviewCase.objects.get()
 
 
@@ -43,7 +48,7 @@ def test_the_heat_map_comes_after_the_answer_and_only_to_those_who_are_told(case
     address = reader.post("/review/next/").headers["Location"]
     assert reader.get(address + "heat/").status_code == 403
     assert b"heat" not in reader.get(address).content
-    said = "normal" if queue.opinion(case) == "cataract" else "cataract"
+    said = "normal" if policy.opinion(case) == "cataract" else "cataract"
     reader.post(address, {"step": "blind", "answer": said})
     assert b"heat/" in reader.get(address).content
     heat = reader.get(address + "heat/")
@@ -51,7 +56,7 @@ def test_the_heat_map_comes_after_the_answer_and_only_to_those_who_are_told(case
         assert (picture.format, picture.size) == ("JPEG", (320, 320))
     assert heat.headers["Cache-Control"] == "private, no-store"
     assert judge.get(address + "heat/").status_code == 403
-    services.undo_reading(reading=Reading.objects.get(), reader=Reading.objects.get().reader)
+    reading_services.undo_reading(reading=Reading.objects.get(), reader=Reading.objects.get().reader)
     assert reader.get(address + "heat/").status_code == 403, "the answer was taken back"
 
 
@@ -69,7 +74,7 @@ def test_other_photos_of_the_patient_and_of_nobody_else() -> None:
 
 def test_photos_that_were_read_already_are_shown_after_the_answer() -> None:
     visit = make_case("cataract", image=stored_image(patient_key="P-7"))
-    services.store_blind_answer(case=visit, reader=make_reader(), answer="cataract")
+    reading_services.store_blind_answer(case=visit, reader=make_reader(), answer="cataract")
     case = make_case("cataract", image=stored_image(patient_key="P-7"))
     client = logged_in(make_reader())
     client.post(f"/review/cases/{case.pk}/claim/")

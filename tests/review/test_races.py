@@ -15,9 +15,11 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import Count
 
-from predictions.models import Cluster, EyeImage, Prediction
-from review import queue, services
-from review.models import Reading, ReviewCase
+from predictions.answering.models import Prediction
+from predictions.photos.models import Cluster, EyeImage
+from review.cases.models import Reading, ReviewCase
+from review.queue import policy
+from review.reading import services
 from tests.review.makers import make_case, make_prediction, make_reader
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
@@ -66,7 +68,7 @@ def make_cases(number: int) -> None:
         another.id = Prediction._meta.pk.get_default()
         predictions.append(another)
     Prediction.objects.bulk_create(predictions)
-    assert queue.open_cases() == number
+    assert policy.open_cases() == number
 
 
 def test_twenty_readers_share_no_case_of_a_thousand_and_lose_no_answer() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cataract.ml.policy import audit_selected
-from review import estimates
+from cataract.ml.cascade.policy import audit_selected
+from review.agreement import estimates
 
 REPETITIONS = 200
 PREDICTIONS = 5_000

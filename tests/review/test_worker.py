@@ -6,9 +6,9 @@ import pytest
 from django.conf import settings
 from PIL import Image
 
-from predictions import storage
-from review import worker
-from review.models import ReviewCase
+from predictions.photos import storage
+from review.cases.models import ReviewCase
+from review.queue import worker
 from tests.review.makers import make_image, make_prediction
 
 pytestmark = pytest.mark.django_db

@@ -13,9 +13,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from predictions.models import Cluster, EyeImage, Prediction
-from review import queue, services
-from review.models import ReviewCase
+from predictions.answering.models import Prediction
+from predictions.photos.models import Cluster, EyeImage
+from review.cases.models import ReviewCase
+from review.queue import policy
+from review.reading import services
 from tests.review.makers import make_case, make_image, make_reader, make_release, make_user
 from tests.review.test_pages import logged_in
 
@@ -120,5 +122,5 @@ def make_ten_thousand() -> None:
     given: dict[str, Any] = {"status": "done", "done_at": now, "release": release, "decision": "cataract"}
     given |= {"needs_review": True, "reasons": ["uncertain"], "review_propensity": 1.0}
     Prediction.objects.bulk_create([Prediction(image=image, **given) for image in images], batch_size=500)
-    while queue.open_cases(2000):
+    while policy.open_cases(2000):
         pass

@@ -10,11 +10,11 @@ import pytest
 from django.contrib.auth.models import Group, User
 from PIL import Image
 
-from cataract.ml.release import Manifest, read_manifest
+from cataract.ml.release.folder import Manifest, read_manifest
 from cataract.ml.synthetic import render_eye
-from predictions.access import ensure_roles
-from predictions.models import Cluster, EyeImage, Split
-from review.models import Label
+from cataract.roles import ensure_roles
+from predictions.photos.models import Cluster, EyeImage, Split
+from review.labels.models import Label
 from tests.releases import make_tiny_release
 
 _numbers = itertools.count(1)
@@ -43,7 +43,7 @@ def label_photo(answer: str, split: str, seed: int, **facts: Any) -> Label:
 
     Drawn eyes resemble each other more than photos do, so that the cluster is made here and not by likeness.
     """
-    from predictions import storage
+    from predictions.photos import storage
 
     data = photo_bytes(seed, answer)
     name, digest = storage.store(data, suffix=".png")
@@ -89,10 +89,12 @@ def tiny_build(folder: Path, base: Path, data: Any, **options: Any) -> Manifest:
 
 def capture_published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Catch what would go to the broker: (task, id)."""
-    from training import tasks
+    from training.comparison.tasks import compare_releases
+    from training.datasets.tasks import check_labels
+    from training.runs.tasks import run_training
 
     sent: list[tuple[str, str]] = []
-    for name in ("run_training", "compare_releases", "check_labels"):
-        task = getattr(tasks, name)
+    tasks = {"run_training": run_training, "compare_releases": compare_releases, "check_labels": check_labels}
+    for name, task in tasks.items():
         monkeypatch.setattr(task, "delay", lambda value, name=name: sent.append((name, value)))
     return sent

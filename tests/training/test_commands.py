@@ -10,14 +10,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
-from predictions.models import EyeImage, Prediction, Promotion, Release
-from review.models import Label
+from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
+from predictions.releases.models import Promotion, Release
+from review.labels.models import Label
 from tests import photos
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
-from training import worker
-from training.models import TrainingRun
-from training.rules import rules
+from training.change_control.rules import rules
+from training.runs import worker
+from training.runs.models import TrainingRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,7 +33,7 @@ def command(*words: Any, **options: Any) -> str:
 @pytest.fixture(scope="session")
 def pictures(eyes: Path) -> list[Path]:
     """Real photos of different pictures, each in one of the published folders only."""
-    from training.imports import clusters_of, scan
+    from training.datasets.imports import clusters_of, scan
 
     clusters = clusters_of(scan(eyes))
     return [cluster[0].path for cluster in clusters if len({file.path.parent for file in cluster}) == 1]
@@ -173,6 +175,6 @@ def test_train_promote_and_rollback_from_the_command_line(
 
 def registry_twin(tmp_path: Path) -> Release:
     """A release that answers just as the champion does, under another name."""
-    from predictions import registry
+    from predictions.releases import store
 
-    return registry.register_release(folder=make_tiny_release(tmp_path / "twin", seed=0, name="twin"))
+    return store.register_release(folder=make_tiny_release(tmp_path / "twin", seed=0, name="twin"))

@@ -7,17 +7,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cataract.ml.duplicates import NEAR, hamming
-from predictions.models import Cluster, EyeImage
-from review import services
-from review.models import Label
+from cataract.ml.photos.duplicates import NEAR, hamming
+from predictions.photos.models import Cluster, EyeImage
+from review.labels.models import Label
+from review.reading import services as reading_services
 from tests.predictions.test_clusters import arrive
 from tests.review.makers import make_case, make_reader
 from tests.training.makers import label_photo, label_photos
-from training import datasets
-from training.datasets import NotEnoughLabels, freeze_dataset, preview, training_rows
-from training.models import Dataset, DatasetItem
-from training.rules import rules
+from training.change_control.rules import rules
+from training.datasets import rows
+from training.datasets.models import Dataset, DatasetItem
+from training.datasets.rows import training_rows
+from training.datasets.services import NotEnoughLabels, freeze_dataset, preview
 
 pytestmark = pytest.mark.django_db
 
@@ -61,8 +62,8 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
 def test_the_preview_says_whose_readings_a_run_would_learn_from() -> None:
     label_photo("normal", "train", 905, site="A", device="slit lamp")
     reader, case = make_reader("Ada"), make_case("normal")
-    services.claim_case(case=case, reader=reader)
-    services.store_blind_answer(case=case, reader=reader, answer="normal")
+    reading_services.claim_case(case=case, reader=reader)
+    reading_services.store_blind_answer(case=case, reader=reader, answer="normal")
     assert preview().readers == [("Ada", 1)]
     assert ("A", 1) in preview().sites and ("slit lamp", 1) in preview().devices
 
@@ -71,7 +72,7 @@ def test_a_fit_sees_no_test_photo_and_the_gates_see_no_other() -> None:
     label_photos()
     dataset = freeze_dataset(user=None)
     assert set(training_rows(dataset).values_list("split", flat=True)) == {"train", "calibration"}
-    assert set(datasets.test_rows(dataset).values_list("split", flat=True)) == {"test"}
+    assert set(rows.test_rows(dataset).values_list("split", flat=True)) == {"test"}
 
 
 def test_a_photo_that_left_its_split_or_its_consent_after_the_freeze_is_not_trained_on() -> None:
@@ -124,7 +125,7 @@ def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: py
         decided |= now
         freeze_dataset(user=None)
     fitted = {row.image for dataset in Dataset.objects.all() for row in training_rows(dataset)}
-    tested = {row.image for dataset in Dataset.objects.all() for row in datasets.test_rows(dataset)}
+    tested = {row.image for dataset in Dataset.objects.all() for row in rows.test_rows(dataset)}
     for one, other in itertools.product(fitted, tested):
         assert hamming(one.perceptual_hash, other.perceptual_hash) > NEAR
         assert not one.patient_key or one.patient_key != other.patient_key

@@ -16,15 +16,24 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 
-from cataract.ml.learn import accurate, base
-from cataract.ml.learn.encoder import CONFIG
+from cataract.ml.learn.build import base
+from cataract.ml.learn.fit import accurate
+from cataract.ml.learn.fit.towers import CONFIG
 from cataract.ml.synthetic import render_eye
-from predictions import embeddings, registry, similar
-from predictions.errors import PromotionConflict
-from predictions.models import Embedding, EmbeddingJob, EyeImage, Release
+from predictions.embeddings import similar
+from predictions.embeddings import worker as embeddings_worker
+from predictions.embeddings.models import Embedding, EmbeddingJob
+from predictions.photos.models import EyeImage
+from predictions.releases import services as releases_services
+from predictions.releases import serving, store
+from predictions.releases.errors import PromotionConflict
+from predictions.releases.models import Release
 from tests.training.makers import capture_published, label_photos, make_user
-from training import services, worker
-from training.models import TrainingRun
+from training.comparison import services as comparison_services
+from training.promotion import services as promotion_services
+from training.runs import services as runs_services
+from training.runs import worker
+from training.runs.models import TrainingRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,14 +77,16 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     told = change_encoder("--arch", arch, "--checkpoint", str(tmp_path / "weights.safetensors"))
     made = Release.objects.get(status="base")
     assert f"train --base {made.pk}" in told
-    with pytest.raises(services.PromotionRefused, match="only a challenger"):
-        services.promote(user=None, release=made, reason="By accident, as it happens.", acknowledge_too_few=True)
+    with pytest.raises(comparison_services.PromotionRefused, match="only a challenger"):
+        promotion_services.promote(
+            user=None, release=made, reason="By accident, as it happens.", acknowledge_too_few=True
+        )
     with pytest.raises(PromotionConflict, match="rejected or is already"):
-        registry.promote_release(release=made, user=None, reason="Past the service.")
+        releases_services.promote_release(release=made, user=None, reason="Past the service.")
     assert Release.objects.get(status="champion") == champion
 
     parameters = {"trials": 1, "epochs": 1}
-    run = services.start_training(user=None, parameters=parameters, base=made)
+    run = runs_services.start_training(user=None, parameters=parameters, base=made)
     worker.run(str(run.pk))
     run = TrainingRun.objects.get()
     assert run.status == "succeeded", run.error
@@ -84,16 +95,16 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     assert new.manifest["quantisation"]["decision"].startswith("int8 ")
     policy = new.manifest["policy"]
     assert (policy["target_error"], policy["confidence"]) == (0.1, 0.8), "the settings reach the thresholds"
-    card = (registry.folder_of(new) / "card.md").read_text()
+    card = (store.folder_of(new) / "card.md").read_text()
     assert f"{policy['coverage']:.0%}" in card or policy["message"] in card
     photo = render_eye(3, size=200)
-    ours = registry.load(made).embed([photo])[0][: int(tower.config["embed_dim"])]
+    ours = serving.load(made).embed([photo])[0][: int(tower.config["embed_dim"])]
     assert np.abs(ours - _as_open_clip(tower, photo)).max() < 1e-4
 
     # An epoch on random weights makes no good release: the change-control plan is asked in test_promotion.py.
-    registry.promote_release(release=new, user=None, reason="To see what follows.")
+    releases_services.promote_release(release=new, user=None, reason="To see what follows.")
     assert EmbeddingJob.objects.get(release=new).total == EyeImage.objects.count() > 20
-    embeddings.sweep(seconds=600)
+    embeddings_worker.sweep(seconds=600)
     job = EmbeddingJob.objects.get(release=new)
     assert (job.status, job.embedded, job.unreadable) == ("done", EyeImage.objects.count(), 0)
     image = EyeImage.objects.first()
@@ -173,27 +184,27 @@ def test_embedding_goes_on_where_it_stopped_and_twice_does_no_harm(
     label_photos(train=3, calibration=1, test=1)
     first, lost = EyeImage.objects.order_by("pk")[:2]
     EyeImage.objects.filter(pk=lost.pk).update(stored_name="aa/lost.png")
-    monkeypatch.setattr(embeddings, "_CHUNK", 2)
+    monkeypatch.setattr(embeddings_worker, "_CHUNK", 2)
     out = io.StringIO()
     call_command("embed_photos", stdout=out)
     job = EmbeddingJob.objects.get(release=champion, status="waiting")
     assert f"{job.total} photos" in out.getvalue()
     assert EmbeddingJob.objects.ask_for(release=champion) == job
 
-    assert embeddings.go_on(job.pk, seconds=0), "time for one chunk, and photos are left"
+    assert embeddings_worker.go_on(job.pk, seconds=0), "time for one chunk, and photos are left"
     assert Embedding.objects.filter(image=first).count() == 1
     EmbeddingJob.objects.filter(pk=job.pk).update(cursor=None)  # as after a kill between two writes
-    assert embeddings.go_on(job.pk, seconds=60) is False
+    assert embeddings_worker.go_on(job.pk, seconds=60) is False
     job.refresh_from_db()
     assert job.status == "done" and job.unreadable == 2  # the lost one was tried again
     assert Embedding.objects.filter(encoder=champion.encoder).count() == EyeImage.objects.count() - 1
-    assert embeddings.go_on(job.pk) is False
+    assert embeddings_worker.go_on(job.pk) is False
 
 
 def test_two_workers_never_hold_one_job(champion: Release) -> None:
     label_photos(train=1, calibration=1, test=1)
     job = EmbeddingJob.objects.ask_for(release=champion)
     held = EmbeddingJob.objects.get(pk=job.pk)
-    assert embeddings._claim(held) == 1
-    assert embeddings._claim(EmbeddingJob.objects.get(pk=job.pk)) is None
-    assert embeddings.go_on(job.pk) is False and not Embedding.objects.exists()
+    assert embeddings_worker._claim(held) == 1
+    assert embeddings_worker._claim(EmbeddingJob.objects.get(pk=job.pk)) is None
+    assert embeddings_worker.go_on(job.pk) is False and not Embedding.objects.exists()

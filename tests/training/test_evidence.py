@@ -7,14 +7,14 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from predictions import registry
-from predictions.models import Release
+from predictions.releases import store
+from predictions.releases.models import Release
 from tests.releases import make_tiny_release
 from tests.training.makers import label_photos, make_user
-from training import worker
-from training.datasets import freeze_dataset
-from training.document import Points, Table, of_markdown
-from training.rules import rules
+from training.change_control.rules import rules
+from training.comparison import worker
+from training.datasets.services import freeze_dataset
+from training.evidence.document import Points, Table, of_markdown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -27,8 +27,8 @@ def compared(champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     label_photos(test=4)
     freeze_dataset(user=None)
     folder = make_tiny_release(tmp_path / "made", seed=3, contrary=True, band="wide", name="challenger")
-    release = registry.register_release(folder=folder)
-    worker.compare(release.pk)
+    release = store.register_release(folder=folder)
+    worker.compare_with_champion(release.pk)
     return release
 
 

@@ -14,11 +14,11 @@ from django.db import IntegrityError, connection
 from django.test import Client
 from django.utils import timezone
 
-from predictions.models import Release
+from predictions.releases.models import Release
 from tests.training.makers import capture_published, label_photo, label_photos, make_user, tiny_build
-from training import services, triggers, worker
-from training.models import TrainingPolicy, TrainingRun
-from training.progress import Progress
+from training.runs import services, triggers, worker
+from training.runs.models import TrainingPolicy, TrainingRun
+from training.runs.progress import Progress
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START, RUNS = "/admin/training/trainingrun/add/", "/api/v1/training-runs"

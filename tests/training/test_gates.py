@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from training import gates
-from training.gates import mcnemar
-from training.paired import SIDES, Answer, Photo
-from training.rules import rules
+from training.change_control import gates
+from training.change_control.gates import mcnemar
+from training.change_control.paired import SIDES, Answer, Photo
+from training.change_control.rules import rules
 
 
 def photo(number: int, *, champion: str = "", challenger: str = "", **values: Any) -> Photo:

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from cataract.ml.learn.suspects import find_suspects
-from predictions.models import Release
-from review import live
-from review.models import Label, ReviewCase
+from cataract.ml.learn.fit.label_errors import find_suspects
+from predictions.releases.models import Release
+from review.agreement import in_service
+from review.cases.models import ReviewCase
+from review.labels.models import Label
 from tests.training.makers import label_photos, make_user
-from training import labelchecks, tasks
-from training.models import LabelCheck
+from training.datasets import label_checks, tasks, worker
+from training.datasets.models import LabelCheck
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/admin/training/trainingrun/add/"
@@ -45,9 +46,9 @@ def test_most_planted_mislabels_of_real_photos_are_found_and_reach_the_readers(
 ) -> None:
     from django.core.management import call_command
 
-    from predictions import registry
+    from predictions.releases import services
 
-    registry.install_starter()
+    services.install_starter()
     for label in ("normal", "cataract"):
         (tmp_path / "tree" / "train" / label).mkdir(parents=True)
         for photo in sorted((eyes / "train" / label).iterdir())[:50]:
@@ -61,7 +62,7 @@ def test_most_planted_mislabels_of_real_photos_are_found_and_reach_the_readers(
     assert published == [str(LabelCheck.objects.get().pk)]
     waiting = client.get(START).content.decode()
     assert "hx-trigger" in waiting and 'http-equiv="refresh"' in waiting, "the page asks until it is over"
-    labelchecks.run_check(published[0])
+    worker.run_check(published[0])
     check = LabelCheck.objects.get()
     assert check.status == "done", check.error
     found = {label for label, _ in check.suspects}
@@ -82,7 +83,7 @@ def test_a_reader_is_not_told_and_the_case_says_nothing_of_the_ai_in_service(cli
     label = Label.objects.filter(image__split="train").first()
     assert label is not None
     check = LabelCheck.objects.create(suspects=[[str(label.pk), 0.02]])
-    assert labelchecks.send_to_review(check=check) == 1
+    assert label_checks.send_to_review(check=check) == 1
     case = ReviewCase.objects.get()
     assert case.prediction is not None and case.prediction.status == "queued"
     client.force_login(make_user("reader"))
@@ -90,7 +91,7 @@ def test_a_reader_is_not_told_and_the_case_says_nothing_of_the_ai_in_service(cli
     assert str(case.pk) in page
     assert "suspected" not in page and "in doubt" not in page
     client.post(f"/review/cases/{case.pk}/", {"step": "blind", "answer": "normal"})
-    assert live.rows() == []
+    assert in_service.rows() == []
 
 
 def test_the_test_split_and_photos_without_consent_are_not_looked_at(champion: Release) -> None:
@@ -98,7 +99,7 @@ def test_the_test_split_and_photos_without_consent_are_not_looked_at(champion: R
     labels[0].image.may_train = False
     labels[0].image.save()
     check = LabelCheck.objects.create()
-    labelchecks.run_check(str(check.pk))
+    worker.run_check(str(check.pk))
     check.refresh_from_db()
     assert (check.status, check.photos) == ("done", 25), check.error
 
@@ -108,7 +109,7 @@ def test_what_cannot_be_checked_is_said(client: Client, published: list[str], ch
     client.post("/admin/training/trainingrun/labels/check/")
     again = client.post("/admin/training/trainingrun/labels/check/", follow=True)
     assert b"being checked already" in again.content
-    labelchecks.run_check(published[0])
+    worker.run_check(published[0])
     assert b"There are no labels of both classes yet" in client.get(START).content
     assert LabelCheck.objects.get().status == "failed"
 

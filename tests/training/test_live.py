@@ -8,17 +8,24 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from predictions import registry, services, shadow
-from predictions.models import Disclosure, LiveTest, Prediction, Release, ShadowAnswer
-from review import queue
-from review.models import Label, ReviewCase
+from predictions.answering import services as answering_services
+from predictions.answering.models import Disclosure, Prediction
+from predictions.releases import arms as registry
+from predictions.releases import services as releases_services
+from predictions.releases import serving, store
+from predictions.releases.models import LiveTest, Release
+from predictions.shadow import worker
+from predictions.shadow.models import ShadowAnswer
+from review.cases.models import ReviewCase
+from review.labels.models import Label
+from review.queue import policy
 from tests.factories import jpeg_bytes
 from tests.releases import make_tiny_release
 from tests.training.makers import make_user
-from training import livetests
-from training.livereport import report_on
-from training.models import Comparison
-from training.services import PromotionRefused
+from training.comparison.models import Comparison
+from training.comparison.services import PromotionRefused
+from training.livetests import services as livetests_services
+from training.livetests.report import report_on
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REASON = "To see it on the photos of this clinic."
@@ -32,16 +39,16 @@ def contrary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def challenger(champion: Release, contrary_folder: Path) -> Release:
-    return registry.register_release(folder=contrary_folder)
+    return store.register_release(folder=contrary_folder)
 
 
 def upload(seed: int, patient: str = "", opacity: float = 0.0, source: str = "api") -> Prediction:
     data = jpeg_bytes(seed, opacity=opacity, size=160)
-    return services.upload_photo(data=data, user=None, source=source, patient_key=patient)
+    return answering_services.upload_photo(data=data, user=None, source=source, patient_key=patient)
 
 
 def start(release: Release, kind: str = "shadow", **values: Any) -> LiveTest:
-    return livetests.start_live_test(user=None, kind=kind, release=release, reason=REASON, **values)
+    return livetests_services.start_live_test(user=None, kind=kind, release=release, reason=REASON, **values)
 
 
 # In shadow ------------------------------------------------------------------------------------------------------------
@@ -55,16 +62,16 @@ def test_a_challenger_in_shadow_scores_live_photos_and_changes_nothing(
     imported = upload(5, source="command")
     assert {prediction.release_id for prediction in live} == {champion.pk}
     asked = {prediction.pk: prediction.needs_review for prediction in Prediction.objects.all()}
-    queue.open_cases()
+    policy.open_cases()
     cases = ReviewCase.objects.count()
 
-    assert shadow.sweep() == 3
-    assert shadow.sweep() == 0, "each photo once"
+    assert worker.sweep() == 3
+    assert worker.sweep() == 0, "each photo once"
     answers = ShadowAnswer.objects.filter(test=test)
     assert {answer.prediction_id for answer in answers} == {prediction.pk for prediction in live}
     assert not answers.filter(prediction__in=[before, imported]).exists()
     assert all(answer.needs_review and not answer.error and answer.timings for answer in answers)
-    queue.open_cases()
+    policy.open_cases()
     assert ReviewCase.objects.count() == cases, "its doubts open no case"
     assert {row.pk: row.needs_review for row in Prediction.objects.all()} == asked
 
@@ -74,7 +81,7 @@ def test_the_report_compares_both_on_the_same_photos(champion: Release, challeng
     live = [upload(seed, opacity=float(seed % 2)) for seed in (2, 3, 4, 5)]
     Label.objects.create(image=live[0].image, answer="normal", provenance="blind", may_train=True, weight=2.0)
     Label.objects.create(image=live[1].image, answer="cataract", provenance="after_ai", may_train=False)
-    shadow.sweep()
+    worker.sweep()
     report = report_on(test)
     assert (report["photos"], report["failed"], report["complete"]) == (4, 0, True)
     measures = {row["name"]: row for row in report["measures"]}
@@ -94,20 +101,20 @@ def test_a_photo_that_fails_is_counted_once_and_a_damaged_challenger_ends_the_te
     test = start(challenger)
     broken, fine = upload(2), upload(3)
     Path(str(_file_of(broken))).unlink()
-    assert shadow.sweep() == 2
+    assert worker.sweep() == 2
     failed = ShadowAnswer.objects.get(prediction=broken)
     assert failed.error and not failed.decision
     assert not ShadowAnswer.objects.get(prediction=fine).error
     assert report_on(test)["failed"] == 1
-    (registry.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
-    registry._holder = registry._Holder()  # as in a worker that has not loaded it yet
-    assert shadow.sweep() == 0
+    (store.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
+    serving._holder = serving._Holder()  # as in a worker that has not loaded it yet
+    assert worker.sweep() == 0
     test.refresh_from_db()
     assert "fast.txt is not the file that was released" in test.end_reason
 
 
 def _file_of(prediction: Prediction) -> Path:
-    from predictions import storage
+    from predictions.photos import storage
 
     return storage.path(prediction.image.stored_name)
 
@@ -133,11 +140,11 @@ def test_one_patient_is_always_on_one_arm_and_each_answer_names_its_release(
     assert report["outside"] == 1
     assert [arm["other_release"] for arm in arms.values()] == [0, 0]
 
-    livetests.stop_live_test(user=None, test=test)
+    livetests_services.stop_live_test(user=None, test=test)
     patient = next(patient for patient, releases in answered.items() if releases == {challenger.pk})
     assert upload(60, patient).release_id == champion.pk, "stopped: the next photo is the champion's"
-    with pytest.raises(livetests.LiveTestRefused, match="has ended already: Stopped by hand"):
-        livetests.stop_live_test(user=None, test=test)
+    with pytest.raises(livetests_services.LiveTestRefused, match="has ended already: Stopped by hand"):
+        livetests_services.stop_live_test(user=None, test=test)
 
 
 def test_the_share_of_patients_is_as_asked(challenger: Release, champion: Release) -> None:
@@ -154,8 +161,8 @@ def test_the_share_of_patients_is_as_asked(challenger: Release, champion: Releas
 def test_a_damaged_challenger_in_ab_leaves_its_patients_to_the_champion(champion: Release, challenger: Release) -> None:
     passed(challenger, champion)
     test = start(challenger, "ab", share=0.5)
-    (registry.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
-    registry._holder = registry._Holder()
+    (store.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
+    serving._holder = serving._Holder()
     patient = next(f"P-{n}" for n in range(99) if registry.is_on_challenger(test, f"P-{n}"))
     assert upload(2, patient).release_id == champion.pk
     assert [arm["other_release"] for arm in report_on(test)["arms"]] == [0, 1]
@@ -163,7 +170,7 @@ def test_a_damaged_challenger_in_ab_leaves_its_patients_to_the_champion(champion
 
 def test_a_promotion_ends_every_live_test(champion: Release, challenger: Release) -> None:
     test = start(challenger)
-    registry.promote_release(release=challenger, user=None, reason="better")
+    releases_services.promote_release(release=challenger, user=None, reason="better")
     test.refresh_from_db()
     assert test.end_reason == f"Release {challenger.pk} became the champion."
 
@@ -178,8 +185,8 @@ def test_a_promotion_ends_every_live_test(champion: Release, challenger: Release
     ],
 )
 def test_a_live_test_that_makes_no_sense_is_refused(challenger: Release, values: dict[str, Any], words: str) -> None:
-    with pytest.raises(livetests.LiveTestRefused, match=words):
-        livetests.start_live_test(user=None, release=challenger, **{"reason": REASON, **values})
+    with pytest.raises(livetests_services.LiveTestRefused, match=words):
+        livetests_services.start_live_test(user=None, release=challenger, **{"reason": REASON, **values})
 
 
 def test_ab_needs_what_a_promotion_needs_and_one_test_runs_at_a_time(challenger: Release, champion: Release) -> None:
@@ -187,9 +194,9 @@ def test_ab_needs_what_a_promotion_needs_and_one_test_runs_at_a_time(challenger:
     with pytest.raises(PromotionRefused, match="acknowledge"):
         start(challenger, "ab", share=0.1)
     start(challenger)
-    with pytest.raises(livetests.LiveTestRefused, match="one runs at a time"):
+    with pytest.raises(livetests_services.LiveTestRefused, match="one runs at a time"):
         start(challenger)
-    with pytest.raises(livetests.LiveTestRefused, match="only a challenger or a retired release"):
+    with pytest.raises(livetests_services.LiveTestRefused, match="only a challenger or a retired release"):
         start(champion)
 
 
@@ -222,7 +229,7 @@ def test_where_two_people_promote_two_people_give_a_challenger_patients(
 
 def passed(challenger: Release, champion: Release) -> None:
     """There is no test set in these tests, so that an acknowledgement is what the plan asks for: give a passed one."""
-    from training.models import Dataset
+    from training.datasets.models import Dataset
 
     dataset = Dataset.objects.create(fingerprint="0" * 64)
     report = {"verdict": "pass", "gates": [], "flips": []}
@@ -242,7 +249,7 @@ def test_an_admin_starts_reads_and_stops_a_live_test_and_is_no_blind_reader_afte
     form = {"kind": "shadow", "release": challenger.pk, "photos": 9, "reason": REASON}
     assert client.post(add, form).status_code == 302
     live = [upload(seed) for seed in range(7, 12)]
-    shadow.sweep()
+    worker.sweep()
     test = LiveTest.objects.get()
     page = client.get(reverse("admin:training_livetestreview_change", args=[test.pk])).content.decode()
     assert "5 of 9 photos scored" in page and "Same decision" in page and "<svg" in page
@@ -261,8 +268,10 @@ def test_the_answers_of_a_challenger_in_shadow_reach_neither_uploader_nor_reader
 ) -> None:
     screener, reader = make_user("screener"), make_user("reader")
     start(challenger)
-    prediction = services.upload_photo(data=jpeg_bytes(7, size=160), user=screener, source="upload", patient_key="P-1")
-    shadow.sweep()
+    prediction = answering_services.upload_photo(
+        data=jpeg_bytes(7, size=160), user=screener, source="upload", patient_key="P-1"
+    )
+    worker.sweep()
     said = ShadowAnswer.objects.get()
     secret = [challenger.pk, f"{said.probability:.4f}"]
     client.force_login(screener)
@@ -281,7 +290,7 @@ def test_the_api_starts_reads_and_stops_a_live_test(client: Client, champion: Re
     again = client.post("/api/v1/live-tests", body, content_type="application/json")
     assert (again.status_code, again.json()["code"]) == (422, "live_test_refused")
     upload(2)
-    shadow.sweep()
+    worker.sweep()
     found = client.get(started["Location"]).json()
     assert (found["report"]["photos"], found["report"]["planned"]) == (1, 5)
     stopped = client.post(f"{started['Location']}/stop", {"reason": "Seen enough."}, content_type="application/json")

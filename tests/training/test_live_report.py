@@ -10,9 +10,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from predictions import services
-from predictions.models import Cluster, EyeImage, LiveTest, Prediction, Release, ShadowAnswer
-from review.models import Label
+from predictions.answering import services
+from predictions.answering.models import Prediction
+from predictions.photos.models import Cluster, EyeImage
+from predictions.releases.models import LiveTest, Release
+from predictions.shadow.models import ShadowAnswer
+from review.labels.models import Label
 from tests.factories import jpeg_bytes
 from tests.training.makers import make_user
 

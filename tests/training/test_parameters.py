@@ -8,10 +8,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from clients import cataract_client
-from predictions.models import Release
+from predictions.releases.models import Release
 from tests.training.makers import capture_published, label_photos, make_user
-from training.models import TrainingRun
-from training.parameters import CHOICES
+from training.runs.models import TrainingRun
+from training.runs.parameters import CHOICES
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START, RUNS = "/admin/training/trainingrun/add/", "/api/v1/training-runs"

@@ -10,20 +10,26 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from cataract.ml.cascade import Cascade
-from cataract.ml.duplicates import perceptual_hash
-from cataract.ml.images import decode
-from cataract.ml.release import verify, write_json, write_manifest
-from predictions import registry, storage
-from predictions.models import ApiToken, EyeImage, Promotion, Release
-from predictions.services import create_token
-from review.models import Label
+from cataract.core.models import ApiToken
+from cataract.core.tokens import create_token
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.photos.duplicates import perceptual_hash
+from cataract.ml.photos.images import decode
+from cataract.ml.release.folder import verify, write_json, write_manifest
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from predictions.releases import serving, store
+from predictions.releases.models import Promotion, Release
+from review.labels.models import Label
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photo, label_photos, make_user
-from training import services, worker
-from training.datasets import freeze_dataset
-from training.models import Comparison, Dataset, FlipCause
-from training.rules import rules
+from training.change_control.rules import rules
+from training.comparison import services as comparison_services
+from training.comparison import worker
+from training.comparison.models import Comparison, FlipCause
+from training.datasets.models import Dataset
+from training.datasets.services import freeze_dataset
+from training.promotion import services as promotion_services
 
 pytestmark = pytest.mark.django_db(transaction=True)
 REASON = "Better on the photos of the new camera."
@@ -52,8 +58,8 @@ def challenger(champion: Release, tmp_path: Path) -> Release:
     label_photos(test=2)
     freeze_dataset(user=None)
     make_tiny_release(tmp_path / "made", seed=3, name="challenger")
-    release = registry.register_release(folder=tmp_path / "made")
-    worker.compare(release.pk)
+    release = store.register_release(folder=tmp_path / "made")
+    worker.compare_with_champion(release.pk)
     return release
 
 
@@ -80,7 +86,7 @@ def test_the_page_shows_the_gates_in_words_and_promotes_with_a_reason(
     promotion = Promotion.objects.first()
     assert promotion is not None and promotion.promoted_by is not None
     assert (promotion.reason, promotion.previous_id) == (REASON, champion.pk)
-    cascade = registry.champion()
+    cascade = serving.champion()
     assert cascade is not None and cascade.release_id == challenger.pk
 
 
@@ -141,8 +147,8 @@ def test_a_photo_that_does_not_turn_wrong_has_no_cause(admin: Client, challenger
     image = str(Dataset.objects.get().items.filter(split="test")[0].image_id)
     set_report(challenger, "pass", flips=[flip(image, kind="wrong_to_right")])
     assert admin.get(reverse("admin:training_flip", args=[challenger.pk, image])).status_code == 404
-    with pytest.raises(services.PromotionRefused, match="does not turn from right to wrong"):
-        services.promote(user=None, release=challenger, reason=REASON, causes={image: "model"})
+    with pytest.raises(comparison_services.PromotionRefused, match="does not turn from right to wrong"):
+        promotion_services.promote(user=None, release=challenger, reason=REASON, causes={image: "model"})
 
 
 def test_rollback_is_one_click_with_a_reason(admin: Client, challenger: Release, champion: Release) -> None:
@@ -160,7 +166,7 @@ def test_a_damaged_release_is_refused_and_the_champion_keeps_serving(
     admin: Client, challenger: Release, champion: Release
 ) -> None:
     set_report(challenger, "pass", flips=[])
-    (registry.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
+    (store.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
     answer = admin.post(url("training_promote", challenger), {"reason": REASON})
     assert answer.status_code == 422 and b"fast.txt is not the file that was released" in answer.content
     champion.refresh_from_db()
@@ -275,14 +281,14 @@ def test_a_bad_challenger_is_compared_and_refused_in_words(
     ]
     freeze_dataset(user=None)
     make(tmp_path / "made", labels)
-    challenger = registry.register_release(folder=tmp_path / "made")
-    worker.compare(challenger.pk)
+    challenger = store.register_release(folder=tmp_path / "made")
+    worker.compare_with_champion(challenger.pk)
     page = admin.get(url("training_releasereview_change", challenger)).content.decode()
     assert "The change-control plan refuses this release" in page and re.search(f"{clause}: {words}", page), page
     answer = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
     assert answer.status_code == 422 and re.search(rf"{clause} \({words}", answer.content.decode())
     if make is worse_in_one_site:
-        report = services.standing_comparison(challenger).report  # type: ignore[union-attr]
+        report = comparison_services.standing_comparison(challenger).report  # type: ignore[union-attr]
         assert {gate["id"] for gate in report["gates"] if gate["verdict"] == "fail"} == {"CC-7"}
     champion.refresh_from_db()
     assert champion.status == "champion"
@@ -293,9 +299,9 @@ def test_labels_confirmed_since_the_champion_was_trained_are_compared_too(champi
     freeze_dataset(user=None)
     Label.objects.filter(pk=early[-1].pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))  # before it was made
     late = label_photo("cataract", "test", 901)
-    challenger = registry.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
-    worker.compare(challenger.pk)
-    report = services.standing_comparison(challenger).report  # type: ignore[union-attr]
+    challenger = store.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
+    worker.compare_with_champion(challenger.pk)
+    report = comparison_services.standing_comparison(challenger).report  # type: ignore[union-attr]
     assert report["n"]["images"] == 4, "the frozen test set does not grow"
     assert report["since"]["images"] == len(early) - 1 + 1
     assert {gate["on"] for gate in report["gates"]} == {"test", "since"}
@@ -319,8 +325,8 @@ def test_where_two_people_promote_one_asks_and_another_confirms(
     assert b"Take the request back" in admin.get(url("training_releasereview_change", challenger)).content
     alone = admin.post(url("training_decide", challenger), {"confirm": "1"}, follow=True)
     assert b"You asked for this promotion yourself" in alone.content
-    with pytest.raises(services.PromotionRefused, match="Two people promote here"):
-        services.promote(user=None, release=challenger, reason=REASON, acknowledge_too_few=True)
+    with pytest.raises(comparison_services.PromotionRefused, match="Two people promote here"):
+        promotion_services.promote(user=None, release=challenger, reason=REASON, acknowledge_too_few=True)
 
     other = Client()
     second = make_user("admin")

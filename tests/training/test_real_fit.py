@@ -5,16 +5,22 @@ from typing import Any
 
 import pytest
 
-from cataract.ml.cascade import Cascade
-from cataract.ml.images import decode
-from cataract.ml.learn.build import build_release
-from cataract.ml.release import Manifest
-from predictions import registry, storage
-from predictions.models import Embedding, EyeImage, Release
-from review.models import Label
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.learn.build.build import build_release
+from cataract.ml.photos.images import decode
+from cataract.ml.release.folder import Manifest
+from predictions.embeddings.models import Embedding
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from predictions.releases import serving, store
+from predictions.releases.models import Release
+from review.labels.models import Label
 from tests.training.makers import capture_published, label_photo, label_photos, photo_bytes
-from training import services, worker, workplace
-from training.models import TrainingRun
+from training.comparison import services as comparison_services
+from training.datasets import rows
+from training.runs import services as runs_services
+from training.runs import worker
+from training.runs.models import TrainingRun
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -29,7 +35,7 @@ def test_the_fast_model_is_fitted_and_registered_and_never_saw_the_test_photos(
     Label.objects.filter(pk__in=[label.pk for label in unlabelled]).delete()
     EyeImage.objects.filter(pk=unlabelled[2].image_id).update(cluster=twin.cluster_id)
     parameters = {"trials": 2, "seconds": 30, "distillation": {"weight": 0.3, "floor": 0.5}}
-    run = services.start_training(user=None, kind="fast", reason="a real fit", parameters=parameters)
+    run = runs_services.start_training(user=None, kind="fast", reason="a real fit", parameters=parameters)
     test_photos = [
         storage.path(name) for name in EyeImage.objects.filter(split="test").values_list("stored_name", flat=True)
     ]
@@ -50,14 +56,14 @@ def test_the_fast_model_is_fitted_and_registered_and_never_saw_the_test_photos(
     assert "trial 2" in run.log
     assert "1 photos without a label may be taught with" in run.log, "not a test photo, nor one beside a labelled one"
     assert run.release is not None and run.release.pk.startswith("retrained-")
-    challenger: Cascade = registry.load(run.release)
+    challenger: Cascade = serving.load(run.release)
     challenger.check_golden()
     assert challenger.manifest.data["distillation"]["photos"] == 1
-    assert "Taught on photos without a label" in (registry.folder_of(run.release) / "card.md").read_text()
+    assert "Taught on photos without a label" in (store.folder_of(run.release) / "card.md").read_text()
     assert challenger.encoder_hash == champion.encoder, "the encoder is taken over"
     outcomes = challenger.predict([decode(photo_bytes(500 + n, "cataract" if n % 2 else "normal")) for n in range(6)])
     assert all(outcome.release_id == run.release.pk for outcome in outcomes)
-    comparison = services.standing_comparison(run.release)
+    comparison = comparison_services.standing_comparison(run.release)
     assert comparison is not None and comparison.report["n"]["seen"] == 0
 
 
@@ -66,7 +72,7 @@ def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_m
 ) -> None:
     capture_published(monkeypatch)
     photos = [label.image for label in label_photos(test=1) if label.image.split != "test"]
-    cascade = registry.champion()
+    cascade = serving.champion()
     assert cascade is not None
     for photo in photos[3:]:
         vector = cascade.embed([decode(storage.read(photo.stored_name))])[0]
@@ -77,7 +83,7 @@ def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_m
 
     def retrain() -> TrainingRun:
         made.update(dict.fromkeys(made, 0))
-        run = services.start_training(user=None, kind="fast", parameters={"trials": 1})
+        run = runs_services.start_training(user=None, kind="fast", parameters={"trials": 1})
         worker.run(str(run.pk))
         run.refresh_from_db()
         assert run.status == "succeeded", run.error
@@ -88,7 +94,7 @@ def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_m
     again = retrain()
     assert made == {"embed": 0, "accurate_score": 0}
     Embedding.objects.all().delete()
-    shutil.rmtree(workplace.cache().parent)
+    shutil.rmtree(rows.vector_cache().parent)
     anew = retrain()
     assert made == {"embed": len(photos), "accurate_score": len(photos)}
     assert first.release_id == again.release_id == anew.release_id, "byte by byte the same, wherever it was taken from"

@@ -12,12 +12,14 @@ from django.test import Client
 from django.utils import timezone
 from mlflow import MlflowClient
 
-from predictions.models import Release
+from predictions.releases.models import Release
 from tests.training.makers import capture_published, label_photos, make_user, tiny_build
-from training import services, worker
-from training.models import Comparison, TrainingRun
-from training.progress import Progress
-from training.tracking import MODEL, waiting
+from training.comparison.models import Comparison
+from training.runs import services, worker
+from training.runs.models import TrainingRun
+from training.runs.progress import Progress
+from training.tracking.mlflow_client import MODEL
+from training.tracking.spool import waiting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/admin/training/trainingrun/add/"

@@ -8,13 +8,14 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from predictions import registry
-from predictions.models import Promotion, Release
-from review.models import Label, ReviewCase
+from predictions.releases import serving
+from predictions.releases.models import Promotion, Release
+from review.cases.models import ReviewCase
+from review.labels.models import Label
 from tests.review.makers import make_case
 from tests.training.makers import capture_published, label_photo, label_photos, make_user
-from training import triggers
-from training.models import TrainingPolicy, TrainingRun, TriggerFiring
+from training.runs import triggers
+from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -174,4 +175,4 @@ def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
     client.force_login(make_user("auditor"))
     assert client.get("/admin/training/trainingpolicy/1/change/").status_code == 200
     assert client.post("/admin/training/trainingpolicy/1/change/", form).status_code == 403
-    assert registry.champion() is not None
+    assert serving.champion() is not None

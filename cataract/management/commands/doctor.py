@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from cataract.doctor import Finding, examine
+from cataract.ops.doctor import Finding, examine
 
 
 class Command(BaseCommand):

@@ -12,9 +12,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cataract import load
-from cataract.load import LoadFailed, Measured
-from predictions.checks import SETTINGS
+from cataract.core.checks import SETTINGS
+from cataract.ops import load
+from cataract.ops.load import LoadFailed, Measured
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 

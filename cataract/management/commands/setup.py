@@ -14,12 +14,14 @@ from django.core.management.base import BaseCommand
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
-from predictions import access, services
-from predictions.checks import SETTINGS
-from predictions.models import ApiToken, Release
+from cataract import roles
+from cataract.core import tokens
+from cataract.core.checks import SETTINGS
+from cataract.core.models import ApiToken
+from predictions.releases.models import Release
 
 # The first users, by name, with their roles. A second reader: nobody reads blind what they have uploaded or read.
-FIRST_USERS = {**{role: role for role in access.ROLES}, "reader2": "reader"}
+FIRST_USERS = {**{role: role for role in roles.ROLES}, "reader2": "reader"}
 STAFF = {"admin", "auditor"}  # who may open the Django admin; an auditor can only look
 
 
@@ -38,7 +40,7 @@ class Command(BaseCommand):
         if not options["no_static"]:
             self._collect_static()
         self._install_starter()
-        access.ensure_roles()
+        roles.ensure_roles()
         self._create_first_users()
 
     def _migrate(self) -> None:
@@ -74,7 +76,7 @@ class Command(BaseCommand):
                 user = User.objects.create_user(name, password=passwords[name], is_staff=role in STAFF)
                 user.groups.add(Group.objects.get(name=role))
             integrator = User.objects.get(username="integrator")
-            _row, token = services.create_token(
+            _row, token = tokens.create_token(
                 user=integrator, name="first token", scopes=[ApiToken.Scope.UPLOAD, ApiToken.Scope.READ], days=90
             )
         self.stdout.write("\nUsers (these passwords are shown once; `manage.py changepassword NAME` sets a new one):\n")

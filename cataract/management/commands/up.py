@@ -16,11 +16,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from cataract.broker import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
 from cataract.celery import app as celery_app
-from cataract.processes import AlreadyRunning, locked
-from cataract.supervisor import Service, Supervisor
-from predictions.checks import SETTINGS
+from cataract.core.broker import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
+from cataract.core.checks import SETTINGS
+from cataract.core.locks import AlreadyRunning, locked
+from cataract.ops.supervisor import Service, Supervisor
 
 # A task that runs when the system is told to stop has this long to finish before it is given back to its queue.
 TASK_GRACE_SECONDS = 20.0

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from predictions.models import EmbeddingJob, Release
+from predictions.embeddings.models import EmbeddingJob
+from predictions.releases.models import Release
 
 
 class Command(BaseCommand):

@@ -6,9 +6,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from cataract.ml.release import ReleaseCorrupt
-from predictions import registry
-from predictions.errors import AlreadyInstalled
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.releases import services
+from predictions.releases.errors import AlreadyInstalled
 
 
 class Command(BaseCommand):
@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            release = registry.install_starter()
+            release = services.install_starter()
         except AlreadyInstalled as error:
             self.stdout.write(f"Already installed. {error}")
         except ReleaseCorrupt as error:

@@ -11,11 +11,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from cataract.ml.cascade import Cascade, Outcome
-from cataract.ml.images import PhotoRefused
-from predictions import intake, registry, services
-from predictions.errors import DomainError, DuplicatePhoto
-from predictions.models import EyeImage, Prediction
+from cataract.core.errors import DomainError
+from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.photos.images import PhotoRefused
+from predictions.answering import services
+from predictions.answering.errors import DuplicatePhoto
+from predictions.answering.models import Prediction
+from predictions.photos import intake
+from predictions.photos.models import EyeImage
+from predictions.releases import serving
 
 _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".dcm"}
 
@@ -34,7 +38,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            cascade = registry.champion()
+            cascade = serving.champion()
         except DatabaseError as error:
             raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate` first.") from None
         if cascade is None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from predictions.models import Release
+from predictions.releases.models import Release
 
 
 class Command(BaseCommand):

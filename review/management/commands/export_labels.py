@@ -9,8 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from predictions import storage
-from review import exports
+from predictions.photos import storage
+from review.labels import exports
 
 FOLDER = "folder"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cataract.ml.encoder import VIEWS
-from predictions.errors import DomainError
-from training.encoders import make_base
+from cataract.core.errors import DomainError
+from cataract.ml.encoding.encoder import VIEWS
+from training.runs.encoders import make_base
 
 
 class Command(BaseCommand):

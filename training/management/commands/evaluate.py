@@ -9,13 +9,14 @@ import numpy as np
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from cataract.ml import metrics
-from cataract.ml.cascade import Cascade, Outcome
-from cataract.ml.release import ReleaseCorrupt
-from predictions import intake, registry
-from predictions.errors import DomainError
-from predictions.models import Release
-from training.imports import Found, clusters_of, scan
+from cataract.core.errors import DomainError
+from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.statistics import metrics
+from predictions.photos import intake
+from predictions.releases import serving
+from predictions.releases.models import Release
+from training.datasets.imports import Found, clusters_of, scan
 from training.management.progress import counter
 
 
@@ -131,6 +132,6 @@ def _cascade(release_id: str) -> tuple[str, Cascade]:
         what = f"no release {release_id!r}" if release_id else "no champion"
         raise CommandError(f"There is {what}. Known releases: {known}. `manage.py install_starter` installs one.")
     try:
-        return release.pk, registry.load(release)
+        return release.pk, serving.load(release)
     except ReleaseCorrupt as error:
         raise CommandError(str(error)) from error

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from predictions.errors import DomainError
-from training.imports import Outcome, import_folder
+from cataract.core.errors import DomainError
+from training.datasets.imports import Outcome, import_folder
 from training.management.progress import counter
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 
-from training.tracking import ENVIRONMENT, make_store
+from training.tracking.mlflow_client import ENVIRONMENT, make_store
 
 
 class Command(BaseCommand):

@@ -5,11 +5,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cataract.ml.release import ReleaseCorrupt
-from predictions.errors import DomainError
-from predictions.models import Release
-from training import services, worker
-from training.models import FlipCause
+from cataract.core.errors import DomainError
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.releases.models import Release
+from training.comparison import services as comparison_services
+from training.comparison import worker
+from training.comparison.models import FlipCause
+from training.promotion import services as promotion_services
 
 
 class Command(BaseCommand):
@@ -35,10 +37,10 @@ class Command(BaseCommand):
             known = ", ".join(Release.objects.values_list("pk", flat=True)) or "none"
             raise CommandError(f"There is no release {options['release']!r}. Known releases: {known}.")
         try:
-            if services.standing_comparison(release) is None:
+            if comparison_services.standing_comparison(release) is None:
                 self.stderr.write("Comparing it with the champion ...")
-                worker.compare(release.pk)
-            promotion = services.promote(
+                worker.compare_with_champion(release.pk)
+            promotion = promotion_services.promote(
                 user=None,
                 release=release,
                 reason=options["reason"],
@@ -53,6 +55,6 @@ class Command(BaseCommand):
 
 def _open_flips(release: Release) -> str:
     """The photos that still need a cause, each as the option that would state it."""
-    comparison = services.standing_comparison(release)
-    left = services.unticked(comparison) if comparison else []
+    comparison = comparison_services.standing_comparison(release)
+    left = comparison_services.unticked(comparison) if comparison else []
     return "".join(f"\n  --cause {image}=..." for image in left)

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cataract.ml.release import ReleaseCorrupt
-from predictions.errors import DomainError
-from training import services
+from cataract.core.errors import DomainError
+from cataract.ml.release.folder import ReleaseCorrupt
+from training.promotion import services
 
 
 class Command(BaseCommand):

@@ -7,11 +7,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from predictions.errors import DomainError
-from predictions.models import Release
-from training import services
-from training.models import TrainingRun
-from training.parameters import CHOICES, TEACH_LABEL, Choice, parameters_of
+from cataract.core.errors import DomainError
+from predictions.releases.models import Release
+from training.comparison import services as comparison_services
+from training.runs import services as runs_services
+from training.runs.models import TrainingRun
+from training.runs.parameters import CHOICES, TEACH_LABEL, Choice, parameters_of
 
 _KINDS = ("fast", "accurate", "both")
 _OVER = ("succeeded", "failed", "cancelled", "interrupted")
@@ -47,7 +48,7 @@ class Command(BaseCommand):
         if options["base"] and base is None:
             raise CommandError(f"There is no release {options['base']}. `manage.py releases` lists them.")
         try:
-            run = services.start_training(
+            run = runs_services.start_training(
                 user=None,
                 kind=options["model"],
                 reason=options["reason"],
@@ -71,7 +72,7 @@ class Command(BaseCommand):
             run.refresh_from_db()
         if run.status != TrainingRun.Status.SUCCEEDED:
             raise CommandError(f"The run is {run.status}. {run.error}".strip())
-        comparison = services.standing_comparison(run.release) if run.release else None
+        comparison = comparison_services.standing_comparison(run.release) if run.release else None
         self.stdout.write(f"Release {run.release_id} is registered as a challenger.")
         if comparison is not None:
             self.stdout.write(f"Against the champion {comparison.champion_id}: {comparison.get_verdict_display()}.")

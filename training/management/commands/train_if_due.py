@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from training import triggers
+from training.runs import triggers
 
 
 class Command(BaseCommand):

@@ -1,0 +1,117 @@
+"""Every way in which this app says no, with a code for programs, a status for HTTP and a sentence for people.
+
+What is wrong with a photo itself is `cataract.ml.photos.images.PhotoRefused`, which has the same three attributes.
+"""
+
+from typing import ClassVar
+
+from django.db import OperationalError
+
+
+class DomainError(Exception):
+    """A refusal that a person or program can act upon. Nothing was changed."""
+
+    code: ClassVar[str] = "refused"
+    status: ClassVar[int] = 400
+    field: ClassVar[str] = ""
+    retry_after: ClassVar[int | None] = None
+    existing: str = ""  # the id of the row that the caller asked for and that is there already
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class QueueFull(DomainError):
+    code = "queue_full"
+    status = 503
+    retry_after = 60
+
+    def __init__(self) -> None:
+        super().__init__("Too many photos are waiting. The photo was not saved. Send it again in a minute.")
+
+
+class DecodersBusy(DomainError):
+    code = "decoders_busy"
+    status = 503
+    retry_after = 10
+
+    def __init__(self) -> None:
+        super().__init__("Too many photos are being read. The photo was not saved. Send it again in a few seconds.")
+
+
+class StorageFull(DomainError):
+    code = "storage_full"
+    status = 503
+    retry_after = 300
+
+    def __init__(self) -> None:
+        super().__init__("The photo was not saved: the storage is full or cannot be written. Tell an administrator.")
+
+
+class DatabaseBusy(DomainError):
+    code = "database_busy"
+    status = 503
+    retry_after = 5
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The system is busy and did not answer in time. Try again in a few seconds; nothing is stored twice."
+        )
+
+
+def of_database(error: OperationalError) -> DomainError:
+    """What an error of the database means to who sent the request: no room for its write, or no time."""
+    return StorageFull() if any(words in str(error).lower() for words in _NO_ROOM) else DatabaseBusy()
+
+
+_NO_ROOM = ("is full", "no space left", "disk i/o error", "readonly database", "could not extend file")
+
+
+class RequestRefused(DomainError):
+    """A request that is refused before anything of it is looked at."""
+
+    def __init__(self, code: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code, self.status = code, status  # type: ignore[misc]  # one class, a few codes
+
+
+class IdempotencyKeyReused(DomainError):
+    code = "idempotency_key_reused"
+    status = 422
+    field = "Idempotency-Key"
+
+    def __init__(
+        self, message: str = "This Idempotency-Key was used with another request. Use a new key for a new request."
+    ) -> None:
+        super().__init__(message)
+
+
+class RequestRunning(DomainError):
+    """The first request with this Idempotency-Key still works."""
+
+    code = "request_running"
+    status = 409
+    field = "Idempotency-Key"
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this Idempotency-Key still runs. Ask again in a second.")
+
+
+class BadField(DomainError):
+    """One field of the request has a value that is not accepted."""
+
+    code = "invalid"
+    status = 422
+
+    def __init__(self, field: str, message: str, *, code: str = "invalid", status: int = 422) -> None:
+        super().__init__(message)
+        self.field = field  # type: ignore[misc]
+        self.code = code  # type: ignore[misc]
+        self.status = status  # type: ignore[misc]
+
+
+class TokenInvalid(DomainError):
+    code = "token_invalid"
+    status = 422

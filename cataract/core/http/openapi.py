@@ -1,0 +1,48 @@
+"""What every call of the API may be refused with, so that no view has to repeat it: drf-spectacular's last step."""
+
+from typing import Any
+
+from cataract.core.http.problems import CONTENT_TYPE
+
+_PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
+_TITLES = {
+    400: "The request cannot be parsed.",
+    401: "No key, or one that is not valid (any more).",
+    403: "The caller may not do this.",
+    404: "Nothing is here, or nothing that the caller may see.",
+    405: "This method is not for this address.",
+    406: "None of the accepted media types can be given.",
+    411: "The request does not say how long it is (`length_required`).",
+    413: "The request is larger than what is read (`request_too_large`).",
+    415: "The body is of another media type, or compressed (`content_encoding`).",
+    422: "A value is not accepted; `field` and `errors` say which.",
+    429: "Too many requests; `Retry-After` says when to ask again.",
+    503: "For the moment: `database_busy`, `decoders_busy`, `queue_full` or `storage_full`. `Retry-After` says when.",
+}
+_ALWAYS = (405, 406)
+_OF_CALLERS = (400, 401, 403, 429, 503)
+_OF_BODIES = (400, 411, 413, 415, 422)
+
+
+def declare_refusals(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """Add to each operation the refusals that it may answer with and that its view does not declare itself."""
+    for path, operations in result["paths"].items():
+        for method, operation in operations.items():
+            for status in _statuses(path, method, operation):
+                problem = {"description": _TITLES[status], "content": {CONTENT_TYPE: _PROBLEM}}
+                declared = operation["responses"].setdefault(str(status), problem)
+                declared["description"] = declared.get("description") or _TITLES[status]
+    return result
+
+
+def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[int]:
+    found = [*_ALWAYS]
+    if operation.get("security"):
+        found += _OF_CALLERS
+    if method in ("post", "put", "patch"):
+        found += _OF_BODIES
+    if "{" in path or any(parameter["name"] == "cursor" for parameter in operation.get("parameters", [])):
+        found.append(404)
+    if operation.get("parameters"):
+        found.append(422)
+    return sorted(set(found))

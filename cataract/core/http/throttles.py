@@ -1,0 +1,46 @@
+"""How often one key may ask, counted over all web processes together.
+
+While the broker's Redis is away each process counts for itself: a caller then gets the rate once from each.
+"""
+
+from typing import Any, cast
+
+from django.conf import settings
+from rest_framework.request import Request
+from rest_framework.throttling import SimpleRateThrottle
+
+from cataract.core import counters
+from cataract.core.models import ApiToken
+
+
+class PerCaller(SimpleRateThrottle):
+    """One rate for each scope and caller: the key, else the user, else the address.
+
+    A view names its scopes by method in `throttle_scopes`; else `read` counts for GET and `write` for the rest. The
+    minutes and hours of a rate are those of the clock, so that they are the same in every process.
+    """
+
+    def __init__(self) -> None:
+        """The rate depends on the request: see `allow_request`."""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        usual = "read" if request.method in ("GET", "HEAD", "OPTIONS") else "write"
+        self.scope = getattr(view, "throttle_scopes", {}).get(request.method, usual)
+        self.rate = settings.API_RATES[self.scope if request.user.is_authenticated else "anonymous"]
+        most, seconds = cast(tuple[int, int], self.parse_rate(self.rate))
+        window, passed = divmod(self.timer(), seconds)
+        self._left = seconds - passed
+        return counters.count(f"{self.get_cache_key(request, view)}-{int(window)}", seconds=seconds) <= most
+
+    def wait(self) -> float:
+        """Seconds until the next minute or hour begins."""
+        return self._left
+
+    def get_cache_key(self, request: Request, view: Any) -> str:
+        if isinstance(request.auth, ApiToken):
+            caller = f"key-{request.auth.pk}"
+        elif request.user.is_authenticated:
+            caller = f"user-{request.user.pk}"
+        else:
+            caller = f"address-{self.get_ident(request)}"
+        return f"throttle-{self.scope}-{caller}"

@@ -1,0 +1,125 @@
+"""Speed, as ratios: the cascade against the plain way, on the same photos and cores."""
+
+import json
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
+
+from cataract.ml.learn.bench import bench
+from cataract.ml.learn.bench import photos as benchphotos
+from cataract.ml.learn.bench.bench import Escalation, Row, Times
+from cataract.ml.learn.bench.training import measure_retraining
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.releases import store
+from predictions.releases.models import Release
+
+
+class Command(BaseCommand):
+    help = (
+        "Measure the serving release, and an architecture with random weights (nothing is downloaded), against the "
+        "plain way: PIL decodes the whole photo, two complete torch encoders, LightGBM's scikit-learn wrapper."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--images", type=Path, metavar="DIR", help="Photos to measure with, instead of drawn eyes.")
+        parser.add_argument("--threads", type=int, default=1, help="Threads of one call, for both ways (1).")
+        parser.add_argument("--callers", type=int, default=bench.CALLERS, help="Concurrent callers (8).")
+        parser.add_argument("--rounds", type=int, default=5, help="How often each photo is answered (5).")
+        parser.add_argument("--arch", default="ViT-B-32", help="An open_clip architecture; none leaves it out.")
+        parser.add_argument(
+            "--training", action="store_true", help="Only a retraining of the fast model on 10,000 cached embeddings."
+        )
+        parser.add_argument("--embeddings", type=int, default=10_000, help="How many, for --training (10,000).")
+        parser.add_argument("--trials", type=int, default=30, help="Of the search, for --training (30).")
+        parser.add_argument("--json", action="store_true", help="One JSON object.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["training"]:
+            self._training(options["embeddings"], options["trials"], as_json=options["json"])
+            return
+        threads, rounds, callers = options["threads"], options["rounds"], options["callers"]
+        if min(threads, rounds, callers) < 1:
+            raise CommandError("--threads, --rounds and --callers are at least 1.")
+        arch = "" if options["arch"] == "none" else options["arch"]
+        if not bench.has_torch():
+            self.stderr.write(
+                "torch is not installed: there is no plain way to compare with, and no architecture with random "
+                "weights. Only our own times follow. `make install` (without LIGHT=1) adds it."
+            )
+        if busy := bench.disturbance():
+            self.stderr.write(busy)
+        try:
+            photos = benchphotos.photos_of(options["images"]) if options["images"] else benchphotos.drawn_photos()
+            rows, costs = bench.measure(
+                _folder(), photos, arch=arch, rounds=rounds, threads=threads, callers=callers, say=self.stderr.write
+            )
+        except (ReleaseCorrupt, ValueError, OSError) as error:
+            raise CommandError(str(error)) from None
+        if options["json"]:
+            self.stdout.write(bench.as_json(rows, costs, threads=threads, rounds=rounds))
+        else:
+            self.stdout.write("\n".join([*_table(rows), "", *_costs(costs)]))
+
+    def _training(self, photos: int, trials: int, *, as_json: bool) -> None:
+        folder = _folder()
+        if folder is None or photos < 100 or trials < 1:
+            raise CommandError("--training needs a release, at least 100 embeddings and one trial.")
+        if busy := bench.disturbance():
+            self.stderr.write(busy)
+        try:
+            found = measure_retraining(folder, photos=photos, trials=trials, say=self.stderr.write)
+        except (ReleaseCorrupt, ValueError) as error:
+            raise CommandError(str(error)) from None
+        if as_json:
+            self.stdout.write(json.dumps(found.as_dict()))
+            return
+        self.stdout.write(
+            f"{found.trials} trials ({found.given_up} given up) on {found.photos} cached embeddings of {found.inputs} "
+            f"numbers: {found.seconds} s by the clock, {found.processor_seconds} s of one processor, on {found.cores} "
+            "cores."
+        )
+
+
+def _folder() -> Path | None:
+    """The release that serves; the shipped one where none does; None where there is neither."""
+    try:
+        serving = Release.objects.in_status(Release.Status.CHAMPION).first()
+    except DatabaseError:
+        serving = None
+    folder = store.folder_of(serving) if serving else Path(settings.STARTER_DIR)
+    return folder if folder.is_dir() else None
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    head = (
+        f"{'system':<24}{'photos':<9}{'callers':>7}   {'ours: both models':<30}{'ours: fast only':<30}{'plain way':<30}"
+    )
+    lines = [
+        "Milliseconds a photo, decoding included: median / 95th percentile, of the processor (photos a second)",
+        f"{head}ratio",
+    ]
+    for row in rows:
+        times = "".join(f"{_words(value):<30}" for value in (row.ours, row.ours_fast, row.plain))
+        ratio = f"{row.ratio:.1f} x faster" if row.ratio else ""
+        lines.append(f"{row.system:<24}{row.photos:<9}{row.callers:>7}   {times}{ratio}".rstrip())
+    return lines
+
+
+def _words(times: Times | None) -> str:
+    return f"{times.median_ms:.1f} / {times.p95_ms:.1f}, {times.cpu_ms:.1f} ({times.per_second:.1f})" if times else "-"
+
+
+def _costs(costs: Sequence[Escalation]) -> list[str]:
+    lines = []
+    for cost in costs:
+        same = f"; lowest cosine to the plain way's embedding {cost.same_answer:.4f}" if cost.same_answer else ""
+        lines.append(
+            f"{cost.system}: asking the accurate model adds {cost.tail_ms:.1f} ms, {100 * cost.share:.0f} % of a "
+            f"forward pass ({cost.forward_ms:.1f} ms){same}"
+        )
+    return lines

@@ -1,0 +1,64 @@
+"""manage.py build_starter: folders of public eye photos -> the release that the repository ships."""
+
+import importlib.util
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from cataract.ml.release.folder import ReleaseCorrupt
+
+
+class Command(BaseCommand):
+    help = (
+        "Train the starter release from scratch on folders that hold normal/ and cataract/ at any depth. The first "
+        "folder is what the release is fitted, calibrated and judged on; the others train the encoder only. A build "
+        "that was stopped goes on where it was when it is started again with the same arguments."
+    )
+    _told = ""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR")
+        parser.add_argument("--out", type=Path, default=settings.STARTER_DIR, help="default: %(default)s")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument(
+            "--minutes", type=float, default=50, help="for the encoder, on one free core (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--from",
+            dest="start",
+            type=Path,
+            metavar="RELEASE",
+            help="an earlier starter release of the same photos: its encoder is trained further, its test photos stay",
+        )
+        parser.add_argument("--trials", type=int, default=30, help="of the search for the fast model")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        missing = [str(folder) for folder in options["images"] if not folder.is_dir()]
+        if missing:
+            raise CommandError(f"There is no folder {' and no folder '.join(missing)}.")
+        if importlib.util.find_spec("torch") is None:
+            raise CommandError("torch is not installed. Add the training set with `make install` (without LIGHT=1).")
+        from cataract.ml.learn.starter.starter import build_starter  # torch: only this command needs it
+
+        try:
+            manifest = build_starter(
+                options["images"],
+                options["out"],
+                seed=options["seed"],
+                minutes=options["minutes"],
+                trials=options["trials"],
+                start=options["start"],
+                on_progress=self._tell,
+            )
+        except (ValueError, ReleaseCorrupt) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{manifest.id} is in {options['out']}; its card is {options['out'] / 'card.md'}.")
+
+    def _tell(self, stage: str, fraction: float, message: str) -> None:
+        line = f"{stage:<10} {fraction:4.0%}  {message}"
+        if line != self._told:
+            self.stderr.write(line)
+        self._told = line

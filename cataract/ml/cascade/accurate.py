@@ -1,0 +1,33 @@
+"""The accurate model at inference: the fine-tuned tail with its head, on the trunk's activations."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cataract.ml.arrays import Floats
+from cataract.ml.encoding.encoder import Encoder, EncoderSpec, Graph
+
+
+class AccurateModel:
+    """Which views it reads, whether it also looks at them mirrored, and the graph."""
+
+    def __init__(
+        self, settings: Mapping[str, Any], spec: EncoderSpec, graph: bytes, *, providers: Sequence[str], threads: int
+    ) -> None:
+        """Raises ValueError when it asks for a view that the encoder does not make."""
+        views = list(settings["views"])
+        if not views or not set(views) <= set(spec.views):
+            raise ValueError(f"the accurate model asks for views {views}, the encoder makes {list(spec.views)}")
+        self._rows = [spec.views.index(view) for view in views]
+        self._flip = bool(settings["flip"])
+        self._graph = Graph(graph, providers=providers, threads=threads)
+
+    def score(self, encoder: Encoder, batch: Floats, activations: Floats) -> float:
+        """The mean logit of cataract over the views of one photo, and over their mirror images when so released.
+
+        batch: prepared views (V, 3, S, S); activations: what the trunk made of them.
+        """
+        logits = self._graph.run(activations[self._rows])
+        if not self._flip:
+            return float(logits.mean())
+        mirrored = encoder.activate(batch[self._rows][..., ::-1].copy())
+        return float((logits.mean() + self._graph.run(mirrored).mean()) / 2)

@@ -1,0 +1,209 @@
+"""The gate: was the photo taken well enough, and is it an external photo of an eye at all?
+
+gate.json, made by `fit_gate`:
+
+quality  {"dark", "bright", "burnt", "blank", "blurred": limits of `quality.Quality`, beyond which a photo is refused;
+          "short_side": pixels, below which it is graded and a person looks}
+ood      {"of": "embedding" (of the first view) | "handmade" (module `features`) | "features" (the fast model's input),
+          "mean": [D], "spread": [D], "axes": [[D] * k], "scale": [k], "residual": r,
+          "soft": s, "hard": h}
+         Distance: sqrt of the mean of (the mean squared score on k principal axes) and (the squared length of what the
+         axes leave over, of which r is usual), so that a usual eye has about 1. Mahalanobis' distance on the main axes
+         (Lee et al. 2018) with the residual of ViM (Wang et al. 2022). Beyond `soft` a person looks, beyond `hard` the
+         photo is refused, unless the rule below is sure that it shows an eye: few eyes teach what is usual, so that an
+         unusual one (a slit-lamp close-up, say) is far from them and still an eye.
+eye      {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "soft": s, "hard": h}; made by `learn.eyecheck`
+         Log-odds of an eye against what was drawn to be none. Below `soft` a person looks, below `hard` the photo is
+         refused; from `soft` on it is sure. Releases of older programs lack it; their gate goes by the distance alone.
+
+Both look at hand-made features by preference: those are the same for every encoder, so that a gate outlives it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cataract.ml.arrays import Floats
+from cataract.ml.encoding import features, layout
+from cataract.ml.photos.quality import Quality
+
+# On the public eye photos sharpness is 0.078 and brightness 0.21 at the least; out of focus (sigma 8 at 320 px, with
+# the noise of a sensor) sharpness is 0.048 at the most.
+QUALITY_LIMITS = {"dark": 0.06, "bright": 0.93, "burnt": 0.75, "blank": 0.03, "blurred": 0.065, "short_side": 96}
+
+
+@dataclass(frozen=True)
+class EyeCheck:
+    """The linear rule that tells eyes from drawn outliers."""
+
+    weights: NDArray[np.float64]
+    bias: float
+    soft: float
+    hard: float
+
+    @classmethod
+    def of_dict(cls, eye: Mapping[str, Any]) -> "EyeCheck":
+        """The rule in gate.json. Raises ValueError or KeyError when it is not one."""
+        weights = np.asarray(eye["weights"], dtype=np.float64)
+        if weights.shape != (features.LENGTH + layout.LENGTH,):
+            raise ValueError("The weights of the eye check do not fit the features.")
+        return cls(weights, float(eye["bias"]), float(eye["soft"]), float(eye["hard"]))
+
+    def score(self, vector: Floats) -> float:
+        """Log-odds of an eye; vector: hand-made features, then the layout."""
+        return float(self.weights @ vector + self.bias)
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """How far a photo lies from usual eyes (about 1 for one of them), and the log-odds that it is one, where known."""
+
+    distance: float
+    eye_score: float | None
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The limits of one release."""
+
+    quality: dict[str, float]
+    of: str
+    mean: Floats
+    spread: Floats
+    axes: Floats
+    scale: Floats
+    residual: float
+    soft: float
+    hard: float
+    eye: EyeCheck | None = None
+
+    @classmethod
+    def of_dict(cls, gate: Mapping[str, Any]) -> "Gate":
+        """The gate in gate.json. Raises ValueError or KeyError when it is not one."""
+        ood = gate["ood"]
+        mean, spread, axes, scale = (np.asarray(ood[key], np.float32) for key in ("mean", "spread", "axes", "scale"))
+        if mean.shape != spread.shape or axes.shape != (len(scale), len(mean)) or ood["of"] not in SPACES:
+            raise ValueError("The out-of-distribution statistics do not fit together.")
+        quality = {key: float(gate["quality"][key]) for key in QUALITY_LIMITS}
+        residual, soft, hard = (float(ood[key]) for key in ("residual", "soft", "hard"))
+        eye = EyeCheck.of_dict(gate["eye"]) if "eye" in gate else None
+        return cls(quality, ood["of"], mean, spread, axes, scale, residual, soft, hard, eye)
+
+    def advice(self, quality: Quality) -> str:
+        """Why the photo cannot be judged: `too_dark`, `too_bright`, `blank`, `blurred`; "" when it can."""
+        limits = self.quality
+        if quality.brightness < limits["dark"]:
+            return "too_dark"
+        if quality.brightness > limits["bright"] or quality.saturated > limits["burnt"]:
+            return "too_bright"
+        if quality.contrast < limits["blank"]:
+            return "blank"
+        return "blurred" if quality.sharpness < limits["blurred"] else ""
+
+    def is_small(self, quality: Quality) -> bool:
+        """True when the photo is graded but too small to be trusted without a person."""
+        return quality.short_side < self.quality["short_side"]
+
+    def refuses(self, likeness: Likeness) -> bool:
+        """True when this is no external photo of an eye; so it is for NaN."""
+        is_near = likeness.distance <= self.hard
+        if self.eye is None:
+            return not is_near
+        needed = self.eye.hard if is_near else self.eye.soft
+        return math.isnan(likeness.distance) or not _at_least(likeness.eye_score, needed)
+
+    def doubts(self, likeness: Likeness) -> bool:
+        """True when a person must look whether it is one."""
+        is_near = likeness.distance <= self.soft
+        return not (is_near and (self.eye is None or _at_least(likeness.eye_score, self.eye.soft)))
+
+    def distance(self, vector: Floats) -> float:
+        """How unlike the eyes of the training set: about 1 for a usual eye. vector: (D,) in the gate's space."""
+        return float(_distances(vector[None], self.mean, self.spread, self.axes, self.scale, self.residual)[0])
+
+
+SPACES = ("embedding", "handmade", "features")
+
+
+def fit_gate(
+    vectors: ArrayLike,
+    *,
+    of: str = "embedding",
+    groups: ArrayLike | None = None,
+    axes: int = 16,
+    soft_quantile: float = 0.97,
+    hard_quantile: float = 0.98,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The content of gate.json but for the eye check, from eye photos only.
+
+    vectors: (N, D) of photos of eyes, N >= 20, in the space `of`: embeddings of the first view, hand-made features, or
+    whole inputs of the fast model. groups: cluster of each. The limits are quantiles of the distance of photos that the
+    statistics had not seen (five folds by group). `hard` lies 1.4 times farther out than its quantile: rare eyes, as
+    textbooks show them, are far from usual ones too, and shall be doubted, not refused.
+    """
+    x = np.asarray(vectors, dtype=np.float64)
+    if len(x) < 20 or not np.isfinite(x).all() or of not in SPACES:
+        raise ValueError(
+            f"The gate needs at least 20 finite vectors in one of the spaces {SPACES}; got {x.shape}, {of}."
+        )
+    cluster = np.arange(len(x)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    fold_of = np.random.default_rng(seed).permutation(int(cluster.max()) + 1)[cluster] % 5
+    held_out = np.concatenate(
+        [_distances(x[fold_of == fold], *_statistics(x[fold_of != fold], axes)) for fold in range(5)]
+    )
+    soft, hard = np.quantile(held_out, [soft_quantile, hard_quantile])
+    mean, spread, main, scale, residual = _statistics(x, axes)
+    ood = {
+        "of": of,
+        "mean": _rounded(mean),
+        "spread": _rounded(spread),
+        "axes": [_rounded(axis) for axis in main],
+        "scale": _rounded(scale),
+        "residual": residual,
+        "soft": float(soft),
+        "hard": float(max(1.4 * hard, soft)),
+    }
+    return {"quality": dict(QUALITY_LIMITS), "ood": ood}
+
+
+def report(quality: Quality, advice: str, likeness: Likeness | None) -> dict[str, Any]:
+    """What an outcome says of the gate, as plain JSON values; a number that is none is null."""
+    known = likeness or Likeness(math.nan, None)
+    numbers = {"ood_distance": known.distance, "eye_score": known.eye_score}
+    finite = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
+    return {**asdict(quality), "advice": advice, **finite}
+
+
+def _at_least(score: float | None, limit: float) -> bool:
+    return score is not None and score >= limit
+
+
+def _statistics(
+    x: NDArray[np.float64], count: int
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], float]:
+    mean, spread = x.mean(axis=0), x.std(axis=0)
+    spread = np.maximum(spread, 0.05 * float(np.median(spread)) + 1e-6)
+    standard = (x - mean) / spread
+    _, singular, axes = np.linalg.svd(standard, full_matrices=False)
+    kept = max(1, min(count, len(x) // 5, x.shape[1] - 1))
+    scale = np.maximum(singular[:kept] / np.sqrt(len(x)), 1e-3)
+    left_over = standard - (standard @ axes[:kept].T) @ axes[:kept]
+    return mean, spread, axes[:kept], scale, float(np.sqrt((left_over**2).sum(axis=1).mean())) + 1e-6
+
+
+def _distances(
+    x: NDArray[Any], mean: NDArray[Any], spread: NDArray[Any], axes: NDArray[Any], scale: NDArray[Any], residual: float
+) -> NDArray[np.float64]:
+    standard = (x - mean) / spread
+    scores = standard @ axes.T
+    left_over = ((standard - scores @ axes) ** 2).sum(axis=1)
+    return np.asarray(np.sqrt((((scores / scale) ** 2).mean(axis=1) + left_over / residual**2) / 2), dtype=np.float64)
+
+
+def _rounded(values: NDArray[Any]) -> list[float]:
+    return [float(f"{value:.5g}") for value in values]

@@ -1,0 +1,172 @@
+"""An open_clip image tower -> a base release: its exported encoder, and models that know nothing yet.
+
+A base release is complete and intact, so everything that takes a release takes it; its policy sends every photo to a
+person. A training run of kind "both" makes a real one of it.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import open_clip
+import torch
+from torch import nn
+
+from cataract.ml.encoding import features
+from cataract.ml.learn.build.build import write_golden
+from cataract.ml.learn.fit.export import to_onnx
+from cataract.ml.learn.fit.quantise import to_int8
+from cataract.ml.learn.fit.towers import CONFIG, MEAN, STD, TailWithHead, create_model, save_encoder, split
+from cataract.ml.release.folder import Manifest, write_json, write_manifest
+
+GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
+
+
+@dataclass(frozen=True)
+class Tower:
+    """An open_clip model whose text tower is as good as absent, its config, and how photos become its input."""
+
+    name: str
+    weights: str  # "random", or where they came from: for the manifest
+    model: nn.Module
+    config: dict[str, Any]
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    resize_mode: str = "shortest"
+
+    @property
+    def image_size(self) -> int:
+        return int(self.config["vision_cfg"].get("image_size", 224))
+
+
+def image_config(arch: str) -> dict[str, Any]:
+    """The open_clip config of `arch` with a text tower of no weight. Raises ValueError when there is no such model."""
+    config = open_clip.get_model_config(arch)
+    if config is None:
+        raise ValueError(
+            f"open_clip knows no architecture {arch!r}. `python -c 'import open_clip; print(open_clip.list_models())'` "
+            "lists them; ViT-B-32 is the reference."
+        )
+    vision = {**config["vision_cfg"], "timm_model_pretrained": False}
+    if "timm_model_name" not in vision:
+        del vision["timm_model_pretrained"]
+    if not isinstance(vision.get("image_size", 224), int):
+        raise ValueError(f"{arch} takes photos of {vision['image_size']} px; only square inputs are supported.")
+    kept = {key: config[key] for key in ("embed_dim", "quick_gelu") if key in config}
+    return {**kept, "vision_cfg": vision, "text_cfg": CONFIG["text_cfg"]}
+
+
+def random_tower(arch: str, *, seed: int = 0) -> Tower:
+    """`arch` with random weights: for measuring speed, and for tests. Raises ValueError for an unknown architecture."""
+    config = image_config(arch)
+    torch.manual_seed(seed)
+    return Tower(arch, "random", create_model(config).eval(), config)
+
+
+def export_tower(tower: Tower, *, seed: int = 0) -> dict[str, bytes]:
+    """trunk.onnx, embed.onnx and accurate.onnx (whose head answers 0, undecided, to everything), each checked against
+    torch. Raises ValueError for a tower that cannot be cut, ExportFailed when a graph computes something else."""
+    trunk, tail = split(tower.model.visual)  # type: ignore[arg-type]
+    head = nn.Linear(int(tower.config["embed_dim"]), 1)
+    nn.init.zeros_(head.weight), nn.init.zeros_(head.bias)
+    size = tower.image_size
+    example = np.random.default_rng(seed).normal(size=(2, 3, size, size)).astype(np.float32)
+    with torch.no_grad():
+        activations = trunk(torch.from_numpy(example)).numpy()
+    return {
+        "trunk.onnx": to_onnx(trunk, example, source="pixels", target="activations"),
+        "embed.onnx": to_onnx(tail, activations, source="activations", target="embedding"),
+        "accurate.onnx": to_onnx(TailWithHead(tail, head), activations, source="activations", target="logit"),
+    }
+
+
+def write_base(
+    folder: Path,
+    tower: Tower,
+    graphs: Mapping[str, bytes],
+    gate: Mapping[str, Any],
+    *,
+    views: Sequence[str] = ("full",),
+    fast: str = "",
+    int8: bool = False,
+    trainable: bool = True,
+) -> Manifest:
+    """Write a base release into `folder` (empty, or new).
+
+    graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-made features, which are the same for
+    every encoder; fast: LightGBM text for the encoder's input, an undecided one when not given; int8: quantise the
+    graphs; trainable: keep the weights that a training starts from. Raises ValueError when the gate needs another
+    encoder.
+    """
+    if gate["ood"]["of"] != "handmade":
+        raise ValueError("The gate was fitted on another encoder's embeddings. Take one fitted on hand-made features.")
+    folder.mkdir(parents=True, exist_ok=True)
+    embedding_dim = int(tower.config["embed_dim"])
+    dim = embedding_dim * len(views) + features.LENGTH
+    for name in GRAPHS:
+        (folder / name).write_bytes(to_int8(graphs[name]) if int8 else graphs[name])
+    if trainable:
+        save_encoder(folder, tower.model, tower.config)
+    (folder / "fast.txt").write_text(fast or undecided(dim), encoding="utf-8")
+    plain = {"kind": "temperature", "temperature": 1.0}
+    write_json(folder / "calibration.json", {"fast": plain, "accurate": plain})
+    write_json(folder / "gate.json", dict(gate))
+    write_json(folder / "policy.json", _ALL_TO_PEOPLE)
+    write_json(folder / "seen.json", {"hashes": []})
+    (folder / "card.md").write_text(_card(tower), encoding="utf-8")
+    described: dict[str, Any] = {
+        "name": "base",
+        "encoder": {
+            "name": tower.name,
+            "arch": f"{tower.name}, weights: {tower.weights}",
+            "image_size": tower.image_size,
+            "mean": list(tower.mean),
+            "std": list(tower.std),
+            "resize_mode": tower.resize_mode,
+            "views": list(views),
+            "handmade": True,
+            "embedding_dim": embedding_dim,
+            "dim": dim,
+        },
+        "accurate": {"views": list(views), "flip": False},
+        "quantisation": dict.fromkeys(GRAPHS, "int8" if int8 else "fp32"),
+        "data": {"photos": 0},
+    }
+    write_golden(folder, described)
+    return write_manifest(folder, **described)
+
+
+def undecided(dim: int) -> str:
+    """The text of a LightGBM model of `dim` features that scores everything 0."""
+    import lightgbm
+
+    x, y = np.zeros((4, dim), dtype=np.float32), np.array([0, 1, 0, 1])
+    x[:, 0] = y
+    params = {"objective": "binary", "num_leaves": 2, "min_data_in_leaf": 1, "learning_rate": 1e-9, "verbosity": -1}
+    dataset = lightgbm.Dataset(x, y, params={"min_data_in_bin": 1, "verbosity": -1})
+    return str(lightgbm.train(params, dataset, num_boost_round=1).model_to_string())
+
+
+_ALL_TO_PEOPLE: dict[str, Any] = {
+    "version": "all-to-people",
+    "fast_band": {"low": 0.0, "high": 1.0},
+    "auto": {"normal_below": 0.0, "cataract_above": 1.0},
+    "disagreement_margin": 0.1,
+    "accurate_weight": 0.5,
+    "target_error": 0.05,
+    "confidence": 0.95,
+    "coverage": 0.0,
+    "bound": 1.0,
+    "n": 0,
+}
+
+
+def _card(tower: Tower) -> str:
+    text = io.StringIO()
+    text.write(f"# A base release: {tower.name}, weights: {tower.weights}\n\n")
+    text.write("Only its encoder is of use: both models answer 0.5 to everything, and every photo goes to a person.\n")
+    text.write("Train a release from it (both models) before promoting anything.\n")
+    return text.getvalue()

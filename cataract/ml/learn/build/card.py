@@ -1,0 +1,126 @@
+"""The model card of a release: what it is for, what it was fitted on, how good it is, where it fails."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cataract.ml.release.folder import Manifest
+
+_INTENDED = """Screening aid for external photos of eyes, for use by clinics that confirm its answers. Not a diagnosis.
+A negative answer does not rule out cataract or another eye disease. Not for fundus photos, slit-lamp sections,
+children, eyes after surgery (artificial lenses), or animals."""
+
+_FAILURES = """- Early cataract that does not whiten the pupil is missed: the public photos show mature ones above all.
+- Reflections of windows or ring lights inside the pupil look like an opacity; so does a corneal scar.
+- Photos of whole faces, of two eyes, in black and white, or with strong make-up are judged less well.
+- Close clinical photos are nearly always of cataract in the public sets, portraits nearly always without. Part of the
+  score is that habit: see the figures with the pupil covered, where they are given."""
+
+_MEASURES = (
+    ("accuracy", "accuracy"),
+    ("sensitivity", "sensitivity"),
+    ("specificity", "specificity"),
+    ("roc_auc", "ROC-AUC"),
+    ("pr_auc", "PR-AUC"),
+    ("sensitivity_at_95_specificity", "sensitivity at 95 % specificity"),
+    ("ece", "calibration error (ECE)"),
+    ("brier", "Brier score"),
+)
+
+
+def write_card(
+    folder: Path,
+    *,
+    base: Manifest,
+    policy: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    note: str,
+) -> None:
+    """Write card.md of a retrained release."""
+    text = f"""# Model card
+
+Retrained from {base.id}; fitted: {facts["kind"]}.
+
+## Intended use
+
+{_INTENDED}
+
+## Data
+
+{facts["train_photos"]} confirmed photos of this installation ({facts["train_cataract"]} with cataract,
+{facts["train_clusters"]} clusters), added to what the base release remembers of its public photos. Each cluster (a
+patient with all near-duplicates) weighs as one photo.
+{taught(facts)}
+## Figures
+
+On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters); 95 % intervals. Thresholds were set on the
+same photos, so the test set of the promotion gate is the judge, not this table.
+
+{figure_table(figures, ("cascade", "fast", "accurate"))}
+
+{policy_paragraph(policy, figures)}
+
+## Known failures
+
+{_FAILURES}
+"""
+    (folder / "card.md").write_text(text, encoding="utf-8")
+
+
+def taught(facts: Mapping[str, Any]) -> str:
+    """The paragraph on photos without a label: figures with and without them. Empty where none were used."""
+    ablation = facts.get("distillation")
+    if not ablation:
+        return ""
+    rows = [
+        f"| {name} | {figures['log_loss']:.3f} | {figures['roc_auc']:.3f} | {figures['accuracy']:.3f} |"
+        for name, figures in (("with them", ablation["with"]), ("without", ablation["without"]))
+    ]
+    table = "\n".join(["| fast model | log loss | ROC-AUC | accuracy |", "|---|---|---|---|", *rows])
+    return f"""
+## Taught on photos without a label
+
+The accurate model of the base was sure of {ablation["photos"]} photos without a label, which then weighed
+{ablation["weight"]:g} each. The labelled photos, each scored by a fast model of the other folds:
+
+{table}
+
+The fast model of this release was fitted {"with" if ablation["kept"] else "without"} them. The teacher may have been
+fitted on the labelled photos, which flatters the first row.
+"""
+
+
+def figure_table(figures: Mapping[str, Any], models: Sequence[str]) -> str:
+    """A Markdown table: a row per measure, a column per model, value and interval."""
+    head = "| measure | " + " | ".join(model.replace("_", " ") for model in models) + " |"
+    rows = [head, "|---" * (len(models) + 1) + "|"]
+    for key, title in _MEASURES:
+        rows.append(f"| {title} | " + " | ".join(entry(figures[model][key]) for model in models) + " |")
+    return "\n".join(rows)
+
+
+def entry(value: Mapping[str, Any]) -> str:
+    """`0.93 (0.90-0.96)`, or a dash where there is nothing to measure."""
+    if value["value"] is None:
+        return "-"
+    return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+
+
+def policy_paragraph(policy: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
+    """What is decided without a person, and with which promise."""
+    return (
+        f"Thresholds: {policy['message']} (at most {policy['target_error']:.0%} error with {policy['confidence']:.0%} "
+        f"confidence was asked for.) Without any guarantee, {figures['coverage_at_5_percent_error']:.0%} of the photos "
+        "could be decided at an observed error of 5 %."
+    )
+
+
+def known_failures() -> str:
+    """The paragraph on failures that every card carries."""
+    return _FAILURES
+
+
+def intended_use() -> str:
+    """The paragraph on use that every card carries."""
+    return _INTENDED

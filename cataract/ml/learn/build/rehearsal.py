@@ -1,0 +1,59 @@
+"""What a release remembers of the public photos its first ancestor was fitted on, so that a retraining on a few dozen
+new labels adds to that knowledge instead of replacing it.
+
+`rehearsal.npz` holds embeddings, never photos, and only of the starter's public photos: an installation's own photos
+are read again from its own labels at each training, so that a withdrawn photo or a corrected label leaves no trace.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cataract.ml.arrays import Floats
+from cataract.ml.photos import duplicates
+
+FILE = "rehearsal.npz"
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """M photos: the fast model's inputs (M, D), truth, cluster, weight, perceptual hash, and out-of-fold scores."""
+
+    vectors: Floats
+    y: NDArray[np.int64]
+    clusters: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    hashes: NDArray[np.str_]
+    fast_scores: Floats
+    accurate_scores: Floats
+
+    @classmethod
+    def load(cls, folder: Path, dim: int) -> "Rehearsal":
+        """What the release in `folder` remembers, with inputs of `dim` numbers; nothing when it has no such file."""
+        if not (folder / FILE).exists():
+            floats, ints = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
+            hashes = np.zeros(0, dtype="<U16")
+            return cls(floats.reshape(0, dim), ints, ints, floats.astype(np.float64), hashes, floats, floats)
+        with np.load(folder / FILE, allow_pickle=False) as file:
+            values = {field.name: file[field.name] for field in fields(cls)}
+        for name in ("vectors", "fast_scores", "accurate_scores"):
+            values[name] = values[name].astype(np.float32)
+        return cls(**values)
+
+    def save(self, folder: Path) -> None:
+        """Write the file; the same content gives the same bytes. Nothing is written when there is nothing."""
+        if len(self.y):
+            values = {field.name: getattr(self, field.name) for field in fields(self)}
+            np.savez_compressed(folder / FILE, **{**values, "vectors": self.vectors.astype(np.float16)})
+
+    def without(self, hashes: Sequence[Sequence[str]]) -> "Rehearsal":
+        """This, less the photos that are near-duplicates of those whose (dihedral) hashes are given."""
+        if not len(self.y) or not hashes:
+            return self
+        kept = np.ones(len(self.y), dtype=bool)
+        for of_photo in hashes:
+            kept[duplicates.near(of_photo, self.hashes.tolist())] = False
+        return Rehearsal(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})

@@ -1,0 +1,186 @@
+"""Random crops and random changes of photos, the same for pretraining and for fine-tuning.
+
+A crop imitates one of the views that serving cuts (whole photo, centre, pupil). Photographs change by what cameras do:
+light, colour, blur, noise, few pixels, compression, turning. White frames and cards appear around photos of both
+classes alike, because in the public sets they go with one class only. For the same reason an eye is sometimes set into
+the lids and skin of another photo (`transplant`), so that nothing but the eye itself says which class it is, and a
+healthy lens is sometimes drawn clouded (`cloud`), so that nothing but the lens does.
+"""
+
+import math
+
+import albumentations as A
+import cv2
+import numpy as np
+
+from cataract.ml.arrays import Pixels
+from cataract.ml.encoding.encoder import PUPIL_REACH
+from cataract.ml.encoding.pupil import Pupil
+
+_SMOOTH = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_LINEAR}
+
+
+def changes(size: int) -> A.Compose:
+    """The random changes of a (size, size, 3) uint8 photo. Seed it with `set_random_seed` before each batch."""
+    return A.Compose(
+        [
+            A.HorizontalFlip(p=0.5),
+            A.VerticalFlip(p=0.05),
+            A.OneOf(
+                [
+                    A.Affine(rotate=(-30, 30), shear=(-8, 8), border_mode=cv2.BORDER_REFLECT_101, p=1),
+                    A.Affine(rotate=(-20, 20), scale=(0.75, 1), border_mode=cv2.BORDER_CONSTANT, fill=255, p=0.25),
+                    A.Affine(rotate=(-20, 20), scale=(0.75, 1), border_mode=cv2.BORDER_REPLICATE, p=0.25),
+                ],
+                p=0.75,
+            ),
+            A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.7),
+            A.HueSaturationValue(hue_shift_limit=8, sat_shift_limit=35, val_shift_limit=15, p=0.6),
+            A.PlanckianJitter(p=0.3),
+            A.RandomGamma(gamma_limit=(70, 140), p=0.25),
+            A.ToGray(p=0.1),
+            A.OneOf([A.GaussianBlur(blur_limit=(3, 7)), A.MotionBlur(blur_limit=(3, 9))], p=0.25),
+            A.Downscale(scale_range=(0.35, 0.9), interpolation_pair=_SMOOTH, p=0.2),
+            A.GaussNoise(std_range=(0.01, 0.05), p=0.15),
+            A.ImageCompression(quality_range=(25, 85), p=0.2),
+            A.CoarseDropout(num_holes_range=(1, 2), hole_height_range=(0.1, 0.3), hole_width_range=(0.1, 0.3), p=0.15),
+        ]
+    )
+
+
+def random_crop(
+    photo: Pixels, pupil: Pupil | None, size: int, rng: np.random.Generator, *, whole: float = 0.35
+) -> Pixels:
+    """A random crop of an (H, W, 3) photo at (size, size), like one of the views; `whole`: share of whole photos."""
+    height, width = photo.shape[:2]
+    draw = rng.random()
+    if draw < whole:
+        share = np.sqrt(rng.uniform(0.6, 1.0))
+        box_width, box_height = share * width, share * height
+        x, y = rng.uniform(box_width / 2, width - box_width / 2), rng.uniform(box_height / 2, height - box_height / 2)
+    elif draw < whole + (1 - whole) * 0.4 or pupil is None or not pupil.is_sure:
+        box_width = box_height = min(height, width) * rng.uniform(0.5, 0.9)
+        x, y = width / 2 + rng.normal(0, 0.05) * width, height / 2 + rng.normal(0, 0.05) * height
+    else:
+        box_width = box_height = 2 * PUPIL_REACH * pupil.radius * width * rng.uniform(0.75, 1.4)
+        x = pupil.x * width + rng.normal(0, 0.1) * box_width
+        y = pupil.y * height + rng.normal(0, 0.1) * box_height
+    return cut(photo, x, y, box_width * rng.uniform(0.9, 1.1), box_height * rng.uniform(0.9, 1.1), size, rng)
+
+
+def cut(photo: Pixels, x: float, y: float, wide: float, high: float, size: int, rng: np.random.Generator) -> Pixels:
+    """The box around (x, y), moved inside the photo, resized with one of several filters."""
+    height, width = photo.shape[:2]
+    wide, high = int(min(max(wide, 12), width)), int(min(max(high, 12), height))
+    left = int(min(max(x - wide / 2, 0), width - wide))
+    top = int(min(max(y - high / 2, 0), height - high))
+    box = photo[top : top + high, left : left + wide]
+    method = cv2.INTER_AREA if min(wide, high) > size else int(rng.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+    return np.asarray(cv2.resize(box, (size, size), interpolation=method), dtype=np.uint8)
+
+
+def transplant(eye: Pixels, pupil: Pupil, photo: Pixels, place: Pupil, rng: np.random.Generator) -> Pixels:
+    """A copy of `photo` whose pupil (at `place`) is covered by that of `eye`, with as much around it, edges blended.
+
+    Both are (H, W, 3) uint8. The circle that is moved is 0.95 to 1.3 times the one that was found: in some photos that
+    is the pupil's, in others the iris's.
+    """
+    height, width = photo.shape[:2]
+    reach = rng.uniform(0.95, 1.3)
+    radius = max(3, round(reach * place.radius * width))
+    side = 2 * radius + 1
+    source = reach * pupil.radius * eye.shape[1]
+    scale = side / (2 * source)
+    shift = (radius - scale * pupil.x * eye.shape[1], radius - scale * pupil.y * eye.shape[0])
+    matrix = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], dtype=np.float64)
+    disc = cv2.warpAffine(eye, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = round(place.x * width), round(place.y * height)
+    left, top, right, bottom = (
+        max(x - radius, 0),
+        max(y - radius, 0),
+        min(x + radius + 1, width),
+        min(y + radius + 1, height),
+    )
+    inside = (slice(top - y + radius, bottom - y + radius), slice(left - x + radius, right - x + radius))
+    rows, columns = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    soft = max(1.0, radius * rng.uniform(0.05, 0.25))
+    share = np.clip((radius - np.hypot(rows, columns)) / soft, 0, 1)[inside][..., None]
+    result = photo.copy()
+    under = result[top:bottom, left:right]
+    result[top:bottom, left:right] = (share * disc[inside] + (1 - share) * under).astype(np.uint8)
+    return result
+
+
+def cloud(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels | None:
+    """A copy of a photo of a healthy eye with a clouded lens drawn into its pupil, grey, white or amber, as bright as
+    the photo's light allows and behind the reflections. None when no round dark pupil is where the circle was found.
+    """
+    height, width = photo.shape[:2]
+    reach = round(1.3 * pupil.radius * width)
+    left, top = max(0, round(pupil.x * width) - reach), max(0, round(pupil.y * height) - reach)
+    box = photo[top : top + 2 * reach, left : left + 2 * reach]
+    disc = _dark_disc(box) if min(box.shape[:2]) >= 12 else None
+    if disc is None:
+        return None
+    x, y, radius = disc
+    if radius > 0.5 * reach:  # a dark iris and its pupil look alike: the lens is somewhere in between
+        radius *= rng.uniform(0.45, 1.0)
+    rows, columns = np.ogrid[: box.shape[0], : box.shape[1]]
+    inner = np.hypot(columns - x, rows - y) / radius
+    nucleus = np.exp(-((inner / rng.uniform(0.6, 1.4)) ** 2))
+    spokes = np.cos(np.arctan2(rows - y, columns - x) * int(rng.integers(5, 10)) + rng.uniform(0, 6)) * inner
+    density = rng.uniform(0.3, 1.0) * np.clip(0.65 + 0.35 * nucleus + rng.uniform(0, 0.15) * spokes, 0, 1)
+    share = np.clip((1 - inner) / rng.uniform(0.05, 0.25) + 0.5, 0, 1) * density
+    light = np.clip(np.percentile(box, 90) / 220, 0.4, 1.1)
+    lens = light * (np.array([214, 216, 212]) - rng.uniform(0, 1) ** 3 * np.array([28, 56, 100]))
+    result = photo.copy()
+    result[top : top + 2 * reach, left : left + 2 * reach] = box + share[..., None] * np.maximum(lens - box, 0)
+    return result
+
+
+def _dark_disc(box: Pixels) -> tuple[float, float, float] | None:
+    """(x, y, radius) in pixels of the darkest round thing in an (H, W, 3) crop around a pupil or an iris."""
+    grey = cv2.medianBlur(cv2.cvtColor(box, cv2.COLOR_RGB2GRAY), 5)
+    darkest, middle = np.percentile(grey, (3, 60))
+    if middle - darkest < 30:
+        return None
+    dark = (grey < darkest + 0.35 * (middle - darkest)).astype(np.uint8)
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (len(box) // 24) + 1,) * 2)
+    # Opening takes lashes away, closing fills in reflections.
+    dark = cv2.morphologyEx(cv2.morphologyEx(dark, cv2.MORPH_OPEN, kernel), cv2.MORPH_CLOSE, kernel)
+    count, _, found, centres = cv2.connectedComponentsWithStats(dark)
+    if count < 2:
+        return None
+    best = 1 + int(np.argmax(found[1:, cv2.CC_STAT_AREA]))
+    wide, high, area = (float(found[best, what]) for what in (cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT, cv2.CC_STAT_AREA))
+    round_enough = 0.65 < wide / high < 1.55 and area > 0.8 * math.pi / 4 * wide * high
+    if not round_enough or area < 0.01 * box[:, :, 0].size:
+        return None
+    return float(centres[best][0]), float(centres[best][1]), math.sqrt(area / math.pi)
+
+
+def hide(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels:
+    """A copy of a photo with a disc of one colour over the pupil and some of what surrounds it: nobody can judge it.
+
+    The colour is that of a random place of the photo, or any.
+    """
+    height, width = photo.shape[:2]
+    colour = photo[rng.integers(height), rng.integers(width)] if rng.random() < 0.7 else rng.integers(0, 256, 3)
+    radius = max(2, round(rng.uniform(1.0, 1.4) * pupil.radius * width))
+    result = photo.copy()
+    cv2.circle(result, (round(pupil.x * width), round(pupil.y * height)), radius, [int(c) for c in colour], -1)
+    return result
+
+
+def glare(crop: Pixels, rng: np.random.Generator) -> Pixels:
+    """A copy of a crop with the reflection of a lamp or a window somewhere near its middle: no sign of a cataract."""
+    size = crop.shape[0]
+    x, y = (int(value) for value in rng.normal(size / 2, 0.13 * size, 2))
+    axes = (max(1, int(rng.uniform(0.015, 0.09) * size)), max(1, int(rng.uniform(0.015, 0.09) * size)))
+    light = np.zeros((size, size), dtype=np.float32)
+    if rng.random() < 0.5:
+        cv2.ellipse(light, (x, y), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+    else:
+        cv2.rectangle(light, (x - axes[0], y - axes[1]), (x + axes[0], y + axes[1]), 1.0, -1)
+    share = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 1.5))[..., None] * rng.uniform(0.5, 1.0)
+    return np.asarray(share * rng.uniform(215, 255) + (1 - share) * crop, dtype=np.uint8)

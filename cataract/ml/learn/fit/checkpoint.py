@@ -1,0 +1,122 @@
+"""What a killed training left behind, so that the next attempt goes on where it stopped: plain files, no pickle.
+
+Everything in a checkpoint belongs to one question (data, base release, seed, options). Asked another one, it is empty.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cataract.ml.release.folder import write_json
+
+_FORMAT = 1  # a version of the program that keeps other things starts over
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class Checkpoint:
+    """A folder that keeps results of finished steps. Without a folder nothing is kept and nothing is found."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+
+    @classmethod
+    def of(cls, folder: Path | None, question: Mapping[str, Any]) -> "Checkpoint":
+        """The checkpoint in `folder` for this `question` (JSON values): what another question left there is removed."""
+        if folder is None:
+            return cls()
+        text = json.dumps([_FORMAT, question], sort_keys=True)
+        asked = {"question": hashlib.sha256(text.encode()).hexdigest()}
+        if _read_json(folder / "question.json") != asked:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            write_json(folder / "question.json", asked)
+        return cls(folder)
+
+    def arrays(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
+        """The arrays kept under `name`, computed when there are none."""
+        path = self._path(f"{name}.npz")
+        found = load_arrays(path) if path else None
+        if found is None:
+            found = compute()
+            if path:
+                save_arrays(path, found)
+        return found
+
+    def lines(self, name: str) -> list[dict[str, Any]]:
+        """What `append` kept under `name`, in order; a line that a kill cut short is left out."""
+        path = self._path(f"{name}.jsonl")
+        text = path.read_text(encoding="utf-8") if path and path.exists() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def append(self, name: str, value: Mapping[str, Any]) -> None:
+        path = self._path(f"{name}.jsonl")
+        if path:
+            whole = "".join(json.dumps(line) + "\n" for line in [*self.lines(name), dict(value)])
+            _replace(path, lambda file: file.write_text(whole, encoding="utf-8"))
+
+    def save_state(self, name: str, tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
+        """Keep tensors (safetensors) and facts (JSON) together, in place of the earlier ones of that name."""
+        from safetensors.numpy import save_file
+
+        path = self._path(f"{name}.safetensors")
+        if path:
+            whole = {key: np.asarray(value, order="C") for key, value in tensors.items()}
+            _replace(path, lambda file: save_file(whole, file, metadata={"facts": json.dumps(facts)}))
+
+    def load_state(self, name: str) -> tuple[Arrays, dict[str, Any]] | None:
+        """Tensors and facts of the last `save_state`; None when there is none that can be read."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self._path(f"{name}.safetensors")
+        if path is None or not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="numpy") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, json.loads(file.metadata()["facts"])  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _path(self, name: str) -> Path | None:
+        return self._folder / name if self._folder else None
+
+
+def load_arrays(path: Path) -> Arrays | None:
+    """The arrays of an .npz file; None when it is not there or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile):
+        return None
+
+
+def save_arrays(path: Path, arrays: Arrays) -> None:
+    """Write an .npz file, whole or not at all."""
+
+    def write(file: Path) -> None:
+        with file.open("wb") as stream:
+            np.savez(stream, **arrays)  # type: ignore[arg-type]  # its stub takes every name for its option
+
+    _replace(path, write)
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    write(temporary)
+    temporary.replace(path)
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,119 @@
+"""Fit the gate of a release: distances to usual eyes, and the rule that tells eyes from what is none.
+
+Never imports torch.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from cataract.ml.arrays import Floats, Pixels
+from cataract.ml.cascade.gate import fit_gate
+from cataract.ml.encoding import features, layout
+from cataract.ml.encoding.layout import measure_layout
+from cataract.ml.encoding.pupil import find_pupil
+from cataract.ml.learn.starter.outliers import draw_outliers
+from cataract.ml.synthetic import render_eye
+
+OUTLIERS = 2000
+_EYES_WEIGH = 5.0  # a cluster of eyes counts as so many outliers
+_OTHERS_WEIGH = 0.1  # of offline augmentations: what their edges look like is no camera's doing
+_DRAWN, _DRAWN_WEIGH = 150, 0.5  # drawn eyes with open lids, so that it is not the drawing that makes an outlier
+_STRENGTH = 0.05  # scikit-learn's C, of {0.002, 0.01, 0.05, 0.3}
+_REFUSED, _DOUBTED = 0.01, 0.05  # shares of held-out eyes below the limits
+
+
+@dataclass(frozen=True)
+class _Samples:
+    x: Floats
+    is_eye: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+
+    def and_eyes(self, x: Floats, clusters: NDArray[np.int64]) -> "_Samples":
+        """These and eyes, each cluster of which weighs the same."""
+        _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+        return _Samples(
+            np.concatenate([self.x, x]),
+            np.concatenate([self.is_eye, np.ones(len(x), dtype=bool)]),
+            np.concatenate([self.weights, _EYES_WEIGH / counts[inverse]]),
+        )
+
+
+def fit_photo_gate(
+    eyes: Sequence[Pixels],
+    clusters: NDArray[np.int64],
+    *,
+    others: Sequence[Pixels] = (),
+    outliers: int = OUTLIERS,
+    seed: int = 0,
+    on_progress: Callable[[float, str], None] = lambda fraction, message: None,
+) -> dict[str, Any]:
+    """The whole content of gate.json, the same for every encoder.
+
+    eyes: photos (H, W, 3) uint8 with their clusters (N,), N >= 20; others: further photos of eyes that are changed
+    (augmented offline), so that they count little; outliers: how many are drawn. The limits are quantiles over eyes
+    whose cluster was left out (five folds, one photo a cluster): see `_REFUSED` and `_DOUBTED`, and `gate.fit_gate`.
+    """
+    described = _describe(eyes, lambda done: on_progress(0.3 * done, "describing photos of eyes"))
+    statistics = fit_gate(described[:, : features.LENGTH], of="handmade", groups=clusters, seed=seed)
+    known = _known(eyes, others, outliers, seed, on_progress)
+    on_progress(0.9, "telling eyes from outliers")
+    soft, hard = np.quantile(_held_out(described, clusters, known, seed), [_DOUBTED, _REFUSED])
+    weights, bias = _fit(known.and_eyes(described, clusters))
+    eye = {"weights": [float(f"{w:.5g}") for w in weights], "bias": bias, "soft": float(soft), "hard": float(hard)}
+    return {**statistics, "eye": eye}
+
+
+def _known(
+    eyes: Sequence[Pixels],
+    others: Sequence[Pixels],
+    outliers: int,
+    seed: int,
+    on_progress: Callable[[float, str], None],
+) -> _Samples:
+    """What is the same in every fold: outliers, changed photos of eyes, drawn eyes."""
+    strange = draw_outliers(outliers, seed=seed, eyes=eyes)
+    opened = [
+        render_eye(5000 + index, opacity=index % 5 / 4, size=(96, 160, 320, 480)[index % 4]) for index in range(_DRAWN)
+    ]
+    x = _describe([*strange, *others, *opened], lambda done: on_progress(0.3 + 0.6 * done, "describing outliers"))
+    weights = [1.0] * len(strange) + [_OTHERS_WEIGH] * len(others) + [_DRAWN_WEIGH] * len(opened)
+    return _Samples(x, np.arange(len(x)) >= len(strange), np.array(weights))
+
+
+def _describe(photos: Sequence[Pixels], on_progress: Callable[[float], None]) -> Floats:
+    """Hand-made features and layout of each photo, (N, features.LENGTH + layout.LENGTH)."""
+    rows = np.zeros((len(photos), features.LENGTH + layout.LENGTH), dtype=np.float32)
+    for index, photo in enumerate(photos):
+        pupil = find_pupil(photo)
+        thumbnail = features.make_thumbnail(photo)
+        handmade = features.extract(photo, pupil, thumbnail)
+        rows[index] = np.concatenate([handmade, measure_layout(thumbnail, pupil)])
+        if index % 100 == 0:
+            on_progress(index / len(photos))
+    return rows
+
+
+def _held_out(eyes: Floats, clusters: NDArray[np.int64], known: _Samples, seed: int) -> NDArray[np.float64]:
+    """The log-odds of the first photo of each cluster by a rule that did not see its cluster."""
+    cluster = np.unique(clusters, return_inverse=True)[1]
+    fold_of = np.random.default_rng(seed).permutation(int(cluster.max()) + 1)[cluster] % 5
+    scores = np.zeros(len(eyes))
+    for fold in range(5):
+        weights, bias = _fit(known.and_eyes(eyes[fold_of != fold], cluster[fold_of != fold]))
+        scores[fold_of == fold] = eyes[fold_of == fold] @ weights + bias
+    return scores[np.unique(cluster, return_index=True)[1]]
+
+
+def _fit(samples: _Samples) -> tuple[NDArray[np.float64], float]:
+    """Logistic regression on standardised features, as weights and bias of the plain ones."""
+    mean, spread = samples.x.mean(axis=0, dtype=np.float64), samples.x.std(axis=0, dtype=np.float64)
+    spread = np.where(spread < 1e-6, 1.0, spread)
+    rule = LogisticRegression(C=_STRENGTH, max_iter=500)
+    rule.fit((samples.x - mean) / spread, samples.is_eye, sample_weight=samples.weights)
+    weights = rule.coef_[0] / spread
+    return weights, float(rule.intercept_[0] - weights @ mean)

@@ -1,0 +1,240 @@
+"""Photos are read in child processes: what crashes, fills or holds up a decoder never takes the web process along.
+
+A child serves one photo at a time over a socket and lives as long as its caller. It has a limit of memory and, for each
+photo, of processor time; messages are a line of JSON and bytes, never pickle. Why a pool and not a process for each
+photo, and what it costs: docs/decisions/0005-decoder-processes.md.
+"""
+
+import json
+import os
+import queue
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cataract.ml.photos.examination import Examined, examine
+from cataract.ml.photos.images import Header, Limits, PhotoRefused, derivative
+
+SECONDS = 30.0  # by the clock, for one photo: a stopped child is given up
+CPU_SECONDS = 8  # of one photo; a good one of 12 megapixels needs 0.03, a PNG of 64 about two
+MEMORY_BYTES = 1_500_000_000  # above what the idle child has mapped
+WAIT_SECONDS = 30.0  # for a free child
+_FRAME = struct.Struct(">IQ")
+_ROOT = Path(__file__).resolve().parents[3]
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # and no secret
+
+
+class GuardBusy(TimeoutError):
+    """Every decoder process stayed busy."""
+
+
+class Guard:
+    """At most `processes` children, started when they are needed. Thread-safe."""
+
+    def __init__(self, processes: int, *, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._slots = threading.BoundedSemaphore(processes)
+        self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
+
+    def examine(self, data: bytes, *, name: str = "", limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
+        """`examination.examine` in a child. Raises PhotoRefused, also for what the child did not survive."""
+        answer, body = self._ask({"do": "examine", "name": name, "limits": asdict(limits)}, data)
+        stripped, shape = answer["stripped"], answer["shape"]
+        return Examined(
+            header=Header(**answer["header"]),
+            data=bytes(body[:stripped]),
+            pixels=np.frombuffer(body, dtype=np.uint8, offset=stripped).reshape(shape),
+            hashes=answer["hashes"],
+            quality=answer["quality"],
+            timings=answer["timings"],
+        )
+
+    def derivative(self, data: bytes, *, max_side: int) -> bytes:
+        """`images.derivative` in a child. Raises PhotoRefused."""
+        return bytes(self._ask({"do": "derivative", "max_side": max_side}, data)[1])
+
+    def start(self) -> None:
+        """Start one child ahead of the first photo."""
+        self._idle.put(_Child())
+
+    def close(self) -> None:
+        """End the children that are idle."""
+        while not self._idle.empty():
+            self._idle.get().end()
+
+    def _ask(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytearray]:
+        if not self._slots.acquire(timeout=WAIT_SECONDS):
+            raise GuardBusy("No decoder process became free.")
+        try:
+            answer, body = self._ask_one(request, data) or self._ask_one(request, data) or _died()
+        finally:
+            self._slots.release()
+        if "refused" in answer:
+            raise PhotoRefused(*answer["refused"])
+        return answer, body
+
+    def _ask_one(self, request: dict[str, Any], data: bytes) -> "tuple[dict[str, Any], bytearray] | None":
+        """The answer of one child; None when it died: it may have been dead before, so that the caller asks another."""
+        try:
+            child = self._idle.get_nowait()
+        except queue.Empty:
+            child = _Child()
+        try:
+            found = child.ask(request, data, self._seconds)
+        except TimeoutError:
+            child.end()
+            raise _too_long() from None
+        except (OSError, EOFError):
+            if child.end() == -signal.SIGXCPU:
+                raise _too_long() from None
+            return None
+        except BaseException:
+            child.end()
+            raise
+        self._idle.put(child)
+        return found
+
+
+class _Child:
+    """One decoder process and the socket to it."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._process: subprocess.Popen[bytes]
+        kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "cataract.ml.photos.decoders"],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**kept, **threads, "PYTHONPATH": str(_ROOT)},
+                cwd="/",
+            )
+
+    def ask(self, request: dict[str, Any], data: bytes, seconds: float) -> tuple[dict[str, Any], bytearray]:
+        """Raises TimeoutError, and OSError or EOFError when the process died."""
+        self._socket.settimeout(seconds)
+        _send(self._socket, request, data)
+        return _receive(self._socket)
+
+    def end(self) -> int:
+        """Kill it and return its exit status, negative for a signal."""
+        self._socket.close()
+        if self._process.poll() is None:
+            try:
+                self._process.wait(timeout=0.1)  # it may just be dying of a signal that says why
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        return self._process.wait()
+
+
+def _too_long() -> PhotoRefused:
+    text = "This photo would take too long to read. Save it again as a plain JPEG."
+    return PhotoRefused("decode_timeout", 422, text)
+
+
+def _died() -> tuple[dict[str, Any], bytearray]:
+    raise PhotoRefused("image_corrupt", 422, "The photo is damaged and cannot be read. Save it as a new JPEG.")
+
+
+def _send(to: socket.socket, header: dict[str, Any], *parts: Any) -> None:
+    line = json.dumps(header).encode()
+    to.sendall(_FRAME.pack(len(line), sum(len(part) for part in parts)) + line)
+    for part in parts:
+        to.sendall(part)
+
+
+def _receive(source: socket.socket) -> tuple[dict[str, Any], bytearray]:
+    line_length, body_length = _FRAME.unpack(_exactly(source, _FRAME.size))
+    header: dict[str, Any] = json.loads(_exactly(source, line_length))
+    return header, _exactly(source, body_length)
+
+
+def _exactly(source: socket.socket, length: int) -> bytearray:
+    data = bytearray(length)
+    view = memoryview(data)
+    while view:
+        received = source.recv_into(view)
+        if not received:
+            raise EOFError
+        view = view[received:]
+    return data
+
+
+# The child -----------------------------------------------------------------------------------------------------------
+def serve(caller: socket.socket) -> None:
+    """Answer requests until the caller is gone."""
+    while True:
+        try:
+            request, data = _receive(caller)
+        except (EOFError, OSError):
+            return
+        _grant_time()
+        header, parts = _answer(request, bytes(data))
+        _send(caller, header, *parts)
+
+
+def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[Any]]:
+    try:
+        if request["do"] == "derivative":
+            return {}, [derivative(data, max_side=request["max_side"])]
+        found = examine(data, name=request["name"], limits=Limits(**request["limits"]))
+    except PhotoRefused as refused:
+        return {"refused": [refused.code, refused.status, refused.message]}, []
+    except MemoryError:
+        return {"refused": ["too_many_pixels", 413, "The photo needs too much memory. Send a smaller one."]}, []
+    header = {
+        "header": asdict(found.header),
+        "stripped": len(found.data),
+        "shape": found.pixels.shape,
+        "hashes": found.hashes,
+        "quality": found.quality,
+        "timings": found.timings,
+    }
+    return header, [found.data, np.ascontiguousarray(found.pixels).reshape(-1).data]
+
+
+def _grant_time() -> None:
+    import resource
+
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used) + 1 + CPU_SECONDS, resource.RLIM_INFINITY))
+
+
+def _bound_memory() -> None:
+    import resource
+
+    try:
+        mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except OSError:  # no /proc: a system whose kernel does not heed this limit either
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY_BYTES, mapped + MEMORY_BYTES))
+
+
+def main() -> None:
+    """What a child process runs; standard input is the socket."""
+    import resource
+
+    import cv2
+    from PIL import Image
+
+    Image.init()  # before the limits, and before the first photo waits for it
+    cv2.setNumThreads(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # a decoder has nothing to write
+    _bound_memory()
+    serve(socket.socket(fileno=0))
+
+
+if __name__ == "__main__":
+    main()

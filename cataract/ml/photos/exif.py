@@ -1,0 +1,62 @@
+"""What a photo file says of its taking: orientation and allow-listed facts of EXIF, never its place or its owner."""
+
+from typing import Any
+
+from PIL import Image
+
+from cataract.ml.photos import containers
+
+_EXIF_IFD = 0x8769
+
+
+def _exif(image: Image.Image, data: bytes) -> Any:
+    """EXIF as Pillow reads it, or nothing: a damaged or circular directory never costs anyone a photo."""
+    try:
+        if image.format != "PNG":
+            return image.getexif()
+        exif = Image.Exif()  # Pillow's `getexif` would decode the whole PNG to look behind its pixels
+        exif.load(containers.png_exif(data))
+        return exif
+    except Exception:
+        return {}
+
+
+def read_orientation(image: Image.Image, data: bytes) -> int:
+    """How the photo was held, 1 to 8; 1 where the file does not say or says nonsense."""
+    value = _exif(image, data).get(containers.ORIENTATION_TAG)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+_FACTS = {"make": 0x010F, "model": 0x0110}
+_CAPTURE_FACTS = {
+    "exposure": 0x829A,
+    "aperture": 0x829D,
+    "iso": 0x8827,
+    "focal_length": 0x920A,
+    "captured_at": 0x9003,
+}
+
+
+def read_facts(image: Image.Image, data: bytes) -> dict[str, str]:
+    """The allow-listed capture facts as text, and `grey`: "yes" of a photo without colour."""
+    exif = _exif(image, data)
+    try:
+        capture = exif.get_ifd(_EXIF_IFD) if exif else {}
+    except Exception:
+        capture = {}
+    found = {name: printable(exif.get(tag), 64) for name, tag in _FACTS.items()}
+    found |= {name: printable(capture.get(tag), 32) for name, tag in _CAPTURE_FACTS.items()}
+    if image.mode in ("L", "LA") or image.mode.startswith("I"):
+        found["grey"] = "yes"
+    return {name: value for name, value in found.items() if value}
+
+
+def printable(value: Any, length: int) -> str:
+    """A value from a file as one short printable line; "" when there is none."""
+    if value is None or isinstance(value, (bytes, tuple, dict)):
+        return ""
+    try:
+        text = str(value)
+    except (ValueError, ArithmeticError):
+        return ""
+    return "".join(sign for sign in text if sign.isprintable()).strip()[:length]

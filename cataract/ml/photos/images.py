@@ -1,0 +1,281 @@
+"""Bytes -> checked, oriented, sRGB array; and the copies that are kept and shown.
+
+The order is that of DESIGN.md section 4: byte limit, first bytes, header, and only then a bounded decode.
+"""
+
+import io
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, NoReturn
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from cataract.ml.arrays import Pixels, at_most
+from cataract.ml.photos import containers
+from cataract.ml.photos.exif import printable, read_facts, read_orientation
+from cataract.ml.photos.quality import Quality, measure_quality
+
+__all__ = [
+    "Header",
+    "Limits",
+    "PhotoRefused",
+    "Quality",
+    "decode",
+    "derivative",
+    "inspect",
+    "measure_quality",
+    "strip",
+]
+
+MAX_SCANS = 100  # a camera writes at most about ten
+_EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "webp": "WEBP"}
+_NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP"}
+_STRIPPERS: dict[str, Callable[[bytes, int], bytes]] = {
+    "JPEG": containers.strip_jpeg,
+    "PNG": containers.strip_png,
+    "WEBP": containers.strip_webp,
+}
+_ADVICE = {
+    "HEIC": (
+        "heic",
+        "This is an iPhone HEIC photo. Choose Settings > Camera > Formats > Most Compatible, or share it as JPEG.",
+    ),
+    "GIF": ("type_not_accepted", "GIF is not accepted; send a JPEG photo."),
+    "PDF": ("type_not_accepted", "PDF is not accepted; export the page as JPEG and send that."),
+    "DICOM": ("type_not_accepted", "DICOM is not accepted here; export the photo as JPEG or PNG and send that."),
+    "video": ("type_not_accepted", "A video or live photo is not accepted; send a still JPEG photo."),
+    "": ("type_unknown", "This is not a JPEG, PNG or WebP photo. Choose the photo again."),
+}
+
+
+class PhotoRefused(ValueError):
+    """The photo cannot be taken. code: for programs; status: of HTTP; message: what is wrong and what to do."""
+
+    def __init__(self, code: str, status: int, message: str) -> None:
+        super().__init__(message)
+        self.code, self.status, self.message = code, status, message
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is accepted. Sides in pixels; max_aspect is long side / short side; dicom: photos inside DICOM too."""
+
+    max_bytes: int = 20_000_000
+    max_pixels: int = 64_000_000
+    min_side: int = 32
+    max_aspect: float = 3.0
+    dicom: bool = True
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of itself. width and height are those after orientation (1..8, EXIF's).
+
+    colour_profile: the ICC profile's name, "unreadable" when there is one that makes no sense, "" without one.
+    facts: allow-listed EXIF as text: make, model, exposure, aperture, iso, focal_length, captured_at; `grey`: "yes".
+    Of DICOM: make, model, captured_at, and `eye`, OD or OS.
+    """
+
+    format: str
+    width: int
+    height: int
+    orientation: int
+    colour_profile: str
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def inspect(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Header:
+    """Check a file by its first bytes and its header; no pixel is decoded.
+
+    name: what the sender called the file; only its ending is looked at. Raises PhotoRefused.
+    """
+    if not data:
+        raise PhotoRefused("file_empty", 400, "The file is empty (0 bytes). Take or choose it again.")
+    if len(data) > limits.max_bytes:
+        sizes = f"{limits.max_bytes / 1e6:.1f} MB is the limit; this photo has {len(data) / 1e6:.1f} MB."
+        raise PhotoRefused("file_too_large", 413, f"{sizes} Send a smaller JPEG.")
+    kind = _accepted_kind(data)
+    _check_name(kind, name)
+    if containers.is_animated(data, kind):
+        raise PhotoRefused("animated", 422, "This file holds several pictures. Send a still photo.")
+    if kind == "JPEG" and containers.count_scans(data) > MAX_SCANS:
+        raise PhotoRefused(
+            "decode_timeout", 422, "This JPEG would take too long to read. Save it again as a plain JPEG."
+        )
+    image = _open(data, kind)
+    check_size(*image.size, limits)
+    if image.mode == "1":
+        raise PhotoRefused("depth_too_low", 422, "This picture is black and white only. Send the photo itself.")
+    orientation = read_orientation(image, data)
+    width, height = image.size if orientation < 5 else image.size[::-1]
+    return Header(kind, width, height, orientation, _profile_name(image), read_facts(image, data))
+
+
+def strip(data: bytes) -> bytes:
+    """The same pixels without metadata and trailing bytes, not re-encoded.
+
+    What pixels cannot be understood without stays: the colour profile, and an EXIF block that holds the orientation and
+    nothing else, where that is not 1. Raises PhotoRefused.
+    """
+    kind = _accepted_kind(data)
+    return _STRIPPERS[kind](data, read_orientation(_open(data, kind), data))
+
+
+def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) -> Pixels:
+    """The photo as (H, W, 3) uint8 sRGB, turned upright.
+
+    min_side: a photo is decoded at 1/2, 1/4 or 1/8 when its short side stays at least this long; every byte is read
+    all the same, so truncation is found. orientation: 1..8 instead of what EXIF says.
+    Transparent parts become black; 16 bits are scaled to 8; a colour profile is applied, one that is broken ignored.
+    Raises PhotoRefused (image_truncated, image_corrupt, blank, too_many_pixels).
+    """
+    kind = _accepted_kind(data)
+    image = _open(data, kind)
+    check_size(*image.size, Limits(min_side=1, max_aspect=math.inf))
+    turn = read_orientation(image, data) if orientation is None else orientation
+    if kind == "JPEG":
+        factor = min_side / min(image.size)
+        image.draft(None, (math.ceil(image.width * factor), math.ceil(image.height * factor)))
+    try:
+        if kind == "PNG" and not containers.has_png_checksums(data):
+            raise ValueError("a chunk has a wrong checksum")
+        image.load()
+        pixels = np.asarray(_reduce(_to_srgb(image), min_side), dtype=np.uint8)
+    except PhotoRefused:
+        raise
+    except Exception as error:  # Pillow's plugins raise OSError, SyntaxError, ValueError, zlib.error, struct.error ...
+        _refuse_broken(data, kind, error)
+    return np.ascontiguousarray(_TURNS[turn](pixels))
+
+
+def derivative(data: bytes, *, max_side: int, orientation: int | None = None, quality: int = 88) -> bytes:
+    """A JPEG for browsers: upright, sRGB, no metadata, long side at most `max_side`. Raises PhotoRefused."""
+    pixels = at_most(decode(data, min_side=max_side, orientation=orientation), max_side)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, optimize=True)
+    return file.getvalue()
+
+
+def _accepted_kind(data: bytes) -> str:
+    kind = containers.sniff(data)
+    if kind in containers.ACCEPTED:
+        return kind
+    plain = ("type_not_accepted", f"{kind} is not accepted; send a JPEG, PNG or WebP photo.")
+    code, message = _ADVICE.get(kind, plain)
+    raise PhotoRefused(code, 415, message)
+
+
+def _check_name(kind: str, name: str) -> None:
+    """A name may lack an ending (cameras in browsers send "blob"), but not have that of something else."""
+    ending = PurePosixPath(name.replace("\\", "/")).suffix.lower().lstrip(".")
+    if re.fullmatch(r"[a-z0-9]{1,8}", ending) and not ending.isdigit() and _EXTENSIONS.get(ending) != kind:
+        text = (
+            f"This is a {_NAMES[kind]} file but its name ends in .{ending}. Give it its right name and send it again."
+        )
+        raise PhotoRefused("extension_mismatch", 415, text)
+
+
+def check_size(width: int, height: int, limits: Limits) -> None:
+    """Raise PhotoRefused when this many pixels, or sides like these, are not accepted."""
+    if width * height > limits.max_pixels:
+        _refuse_pixels(f"{width} x {height} px", limits)
+    short, long = sorted((width, height))
+    if short * limits.max_aspect < long:
+        text = f"This looks like a panorama ({width} x {height} px). Crop the photo to the eye."
+        raise PhotoRefused("bad_aspect", 422, text)
+    if short < limits.min_side:
+        text = f"{width} x {height} px; at least {limits.min_side} px on the short side are needed. Take it closer."
+        raise PhotoRefused("too_small", 422, text)
+
+
+def _refuse_pixels(size: str, limits: Limits) -> NoReturn:
+    text = f"The photo has {size}; {limits.max_pixels / 1e6:.0f} megapixels are the limit. Send a smaller one."
+    raise PhotoRefused("too_many_pixels", 413, text) from None
+
+
+def _open(data: bytes, kind: str) -> Image.Image:
+    """The header only: Pillow decodes nothing before `load`."""
+    try:
+        return Image.open(io.BytesIO(data), formats=(kind,))
+    except Image.DecompressionBombError:
+        _refuse_pixels("far too many pixels", Limits())
+    except Exception as error:
+        _refuse_broken(data, kind, error)
+
+
+def _refuse_broken(data: bytes, kind: str, error: Exception) -> NoReturn:
+    if containers.is_complete(data, kind):
+        text = "The photo is damaged and cannot be read. Take it again, or save it as a new JPEG."
+        raise PhotoRefused("image_corrupt", 422, text) from error
+    raise PhotoRefused("image_truncated", 422, "Only part of the photo arrived. Send it again.") from error
+
+
+def _reduce(image: Image.Image, min_side: int) -> Image.Image:
+    """What `draft` does for a JPEG while it decodes, for what had to be decoded whole: the mean of each square."""
+    factor = next((n for n in (8, 4, 2) if min(image.size) >= n * min_side), 1)
+    return image if factor == 1 else image.reduce(factor)
+
+
+def _to_srgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow itself would clip it
+        return Image.fromarray(np.round(np.asarray(image, dtype=np.float32) / 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        return _on_black(image.convert("RGBA"), image.info.get("icc_profile"))
+    if image.mode == "P":
+        return _through_profile(image.convert("RGB"), image.info.get("icc_profile"))
+    return _through_profile(image, image.info.get("icc_profile"))
+
+
+def _on_black(image: Image.Image, profile: Any) -> Image.Image:
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[1] == 0:
+        raise PhotoRefused("blank", 422, "The picture is fully transparent. Send the photo itself.")
+    black = Image.new("RGB", image.size)
+    black.paste(_through_profile(image.convert("RGB"), profile), mask=alpha)
+    return black
+
+
+def _through_profile(image: Image.Image, profile: Any) -> Image.Image:
+    """The image in sRGB by its own profile; by Pillow's plain conversion when there is none or it makes no sense."""
+    if isinstance(profile, bytes) and profile and not _is_srgb(profile):
+        try:
+            source, target = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            converted = None
+        if converted is not None:
+            return converted
+    return image if image.mode == "RGB" else image.convert("RGB")  # else it would be copied
+
+
+def _is_srgb(profile: bytes) -> bool:
+    return "srgb" in _describe(profile).lower()
+
+
+def _describe(profile: bytes) -> str:
+    try:
+        text = ImageCms.getProfileDescription(ImageCms.ImageCmsProfile(io.BytesIO(profile)))
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return "unreadable"
+    return printable(text, 64) or "unnamed"
+
+
+def _profile_name(image: Image.Image) -> str:
+    profile = image.info.get("icc_profile")
+    return _describe(profile) if isinstance(profile, bytes) and profile else ""
+
+
+_TURNS: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: pixels.transpose(1, 0, 2)[:, ::-1],
+    7: lambda pixels: pixels[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda pixels: pixels.transpose(1, 0, 2)[::-1],
+}

@@ -1,0 +1,62 @@
+"""Health and state of the system over the API."""
+
+from django.db import DatabaseError, connection
+from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cataract.core.http.api import has_scope, problems
+from cataract.ops.serializers import LiveSerializer, ReadySerializer, SystemSerializer
+from cataract.ops.system import system_state
+from predictions.releases import serving as registry
+
+
+class Live(APIView):
+    """Whether this process answers at all."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()  # whoever watches the health asks often
+
+    @extend_schema(summary="Alive", auth=[], responses=LiveSerializer)
+    def get(self, request: Request) -> Response:
+        return Response({"status": "alive"})
+
+
+class Ready(APIView):
+    """Whether this process can take photos. `degraded`: it stores them, and only people can answer."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = ()  # whoever watches the health asks often
+
+    @extend_schema(summary="Ready", auth=[], responses={200: ReadySerializer, 503: ReadySerializer})
+    def get(self, request: Request) -> Response:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            serving = registry.champion()
+        except DatabaseError:
+            return Response({"status": "unavailable", "checks": {"database": "does not answer"}}, status=503)
+        checks = {"database": "ok", "release": "none serves" if serving is None else "ok"}
+        return Response({"status": "degraded" if serving is None else "ready", "checks": checks})
+
+
+_LOOK = has_scope("read", "predictions.view_release")
+
+
+class System(APIView):
+    """How the system does."""
+
+    permission_classes = (_LOOK,)
+
+    @extend_schema(
+        summary="How the system does",
+        description="Queues, latency, throughput, memory, workers, disk, versions. What the broker knows is null when "
+        "it does not answer within some seconds.",
+        responses={200: SystemSerializer} | problems(401, 403),
+    )
+    def get(self, request: Request) -> Response:
+        return Response(system_state())

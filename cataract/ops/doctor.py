@@ -1,0 +1,234 @@
+"""What `manage.py doctor` looks at: each check yields findings, and an error among them means that not all is well."""
+
+import hashlib
+import shutil
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from celery import current_app
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from cataract.core.broker import BrokerUnavailable, connect, ping
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.release.folder import ReleaseCorrupt, verify
+from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
+from predictions.releases.models import Release
+from review.cases.models import ReviewCase
+from training.runs.models import TrainingRun
+
+WAITS_TOO_LONG: Final = timedelta(minutes=5)
+SILENT_TOO_LONG: Final = timedelta(seconds=60)
+ORPHAN_AGE: Final = timedelta(days=1)
+LOW_DISK_BYTES: Final = 1_000_000_000
+NO_CHAMPION_CURE: Final = "Run `manage.py install_starter`, or promote a release."
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing seen. Only an error makes `doctor` fail; `cure` says what to do about it."""
+
+    level: Literal["ok", "note", "error"]
+    check: str
+    message: str
+    cure: str = ""
+
+
+def examine(say: Progress) -> Iterator[Finding]:
+    """Every check in turn. Without a database that is up to date, only the checks that need none."""
+    database = list(check_database())
+    yield from database
+    yield from check_disk()
+    yield from check_broker()
+    if any(finding.level == "error" for finding in database):
+        return
+    yield from check_photos(say)
+    yield from check_stray_files()
+    yield from check_releases(say)
+    yield from check_predictions()
+    yield from check_training()
+
+
+def check_database() -> Iterator[Finding]:
+    cure = "Run `make run` or `manage.py setup`."
+    try:
+        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        yield Finding("error", "database", f"The database cannot be opened: {error}", cure)
+        return
+    if plan:
+        missing = _some([f"{migration.app_label}.{migration.name}" for migration, _ in plan])
+        yield Finding("error", "database", f"Migrations are not applied: {missing}.", cure)
+    else:
+        yield Finding("ok", "database", "All migrations are applied.")
+
+
+def check_disk() -> Iterator[Finding]:
+    folder = settings.DATA_DIR
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < LOW_DISK_BYTES:
+        yield Finding("error", "disk", f"Only {free / 1e9:.1f} GB are free at {folder}.", "Free some space.")
+    else:
+        yield Finding("ok", "disk", f"{free / 1e9:.0f} GB are free.")
+
+
+def check_broker() -> Iterator[Finding]:
+    cure = "Start the system with `make run`." if settings.EMBEDDED_BROKER else "Look at the server of REDIS_URL."
+    try:
+        ping(settings.CELERY_BROKER_URL)
+    except BrokerUnavailable as error:
+        yield Finding("error", "broker", str(error), cure)
+        return
+    with connect(settings.CELERY_BROKER_URL) as client:
+        waiting = {queue: int(str(client.llen(queue))) for queue in ("default", "predict", "train")}
+    yield Finding(
+        "ok", "broker", "Answers; waiting messages: " + ", ".join(f"{n} {q}" for q, n in waiting.items()) + "."
+    )
+    if current_app.control.inspect(timeout=3).ping():
+        yield Finding("ok", "worker", "A worker answers.")
+    else:
+        yield Finding("error", "worker", "No worker answers within 3 s.", cure)
+
+
+def check_photos(say: Progress) -> Iterator[Finding]:
+    """Every row has its file, whole: a row without an intact file is a lost photo."""
+    total, bad = EyeImage.objects.count(), 0
+    rows = EyeImage.objects.order_by("pk").values_list("pk", "stored_name", "stored_sha256")
+    for number, (pk, name, sha256) in enumerate(rows.iterator(chunk_size=500), start=1):
+        if number % 200 == 0:
+            say(f"photos: {number} of {total} read")
+        problem = _file_problem(settings.PHOTO_DIR / name, sha256)
+        if problem:
+            bad += 1
+            yield Finding("error", "photos", f"EyeImage {pk}: {name} {problem}.", "Restore this file from a backup.")
+    if not bad:
+        yield Finding("ok", "photos", f"{total} photos are there, each with the sha256 of its row.")
+
+
+def _file_problem(path: Path, sha256: str) -> str:
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "" if found == sha256 else "has changed since it was stored"
+
+
+def check_stray_files() -> Iterator[Finding]:
+    """Files no row names are rubbish of interrupted uploads; young ones may belong to an upload that runs now."""
+    names = EyeImage.objects.values_list("stored_name", flat=True)
+    known = {name.partition(".")[0] for name in names.iterator(chunk_size=2000)}
+    oldest_allowed = (timezone.now() - ORPHAN_AGE).timestamp()
+    stray = [
+        path.relative_to(settings.PHOTO_DIR).as_posix()
+        for path in settings.PHOTO_DIR.rglob("*")
+        if _stem(path) not in known and _is_file_older_than(oldest_allowed, path)
+    ]
+    if stray:
+        message = (
+            f"{len(stray)} files below {settings.PHOTO_DIR} belong to no photo and may be deleted: {_some(stray)}."
+        )
+        yield Finding("note", "files", message)
+
+
+def _is_file_older_than(moment: float, path: Path) -> bool:
+    """Also False for a temporary file of an upload that ended since the folder was listed."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_mtime < moment
+
+
+def _stem(path: Path) -> str:
+    """The name of the photo that a file below PHOTO_DIR belongs to, without its suffix; derivatives included."""
+    name = path.relative_to(settings.PHOTO_DIR).as_posix()
+    if name.startswith("derived/"):
+        return name.removeprefix("derived/").rpartition("-")[0]
+    return name.partition(".")[0]
+
+
+def check_releases(say: Progress) -> Iterator[Finding]:
+    for release in Release.objects.exclude(status=Release.Status.REJECTED):
+        say(f"releases: {release.pk}")
+        folder = settings.RELEASE_DIR / release.pk
+        try:
+            verify(folder, sha256=release.manifest_sha256)
+            if release.status == Release.Status.CHAMPION:
+                providers = tuple(settings.INFERENCE_PROVIDERS)
+                Cascade.load(folder, providers=providers, threads=settings.INFERENCE_THREADS).check_golden()
+        except ReleaseCorrupt as error:
+            level: Literal["error", "note"] = "error" if release.status == Release.Status.CHAMPION else "note"
+            yield Finding(
+                level, "releases", f"{release.pk}: {error}", "Restore its folder, or promote another release."
+            )
+            continue
+        if release.status == Release.Status.CHAMPION:
+            yield Finding("ok", "releases", f"The champion {release.pk} is intact and gives its golden predictions.")
+    if not Release.objects.filter(status=Release.Status.CHAMPION).exists():
+        yield Finding("error", "releases", "There is no champion: every photo waits for a person.", NO_CHAMPION_CURE)
+
+
+def check_predictions() -> Iterator[Finding]:
+    now = timezone.now()
+    queued = Prediction.objects.filter(status=Prediction.Status.QUEUED)
+    late = _ids(queued.filter(created_at__lt=now - WAITS_TOO_LONG))
+    if late:
+        message = f"{len(late)} predictions wait for their answer for over five minutes: {_some(late)}."
+        yield Finding("error", "predictions", message, "Is a worker running?")
+    failed = _ids(Prediction.objects.filter(status=Prediction.Status.FAILED))
+    if failed:
+        message = f"{len(failed)} predictions have failed: {_some(failed)}."
+        yield Finding("error", "predictions", message, "Read their errors in the admin and ask again.")
+    unseen = _ids(
+        Prediction.objects.filter(
+            status=Prediction.Status.DONE, needs_review=True, review_case__isnull=True, done_at__lt=now - WAITS_TOO_LONG
+        )
+    )
+    if unseen:
+        message = f"{len(unseen)} predictions need a person and have no review case: {_some(unseen)}."
+        yield Finding("error", "review", message, "Is a worker with beat running?")
+    if not (late or failed or unseen):
+        waiting = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).count()
+        yield Finding("ok", "predictions", f"{queued.count()} wait for the model, {waiting} for a person.")
+
+
+def _ids(predictions: QuerySet[Prediction]) -> list[str]:
+    return [str(pk) for pk in predictions.order_by("created_at").values_list("pk", flat=True)]
+
+
+def check_training() -> Iterator[Finding]:
+    silent = TrainingRun.objects.filter(
+        status=TrainingRun.Status.RUNNING, heartbeat_at__lt=timezone.now() - SILENT_TOO_LONG
+    )
+    for run in silent:
+        yield Finding(
+            "error", "training", f"Run {run.pk} is silent since {run.heartbeat_at:%H:%M:%S}.", "Restart the worker."
+        )
+    waiting = TrainingRun.objects.filter(
+        status=TrainingRun.Status.QUEUED, created_at__lt=timezone.now() - WAITS_TOO_LONG
+    )
+    for run in waiting:
+        message = f"Run {run.pk} waits for over five minutes."
+        yield Finding("error", "training", message, "Is a worker for `train` running?")
+    interrupted = TrainingRun.objects.filter(status=TrainingRun.Status.INTERRUPTED).count()
+    if interrupted:
+        yield Finding("note", "training", f"{interrupted} training runs were interrupted.")
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

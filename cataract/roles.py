@@ -1,0 +1,75 @@
+"""The roles of the product as Django groups, each with exactly its permissions."""
+
+from collections.abc import Mapping
+
+from django.contrib.auth.models import Group, Permission
+
+_UPLOAD = ("predictions.add_eyeimage", "predictions.add_prediction", "predictions.view_eyeimage")
+_LOOK = (
+    "predictions.view_every_eyeimage",
+    "predictions.view_eyeimage",
+    "predictions.view_prediction",
+    "predictions.view_release",
+    "predictions.view_promotion",
+    "predictions.view_livetest",
+    "predictions.view_embeddingjob",
+    "review.view_reviewcase",
+    "review.view_reading",
+    "review.view_label",
+    "training.view_dataset",
+    "training.view_trainingrun",
+    "training.view_comparison",
+    "training.view_trainingpolicy",
+    "training.view_triggerfiring",
+)
+_READ = ("review.read_reviewcase",)
+
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "screener": _UPLOAD,
+    "integrator": (*_UPLOAD, "predictions.view_release", "predictions.add_webhookendpoint"),
+    "reader": _READ,
+    "adjudicator": (*_READ, "review.adjudicate_reviewcase", "predictions.view_every_eyeimage"),
+    "auditor": _LOOK,
+    "admin": (
+        *_UPLOAD,
+        *_LOOK,
+        "predictions.download_original",
+        "predictions.promote_release",
+        "predictions.view_apitoken",
+        "predictions.add_apitoken",
+        "predictions.change_apitoken",
+        "predictions.view_webhookendpoint",
+        "predictions.add_webhookendpoint",
+        "predictions.change_webhookendpoint",
+        "predictions.delete_webhookendpoint",
+        "predictions.view_webhookdelivery",
+        "predictions.change_webhookdelivery",
+        "predictions.view_batch",
+        "review.assign_reviewcase",
+        "training.add_trainingrun",
+        "training.change_trainingrun",
+        "training.change_trainingpolicy",
+        "auth.view_user",
+        "auth.add_user",
+        "auth.change_user",
+        "auth.view_group",
+        "axes.view_accesslog",
+        "axes.view_accessfailurelog",
+        "axes.view_accessattempt",  # whoever is locked out by wrong passwords is let in again by deleting these
+        "axes.delete_accessattempt",
+    ),
+}
+
+
+def ensure_roles() -> None:
+    """Make the group of each role with exactly its permissions. Safe to repeat; raises LookupError before `migrate`."""
+    known = {
+        f"{permission.content_type.app_label}.{permission.codename}": permission
+        for permission in Permission.objects.select_related("content_type")
+    }
+    for role, names in ROLES.items():
+        missing = set(names) - known.keys()
+        if missing:
+            raise LookupError(f"No such permission: {', '.join(sorted(missing))}. Run `manage.py migrate` first.")
+        group, _ = Group.objects.get_or_create(name=role)
+        group.permissions.set([known[name] for name in names])

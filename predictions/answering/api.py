@@ -1,0 +1,113 @@
+"""The REST API of this app. Views find through the user's queryset, check the input, and call one service."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
+from django_filters import rest_framework as filters  # type: ignore[import-untyped]
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics
+from rest_framework.parsers import FormParser, MultiPartParser
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, marked, problems
+from cataract.core.http.users import user_of
+from predictions.answering import openapi_examples, services
+from predictions.answering.models import Prediction
+from predictions.answering.serializers import PredictionSerializer, UploadSerializer, one_photo
+from predictions.photos.models import EyeImage
+from predictions.photos.uploads import read_photo, refuse_repeated
+
+
+class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
+    patient = filters.CharFilter(field_name="image__patient_key")
+    eye = filters.ChoiceFilter(field_name="image__eye", choices=[("OD", "OD"), ("OS", "OS")])
+    status = filters.ChoiceFilter(choices=Prediction.Status.choices)
+    decision = filters.ChoiceFilter(choices=Prediction.Decision.choices)
+    needs_review = filters.BooleanFilter()
+    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = Prediction
+        fields: tuple[str, ...] = ()
+
+
+class Predictions(generics.ListAPIView[Prediction]):
+    """The predictions that the caller may see; a new one for each photo that is posted."""
+
+    serializer_class = PredictionSerializer
+    throttle_scopes: ClassVar = {"POST": "upload"}
+    parser_classes = (MultiPartParser, FormParser)
+    filter_backends = (filters.DjangoFilterBackend,)
+    filterset_class = PredictionFilter
+    pagination_class = NewestFirst
+
+    def get_permissions(self) -> list[BasePermission]:
+        wanted = ("upload", "predictions.add_eyeimage") if self.request.method == "POST" else ("read", "")
+        return [has_scope(*wanted)()]
+
+    def get_queryset(self) -> QuerySet[Prediction]:
+        return Prediction.objects.visible_to(user_of(self.request))
+
+    def paginate_queryset(self, queryset: Any) -> Any:
+        page = super().paginate_queryset(queryset)
+        services.disclose(predictions=list(page or []), user=user_of(self.request))
+        return page
+
+    @extend_schema(summary="List of results", responses={200: PredictionSerializer} | problems(401, 403, 404, 422))
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        return super().get(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="predictions_create",
+        examples=openapi_examples.UPLOAD,
+        summary="Send a photo",
+        description="Answers in the same request (201), or stores the photo for a worker (202: ask again later).",
+        request={"multipart/form-data": UploadSerializer},
+        parameters=[IDEMPOTENCY_KEY],
+        responses={201: PredictionSerializer, 202: PredictionSerializer}
+        | problems(400, 401, 403, 409, 413, 415, 422, 503),
+    )
+    def post(self, request: Request) -> Response:
+        sent = one_photo(request.FILES)
+        refuse_repeated(request.data)
+        form = UploadSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        facts = dict(form.validated_data)
+        facts.pop("photo")
+        prediction, replayed = services.upload_once(
+            user=user_of(request),
+            endpoint="POST /api/v1/predictions",
+            key=request.headers.get("Idempotency-Key", ""),
+            data=read_photo(sent),
+            name=sent.name or "",
+            source=EyeImage.Source.API,
+            patient_key=facts.pop("patient"),
+            **facts,
+        )
+        services.disclose(predictions=[prediction], user=user_of(request))
+        status = 202 if prediction.status == Prediction.Status.QUEUED else 201
+        response = Response(PredictionSerializer(prediction).data, status=status)
+        response["Location"] = f"/api/v1/predictions/{prediction.pk}"
+        return marked(response, replayed)
+
+
+class OnePrediction(APIView):
+    """One prediction that the caller may see."""
+
+    permission_classes = (has_scope("read"),)
+
+    @extend_schema(
+        summary="One result",
+        examples=openapi_examples.ONE,
+        responses={200: PredictionSerializer} | problems(401, 403, 404),
+    )
+    def get(self, request: Request, prediction_id: UUID) -> Response:
+        prediction = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction_id)
+        services.disclose(predictions=[prediction], user=user_of(request))
+        return Response(PredictionSerializer(prediction).data)

@@ -1,0 +1,52 @@
+"""The upload form: what may be said about a photo."""
+
+import uuid
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+
+from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
+
+
+class UploadForm(forms.Form):
+    """One photo with its patient and eye. The photo's own checks are the intake's."""
+
+    patient_key = forms.CharField(
+        label="Patient key",
+        max_length=64,
+        validators=[PATIENT_KEY],
+        error_messages={"required": "Enter the patient's pseudonym."},
+        help_text="The patient's pseudonym, never a name.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
+    )
+    eye = forms.ChoiceField(
+        label="Which eye?",
+        choices=[("OD", "Right eye (OD)"), ("OS", "Left eye (OS)")],
+        widget=forms.RadioSelect,
+        error_messages={"required": "Say which eye it is."},
+    )
+    site = forms.CharField(label="Site", max_length=LABEL_LENGTH, required=False)
+    device = forms.CharField(label="Camera or phone", max_length=LABEL_LENGTH, required=False)
+    may_train = forms.BooleanField(label="This photo may be used to improve the models", required=False, initial=True)
+    send_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+
+    def clean(self) -> dict[str, Any]:
+        """One photo, from the camera or from the files. Adds `photo`."""
+        cleaned = dict(super().clean() or self.cleaned_data)
+        photos = [file for file in self.files.getlist("photo") if isinstance(file, UploadedFile)]
+        if not photos:
+            self.add_error(None, ValidationError("Choose or take a photo.", code="file_required"))
+        elif len(photos) > 1:
+            self.add_error(None, ValidationError("Send one photo at a time.", code="too_many_files"))
+        else:
+            cleaned["photo"] = photos[0]
+        return cleaned
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of this form's errors: 400 when there was no photo to judge, else 422."""
+        codes = {error.code for error in self.errors.as_data().get("__all__", [])}
+        return 400 if codes & {"file_required", "too_many_files"} else 422

@@ -1,0 +1,96 @@
+"""What the API takes and gives about many photos at once."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from cataract.core.errors import BadField
+from predictions.answering.models import Prediction
+from predictions.answering.serializers import PredictionSerializer
+from predictions.batches.models import Batch, BatchItem
+from predictions.batches.results import progress_of, result_of
+from predictions.batches.tables import MAX_BYTES as MAX_TABLE_BYTES
+from predictions.batches.tables import Table, read_table
+from predictions.batches.uploads import SpooledFile
+from predictions.photos.facts import Facts
+from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
+
+
+class BatchUploadSerializer(serializers.Serializer[Any]):
+    """Many photos to judge. What the table says of a file goes before what is said of all."""
+
+    photos = serializers.ListField(
+        child=serializers.FileField(allow_empty_file=True),
+        required=False,
+        help_text="Up to 100 photo files; repeat the field.",
+    )
+    archive = serializers.FileField(required=False, help_text="One ZIP of photos instead; it may hold 10,000 files.")
+    table = serializers.FileField(
+        required=False,
+        allow_empty_file=True,
+        help_text="CSV with the columns file, patient, eye, site, device, captured_at, may_train; only file is needed.",
+    )
+    patient = serializers.CharField(required=False, default="", allow_blank=True, max_length=64)
+    eye = serializers.ChoiceField(choices=["OD", "OS"], required=False, default="", allow_blank=True)
+    site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
+    device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
+    may_train = serializers.BooleanField(required=False, default=True)
+    mode = serializers.ChoiceField(choices=Prediction.Mode.choices, default=Prediction.Mode.CASCADE)
+
+    def validate_patient(self, value: str) -> str:
+        if value:
+            PATIENT_KEY(value)
+        return value
+
+    def facts(self) -> Facts:
+        """What is said of every photo."""
+        said = self.validated_data
+        return Facts(said["patient"], said["eye"], said["site"], said["device"], None, said["may_train"])
+
+
+def batch_files(files: Any) -> tuple[list[SpooledFile], SpooledFile | None, Table | None]:
+    """The photos, the archive and the table of a batch. Raises BadField and TableRefused."""
+    found = {name: list(files.getlist(name)) for name in ("photos", "archive", "table")}
+    for name in ("archive", "table"):
+        if len(found[name]) > 1:
+            raise BadField(name, f"Send one file in the field `{name}`.", code="too_many_files", status=400)
+    table = read_table(found["table"][0].read(MAX_TABLE_BYTES + 1), PATIENT_KEY) if found["table"] else None
+    return found["photos"], next(iter(found["archive"]), None), table
+
+
+class BatchSerializer(serializers.ModelSerializer[Batch]):
+    """One batch and how far it is."""
+
+    files = serializers.SerializerMethodField(help_text="How many files wait, are stored, were known, were refused.")
+    results = serializers.SerializerMethodField(help_text="Where the outcome of each file is found.")
+
+    class Meta:
+        model = Batch
+        fields = ("id", "status", "name", "mode", "total", "files", "results", "created_at", "done_at")
+        read_only_fields = fields
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
+    def get_files(self, row: Batch) -> dict[str, int]:
+        return progress_of(row)
+
+    def get_results(self, row: Batch) -> str:
+        return f"/api/v1/batches/{row.pk}/results"
+
+
+class BatchItemSerializer(serializers.ModelSerializer[BatchItem]):
+    """One file of a batch: stored, known (sent before), refused (code and message say why), or still waiting."""
+
+    file = serializers.CharField(source="name", read_only=True)
+    patient = serializers.CharField(source="patient_key", read_only=True)
+    result = serializers.SerializerMethodField()
+
+    class Meta:
+        model = BatchItem
+        fields = ("file", "status", "code", "message", "patient", "eye", "result")
+        read_only_fields = fields
+
+    @extend_schema_field(PredictionSerializer(allow_null=True))
+    def get_result(self, row: BatchItem) -> Any:
+        found = result_of(row)
+        return None if found is None else PredictionSerializer(found).data

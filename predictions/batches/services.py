@@ -1,0 +1,148 @@
+"""What people and programs can do with many photos at once: send them, stop, go on."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from cataract.core import idempotency
+from cataract.core.errors import BadField
+from cataract.core.files import sync_folder
+from cataract.core.models import IdempotentRequest
+from predictions.answering.models import Prediction
+from predictions.batches import archives, tasks
+from predictions.batches.models import Batch, BatchItem
+from predictions.batches.tables import Table
+from predictions.batches.uploads import SpooledFile
+from predictions.photos.facts import NOTHING_STATED, Facts
+
+log = logging.getLogger(__name__)
+
+ENDPOINT = "POST /api/v1/batches"
+_INSERT = 500
+
+
+def accept_batch(
+    *,
+    user: User,
+    source: str,
+    photos: Sequence[SpooledFile] = (),
+    archive: SpooledFile | None = None,
+    table: Table | None = None,
+    default: Facts = NOTHING_STATED,
+    mode: str = Prediction.Mode.CASCADE,
+    key: str = "",
+) -> tuple[Batch, bool]:
+    """Keep what was sent, for a worker to go through; return (batch, whether it is a replay of `key`).
+
+    Send photos or one archive. Nothing is unpacked or decoded here. Raises BadField, ArchiveRefused, TableRefused,
+    IdempotencyKeyReused; nothing is kept then.
+    """
+    if bool(photos) == (archive is not None):
+        raise BadField("photos", "Send photos or one archive.", code="file_required", status=400)
+    entries = [(entry.index, entry.name) for entry in archives.list_entries(archive)] if archive else []
+    entries = entries or [(position, _name(photo)) for position, photo in enumerate(photos)]
+    names = [name for _, name in entries]
+    if table is not None:
+        table.check_names(names)
+    claim = _claim(user, key, photos, archive, [names, asdict(default), mode, table and str(table.rows)])
+    if claim is not None and (found := idempotency.made_before(claim)):
+        return found, True
+    batch = Batch(
+        name=_name(archive) if archive else "",
+        archive=archive is not None,
+        mode=mode,
+        source=source,
+        requested_by=user,
+        total=len(names),
+    )
+    facts = [table.facts_of(name, default) if table else default for name in names]
+    _keep(batch.pk, [archive] if archive else photos)
+    try:
+        with transaction.atomic():
+            batch.save(force_insert=True)
+            BatchItem.objects.bulk_create(
+                (
+                    BatchItem(batch=batch, position=position, name=_label(name), **asdict(fact))
+                    for (position, name), fact in zip(entries, facts, strict=True)
+                ),
+                batch_size=_INSERT,
+            )
+            if claim is not None:
+                idempotency.keep_claim(claim, batch)
+    except BaseException as error:
+        shutil.rmtree(settings.BATCH_DIR / str(batch.pk), ignore_errors=True)
+        if isinstance(error, IntegrityError) and claim is not None and (found := idempotency.made_before(claim)):
+            return found, True  # the same request, sent twice at once
+        raise
+    _nudge(batch)
+    return batch, False
+
+
+def cancel_batch(*, batch: Batch) -> bool:
+    """Stop after the file that is being worked on; what is stored stays. Return whether it was running."""
+    return bool(Batch.objects.filter(pk=batch.pk).move(Batch.Status.CANCELLED))
+
+
+def resume_batch(*, batch: Batch) -> bool:
+    """Go on with a cancelled batch; return whether it was cancelled."""
+    moved = Batch.objects.filter(pk=batch.pk).move(Batch.Status.RUNNING, lease_until=None)
+    if moved:
+        _nudge(batch)
+    return bool(moved)
+
+
+def _keep(batch_id: uuid.UUID, files: Sequence[SpooledFile]) -> None:
+    """Move what was received to the folder of the batch, durably, before any row names it."""
+    folder = settings.BATCH_DIR / str(batch_id)
+    folder.mkdir(parents=True, mode=0o700)
+    for position, file in enumerate(files):
+        file.file.flush()  # type: ignore[union-attr]
+        os.fsync(file.file.fileno())  # type: ignore[union-attr]
+        file.path.rename(folder / str(position))
+    sync_folder(folder)
+    sync_folder(folder.parent)
+
+
+def _name(file: SpooledFile) -> str:
+    return _label(file.name or "")[:100]
+
+
+def _label(name: str) -> str:
+    """A path as a label: printable, and no longer than its column."""
+    return "".join(c for c in name if c.isprintable())[-255:] or "unnamed"
+
+
+def _claim(
+    user: User, key: str, photos: Sequence[SpooledFile], archive: SpooledFile | None, rest: list[Any]
+) -> IdempotentRequest | None:
+    if not key:
+        return None  # large files are not read for nothing
+    digest = hashlib.sha256(json.dumps(rest, default=str).encode())
+    for file in (archive,) if archive else photos:
+        file.seek(0)
+        digest.update(hashlib.file_digest(file.file, "sha256").digest())  # type: ignore[arg-type]
+    return idempotency.claim_key(user=user, endpoint=ENDPOINT, key=key, body_sha256=digest.hexdigest())
+
+
+def _nudge(batch: Batch) -> None:
+    """Tell a worker, without waiting for the broker; the sweeper finds the batch anyway."""
+    publish = threading.Thread(target=_publish, args=(str(batch.pk),), name="nudge", daemon=True)
+    transaction.on_commit(publish.start)
+
+
+def _publish(batch_id: str) -> None:
+    try:
+        tasks.run_batch.delay(batch_id)
+    except Exception as error:
+        log.warning("Batch %s waits for the sweeper, the broker did not take it: %s", batch_id, error)

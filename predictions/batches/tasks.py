@@ -1,0 +1,16 @@
+"""The wire: ids in, nothing out. The work is in `worker`."""
+
+from celery import shared_task
+
+from predictions.batches import worker
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def run_batch(batch_id: str) -> None:
+    if worker.run_batch(batch_id):
+        run_batch.delay(batch_id)
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep_batches() -> None:
+    worker.sweep()

@@ -1,0 +1,71 @@
+"""Receiving many files at once: straight to the disk, with one limit for all of them together."""
+
+import os
+import tempfile
+import weakref
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+
+from cataract.core.errors import DomainError, StorageFull
+
+
+class BatchTooLarge(DomainError):
+    code = "batch_too_large"
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__(f"{settings.MAX_BATCH_BYTES / 1e6:.0f} MB is the limit of a batch. Send it in parts.")
+
+
+class SpooledFile(UploadedFile):  # type: ignore[type-arg]  # not generic at run time
+    """One file on disk, in the filesystem of the batches; gone when it is closed and was not moved away."""
+
+    def __init__(self, name: str, content_type: str, size: int, charset: str | None, extra: dict[str, Any]) -> None:
+        folder = Path(settings.BATCH_DIR) / "incoming"
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor, path = tempfile.mkstemp(dir=folder, prefix=".tmp-")
+        super().__init__(os.fdopen(descriptor, "w+b"), name, content_type, size, charset, extra)
+        self.path = Path(path)
+        self._delete = weakref.finalize(self, self.path.unlink, missing_ok=True)  # it may have moved to its batch
+
+    def close(self) -> None:
+        super().close()
+        self._delete()
+
+
+class SpoolHandler(FileUploadHandler):
+    """Writes each file to disk as it arrives. Raises BatchTooLarge and StorageFull out of the parser."""
+
+    def __init__(self, request: Any = None) -> None:
+        super().__init__(request)
+        self._received = 0
+
+    def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **kwargs: Any) -> None:
+        if content_length > settings.MAX_BATCH_BYTES + 1_000_000:
+            raise BatchTooLarge
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        extra = self.content_type_extra or {}
+        try:
+            self._file = SpooledFile(self.file_name or "", self.content_type or "", 0, self.charset, dict(extra))
+        except OSError as error:
+            raise StorageFull from error
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        self._received += len(raw_data)
+        if self._received > settings.MAX_BATCH_BYTES:
+            raise BatchTooLarge
+        try:
+            self._file.write(raw_data)
+        except OSError as error:
+            raise StorageFull from error
+
+    def file_complete(self, file_size: int) -> SpooledFile:
+        self._file.seek(0)
+        self._file.size = file_size
+        return self._file

@@ -1,0 +1,203 @@
+"""Going through a batch: one file after the other, in chunks, each stored exactly once.
+
+Whoever works on a batch holds its lease and a fencing token (`attempts`). The outcome of a file is written in the
+transaction that stores its photo, so that a worker that was killed or woke up late repeats nothing and loses nothing.
+"""
+
+import contextlib
+import logging
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import IO
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from cataract.core.errors import DomainError, QueueFull, StorageFull
+from cataract.ml.photos.images import PhotoRefused
+from predictions.answering import inference, reception
+from predictions.answering.errors import DuplicatePhoto
+from predictions.answering.models import Prediction
+from predictions.batches import archives
+from predictions.batches.models import Batch, BatchItem, BatchItemQuerySet, BatchQuerySet
+
+log = logging.getLogger(__name__)
+
+CHUNK_SECONDS = 20.0  # then other tasks have their turn
+_ITEM_ATTEMPTS = 3
+_LEASE = timedelta(seconds=90)  # longer than any one file takes
+_PAUSE_FULL = timedelta(seconds=30)
+_RUBBISH_SECONDS = 24 * 3600
+
+Read = Callable[[BatchItem], bytes]
+
+
+class _Lost(Exception):
+    """The batch was cancelled, or another worker has it: write nothing more."""
+
+
+def run_batch(batch_id: UUID | str, *, seconds: float = CHUNK_SECONDS) -> bool:
+    """Go on with a batch for some seconds; return whether this call worked on it and files are left.
+
+    Safe to call at any time and any number of times. Memory holds one file at a time.
+    """
+    batch = Batch.objects.select_related("requested_by").filter(pk=batch_id).first()
+    attempt = None if batch is None else _claim(batch)
+    if batch is None or attempt is None:
+        return False
+    mine = Batch.objects.filter(pk=batch.pk, attempts=attempt, status=Batch.Status.RUNNING)
+    deadline = time.monotonic() + seconds
+    try:
+        with _source(batch) as read:
+            for item in batch.items.in_status(BatchItem.Status.WAITING).order_by("position").iterator(chunk_size=100):
+                if time.monotonic() > deadline:
+                    mine.update(lease_until=None)
+                    return True
+                if not mine.update(lease_until=Now() + _LEASE):
+                    raise _Lost
+                _take(batch, item, attempt, read)
+    except _Lost:
+        log.info("Batch %s: attempt %d stops", batch_id, attempt)
+        return False
+    except (QueueFull, StorageFull) as error:
+        log.warning("Batch %s pauses: %s", batch_id, error)
+        mine.update(lease_until=Now() + _PAUSE_FULL)
+        return False
+    return _finish(batch, mine)
+
+
+def sweep() -> None:
+    """Go on with batches that nobody works on, and delete what is left of finished ones."""
+    for batch_id in list(waiting().order_by("created_at").values_list("pk", flat=True)[:10]):
+        run_batch(batch_id, seconds=4.0)
+    _delete_rubbish()
+
+
+def waiting() -> QuerySet[Batch]:
+    """RUNNING batches that nobody works on."""
+    return Batch.objects.filter(status=Batch.Status.RUNNING).filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
+
+
+def _claim(batch: Batch) -> int | None:
+    claimed = waiting().filter(pk=batch.pk, attempts=batch.attempts)
+    return batch.attempts + 1 if claimed.update(attempts=F("attempts") + 1, lease_until=Now() + _LEASE) else None
+
+
+def _finish(batch: Batch, mine: BatchQuerySet) -> bool:
+    """The batch is DONE when no file waits; files whose attempt failed are tried again."""
+    if batch.items.in_status(BatchItem.Status.WAITING).exists():
+        mine.update(lease_until=None)
+        return True
+    if mine.move(Batch.Status.DONE, done_at=Now(), lease_until=None):
+        shutil.rmtree(_folder(batch.pk), ignore_errors=True)
+    return False
+
+
+def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
+    """Store and judge one file, or write why not. Raises _Lost, QueueFull and StorageFull."""
+    still = BatchItem.objects.filter(pk=item.pk, batch__attempts=attempt, batch__status=Batch.Status.RUNNING)
+
+    def keep_outcome(prediction: Prediction) -> None:
+        if not still.move(BatchItem.Status.STORED, prediction=prediction):
+            raise _Lost
+
+    if item.attempts >= _ITEM_ATTEMPTS:
+        _refuse(still, "failed", "The program failed on this file several times. Send it by itself.")
+        return
+    try:
+        photo, prediction, timings = reception.receive(
+            data=read(item),
+            user=batch.requested_by,
+            source=batch.source,
+            name=item.name,
+            mode=batch.mode,
+            also=keep_outcome,
+            patient_key=item.patient_key,
+            eye=item.eye,
+            site=item.site,
+            device=item.device,
+            captured_at=item.captured_at,
+            may_train=item.may_train,
+        )
+    except (QueueFull, StorageFull, _Lost):
+        raise
+    except DuplicatePhoto as error:
+        _refuse_or_link(still, error)
+    except (PhotoRefused, DomainError) as error:
+        _refuse(still, error.code, error.message)
+    except archives.EntryCorrupt as error:
+        _refuse(still, "entry_corrupt", str(error))
+    except FileNotFoundError:
+        _refuse(still, "file_missing", "The file is no longer here. Send it again.")
+    except Exception:
+        log.exception("Batch %s: file %d failed", batch.pk, item.position)
+        still.update(attempts=F("attempts") + 1)
+    else:
+        inference.answer_now(prediction, photo.pixels, timings)  # else the row waits, and the sweeper answers it
+
+
+def _refuse_or_link(still: BatchItemQuerySet, error: DuplicatePhoto) -> None:
+    """A photo that was sent before for this eye is known; for another patient or eye it is refused."""
+    if error.code == "duplicate":
+        still.move(BatchItem.Status.KNOWN, prediction=error.prediction, code=error.code, message=error.message)
+    else:
+        _refuse(still, error.code, error.message)
+
+
+def _refuse(still: BatchItemQuerySet, code: str, message: str) -> None:
+    still.move(BatchItem.Status.REFUSED, code=code[:32], message=message)
+
+
+@contextlib.contextmanager
+def _source(batch: Batch) -> Iterator[Read]:
+    """How to read the files of a batch: never more than the limit of one photo and one byte."""
+    folder, limit = _folder(batch.pk), settings.MAX_UPLOAD_BYTES
+
+    def checked(data: bytes) -> bytes:
+        if len(data) > limit:
+            raise PhotoRefused("file_too_large", 413, f"{limit / 1e6:.1f} MB is the limit; this photo is larger.")
+        return data
+
+    if not batch.archive:
+        yield lambda item: checked(_first_bytes((folder / str(item.position)).open("rb"), limit + 1))
+        return
+    try:
+        archive = zipfile.ZipFile(folder / "0")
+    except (OSError, zipfile.BadZipFile) as error:
+        log.error("Batch %s: its archive cannot be read: %s", batch.pk, error)
+        yield _missing
+        return
+    with archive:
+        yield lambda item: checked(archives.read_entry(archive, item.position, limit=limit))
+
+
+def _first_bytes(file: IO[bytes], count: int) -> bytes:
+    with file:
+        return file.read(count)
+
+
+def _missing(item: BatchItem) -> bytes:
+    raise FileNotFoundError(item.name)
+
+
+def _delete_rubbish() -> None:
+    """Folders and received files that belong to no batch in work: left by crashes."""
+    root = Path(settings.BATCH_DIR)
+    limit = time.time() - _RUBBISH_SECONDS
+    old = [path for path in (*root.glob("*"), *root.glob("incoming/*")) if path.stat().st_mtime < limit]
+    kept = {str(pk) for pk in Batch.objects.exclude(status=Batch.Status.DONE).values_list("pk", flat=True)}
+    for path in old:
+        if path.is_dir() and path.name != "incoming" and path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _folder(batch_id: UUID) -> Path:
+    return Path(settings.BATCH_DIR) / str(batch_id)

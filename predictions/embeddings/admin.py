@@ -1,0 +1,13 @@
+"""Photos, predictions and releases in the admin, to look at; and keys, to make. Records are not edited here."""
+
+from django.contrib import admin
+
+from cataract.core.admin import ReadOnlyAdmin
+from predictions.embeddings.models import EmbeddingJob
+
+
+@admin.register(EmbeddingJob)
+class EmbeddingJobAdmin(ReadOnlyAdmin):
+    list_display = ("release", "status", "embedded", "total", "unreadable", "created_at", "finished_at")
+    list_filter = ("status",)
+    list_select_related = ("release",)

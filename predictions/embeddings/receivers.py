@@ -1,0 +1,17 @@
+"""What a change of champion means for embeddings."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.dispatch import receiver
+
+from predictions.embeddings.models import EmbeddingJob
+from predictions.releases.models import Release
+from predictions.releases.signals import release_promoted
+
+
+@receiver(release_promoted)
+def embed_stored_photos(release: Release, previous: Release | None, user: User | None, **_: Any) -> None:
+    """Search, drift and training need every stored photo in the embedding space of the encoder that serves."""
+    if previous is None or previous.encoder != release.encoder:
+        EmbeddingJob.objects.ask_for(release=release, user=user)

@@ -1,0 +1,43 @@
+"""Stored photos that look alike to an encoder: cosine similarity of embeddings, never of the same patient."""
+
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+from django.db.models import Q, QuerySet
+
+from predictions.embeddings.models import Embedding
+from predictions.photos.models import EyeImage
+
+MAX_CANDIDATES = 20_000  # the newest; 512 numbers each are 40 MB
+
+
+def nearest(image: EyeImage, candidates: "QuerySet[Any]", *, encoder: str, count: int) -> list[tuple[UUID, float]]:
+    """The ids of the `count` images among `candidates` most like `image`, with their cosine, nearest first.
+
+    Images of the same cluster or patient are left out. Empty when the encoder has not seen the image.
+    """
+    own = Embedding.objects.filter(image=image, encoder=encoder).values_list("vector", flat=True).first()
+    if own is None:
+        return []
+    same = Q(image=image) | Q(image__cluster=image.cluster_id)
+    if image.patient_key:
+        same |= Q(image__patient_key=image.patient_key)
+    rows = list(
+        Embedding.objects.filter(encoder=encoder, image__in=candidates.values("pk"))
+        .exclude(same)
+        .order_by("-created_at")
+        .values_list("image_id", "vector")[:MAX_CANDIDATES]
+    )
+    if not rows:
+        return []
+    query = _unit(np.frombuffer(own, dtype="<f4")[None, :])[0]
+    others = _unit(np.frombuffer(b"".join(bytes(vector) for _, vector in rows), dtype="<f4").reshape(len(rows), -1))
+    cosines = others @ query
+    order = np.argsort(-cosines, kind="stable")[:count]
+    return [(rows[index][0], float(cosines[index])) for index in order]
+
+
+def _unit(rows: Any) -> Any:
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms > 0, norms, 1)

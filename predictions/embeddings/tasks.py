@@ -1,0 +1,10 @@
+"""The wire: ids in, nothing out. The work is in `worker`."""
+
+from celery import shared_task
+
+from predictions.embeddings import worker
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def sweep_embeddings() -> None:
+    worker.sweep()

@@ -1,0 +1,106 @@
+"""Stored photos through the encoder of a release, in short turns that may stop at any photo.
+
+Whoever works on a job holds its lease and a fencing token (`attempts`); embeddings are written once per photo and
+encoder by a constraint, so that a job may be delivered twice, killed, and asked for again.
+"""
+
+import logging
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import numpy as np
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Now
+
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.photos.images import PhotoRefused, decode
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.embeddings.models import Embedding, EmbeddingJob
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from predictions.releases import serving
+
+log = logging.getLogger(__name__)
+
+TURN_SECONDS = 20.0  # then other tasks have their turn
+_CHUNK = 20  # photos written at once, and the most that a killed worker does again
+_LEASE = timedelta(seconds=120)  # longer than any chunk takes
+
+
+def go_on(job_id: int, *, seconds: float = TURN_SECONDS) -> bool:
+    """Work on a job for some seconds; return whether this call did and photos are left. Safe to call at any time."""
+    job = EmbeddingJob.objects.select_related("release").filter(pk=job_id).first()
+    attempt = None if job is None else _claim(job)
+    if job is None or attempt is None:
+        return False
+    mine = EmbeddingJob.objects.filter(pk=job.pk, attempts=attempt).in_status(EmbeddingJob.Status.WAITING)
+    try:
+        cascade = serving.load(job.release)
+    except ReleaseCorrupt as error:
+        log.error("Photos cannot be embedded: %s", error)  # the lease runs out, and the next sweep tries again
+        return False
+    deadline = time.monotonic() + seconds
+    for photos in _chunks(job):
+        if not _embed(cascade, photos, mine):
+            return False
+        if time.monotonic() > deadline:
+            mine.update(lease_until=None)
+            return True
+    mine.move(EmbeddingJob.Status.DONE, finished_at=Now(), lease_until=None)
+    return False
+
+
+def sweep(*, seconds: float = 5.0) -> None:
+    """Go on with every job that nobody works on, for some seconds each."""
+    free = EmbeddingJob.objects.in_status(EmbeddingJob.Status.WAITING).filter(_FREE)
+    for job_id in list(free.order_by("created_at").values_list("pk", flat=True)):
+        go_on(job_id, seconds=seconds)
+
+
+_FREE = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
+
+
+def _claim(job: EmbeddingJob) -> int | None:
+    """Take the lease; the attempt's number, None when somebody else has it or the job is done."""
+    free = EmbeddingJob.objects.filter(_FREE, pk=job.pk, attempts=job.attempts)
+    waiting = free.in_status(EmbeddingJob.Status.WAITING)
+    return job.attempts + 1 if waiting.update(attempts=F("attempts") + 1, lease_until=Now() + _LEASE) else None
+
+
+def _chunks(job: EmbeddingJob) -> Iterator[list[EyeImage]]:
+    """The photos after the job's cursor that have no embedding, in order of their ids."""
+    cursor: UUID | None = job.cursor
+    while True:
+        left = Embedding.missing(job.release.encoder).order_by("pk")
+        photos = list((left if cursor is None else left.filter(pk__gt=cursor))[:_CHUNK])
+        if not photos:
+            return
+        yield photos
+        cursor = photos[-1].pk
+
+
+def _embed(cascade: Cascade, photos: list[EyeImage], mine: QuerySet[EmbeddingJob]) -> bool:
+    """Embed one chunk; return whether the job is still ours."""
+    rows, unreadable = [], 0
+    for photo in photos:
+        try:
+            vector = cascade.embed([decode(storage.read(photo.stored_name))])[0]
+        except (OSError, PhotoRefused) as error:
+            log.warning("Photo %s cannot be embedded: %s", photo.pk, error)
+            unreadable += 1
+            continue
+        data = np.asarray(vector, dtype="<f4").tobytes()
+        rows.append(Embedding(image=photo, encoder=cascade.encoder_hash, vector=data))
+    with transaction.atomic():
+        Embedding.objects.bulk_create(rows, ignore_conflicts=True)
+        return bool(
+            mine.update(
+                cursor=photos[-1].pk,
+                embedded=F("embedded") + len(rows),
+                unreadable=F("unreadable") + unreadable,
+                lease_until=Now() + _LEASE,
+            )
+        )

@@ -1,0 +1,15 @@
+"""Where Django finds the models of this app. Import a model from its room: `predictions.photos.models`, and so on.
+
+What the model said (Prediction) and what a person said (review's Reading and Label) never share a column.
+"""
+
+from cataract.core import models as core
+from predictions.answering import models as answering
+from predictions.batches import models as batches
+from predictions.embeddings import models as embeddings
+from predictions.photos import models as photos
+from predictions.releases import models as releases
+from predictions.shadow import models as shadow
+from predictions.webhooks import models as webhooks
+
+__all__ = ["answering", "batches", "core", "embeddings", "photos", "releases", "shadow", "webhooks"]

@@ -1,0 +1,128 @@
+"""Which photos belong together (one patient, joined with near-duplicates), and which split each group is in, for ever.
+
+Evaluations are honest only when a photo and its near-copy are never on both sides of a split. So a cluster's split is
+decided once from the photo that founds it; when a new photo joins two clusters they become one, and photos that would
+have to change sides are left out of every dataset instead.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+from django.db.models import QuerySet
+
+from cataract.ml.photos.duplicates import NEAR, nearest
+from predictions.photos.models import Cluster, EyeImage, Split
+
+# The most precious split first: when clusters of different splits merge, this one stays.
+_PRECEDENCE = (Split.TEST, Split.CALIBRATION, Split.TRAIN, Split.EXCLUDED)
+_ADVISORY_LOCK = 0x65796573  # one number for "clusters change one at a time" on PostgreSQL
+_OVERLAP = timedelta(minutes=10)  # rows of slower transactions and slower clocks are looked at again
+
+
+def assign_cluster(
+    *, sha256: str, hashes: Sequence[str], patient_key: str, forced_split: str | None = None
+) -> tuple[Cluster, EyeImage | None]:
+    """Return the cluster of a new photo, and the stored photo it nearly duplicates, if any.
+
+    `hashes` are the photo's eight dihedral hashes. Photos of the same non-empty `patient_key` and near-duplicates
+    share a cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the
+    transaction that stores the photo, and take the photo's own split from `split_of`.
+    """
+    _one_at_a_time()
+    twin_ids = _known.near(hashes)
+    twins = list(EyeImage.objects.filter(pk__in=twin_ids).order_by("created_at").select_related("cluster"))
+    joined = {twin.cluster_id: twin.cluster for twin in twins}
+    if patient_key:
+        joined.update((c.pk, c) for c in Cluster.objects.filter(images__patient_key=patient_key).distinct())
+    cluster = _merge(joined.values()) if joined else Cluster.objects.create(split=forced_split or draw_split(sha256))
+    return cluster, twins[0] if twins else None
+
+
+def split_of(cluster: Cluster, *, forced_split: str | None = None) -> str:
+    """The split of a new photo in `cluster`: the cluster's, or none when the photo may only be trained on.
+
+    `forced_split="train"` says that a model has already been trained on the photo or its twin.
+    """
+    return Split.EXCLUDED if forced_split == Split.TRAIN and cluster.split != Split.TRAIN else cluster.split
+
+
+def draw_split(sha256: str) -> str:
+    """The split that a cluster founded by this photo gets: always the same one, 60/20/20 by default."""
+    place = int.from_bytes(hashlib.sha256(f"split:{sha256}".encode()).digest()[:8]) / 2**64
+    for split, fraction in settings.SPLIT_FRACTIONS.items():
+        place -= fraction
+        if place < 0:
+            return str(split)
+    return Split.TRAIN
+
+
+def is_near(hashes: Sequence[str], known: Sequence[str]) -> bool:
+    """Whether a photo with these dihedral hashes nearly duplicates one of the `known` hashes."""
+    found = nearest(hashes, known)
+    return found is not None and found[1] <= NEAR
+
+
+def _one_at_a_time() -> None:
+    """Two near-duplicates that arrive at once must see each other. SQLite's IMMEDIATE transactions do it already."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+
+
+def _merge(clusters: Iterable[Cluster]) -> Cluster:
+    first, *others = sorted(clusters, key=lambda c: (_PRECEDENCE.index(Split(c.split)), c.pk))
+    for other in others:
+        images: QuerySet[EyeImage] = EyeImage.objects.filter(cluster=other)
+        if other.split != first.split:
+            images.update(split=Split.EXCLUDED)
+        images.update(cluster=first)
+        other.delete()
+    return first
+
+
+class _Known:
+    """The hashes of all stored photos in this process: a photo's id and hash never change, so they are kept."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ids: list[UUID] = []
+        self._seen: set[UUID] = set()
+        self._hashes = np.zeros(0, dtype=np.uint64)
+        self._newest: datetime | None = None
+
+    def near(self, hashes: Sequence[str]) -> list[UUID]:
+        """The ids of the stored photos whose hash is within NEAR of one of `hashes`."""
+        with self._lock:
+            self._refresh()
+            queries = np.array([int(value, 16) for value in hashes], dtype=np.uint64)
+            distances = np.bitwise_count(queries[:, None] ^ self._hashes[None, :])
+            return [self._ids[index] for index in np.flatnonzero((distances <= NEAR).any(axis=0))]
+
+    def _refresh(self) -> None:
+        if self._newest is not None:
+            self._add(EyeImage.objects.filter(created_at__gte=self._newest - _OVERLAP))
+        if len(self._ids) != EyeImage.objects.count():  # deleted, rolled back, or a clock far behind: start again
+            self._forget()
+            self._add(EyeImage.objects.all())
+
+    def _add(self, images: QuerySet[EyeImage]) -> None:
+        rows = [row for row in images.values_list("pk", "perceptual_hash", "created_at") if row[0] not in self._seen]
+        if not rows:
+            return
+        self._ids += [row[0] for row in rows]
+        self._seen.update(row[0] for row in rows)
+        self._hashes = np.append(self._hashes, np.array([int(row[1], 16) for row in rows], dtype=np.uint64))
+        self._newest = max(row[2] for row in rows) if self._newest is None else max(self._newest, *(r[2] for r in rows))
+
+    def _forget(self) -> None:
+        self._ids, self._seen, self._newest = [], set(), None
+        self._hashes = np.zeros(0, dtype=np.uint64)
+
+
+_known = _Known()

@@ -1,0 +1,107 @@
+"""Photos: the rows of what was sent, and which of them belong together."""
+
+import uuid
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class Split(models.TextChoices):
+    TRAIN = "train", "training"
+    CALIBRATION = "calibration", "calibration"
+    TEST = "test", "test"
+    EXCLUDED = "excluded", "left out: its cluster merged with one of another split"
+
+
+class Cluster(models.Model):
+    """Images that must never be on two sides of an evaluation: one patient, joined with near-duplicates.
+
+    The split is decided once, when the cluster is made, and never moves.
+    """
+
+    split = models.CharField(max_length=11, choices=Split)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(split__in=Split.values), name="cluster_split")]
+
+    def __str__(self) -> str:
+        return f"cluster {self.pk} ({self.split})"
+
+
+class EyeImageQuerySet(models.QuerySet["EyeImage"]):
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """The photos that `user` may see: every photo with that permission, else only the user's own uploads."""
+        if not isinstance(user, User):
+            return self.none()
+        if user.has_perm("predictions.view_every_eyeimage"):
+            return self
+        return self.filter(uploaded_by_id=user.pk)
+
+
+class EyeImage(models.Model):
+    """One stored photo: the stripped original of what was sent, and everything known about how it was taken."""
+
+    class Eye(models.TextChoices):
+        OD = "OD", "right eye (OD)"
+        OS = "OS", "left eye (OS)"
+        UNKNOWN = "", "not stated"
+
+    class Source(models.TextChoices):
+        UPLOAD = "upload", "web page"
+        API = "api", "API"
+        COMMAND = "command", "command line"
+        IMPORT = "import", "import"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    sha256 = models.CharField(max_length=64, unique=True, help_text="Of the bytes as they were sent.")
+    stored_sha256 = models.CharField(max_length=64, help_text="Of the stripped file; also its address in storage.")
+    stored_name = models.CharField(max_length=100, help_text="Path below the photo folder.")
+    original_name = models.CharField(max_length=100, blank=True, help_text="A label only; never a path.")
+    format = models.CharField(max_length=8)
+    width = models.PositiveIntegerField(help_text="After orientation, in pixels.")
+    height = models.PositiveIntegerField(help_text="After orientation, in pixels.")
+    size = models.PositiveBigIntegerField(help_text="Of the stored file, in bytes.")
+    orientation = models.PositiveSmallIntegerField(default=1, help_text="EXIF orientation, 1 to 8.")
+    colour_profile = models.CharField(max_length=64, blank=True)
+    perceptual_hash = models.CharField(max_length=16, db_index=True, help_text="64-bit pHash in hex.")
+
+    patient_key = models.CharField(max_length=64, blank=True, db_index=True, help_text="Pseudonym, never a name.")
+    eye = models.CharField(max_length=2, choices=Eye, blank=True)
+    site = models.CharField(max_length=64, blank=True, db_index=True)
+    device = models.CharField(max_length=64, blank=True)
+    captured_at = models.DateTimeField(null=True, blank=True)
+    capture = models.JSONField(default=dict, blank=True, help_text="Allow-listed technical facts from the header.")
+    quality = models.JSONField(default=dict, blank=True, help_text="Brightness, sharpness and the like, as measured.")
+    may_train = models.BooleanField(default=True, help_text="Consent to use this photo for training.")
+
+    cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="images")
+    split = models.CharField(max_length=11, choices=Split)
+    near_duplicate_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+    source = models.CharField(max_length=8, choices=Source)
+    uploaded_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+
+    objects = EyeImageQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        permissions: ClassVar = [
+            ("view_every_eyeimage", "Can see the photos of every uploader"),
+            ("download_original", "Can download stored originals"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(eye__in=["OD", "OS", ""]), name="image_eye"),
+            models.CheckConstraint(condition=Q(split__in=Split.values), name="image_split"),
+            models.CheckConstraint(condition=Q(orientation__range=(1, 8)), name="image_orientation"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.patient_key or 'no patient'} {self.eye} {self.sha256[:12]}"

@@ -1,0 +1,49 @@
+"""Receiving a file without ever holding more of it than the limit."""
+
+from io import BytesIO
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import FileUploadHandler
+
+from cataract.core.errors import BadField
+from cataract.ml.photos.images import PhotoRefused
+
+
+def read_photo(sent: "UploadedFile[Any]") -> bytes:
+    """The bytes of an uploaded photo. Raises PhotoRefused when more was sent than the handler kept."""
+    if sent.size is not None and sent.size > settings.MAX_UPLOAD_BYTES:
+        limit, size = (f"{number / 1e6:.1f} MB" for number in (settings.MAX_UPLOAD_BYTES, sent.size))
+        message = f"{limit} is the limit; this photo has {size}. Send a smaller JPEG."
+        raise PhotoRefused("file_too_large", 413, message)
+    return bytes(sent.read())
+
+
+def refuse_repeated(fields: Any) -> None:
+    """Raise BadField for a field that was sent twice: which of two eyes was meant is not for us to guess."""
+    for field, values in fields.lists():
+        if len(values) > 1 and field != "photo":
+            raise BadField(field, f"{field}: sent {len(values)} times. Send it once.")
+
+
+class BoundedUploadHandler(FileUploadHandler):
+    """Keeps the first MAX_UPLOAD_BYTES + 1 bytes of a file in memory and counts the rest.
+
+    The file's `size` is what was sent, so that whoever refuses it can say how large it was.
+    """
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        super().new_file(*args, **kwargs)
+        self._file = BytesIO()
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        room = settings.MAX_UPLOAD_BYTES + 1 - self._file.tell()
+        if room > 0:
+            self._file.write(raw_data[:room])
+
+    def file_complete(self, file_size: int) -> InMemoryUploadedFile:
+        self._file.seek(0)
+        return InMemoryUploadedFile(
+            self._file, self.field_name, self.file_name or "", self.content_type or "", file_size, self.charset
+        )

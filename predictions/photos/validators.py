@@ -1,0 +1,18 @@
+"""The upload form: what may be said about a photo."""
+
+from datetime import datetime, timedelta
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.utils import timezone
+
+PATIENT_KEY = RegexValidator(
+    r"\A\w[\w.:/+-]{0,63}\Z", "Use a pseudonym: letters, digits and . : / + - without spaces, never a name."
+)
+LABEL_LENGTH = 64
+
+
+def check_captured_at(value: datetime) -> None:
+    """Raise ValidationError for a moment before photography or in the future."""
+    if value.year < 1990 or value > timezone.now() + timedelta(days=1):
+        raise ValidationError("The date of the photo must lie between 1990 and today.")

@@ -1,0 +1,42 @@
+"""Pages: upload a photo, read its answer, find it again."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_GET
+
+from cataract.core.http.users import user_of
+from predictions.photos import intake, storage
+from predictions.photos.models import EyeImage
+
+SIDES = {"view": 2048, "thumb": 320}
+
+
+@login_required
+@require_GET
+def photo(request: HttpRequest, image_id: UUID, kind: str) -> HttpResponse:
+    """A derivative of a photo, or for whoever may download it the stored original as an attachment."""
+    image = get_object_or_404(EyeImage.objects.visible_to(user_of(request)), pk=image_id)
+    if kind == "original":
+        if not user_of(request).has_perm("predictions.download_original"):
+            raise Http404
+        suffix = storage.path(image.stored_name).suffix
+        response = HttpResponse(storage.read(image.stored_name), content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="{image.pk}{suffix}"'
+    else:
+        response = HttpResponse(_derivative(image, kind), content_type="image/jpeg")
+        response["Content-Disposition"] = "inline"
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _derivative(image: EyeImage, kind: str) -> bytes:
+    side = SIDES[kind]
+    try:
+        return storage.derivative(image.stored_name, kind, lambda data: intake.derivative(data, max_side=side))
+    except FileNotFoundError as error:
+        raise Http404("The file of this photo is missing.") from error

@@ -1,0 +1,66 @@
+"""Change the champion: install the starter, promote a release, roll back."""
+
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from predictions.releases.errors import AlreadyInstalled, PromotionConflict
+from predictions.releases.models import LiveTest, Promotion, Release
+from predictions.releases.serving import load_verified
+from predictions.releases.signals import release_promoted
+from predictions.releases.store import register_release
+from predictions.webhooks import services as webhooks
+from predictions.webhooks.models import WebhookEndpoint
+
+
+def install_starter() -> Release:
+    """Make the shipped starter release the champion of an empty system.
+
+    Raises AlreadyInstalled when there is a champion, ReleaseCorrupt when the shipped folder is damaged or absent.
+    """
+    serving = Release.objects.in_status(Release.Status.CHAMPION).first()
+    if serving is not None:
+        raise AlreadyInstalled(f"Nothing to install: release {serving.pk} is serving.")
+    release = register_release(folder=Path(settings.STARTER_DIR))
+    promote_release(release=release, user=None, reason="The starter release, shipped with the program.")
+    release.refresh_from_db()
+    return release
+
+
+def promote_release(*, release: Release, user: User | None, reason: str, is_rollback: bool = False) -> Promotion:
+    """Make `release` the champion, after its files and golden predictions have been checked again.
+
+    Raises ReleaseCorrupt, and PromotionConflict when the champion changed meanwhile or `release` may not serve. The
+    old champion then keeps serving.
+    """
+    previous = Release.objects.in_status(Release.Status.CHAMPION).first()
+    if previous is not None and previous.pk == release.pk:
+        raise PromotionConflict(f"Release {release.pk} is already serving.")
+    load_verified(release.pk, release.manifest_sha256).check_golden()
+    try:
+        with transaction.atomic():
+            if previous is not None and not Release.objects.filter(pk=previous.pk).move(Release.Status.RETIRED):
+                raise PromotionConflict("Somebody else changed the champion meanwhile. Look again before promoting.")
+            moved = Release.objects.filter(pk=release.pk).move(Release.Status.CHAMPION, promoted_at=timezone.now())
+            if not moved:
+                raise PromotionConflict(f"Release {release.pk} was rejected or is already serving.")
+            LiveTest.objects.all().end(user=user, reason=f"Release {release.pk} became the champion.")
+            release_promoted.send(sender=Release, release=release, previous=previous, user=user)
+            data = {"release": release.pk, "previous": previous and previous.pk, "is_rollback": is_rollback}
+            webhooks.record(WebhookEndpoint.Event.RELEASE_PROMOTED, data)
+            return Promotion.objects.create(
+                release=release, previous=previous, promoted_by=user, reason=reason, is_rollback=is_rollback
+            )
+    except IntegrityError:  # one champion, says the database: another promotion came first
+        raise PromotionConflict("Somebody else promoted a release meanwhile. Look again before promoting.") from None
+
+
+def rollback(*, user: User | None, reason: str) -> Promotion:
+    """Give the place back to the release that served before. Raises PromotionConflict when there is none."""
+    last = Promotion.objects.select_related("previous").filter(release__status=Release.Status.CHAMPION).first()
+    if last is None or last.previous is None:
+        raise PromotionConflict("There is no earlier champion to go back to.")
+    return promote_release(release=last.previous, user=user, reason=reason, is_rollback=True)

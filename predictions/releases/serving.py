@@ -1,0 +1,130 @@
+"""The cascades that this process serves: loaded once, verified first."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+
+from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.release.folder import ReleaseCorrupt, verify
+from predictions.releases.models import Release
+
+log = logging.getLogger(__name__)
+
+_RETRY_CORRUPT_SECONDS = 30.0
+
+
+def load(release: Release) -> Cascade:
+    """The cascade of `release`, verified first, kept in this process. Raises ReleaseCorrupt."""
+    return _holder.get(release.pk, lambda: load_verified(release.pk, release.manifest_sha256))
+
+
+def champion() -> Cascade | None:
+    """The cascade that serves now: one query, so that a promotion reaches every process with the next request.
+
+    None when there is no champion or its files are damaged (logged): then every photo goes to a person.
+    """
+    serving = Release.objects.filter(status=Release.Status.CHAMPION).values_list("pk", "manifest_sha256").first()
+    if serving is None:
+        return None
+    cascade = load_or_none(*serving)
+    if cascade is None:
+        log.error("The champion cannot serve: photos go to people.")
+    return cascade
+
+
+def warm_up() -> None:
+    """Load the champion in a thread of its own, so that the first upload after a start does not wait for it."""
+
+    def load_champion() -> None:
+        try:
+            champion()
+        except DatabaseError as error:  # not migrated yet: the first request that needs it will say so
+            log.warning("The champion is not loaded yet: %s", error)
+        finally:
+            connection.close()
+
+    threading.Thread(target=load_champion, name="warm-up", daemon=True).start()
+
+
+def seen_hashes() -> list[str]:
+    """The perceptual hashes of the photos that the champion was trained on, empty when it lists none."""
+    serving = Release.objects.filter(status=Release.Status.CHAMPION).values_list("pk", flat=True).first()
+    return _holder.seen(serving) if serving else []
+
+
+def load_or_none(release_id: str, sha256: str) -> Cascade | None:
+    """The cascade, or None (logged) when its files are damaged; that is then not looked at again for a while."""
+    if _holder.is_known_corrupt(release_id):
+        return None
+    try:
+        return _holder.get(release_id, lambda: load_verified(release_id, sha256))
+    except ReleaseCorrupt as error:
+        _holder.remember_corrupt(release_id)
+        log.error("Release %s cannot serve: %s", release_id, error)
+        return None
+
+
+def load_verified(release_id: str, sha256: str) -> Cascade:
+    folder = Path(settings.RELEASE_DIR) / release_id
+    manifest = verify(folder, sha256=sha256)
+    return Cascade.assemble(
+        folder, manifest, providers=tuple(settings.INFERENCE_PROVIDERS), threads=settings.INFERENCE_THREADS
+    )
+
+
+class _Holder:
+    """The cascades of this process: few, immutable, loaded once. A cascade in use outlives its place here."""
+
+    KEEP = 4  # champion, the one before it (a rollback answers at once), and a challenger on each kind of live test
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._cascades: dict[tuple[Path, str], Cascade] = {}
+        self._used: dict[tuple[Path, str], float] = {}
+        self._seen: dict[tuple[Path, str], list[str]] = {}
+        self._corrupt: dict[tuple[Path, str], float] = {}
+
+    def get(self, release_id: str, make: Callable[[], Cascade]) -> Cascade:
+        key = self._key(release_id)
+        self._used[key] = time.monotonic()
+        found = self._cascades.get(key)
+        if found is not None:  # without the lock: nobody waits while another release is being loaded
+            return found
+        with self._lock:
+            if key not in self._cascades:
+                loaded = make()
+                by_use = sorted(self._cascades, key=lambda each: self._used.get(each, 0.0))
+                kept = {each: self._cascades[each] for each in by_use[-(self.KEEP - 1) :]}
+                self._cascades = {**kept, key: loaded}
+            return self._cascades[key]
+
+    def seen(self, release_id: str) -> list[str]:
+        key = self._key(release_id)
+        if key not in self._seen:
+            try:
+                text = (key[0] / release_id / "seen.json").read_text(encoding="utf-8")
+                self._seen = {key: list(json.loads(text)["hashes"])}
+            except (OSError, ValueError, KeyError, TypeError):
+                self._seen = {key: []}
+        return self._seen[key]
+
+    def remember_corrupt(self, release_id: str) -> None:
+        self._corrupt[self._key(release_id)] = time.monotonic()
+
+    def is_known_corrupt(self, release_id: str) -> bool:
+        """Whether it failed a moment ago: hashing it again for each upload would only slow everything down."""
+        since = self._corrupt.get(self._key(release_id))
+        return since is not None and time.monotonic() - since < _RETRY_CORRUPT_SECONDS
+
+    @staticmethod
+    def _key(release_id: str) -> tuple[Path, str]:
+        return Path(settings.RELEASE_DIR), release_id
+
+
+_holder = _Holder()

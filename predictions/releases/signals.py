@@ -1,0 +1,6 @@
+"""What other rooms may want to hear of releases. Receivers run in the sender's transaction; their errors undo it."""
+
+from django.dispatch import Signal
+
+# Another release serves. Sent with `release`, `previous` (None for the first champion) and `user` (None: the system).
+release_promoted = Signal()

@@ -1,0 +1,65 @@
+"""Release folders on disk: take a built folder over, and where it lies."""
+
+import logging
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+
+from cataract.core.failpoints import hit
+from cataract.core.files import sync_folder
+from cataract.ml.release.folder import Manifest, ReleaseCorrupt, verify
+from predictions.releases.models import Release
+from predictions.releases.serving import load_verified
+
+log = logging.getLogger(__name__)
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -> Release:
+    """Take a built release folder over: verified, copied below RELEASE_DIR, golden predictions checked, row made.
+
+    The same release again returns its row. `status` is challenger, rejected or base: champions are made by
+    `promote_release`. Raises ReleaseCorrupt and leaves nothing behind.
+    """
+    manifest = verify(folder)
+    if not _ID.fullmatch(manifest.id):
+        raise ReleaseCorrupt(f"{manifest.id!r} cannot be the id of a release.")
+    _copy_in(folder, manifest)
+    hit("release.copied")
+    load_verified(manifest.id, manifest.sha256).check_golden()
+    release, _ = Release.objects.get_or_create(
+        pk=manifest.id,
+        defaults={
+            "status": status,
+            "manifest_sha256": manifest.sha256,
+            "encoder": manifest.encoder["hash"],
+            "manifest": manifest.raw,
+            "metrics": manifest.metrics,
+        },
+    )
+    return release
+
+
+def folder_of(release: Release) -> Path:
+    """Where the files of a registered release lie."""
+    return Path(settings.RELEASE_DIR) / release.pk
+
+
+def _copy_in(folder: Path, manifest: Manifest) -> None:
+    """Copy to RELEASE_DIR/<id>: the folder appears there whole or not at all."""
+    target = Path(settings.RELEASE_DIR) / manifest.id
+    if target.exists():
+        verify(target, sha256=manifest.sha256)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = target.parent / f".tmp-{uuid.uuid4().hex}"
+    try:
+        shutil.copytree(folder, temporary)
+        verify(temporary, sha256=manifest.sha256)
+        temporary.rename(target)
+        sync_folder(target.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

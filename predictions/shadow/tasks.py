@@ -1,0 +1,10 @@
+"""The wire: ids in, nothing out. The work is in `worker`."""
+
+from celery import shared_task
+
+from predictions.shadow import worker
+
+
+@shared_task  # type: ignore[untyped-decorator]
+def score_in_shadow() -> None:
+    worker.sweep()

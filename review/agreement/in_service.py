@@ -1,0 +1,111 @@
+"""What the AI is worth in service: estimated without bias from the cases that people read.
+
+Doubtful photos are all read, sure ones by a known chance; each read case stands for 1 / chance photos.
+"""
+
+from collections import Counter
+from datetime import datetime
+from typing import NamedTuple
+
+from predictions.answering.models import Prediction
+from review.agreement import estimates
+from review.agreement.estimates import Measure
+from review.cases.answers import Answer
+from review.cases.models import ReviewCase
+from review.labels.models import Label
+from review.queue import policy
+
+NOT_IN_SERVICE = "says nothing of the AI in service: mostly doubtful photos"
+
+
+class Chosen(NamedTuple):
+    """A case of a prediction that said cataract or normal, with the truth where it has been read."""
+
+    decision: str
+    propensity: float
+    release: str
+    cluster: int
+    patient: str
+    made_at: datetime
+    is_read: bool
+    truth: str
+    provenance: str
+    sure: bool
+
+
+def rows(since: datetime | None = None) -> list[Chosen]:
+    """Every chosen case of an answer that was cataract or normal, opened since then (None: ever)."""
+    cases = ReviewCase.objects.filter(
+        kind=ReviewCase.Kind.CASE,
+        prediction__status=Prediction.Status.DONE,
+        prediction__decision__in=[Answer.CATARACT, Answer.NORMAL],
+    ).exclude(status=ReviewCase.Status.WITHDRAWN)
+    if since is not None:
+        cases = cases.filter(created_at__gte=since)
+    labels = {
+        image: (answer, provenance)
+        for image, answer, provenance in Label.objects.standing().values_list("image_id", "answer", "provenance")
+    }
+    found = []
+    for row in cases.values(
+        "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
+        "image__patient_key", "prediction__created_at", "status", "reasons",
+    ).iterator():  # fmt: skip
+        if row["reasons"] == [policy.SUSPECTED]:  # chosen for its label, so that it stands for no other photo
+            continue
+        resolved = row["status"] == ReviewCase.Status.RESOLVED
+        truth, provenance = labels.get(row["image_id"], ("", "")) if resolved else ("", "")
+        found.append(
+            Chosen(
+                decision=row["prediction__decision"],
+                propensity=row["review_propensity"],
+                release=row["prediction__release_id"] or "",
+                cluster=row["image__cluster_id"],
+                patient=row["image__patient_key"],
+                made_at=row["prediction__created_at"],
+                is_read=bool(truth),
+                truth=truth,
+                provenance=provenance,
+                sure=row["reasons"] == ["audit_sample"],
+            )
+        )
+    return found
+
+
+def measures(rows: list[Chosen]) -> list[Measure]:
+    """Sensitivity and specificity of all answers in service, weighted and only as read; and how sure answers did."""
+    # Urgent cases are read first: each class of cases stands for itself, however much of it still waits.
+    shares = estimates.read_share([f"{r.decision} {r.propensity}" for r in rows], [r.is_read for r in rows])
+    judged = [(r, r.propensity * s) for r, s in zip(rows, shares, strict=True) if r.truth in ("cataract", "normal")]
+    called, truth = ([getattr(r, field) == "cataract" for r, _ in judged] for field in ("decision", "truth"))
+    clusters = [r.cluster for r, _ in judged]
+    weighted, unweighted = estimates.live(
+        called=called, truth=truth, propensity=[p for _, p in judged], clusters=clusters
+    )
+    sure = [(r, 1 / p) for r, p in judged if r.sure]
+    right = estimates.weighted_share(
+        [r.decision == r.truth for r, _ in sure], [w for _, w in sure], [r.cluster for r, _ in sure]
+    )
+    return [
+        Measure("Sensitivity, all photos", weighted.sensitivity),
+        Measure("Sensitivity, only as read", unweighted.sensitivity, NOT_IN_SERVICE),
+        Measure("Specificity, all photos", weighted.specificity),
+        Measure("Specificity, only as read", unweighted.specificity, NOT_IN_SERVICE),
+        Measure("Sure answers that were right", right, "random checks"),
+    ]
+
+
+def per_release(rows: list[Chosen]) -> list[tuple[str, list[Measure]]]:
+    """The same for each release, the most read first."""
+    names = Counter(row.release for row in rows if row.is_read)
+    return [(name, measures([r for r in rows if r.release == name])) for name, _ in names.most_common(6)]
+
+
+def counts(rows: list[Chosen]) -> dict[str, int]:
+    """How many were chosen and read, read after the AI was shown, and are neither cataract nor normal."""
+    return {
+        "chosen": len(rows),
+        "read": sum(row.is_read for row in rows),
+        "after_ai": sum(row.provenance == Label.Provenance.AFTER_AI for row in rows),
+        "neither": sum(row.is_read and row.truth not in ("cataract", "normal") for row in rows),
+    }

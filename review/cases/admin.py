@@ -1,0 +1,64 @@
+"""Cases, readings and labels to look at. Nothing here can be added, edited or deleted: answers go through the pages."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from cataract.core.admin import ReadOnlyAdmin
+from review.cases.models import Reading, ReviewCase
+
+if TYPE_CHECKING:  # generic for the type checker only
+    ModelAdmin = admin.ModelAdmin[Any]
+    TabularInline = admin.TabularInline[Any, Any]
+else:
+    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
+
+
+class ReadingInline(TabularInline):
+    model = Reading
+    fields = ("role", "reader", "blind_answer", "blind_at", "ai_shown_at", "final_answer", "unsure", "retracted_at")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+    show_change_link = True
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(ReviewCase)
+class ReviewCaseAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "status",
+        "priority",
+        "reasons",
+        "review_propensity",
+        "claimed_by",
+        "lease_until",
+        "created_at",
+    )
+    list_filter = ("status", "priority", "policy_version", "created_at")
+    search_fields = ("id", "image__patient_key", "image__sha256")
+    list_select_related = ("claimed_by",)
+    inlines = (ReadingInline,)
+    date_hierarchy = "created_at"
+
+
+@admin.register(Reading)
+class ReadingAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "case",
+        "reader",
+        "role",
+        "blind_answer",
+        "final_answer",
+        "unsure",
+        "blind_at",
+        "retracted_at",
+    )
+    list_filter = ("role", "blind_answer", "final_answer", "unsure", "ai_shown_first", "blind_at")
+    search_fields = ("id", "reader__username", "case__id")
+    list_select_related = ("case", "reader")

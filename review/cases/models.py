@@ -1,0 +1,232 @@
+"""The reading: one person's answer to one case; and how that person likes to read."""
+
+import uuid
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from cataract.core.querysets import StatusQuerySet
+from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
+from review.cases.answers import Answer, Grade, OtherPathology, UngradableBecause
+
+
+class ReviewCaseQuerySet(StatusQuerySet):
+    MOVES: ClassVar = {
+        # The right-hand moves back are those of an undone answer, which reopens its case.
+        "first": frozenset({"second", "resolved"}),
+        "second": frozenset({"first", "adjudication", "resolved"}),
+        "adjudication": frozenset({"second", "resolved"}),
+        "resolved": frozenset({"first", "second", "adjudication"}),
+        "withdrawn": frozenset({"first", "second", "adjudication"}),
+    }
+
+
+class ReviewCase(models.Model):
+    """A Prediction that a person should look at.
+
+    FIRST -> RESOLVED, or FIRST -> SECOND -> RESOLVED, or FIRST -> SECOND -> ADJUDICATION -> RESOLVED.
+    The status says which reading the case waits for; a claim is a lease on that reading.
+    """
+
+    class Status(models.TextChoices):
+        FIRST = "first", "waits for its first reading"
+        SECOND = "second", "waits for a second reader"
+        ADJUDICATION = "adjudication", "waits for an adjudicator"
+        RESOLVED = "resolved", "resolved"
+        WITHDRAWN = "withdrawn", "withdrawn"
+
+    class Kind(models.TextChoices):
+        CASE = "case", "a prediction to look at"
+        CONTROL = "control", "hidden: a photo whose answer is known"
+        REPEAT = "repeat", "hidden: a photo that the same reader read before, mirrored"
+
+    OPEN: ClassVar = (Status.FIRST, Status.SECOND, Status.ADJUDICATION)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=7, choices=Kind, default=Kind.CASE)
+    prediction = models.OneToOneField(
+        Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="review_case"
+    )
+    image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="review_cases")
+    status = models.CharField(max_length=12, choices=Status, default=Status.FIRST)
+    reasons = models.JSONField(default=list, help_text="Why it was chosen; hidden until the blind answer is stored.")
+    review_propensity = models.FloatField(help_text="Probability with which it was chosen.")
+    policy_version = models.CharField(max_length=32)
+    priority = models.PositiveSmallIntegerField(default=50, help_text="Lower is sooner.")
+    shuffle = models.PositiveIntegerField(
+        default=0, help_text="Order inside a priority band: a hash, so never a score."
+    )
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    lease_until = models.DateTimeField(null=True, blank=True)
+    assigned_to = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Whom an admin chose for the next reading; others get the case only once it has waited too long.",
+    )
+    # What measures one reader (see review/queue/controls.py): no prediction, no label, and nobody else reads it.
+    only_for = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    known_answer = models.CharField(max_length=10, choices=Answer, blank=True)
+    mirrored = models.BooleanField(default=False, help_text="Shown mirrored, as the other eye.")
+    created_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ReviewCaseQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["priority", "created_at"]
+        indexes: ClassVar = [models.Index(fields=["status", "priority", "shuffle"], name="case_queue")]
+        permissions: ClassVar = [
+            ("read_reviewcase", "Can claim and answer review cases"),
+            ("adjudicate_reviewcase", "Can adjudicate where two readers differ"),
+            ("assign_reviewcase", "Can assign cases to readers and change their priority"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=["first", "second", "adjudication", "resolved", "withdrawn"]), name="case_status"
+            ),
+            models.CheckConstraint(
+                condition=Q(review_propensity__gt=0, review_propensity__lte=1), name="case_propensity"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="resolved") | Q(resolved_at__isnull=False), name="resolved_case_has_time"
+            ),
+            models.CheckConstraint(
+                condition=Q(claimed_by__isnull=True, lease_until__isnull=True)
+                | Q(claimed_by__isnull=False, lease_until__isnull=False),
+                name="claim_has_lease",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="case", prediction__isnull=False, only_for__isnull=True, known_answer="")
+                | Q(kind__in=["control", "repeat"], prediction__isnull=True, only_for__isnull=False)
+                & ~Q(known_answer=""),
+                name="case_kind",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"case {str(self.id)[:8]}: {self.get_status_display()}"
+
+    @property
+    def shown_eye(self) -> str:
+        """The eye as the photo shows it: a mirrored right eye is a left eye."""
+        eye = str(self.image.eye)
+        return {"OD": "OS", "OS": "OD"}.get(eye, "") if self.mirrored else eye
+
+
+class ShownFirst(models.Model):
+    """That a reader was shown the AI's answer before reading, on purpose, to measure how much it leads people."""
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="shown_first")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["case", "reader"], name="shown_first_once_per_reader")]
+
+    def __str__(self) -> str:
+        return f"{self.reader_id} saw the AI first on {self.case_id}"
+
+
+class Skip(models.Model):
+    """That a reader put a case back unread, and why. It comes to this reader again after all the others."""
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="skips")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    reason = models.CharField(max_length=200, blank=True)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+
+    def __str__(self) -> str:
+        return f"{self.case_id} skipped by {self.reader_id}"
+
+
+class Reading(models.Model):
+    """One person's answer to one ReviewCase: the blind answer, when the AI was shown, the final answer.
+
+    Append-only: a stored answer is never edited; undoing appends `retracted_at`.
+    """
+
+    class Role(models.TextChoices):
+        FIRST = "first", "first reader"
+        SECOND = "second", "second reader"
+        ADJUDICATOR = "adjudicator", "adjudicator"
+        EXTRA = "extra", "second opinion beside the others"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="readings")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    role = models.CharField(max_length=11, choices=Role)
+    blind_answer = models.CharField(max_length=10, choices=Answer)
+    blind_at = models.DateTimeField(default=timezone.now)
+    blind_seconds = models.FloatField(
+        null=True, blank=True, help_text="From the photo being shown to the blind answer."
+    )
+    ai_shown_at = models.DateTimeField(null=True, blank=True)
+    ai_shown_first = models.BooleanField(default=False, help_text="Shown on purpose before the answer; never trains.")
+    final_answer = models.CharField(max_length=10, choices=Answer, blank=True)
+    final_at = models.DateTimeField(null=True, blank=True)
+    final_seconds = models.FloatField(null=True, blank=True, help_text="From the AI being shown to the final answer.")
+    grade = models.CharField(max_length=16, blank=True, choices=Grade, help_text="For cataract.")
+    detail = models.CharField(
+        max_length=64,
+        blank=True,
+        choices=[*UngradableBecause.choices, *OtherPathology.choices],
+        help_text="Why it cannot be judged, or which other pathology.",
+    )
+    unsure = models.BooleanField(default=False)
+    note = models.TextField(blank=True)
+    viewer = models.JSONField(default=dict, blank=True, help_text="Zoom and filters in use at the answer.")
+    retracted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["blind_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["case", "role"],
+                condition=Q(retracted_at__isnull=True) & ~Q(role="extra"),
+                name="one_standing_reading_per_role",
+            ),
+            models.UniqueConstraint(
+                fields=["case", "reader"],
+                condition=Q(retracted_at__isnull=True),
+                name="one_standing_reading_per_reader",
+            ),
+            models.CheckConstraint(condition=Q(blind_answer__in=Answer.values), name="reading_blind_answer"),
+            models.CheckConstraint(
+                condition=Q(final_answer="", final_at__isnull=True)
+                | Q(final_answer__in=Answer.values, final_at__isnull=False),
+                name="final_answer_has_time",
+            ),
+            models.CheckConstraint(
+                condition=Q(ai_shown_first=True) | Q(ai_shown_at__isnull=True) | Q(ai_shown_at__gte=F("blind_at")),
+                name="ai_shown_after_blind_answer",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()}: {self.final_answer or self.blind_answer}"
+
+
+class ReviewerSettings(models.Model):
+    """How one person likes to read: the keys that differ from the usual ones."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_settings"
+    )
+    keys = models.JSONField(default=dict, blank=True, help_text="Action to key, for the actions that were changed.")
+
+    def __str__(self) -> str:
+        return f"review settings of {self.user_id}"

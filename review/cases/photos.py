@@ -1,0 +1,61 @@
+"""The photo of a case as readers see it."""
+
+import io
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cataract.ml.cascade.explain import heatmap, overlay
+from cataract.ml.photos import images
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.photos import intake, storage
+from predictions.photos.models import EyeImage
+from predictions.releases import serving
+from review.cases.models import ReviewCase
+
+VIEW_SIDE = 2048  # pixels: enough for 1:1 on a screen, a tenth of the bytes of an original
+
+
+def photo_of(case: ReviewCase) -> bytes:
+    """The photo as an sRGB JPEG of at most 2,048 px a side, without metadata; mirrored where the case is."""
+    return view_of(case.image, mirrored=case.mirrored)
+
+
+def view_of(image: EyeImage, *, mirrored: bool = False) -> bytes:
+    """Any photo, as readers see theirs."""
+    make, kind = (_mirrored, "view-mirrored") if mirrored else (_view, "view")
+    return storage.derivative(image.stored_name, kind, make)
+
+
+def heat_of(case: ReviewCase) -> bytes:
+    """The photo, dark where the release that answered did not look, as a JPEG; made once (a second or two), then kept.
+
+    Raises ReleaseCorrupt when that release is not here any more.
+    """
+    release = case.prediction.release if case.prediction is not None else None
+    if release is None:
+        raise ReleaseCorrupt("No release has answered this case.")
+    cascade = serving.load(release)
+
+    def draw(file: bytes) -> bytes:
+        pixels = images.decode(
+            intake.derivative(file, max_side=VIEW_SIDE)
+        )  # a JPEG that a decoder process of ours made
+        return _encoded(Image.fromarray(np.ascontiguousarray(overlay(pixels, heatmap(cascade, pixels)))))
+
+    return storage.derivative(case.image.stored_name, f"heat-{release.pk}", draw)
+
+
+def _view(file: bytes) -> bytes:
+    return intake.derivative(file, max_side=VIEW_SIDE)
+
+
+def _mirrored(file: bytes) -> bytes:
+    with Image.open(io.BytesIO(_view(file))) as view:
+        return _encoded(ImageOps.mirror(view))
+
+
+def _encoded(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=92)
+    return file.getvalue()

@@ -1,0 +1,14 @@
+"""Cases, readings and labels to look at. Nothing here can be added, edited or deleted: answers go through the pages."""
+
+from django.contrib import admin
+
+from cataract.core.admin import ReadOnlyAdmin
+from review.labels.models import Label
+
+
+@admin.register(Label)
+class LabelAdmin(ReadOnlyAdmin):
+    list_display = ("id", "image", "answer", "provenance", "may_train", "weight", "created_at", "superseded_at")
+    list_filter = ("answer", "provenance", "may_train", "created_at")
+    search_fields = ("id", "image__patient_key", "image__sha256")
+    list_select_related = ("image",)

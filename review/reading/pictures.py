@@ -1,0 +1,55 @@
+"""Pictures for readers: the photo of a case, the other photos of its patient, and where the AI looked."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_GET
+
+from cataract.core.http.users import user_of
+from cataract.ml.release.folder import ReleaseCorrupt
+from review.cases.permissions import find_case
+from review.cases.photos import heat_of, photo_of, view_of
+from review.queue import access
+
+
+def _jpeg(data: bytes) -> HttpResponse:
+    return HttpResponse(data, content_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
+
+
+@require_GET
+@login_required
+def photo(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The photo of a case, re-encoded without metadata, for who reads it, has read it, or may see every photo."""
+    case = find_case(pk)
+    if not access.may_see_photo(case, user_of(request)):
+        raise PermissionDenied
+    return _jpeg(photo_of(case))
+
+
+@require_GET
+@login_required
+def visit(request: HttpRequest, pk: UUID, image: UUID) -> HttpResponse:
+    """Another photo of the same patient, for whoever may see this case's photo, under the rules of `queue.visits`."""
+    case, person = find_case(pk), user_of(request)
+    if not access.may_see_photo(case, person):
+        raise PermissionDenied
+    has_answered = access.own_reading(case, person) is not None
+    found = access.visits(case, has_answered=has_answered).filter(pk=image).first()
+    if found is None:
+        raise Http404("No such photo of this patient.")
+    return _jpeg(view_of(found, mirrored=case.mirrored))
+
+
+@require_GET
+@login_required
+def heat(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Where the accurate model looked: only for a reader who was told the AI's answer after answering."""
+    case = find_case(pk)
+    if not access.is_told(case, access.own_reading(case, user_of(request))):
+        raise PermissionDenied
+    try:
+        return _jpeg(heat_of(case))
+    except ReleaseCorrupt as error:
+        raise Http404("The release that answered is no longer here, so this cannot be drawn.") from error

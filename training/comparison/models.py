@@ -1,0 +1,75 @@
+"""The comparison on which a person decides, what that person ticked, and the second person."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from predictions.photos.models import EyeImage
+from predictions.releases.models import Release
+from training.datasets.models import Dataset
+
+
+class Comparison(models.Model):
+    """Challenger against champion on the same frozen test photos, paired: what a person reads before promoting."""
+
+    class Verdict(models.TextChoices):
+        PASS = "pass", "passes every gate"
+        FAIL = "fail", "fails a gate"
+        TOO_FEW = "too_few", "too few photos to judge"
+
+    challenger = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="comparisons")
+    champion = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="comparisons")
+    verdict = models.CharField(max_length=8, choices=Verdict)
+    report = models.JSONField(help_text="Gates, paired differences with intervals, subgroups, flips.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["challenger", "champion", "dataset"], name="one_comparison_per_pair_and_data"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.challenger_id} against {self.champion_id}: {self.get_verdict_display()}"
+
+
+class FlipCause(models.Model):
+    """Why a person accepts that the challenger gets a photo wrong which the champion gets right. Append-only."""
+
+    class Cause(models.TextChoices):
+        LABEL = "label", "the label is wrong"
+        PHOTO = "photo", "the photo is too poor to judge"
+        RARE = "rare", "a rare finding, looked at and accepted"
+        MODEL = "model", "an error of the challenger, accepted"
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="causes")
+    image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="+")
+    cause = models.CharField(max_length=5, choices=Cause)
+    noted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    noted_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["comparison", "image"], name="one_cause_per_flip"),
+            models.CheckConstraint(condition=Q(cause__in=["label", "photo", "rare", "model"]), name="flip_cause"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id}: {self.get_cause_display()}"
+
+
+class ReleaseReview(Release):
+    """A Release as the admin sees it when deciding on its promotion."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "release to compare and promote"
+        verbose_name_plural = "releases: compare, promote, roll back"

@@ -1,0 +1,114 @@
+"""Writes of the last third of the loop: start, cancel and resume a run; compare, promote and roll back a release."""
+
+from collections.abc import Mapping
+from functools import partial
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from cataract.core.errors import DomainError
+from predictions.releases.models import Release
+from training.comparison import tasks as comparison_tasks
+from training.comparison.errors import WrongStatus
+from training.comparison.models import Comparison, FlipCause
+from training.datasets.models import Dataset
+
+MIN_REASON = 10
+
+
+class PromotionRefused(DomainError):
+    """The change-control plan, or the form of the request, does not allow it; the message says what to do."""
+
+    code, status = "promotion_refused", 422
+
+
+def request_comparison(*, release: Release) -> None:
+    """Ask a worker to compare `release` with the champion on the newest dataset. Raises WrongStatus."""
+    champion = Release.objects.filter(status=Release.Status.CHAMPION).first()
+    if champion is None or champion.pk == release.pk:
+        raise WrongStatus("There is no other champion to compare this release with.")
+    if not Dataset.objects.exists():
+        raise WrongStatus("There is no frozen dataset yet: start a training run first, it freezes one.")
+    transaction.on_commit(partial(comparison_tasks.compare_releases.delay, release.pk), robust=True)
+
+
+def standing_comparison(release: Release) -> Comparison | None:
+    """The newest comparison of `release` with the release that serves now."""
+    return (
+        Comparison.objects.filter(challenger=release, champion__status=Release.Status.CHAMPION)
+        .select_related("champion", "dataset")
+        .first()
+    )
+
+
+def check_promotable(*, release: Release, reason: str, acknowledge_too_few: bool) -> None:
+    """Raises PromotionRefused with every reason why the change-control plan does not allow `release` to serve."""
+    refusals = _refusals(release, reason, standing_comparison(release), acknowledge_too_few)
+    if refusals:
+        raise PromotionRefused(" ".join(refusals))
+
+
+def note_flips(*, user: User | None, release: Release, causes: Mapping[str, str]) -> None:
+    """`note_flip` for each photo of the standing comparison, {image id: cause}."""
+    comparison = standing_comparison(release)
+    for image, cause in causes.items():
+        note_flip(user=user, comparison=comparison, image=image, cause=cause)
+
+
+def note_flip(*, user: User | None, comparison: Comparison | None, image: str, cause: str) -> None:
+    """Tick one photo that turns from right to wrong: somebody opened it, and states why that is accepted.
+
+    Another cause later takes the place of the first. Raises PromotionRefused for a photo that is no such flip.
+    """
+    if comparison is None or image not in right_to_wrong(comparison):
+        raise PromotionRefused(f"Photo {image} does not turn from right to wrong: there is no cause to note.")
+    if cause not in FlipCause.Cause.values:
+        raise PromotionRefused(f"{cause!r} is no cause. Choose one of {', '.join(FlipCause.Cause.values)}.")
+    FlipCause.objects.update_or_create(
+        comparison=comparison,
+        image_id=UUID(image),
+        defaults={"cause": cause, "noted_by": user, "noted_at": timezone.now()},
+    )
+
+
+def right_to_wrong(comparison: Comparison) -> list[str]:
+    """Ids of the photos that the champion gets right and the challenger wrong."""
+    return [flip["image"] for flip in comparison.report.get("flips", []) if flip["kind"] == "right_to_wrong"]
+
+
+def unticked(comparison: Comparison) -> list[str]:
+    """Ids of the photos that turn from right to wrong and have no cause yet, in the order of the list."""
+    ticked = {str(image) for image in comparison.causes.values_list("image_id", flat=True)}
+    return [image for image in right_to_wrong(comparison) if image not in ticked]
+
+
+def _refusals(release: Release, reason: str, comparison: Comparison | None, acknowledged: bool) -> list[str]:
+    if release.status not in (Release.Status.CHALLENGER, Release.Status.RETIRED):
+        return [f"Release {release.pk} is {release.status}: only a challenger or a retired release can be promoted."]
+    refusals = []
+    if len(reason.strip()) < MIN_REASON:
+        refusals.append(f"State the reason for the promotion in at least {MIN_REASON} characters.")
+    if not Release.objects.filter(status=Release.Status.CHAMPION).exists():
+        return refusals
+    if comparison is None:
+        if Dataset.objects.exists():
+            return [*refusals, "It was not compared with the present champion yet: compare them first."]
+        if not acknowledged:
+            refusals.append(
+                "There is no frozen test set to compare it on: acknowledge that there is too little to judge."
+            )
+        return refusals
+    if comparison.verdict == Comparison.Verdict.FAIL:
+        failing = [
+            f"{gate['id']} ({gate['reason']})" for gate in comparison.report["gates"] if gate["verdict"] == "fail"
+        ]
+        refusals.append(f"The change-control plan refuses it: {'; '.join(failing)}.")
+    if comparison.verdict == Comparison.Verdict.TOO_FEW and not acknowledged:
+        refusals.append("There are too few photos to judge it: acknowledge that, or label more photos first.")
+    still = len(unticked(comparison))
+    if still:
+        photos = "1 photo that turns" if still == 1 else f"{still} photos that turn"
+        refusals.append(f"{photos} from right to wrong must still be opened and given a cause.")
+    return refusals

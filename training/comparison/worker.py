@@ -1,0 +1,138 @@
+"""Both releases answer the same photos; `gates` judges; the Comparison row keeps the report."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.utils.dateparse import parse_datetime
+
+from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.photos import images
+from cataract.ml.photos.duplicates import NEAR, dihedral_hashes, nearest
+from predictions.photos import storage
+from predictions.photos.models import EyeImage
+from predictions.releases import serving, store
+from predictions.releases.models import Release
+from training.change_control import gates
+from training.change_control.paired import SIDES, Answer, Photo
+from training.change_control.rules import rules
+from training.comparison.models import Comparison
+from training.datasets.models import Dataset
+from training.datasets.rows import test_rows, usable_labels
+
+Say = Callable[[str, float, str], None]
+
+
+class _Row(NamedTuple):
+    """One photo to compare on: the frozen row of a dataset, or a label of today."""
+
+    image: EyeImage
+    truth: str
+    cluster: int
+    weight: float
+
+
+def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_progress: Say | None = None) -> Comparison:
+    """Compare two releases on the test rows of `dataset` and on all labels confirmed since the champion was trained.
+
+    The row takes the place of an earlier comparison of the three. Raises ReleaseCorrupt when a release folder is not
+    intact.
+    """
+    frozen = [_Row(row.image, row.answer, row.cluster, 1.0) for row in test_rows(dataset)]
+    new = _rows_since(trained_at(champion))
+    sides = {side: serving.load(release) for side, release in (("champion", champion), ("challenger", challenger))}
+    seen = {side: seen_hashes(store.folder_of(r)) for side, r in (("champion", champion), ("challenger", challenger))}
+    rows = list({row.image.pk: row for row in (*new, *frozen)}.values())
+    photos: dict[Any, Photo] = {}
+    for number, row in enumerate(rows):
+        photos[row.image.pk] = _photo(row, sides, seen)
+        if on_progress:
+            on_progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} photos")
+    report = gates.judge(
+        [photos[row.image.pk] for row in frozen],
+        since=[replace(photos[row.image.pk], truth=row.truth, weight=row.weight) for row in new],
+    )
+    comparison, _ = Comparison.objects.update_or_create(
+        challenger=challenger,
+        champion=champion,
+        dataset=dataset,
+        defaults={"verdict": report["verdict"], "report": report},
+    )
+    return comparison
+
+
+def trained_at(release: Release) -> datetime:
+    """Until when the labels a release was fitted on were confirmed: its data's freeze, else the day it was made."""
+    first_run = release.training_runs.order_by("created_at")
+    frozen: datetime | None = first_run.values_list("dataset__created_at", flat=True).first()
+    if frozen is not None:
+        return frozen
+    made = parse_datetime(str(release.manifest.get("created_at", "")))
+    return min(made, release.created_at) if made else release.created_at
+
+
+def seen_hashes(folder: Path) -> list[str]:
+    """Perceptual hashes of the photos that a release was fitted on; empty when it does not say."""
+    path = folder / "seen.json"
+    return list(json.loads(path.read_text(encoding="utf-8"))["hashes"]) if path.is_file() else []
+
+
+def _rows_since(start: datetime) -> list[_Row]:
+    """The labels confirmed since then, the newest first, as many as the plan looks at."""
+    newest = usable_labels().filter(created_at__gt=start).order_by("-created_at")[: rules()["since"]["max_photos"]]
+    return [_Row(label.image, label.answer, label.image.cluster_id, label.weight) for label in newest]
+
+
+def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]]) -> Photo:
+    pixels = images.decode(storage.read(row.image.stored_name))
+    hashes = dihedral_hashes(pixels)
+    return Photo(
+        image=str(row.image.pk),
+        cluster=row.cluster,
+        truth=row.truth,
+        champion=_answer(sides["champion"], pixels),
+        challenger=_answer(sides["challenger"], pixels),
+        groups=_groups(row.image),
+        seen_by=tuple(side for side in SIDES if _is_near(hashes, seen[side])),
+    )
+
+
+def _answer(cascade: Cascade, pixels: Any) -> Answer:
+    # Processor time: by the clock, whatever else the machine did meanwhile would count against one of the two.
+    started = time.process_time()
+    outcome: Outcome = cascade.predict([pixels], mode=settings.CASCADE_MODE)[0]
+    milliseconds = (time.process_time() - started) * 1000
+    return Answer(outcome.decision, outcome.probability, outcome.needs_review, milliseconds)
+
+
+def _groups(image: EyeImage) -> dict[str, str]:
+    """The subgroups that a photo is in. Unknown is a group of its own, never hidden."""
+    brightness = image.quality.get("brightness")
+    band = (
+        "unknown" if brightness is None else "dark" if brightness < 70 else "bright" if brightness > 180 else "medium"
+    )
+    return {
+        "site": image.site or "unknown",
+        "device": image.device or "unknown",
+        "eye": image.eye or "unknown",
+        "brightness": band,
+    }
+
+
+def _is_near(hashes: list[str], known: list[str]) -> bool:
+    found = nearest(hashes, known)
+    return found is not None and found[1] <= NEAR
+
+
+def compare_with_champion(challenger_id: str) -> None:
+    """Compare one release with the champion on the newest dataset. Safe to repeat."""
+    challenger = Release.objects.filter(pk=challenger_id).first()
+    champion = Release.objects.filter(status=Release.Status.CHAMPION).exclude(pk=challenger_id).first()
+    dataset = Dataset.objects.first()
+    if challenger and champion and dataset:
+        compare(challenger=challenger, champion=champion, dataset=dataset)

@@ -1,0 +1,164 @@
+"""Labels become a frozen, fingerprinted Dataset: fits read its training and calibration rows, gates its test rows."""
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from cataract.core.errors import DomainError
+from predictions.photos.models import Split
+from review.labels.models import Label
+from training.change_control.rules import rules
+from training.datasets.models import Dataset, DatasetItem
+from training.datasets.rows import CLASSES, usable_labels
+
+
+class NotEnoughLabels(DomainError):
+    """The confirmed labels do not make a dataset; the message says what is missing, for a person."""
+
+    code, status = "not_enough_labels", 422
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run started now would train on. `counts`: {split: {answer: photos}}; `clusters` alike, in clusters.
+
+    readers: how many of the labels each of them had a part in.
+    """
+
+    images: int
+    counts: dict[str, dict[str, int]]
+    clusters: dict[str, dict[str, int]]
+    sites: list[tuple[str, int]]
+    devices: list[tuple[str, int]]
+    readers: list[tuple[str, int]]
+    provenances: list[tuple[str, int]]
+    excluded: list[tuple[str, int]]
+    new_since_last: int
+    fingerprint: str
+    same_as_last: bool
+    missing: list[str] = field(default_factory=list)
+
+
+def fingerprint_of(labels: Iterable[Label]) -> str:
+    """sha256 over the sorted (image sha256, answer, split, weight, label id): the same labels, the same fingerprint."""
+    rows = sorted(
+        (label.image.sha256, label.answer, label.image.split, repr(label.weight), str(label.pk)) for label in labels
+    )
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def preview() -> Preview:
+    """Counts of what a run would use, what is left out and why, and what is missing for a run (nothing is stored)."""
+    labels = list(usable_labels())
+    fingerprint = fingerprint_of(labels)
+    last = Dataset.objects.first()
+    known = set(last.items.values_list("label_id", flat=True)) if last else set()
+    clusters = _clusters(labels)
+    return Preview(
+        images=len(labels),
+        counts=_table(Counter((label.image.split, label.answer) for label in labels)),
+        clusters=_table(clusters),
+        sites=_ranked(label.image.site for label in labels),
+        devices=_ranked(label.image.device for label in labels),
+        readers=_ranked(usable_labels().exclude(readings=None).values_list("readings__reader__username", flat=True)),
+        provenances=_ranked(label.get_provenance_display() for label in labels),
+        excluded=_excluded(),
+        new_since_last=sum(label.pk not in known for label in labels),
+        fingerprint=fingerprint,
+        same_as_last=last is not None and last.fingerprint == fingerprint,
+        missing=_missing(clusters),
+    )
+
+
+def freeze_dataset(*, user: User | None) -> Dataset:
+    """The Dataset of the confirmed labels as they are now; the same labels give the same row.
+
+    Raises NotEnoughLabels.
+    """
+    with transaction.atomic():
+        labels = list(usable_labels())
+        missing = _missing(_clusters(labels))
+        if missing:
+            raise NotEnoughLabels("There are not enough confirmed labels to train on: " + "; ".join(missing) + ".")
+        dataset, created = Dataset.objects.get_or_create(
+            fingerprint=fingerprint_of(labels),
+            defaults={
+                "counts": _table(Counter((label.image.split, label.answer) for label in labels)),
+                "created_by": user,
+            },
+        )
+        if created:
+            DatasetItem.objects.bulk_create(
+                DatasetItem(
+                    dataset=dataset,
+                    image=label.image,
+                    label=label,
+                    answer=label.answer,
+                    split=label.image.split,
+                    cluster=label.image.cluster_id,
+                    weight=label.weight,
+                )
+                for label in labels
+            )
+    return dataset
+
+
+def _clusters(labels: Iterable[Label]) -> Counter[tuple[str, str]]:
+    return Counter(
+        (split, answer) for split, answer, _ in {(x.image.split, x.answer, x.image.cluster_id) for x in labels}
+    )
+
+
+def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
+    """What a run lacks, one sentence part a gap; empty when a run may start (clause CC-0)."""
+    needed = rules()["dataset"]
+    gaps = []
+    for split, minimum in (
+        (Split.TRAIN, needed["min_train_clusters"]),
+        (Split.CALIBRATION, needed["min_calibration_clusters"]),
+    ):
+        for answer in CLASSES:
+            count = clusters[split, answer]
+            if count < minimum:
+                gaps.append(
+                    f"{answer} in the {split.label} split: {count} patients or groups of photos, {minimum} needed"
+                )
+    return gaps
+
+
+def _excluded() -> list[tuple[str, int]]:
+    """Standing labels that do not train, by the first reason that holds."""
+    reasons: Counter[str] = Counter()
+    for label in Label.objects.standing().exclude(pk__in=usable_labels().values("pk")).select_related("image__cluster"):
+        reasons[_why_excluded(label)] += 1
+    return reasons.most_common()
+
+
+def _why_excluded(label: Label) -> str:
+    if not label.image.may_train:
+        return "no consent to train with the photo"
+    if label.provenance == Label.Provenance.AFTER_AI:
+        return "answered after the AI was shown"
+    if not label.may_train:
+        return "the label is marked as not for training"
+    if label.answer not in CLASSES:
+        return f"the answer is {label.get_answer_display().lower()}"
+    return "its group of photos merged with one of another split"
+
+
+def _table(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = defaultdict(dict)
+    for split in (Split.TRAIN, Split.CALIBRATION, Split.TEST):
+        for answer in CLASSES:
+            table[split.value][answer] = counts[split.value, answer]
+    return dict(table)
+
+
+def _ranked(values: Iterable[Any]) -> list[tuple[str, int]]:
+    return Counter(str(value) or "not stated" for value in values).most_common(12)

@@ -1,0 +1,28 @@
+"""The REST API of training: start and watch runs, promote and roll back releases."""
+
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from cataract.core.http.api import has_scope, problems
+from predictions.releases.models import Release
+from training.evidence.export import evidence_pdf
+
+
+class Evidence(APIView):
+    """The model card and the STARD-AI report of a release as PDF."""
+
+    permission_classes = (has_scope("admin", "training.view_comparison"),)
+
+    @extend_schema(
+        summary="Model card and report of a release, as PDF",
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY} | problems(401, 403, 404),
+    )
+    def get(self, request: Request, release_id: str) -> HttpResponse:
+        release = get_object_or_404(Release, pk=release_id)
+        response = HttpResponse(evidence_pdf(release), content_type="application/pdf")
+        response["Content-Disposition"] = f'attachment; filename="evidence-{release.pk}.pdf"'
+        return response

@@ -1,0 +1,115 @@
+"""A document as PDF: A4, selectable text in any alphabet that DejaVu has, tables that break over pages.
+
+fpdf2 writes it, in pure Python (docs/decisions/0006-pdf.md).
+"""
+
+import io
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from training.evidence.document import Block, Document, Drawing, Paragraph, Photos, Points, Table
+
+_FONT = "DejaVu"
+_BODY, _SMALL, _HEADING, _TITLE = 9.5, 8, 13, 18  # points
+_COLUMNS, _PHOTO_MM = 3, 55.0
+
+
+def render(document: Document, *, footer: str, photo: Callable[[str], bytes | None]) -> bytes:
+    """The document as the bytes of a PDF. `photo` gives the JPEG of a photo by its id, or None where it is gone."""
+    pdf = _new(footer)
+    pdf.set_title(document.title)
+    pdf.add_page()
+    pdf.set_font(_FONT, "B", _TITLE)
+    pdf.multi_cell(0, 9, document.title, new_x="LMARGIN", new_y="NEXT")
+    _write(pdf, document.subtitle)
+    for section in document.sections:
+        pdf.ln(3)
+        pdf.set_font(_FONT, "B", _HEADING)
+        pdf.start_section(section.title)
+        pdf.multi_cell(0, 7, section.title, new_x="LMARGIN", new_y="NEXT")
+        for block in section.blocks:
+            _draw(pdf, block, photo)
+    return bytes(pdf.output())
+
+
+def _new(footer: str) -> Any:
+    from fpdf import FPDF  # half a second, and only a report needs it
+
+    class Report(FPDF):
+        def footer(self) -> None:
+            self.set_y(-14)
+            self.set_font(_FONT, "", 7)
+            self.multi_cell(0, 3.5, f"{footer} Page {self.page_no()}", align="C")
+
+    pdf = Report(format="A4")
+    pdf.set_margin(16)
+    pdf.set_auto_page_break(True, margin=18)
+    fonts = _fonts()
+    pdf.add_font(_FONT, "", fonts / "DejaVuSans.ttf")
+    pdf.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
+    pdf.add_font("sans-serif", "", fonts / "DejaVuSans.ttf")  # what the drawings ask for
+    return pdf
+
+
+def _fonts() -> Path:
+    """The fonts that matplotlib brings, without importing it."""
+    found = find_spec("matplotlib")
+    if found is None or found.origin is None:
+        raise RuntimeError("matplotlib is not installed: its fonts are needed for a PDF.")
+    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+
+
+def _draw(pdf: Any, block: Block, photo: Callable[[str], bytes | None]) -> None:
+    match block:
+        case Paragraph(text):
+            _write(pdf, text)
+        case Points(points):
+            for point in points:
+                _write(pdf, f"•  {point}")
+        case Table():
+            _table(pdf, block)
+        case Drawing(svg, caption, millimetres):
+            pdf.image(io.BytesIO(svg.encode()), w=min(millimetres, pdf.epw), x="C")
+            _write(pdf, caption, size=_SMALL)
+        case Photos(photos):
+            _photos(pdf, list(photos), photo)
+
+
+def _write(pdf: Any, text: str, size: float = _BODY) -> None:
+    pdf.set_font(_FONT, "", size)
+    pdf.multi_cell(0, size * 0.55, text, align="L", new_x="LMARGIN", new_y="NEXT")
+    pdf.ln(1.5)
+
+
+def _table(pdf: Any, block: Table) -> None:
+    if pdf.will_page_break(25):  # a title is never left alone at the foot of a page
+        pdf.add_page()
+    if block.title:
+        pdf.set_font(_FONT, "B", _BODY)
+        pdf.multi_cell(0, 6, block.title, new_x="LMARGIN", new_y="NEXT")
+    pdf.set_font(_FONT, "", _SMALL)
+    longest = [max(len(str(row[column])) for row in (block.head, *block.rows)) for column in range(len(block.head))]
+    widths = tuple(min(max(length, 10), 60) for length in longest)
+    with pdf.table(col_widths=widths, line_height=4.5, text_align="LEFT", padding=0.6) as table:
+        for cells in (block.head, *block.rows):
+            table.row([str(cell) for cell in cells])
+    pdf.ln(2)
+
+
+def _photos(pdf: Any, photos: list[tuple[str, str]], photo: Callable[[str], bytes | None]) -> None:
+    """Rows of three, each with its words below."""
+    pdf.set_font(_FONT, "", 7)
+    for start in range(0, len(photos), _COLUMNS):
+        if pdf.get_y() + _PHOTO_MM + 16 > pdf.page_break_trigger:
+            pdf.add_page()
+        top = pdf.get_y()
+        for place, (identity, words) in enumerate(photos[start : start + _COLUMNS]):
+            x = pdf.l_margin + place * (_PHOTO_MM + 5)
+            data = photo(identity)
+            if data is not None:
+                pdf.image(io.BytesIO(data), x=x, y=top, w=_PHOTO_MM, h=_PHOTO_MM, keep_aspect_ratio=True)
+            pdf.set_xy(x, top + _PHOTO_MM + 1)
+            pdf.multi_cell(_PHOTO_MM, 3.5, words if data is not None else f"{words} (the photo is gone)", align="L")
+        pdf.set_xy(pdf.l_margin, top + _PHOTO_MM + 14)

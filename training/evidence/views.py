@@ -1,0 +1,41 @@
+"""The evidence for a release: a page of the admin, and the same as PDF."""
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+
+from predictions.releases.models import Release
+from training.comparison.models import ReleaseReview
+from training.evidence.export import evidence_pdf
+from training.evidence.report import evidence_for
+
+
+def page(request: HttpRequest, release_id: str) -> HttpResponse:
+    """Model card and report, to read."""
+    release = _release(request, release_id)
+    document = evidence_for(release)
+    context = {
+        **admin.site.each_context(request),
+        "opts": ReleaseReview._meta,
+        "title": document.title,
+        "document": document,
+        "release": release,
+    }
+    return TemplateResponse(request, "admin/training/evidence.html", context)
+
+
+def file(request: HttpRequest, release_id: str) -> HttpResponse:
+    """Model card and report, to keep."""
+    release = _release(request, release_id)
+    response = HttpResponse(evidence_pdf(release), content_type="application/pdf")
+    response["Content-Disposition"] = f'attachment; filename="evidence-{release.pk}.pdf"'
+    return response
+
+
+def _release(request: HttpRequest, release_id: str) -> Release:
+    """The release, for whoever may see comparisons: the report shows labelled photos."""
+    if not request.user.has_perm("training.view_comparison"):
+        raise PermissionDenied
+    return get_object_or_404(Release, pk=release_id)

@@ -1,0 +1,90 @@
+"""Live tests in the Django admin: start one in shadow or A/B, read its report, stop it."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+
+from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.errors import DomainError
+from cataract.core.http.users import user_of
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.answering.models import Prediction
+from predictions.answering.services import disclose
+from predictions.releases.models import LiveTest
+from training.comparison.admin import refuse_unless_promoting
+from training.evidence import drawings
+from training.livetests import services
+from training.livetests.forms import LiveTestForm
+from training.livetests.models import LiveTestReview
+from training.livetests.report import report_on
+
+
+@admin.register(LiveTestReview)
+class LiveTestAdmin(ReadOnlyAdmin):
+    list_display = ("challenger", "kind", "share", "champion", "photos", "started_at", "ended_at", "end_reason")
+    list_filter = ("kind",)
+    list_select_related = ("challenger", "champion")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("predictions.view_livetest")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("predictions.promote_release")
+
+    def get_urls(self) -> list[URLPattern]:
+        stop = self.admin_site.admin_view(require_POST(self.stop))
+        return [path("<uuid:test_id>/stop/", stop, name="training_live_stop"), *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Which challenger, how, for how many photos, and why."""
+        refuse_unless_promoting(request)
+        form = LiveTestForm(request.POST or None, initial={"release": request.GET.get("release", "")})
+        if request.method == "POST" and form.is_valid():
+            try:
+                test = services.start_live_test(user=user_of(request), **form.cleaned_data)
+            except (DomainError, ReleaseCorrupt) as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, f"The live test of {test.challenger_id} has begun.")
+                return HttpResponseRedirect(_page_of(test))
+        context = {"title": "Try a challenger on live photos", "form": form}
+        return self.page(request, "admin/training/live_start.html", context, 422 if form.errors else 200)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What it has shown so far. Whoever sees a live answer here is no blind reader of that photo any more."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        test = get_object_or_404(LiveTest.objects.select_related("challenger", "champion", "started_by"), pk=object_id)
+        report = report_on(test)
+        shown = Prediction.objects.filter(pk__in=[flip["prediction"] for flip in report.get("flips", [])])
+        disclose(predictions=list(shown), user=user_of(request))
+        context = {
+            "title": f"Live test of {test.challenger_id}",
+            "test": test,
+            "report": report,
+            "histogram": drawings.histogram(report["scores"]["bins"]) if "scores" in report else "",
+            "may_act": request.user.has_perm("predictions.promote_release"),
+        }
+        return self.page(request, "admin/training/live.html", context)
+
+    def stop(self, request: HttpRequest, test_id: Any) -> HttpResponse:
+        refuse_unless_promoting(request)
+        test = get_object_or_404(LiveTest, pk=test_id)
+        try:
+            services.stop_live_test(user=user_of(request), test=test, reason=request.POST.get("reason", "")[:500])
+            messages.success(request, "Stopped: the champion answers everybody from the next photo on.")
+        except DomainError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(_page_of(test))
+
+
+def _page_of(test: LiveTest) -> str:
+    return reverse("admin:training_livetestreview_change", args=[test.pk])

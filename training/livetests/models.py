@@ -1,0 +1,12 @@
+"""The comparison on which a person decides, what that person ticked, and the second person."""
+
+from predictions.releases.models import LiveTest
+
+
+class LiveTestReview(LiveTest):
+    """A LiveTest as the admin sees it, beside the releases."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "live test"
+        verbose_name_plural = "live tests: shadow and A/B"

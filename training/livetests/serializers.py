@@ -1,0 +1,53 @@
+"""What the API takes and gives about training."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from predictions.releases.models import LiveTest, Release
+
+
+class StartLiveTestSerializer(serializers.Serializer[Any]):
+    release = serializers.PrimaryKeyRelatedField(queryset=Release.objects.all())
+    kind = serializers.ChoiceField(choices=LiveTest.Kind.choices)
+    photos = serializers.IntegerField(min_value=1, max_value=20_000, default=500)
+    share = serializers.FloatField(required=False, default=None, help_text="A/B: the share of patients, at most 0.5.")
+    reason = serializers.CharField(max_length=1000)
+    acknowledge_too_few = serializers.BooleanField(default=False)
+
+
+class StopSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+
+
+class LiveTestSerializer(serializers.ModelSerializer[LiveTest]):
+    challenger = serializers.CharField(source="challenger_id")
+    champion = serializers.CharField(source="champion_id")
+
+    class Meta:
+        model = LiveTest
+        fields: tuple[str, ...] = (
+            "id",
+            "kind",
+            "challenger",
+            "champion",
+            "share",
+            "photos",
+            "reason",
+            "started_at",
+            "ended_at",
+            "end_reason",
+        )
+        read_only_fields = fields
+
+
+class LiveTestReportSerializer(LiveTestSerializer):
+    report = serializers.SerializerMethodField()
+
+    class Meta(LiveTestSerializer.Meta):
+        fields = (*LiveTestSerializer.Meta.fields, "report")
+        read_only_fields = fields
+
+    def get_report(self, test: LiveTest) -> dict[str, Any]:
+        """Agreement, differences, scores, latency, and what labels confirmed since say; see docs/change-control.md."""
+        return dict(self.context["report"])

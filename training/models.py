@@ -1,0 +1,9 @@
+"""Where Django finds the models of this app. Import a model from its room: `training.runs.models`, and so on."""
+
+from training.comparison import models as comparison
+from training.datasets import models as datasets
+from training.livetests import models as livetests
+from training.promotion import models as promotion
+from training.runs import models as runs
+
+__all__ = ["comparison", "datasets", "livetests", "promotion", "runs"]

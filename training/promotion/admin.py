@@ -1,0 +1,191 @@
+"""Releases in the Django admin: compare, promote, roll back."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_POST
+
+from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.errors import DomainError
+from cataract.core.http.users import user_of
+from cataract.ml.release.folder import ReleaseCorrupt
+from predictions.photos.models import EyeImage
+from predictions.releases.models import Promotion, Release
+from predictions.releases.store import folder_of
+from training.comparison import services as comparison_services
+from training.comparison.admin import refuse_unless_promoting, release_url
+from training.comparison.forms import ReasonForm
+from training.comparison.models import ReleaseReview
+from training.evidence import views
+from training.promotion import services as promotion_services
+from training.promotion.forms import FlipForm, PromoteForm
+
+
+@admin.register(ReleaseReview)
+class ReleaseReviewAdmin(ReadOnlyAdmin):
+    list_display = ("id", "status", "created_at", "promoted_at", "verdict")
+    list_filter = ("status",)
+    change_list_template = "admin/training/release_list.html"
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("predictions.view_release")
+
+    @admin.display(description="against the champion")
+    def verdict(self, release: Release) -> str:
+        comparison = comparison_services.standing_comparison(release)
+        return comparison.get_verdict_display() if comparison else "-"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).defer("manifest", "metrics")
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("<str:release_id>/evidence/", wrap(views.page), name="training_evidence"),
+            path("<str:release_id>/evidence.pdf", wrap(views.file), name="training_evidence_pdf"),
+            path("rollback/", wrap(self.rollback), name="training_rollback"),
+            path("<str:release_id>/compare/", wrap(require_POST(self.compare)), name="training_compare"),
+            path("<str:release_id>/promote/", wrap(require_POST(self.promote)), name="training_promote"),
+            path("<str:release_id>/decide/", wrap(require_POST(self.decide)), name="training_decide"),
+            path("<str:release_id>/flips/<uuid:image_id>/", wrap(self.flip), name="training_flip"),
+            *super().get_urls(),
+        ]
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The evidence for one release, and the form that promotes it."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return self._release_page(request, get_object_or_404(Release, pk=object_id))
+
+    def compare(self, request: HttpRequest, release_id: str) -> HttpResponse:
+        refuse_unless_promoting(request)
+        release = get_object_or_404(Release, pk=release_id)
+        try:
+            comparison_services.request_comparison(release=release)
+            messages.success(request, "A worker compares the two releases now. Load this page again in a minute.")
+        except DomainError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(release_url(release.pk))
+
+    def promote(self, request: HttpRequest, release_id: str) -> HttpResponse:
+        """Promote, or answer 422 with every reason why not."""
+        refuse_unless_promoting(request)
+        release = get_object_or_404(Release, pk=release_id)
+        form = PromoteForm(request.POST)
+        if form.is_valid():
+            two, done = settings.PROMOTION_NEEDS_TWO, f"Release {release.pk} serves now."
+            promote: Any = promotion_services.request_promotion if two else promotion_services.promote
+            try:
+                promote(user=user_of(request), release=release, **form.cleaned_data)
+            except (DomainError, ReleaseCorrupt) as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, "Another admin must confirm this promotion." if two else done)
+                return HttpResponseRedirect(release_url(release.pk))
+        return self._release_page(request, release, form, status=422)
+
+    def decide(self, request: HttpRequest, release_id: str) -> HttpResponse:
+        """Confirm or decline the promotion that another admin asked for."""
+        refuse_unless_promoting(request)
+        wanted = promotion_services.open_request(get_object_or_404(Release, pk=release_id))
+        if wanted is None:
+            raise Http404
+        try:
+            if "confirm" in request.POST:
+                promotion_services.confirm_promotion(user=user_of(request), request=wanted)
+                messages.success(request, f"Release {release_id} serves now.")
+            else:
+                promotion_services.decline_promotion(user=user_of(request), request=wanted)
+                messages.success(request, "The request is declined.")
+        except (DomainError, ReleaseCorrupt) as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(release_url(release_id))
+
+    def flip(self, request: HttpRequest, release_id: str, image_id: UUID) -> HttpResponse:
+        """One photo that turns from right to wrong, with both answers; its cause ticks it, then comes the next."""
+        refuse_unless_promoting(request)
+        release = get_object_or_404(Release, pk=release_id)
+        comparison = comparison_services.standing_comparison(release)
+        order = comparison_services.right_to_wrong(comparison) if comparison else []
+        if comparison is None or str(image_id) not in order:
+            raise Http404
+        noted = comparison.causes.select_related("noted_by").filter(image=image_id).first()
+        sent = request.POST if request.method == "POST" else None
+        form = FlipForm(sent, initial={"cause": noted.cause} if noted else {})
+        if form.is_valid():
+            comparison_services.note_flip(
+                user=user_of(request), comparison=comparison, image=str(image_id), cause=form.cleaned_data["cause"]
+            )
+            left = comparison_services.unticked(comparison)
+            return HttpResponseRedirect(_flip_url(release.pk, left[0]) if left else f"{release_url(release.pk)}#flips")
+        context = {
+            "title": f"Photo {order.index(str(image_id)) + 1} of {len(order)} that turn from right to wrong",
+            "release": release,
+            "flip": next(flip for flip in comparison.report["flips"] if flip["image"] == str(image_id)),
+            "image": get_object_or_404(EyeImage, pk=image_id),
+            "noted": noted,
+            "form": form,
+            "left": len(comparison_services.unticked(comparison)),
+        }
+        return self.page(request, "admin/training/flip.html", context, 422 if form.errors else 200)
+
+    def rollback(self, request: HttpRequest) -> HttpResponse:
+        """Which release would serve again, and the button that makes it so."""
+        refuse_unless_promoting(request)
+        form = ReasonForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                promotion = promotion_services.rollback(user=user_of(request), reason=form.cleaned_data["reason"])
+            except (DomainError, ReleaseCorrupt) as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, f"Release {promotion.release_id} serves again.")
+                return HttpResponseRedirect(reverse("admin:training_releasereview_changelist"))
+        last = Promotion.objects.filter(release__status=Release.Status.CHAMPION).first()
+        context = {"title": "Roll back", "form": form, "last": last}
+        return self.page(request, "admin/training/rollback.html", context, 422 if form.errors else 200)
+
+    def _release_page(
+        self, request: HttpRequest, release: Release, form: PromoteForm | None = None, status: int = 200
+    ) -> HttpResponse:
+        comparison = comparison_services.standing_comparison(release)
+        form = form or PromoteForm()
+        report = comparison.report if comparison else {}
+        causes = {str(c.image_id): c for c in comparison.causes.select_related("noted_by")} if comparison else {}
+        context = {
+            "title": f"Release {release.pk}",
+            "release": release,
+            "champion": Release.objects.filter(status=Release.Status.CHAMPION).first(),
+            "comparison": comparison,
+            "report": report,
+            "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
+            "left": comparison_services.unticked(comparison) if comparison else [],
+            "form": form,
+            "wanted": promotion_services.open_request(release),
+            "needs_two": settings.PROMOTION_NEEDS_TWO,
+            "card": _card(release),
+            "promotions": release.promotions.select_related("promoted_by", "previous"),
+            "runs": release.training_runs.all(),
+            "may_promote": request.user.has_perm("predictions.promote_release"),
+            "can_be_promoted": release.status in (Release.Status.CHALLENGER, Release.Status.RETIRED),
+        }
+        return self.page(request, "admin/training/release.html", context, status)
+
+
+def _card(release: Release) -> str:
+    path = folder_of(release) / "card.md"
+    return path.read_text(encoding="utf-8", errors="replace")[:50_000] if path.is_file() else ""
+
+
+def _flip_url(release_id: str, image: str) -> str:
+    return reverse("admin:training_flip", args=[release_id, image])

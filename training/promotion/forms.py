@@ -1,0 +1,18 @@
+"""What a person fills in: to start a run, tick a flip, promote a release, try it on live photos, roll back."""
+
+from django import forms
+
+from training.comparison.forms import ReasonForm
+from training.comparison.models import FlipCause
+
+
+class PromoteForm(ReasonForm):
+    acknowledge_too_few = forms.BooleanField(
+        label="I know that there are too few photos to judge this release", required=False
+    )
+
+
+class FlipForm(forms.Form):
+    """Why it is accepted that the challenger gets this photo wrong."""
+
+    cause = forms.ChoiceField(label="Cause", choices=FlipCause.Cause, widget=forms.RadioSelect)

@@ -1,0 +1,194 @@
+"""Training in the Django admin: start and watch runs, check labels, set the policy of automatic runs."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.views.decorators.http import require_POST
+
+from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.errors import DomainError
+from cataract.core.http.users import user_of
+from training.comparison import services as comparison_services
+from training.comparison.admin import release_url
+from training.datasets import label_checks
+from training.datasets.models import LabelCheck
+from training.datasets.services import preview
+from training.runs import services as runs_services
+from training.runs.forms import StartForm
+from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring
+from training.tracking.mlflow_client import run_url
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "kind", "status", "stage", "percent", "release_link", "who", "reason")
+    list_filter = ("status", "kind")
+    list_select_related = ("release", "requested_by", "firing")
+    change_list_template = "admin/training/run_list.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("training.add_trainingrun")
+
+    @admin.display(description="release")
+    def release_link(self, run: TrainingRun) -> str:
+        return _release_link(run.release_id) if run.release_id else "-"
+
+    @admin.display(description="asked for by", ordering="requested_by")
+    def who(self, run: TrainingRun) -> str:
+        return run.asked_for_by
+
+    def get_urls(self) -> list[URLPattern]:
+        wrap = self.admin_site.admin_view
+        return [
+            path("labels/", wrap(self.labels), name="training_labels"),
+            path("labels/check/", wrap(require_POST(self.check_labels)), name="training_check_labels"),
+            path("labels/send/", wrap(require_POST(self.send_suspects)), name="training_send_suspects"),
+            path("<uuid:run_id>/part/", wrap(self.part), name="training_run_part"),
+            path("<uuid:run_id>/cancel/", wrap(require_POST(self.cancel)), name="training_run_cancel"),
+            path("<uuid:run_id>/resume/", wrap(require_POST(self.resume)), name="training_run_resume"),
+            *super().get_urls(),
+        ]
+
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The data of a run started now, and the button that starts it."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = StartForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            try:
+                run = runs_services.start_training(user=user_of(request), **form.request())
+            except DomainError as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, "The training run is queued.")
+                return HttpResponseRedirect(_run_page(run.pk))
+        context = {
+            "title": "Start a training run",
+            "form": form,
+            "preview": preview(),
+            **_label_check(),
+            "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE),
+            "parallel": settings.TRAINING_PARALLEL,
+        }
+        return self.page(request, "admin/training/run_start.html", context, 422 if form.errors else 200)
+
+    def labels(self, request: HttpRequest) -> HttpResponse:
+        """The labels that are probably wrong: what the start page polls while a worker looks for them."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return self.page(request, "admin/training/_labels.html", _label_check())
+
+    def check_labels(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        try:
+            label_checks.check_labels(user=user_of(request))
+            messages.success(request, "A worker looks at the labels now.")
+        except DomainError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(reverse("admin:training_trainingrun_add") + "#labels")
+
+    def send_suspects(self, request: HttpRequest) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        check = LabelCheck.objects.in_status(LabelCheck.Status.DONE).first()
+        sent = label_checks.send_to_review(check=check) if check else 0
+        messages.success(
+            request, f"{sent} photos wait for blind readers now. Those that waited already are not sent twice."
+        )
+        return HttpResponseRedirect(reverse("admin:training_trainingrun_add") + "#labels")
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
+        """One run, live."""
+        return self._run_page(request, object_id, "admin/training/run.html")
+
+    def part(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        """What the run page polls while the run is active."""
+        return self._run_page(request, run_id, "admin/training/_run.html")
+
+    def cancel(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        return self._act(request, run_id, runs_services.cancel_run, "The run is asked to stop.")
+
+    def resume(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
+        return self._act(request, run_id, runs_services.resume_run, "The run is queued again.")
+
+    def _run_page(self, request: HttpRequest, run_id: str | UUID, template: str) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        run = self.get_object(request, str(run_id))
+        if run is None:
+            raise Http404
+        context = {
+            "title": f"Training run: {run.get_kind_display()}",
+            "run": run,
+            "active": run.status in TrainingRun.ACTIVE,
+            "may_act": self.has_add_permission(request),
+            "mlflow_url": run_url(run.mlflow_experiment_id, run.mlflow_run_id),
+            "comparison": comparison_services.standing_comparison(run.release) if run.release else None,
+        }
+        return self.page(request, template, context)
+
+    def _act(self, request: HttpRequest, run_id: UUID, service: Any, done: str) -> HttpResponse:
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        try:
+            service(run=get_object_or_404(TrainingRun, pk=run_id))
+            messages.success(request, done)
+        except DomainError as error:
+            messages.error(request, str(error))
+        return HttpResponseRedirect(_run_page(run_id))
+
+
+def _label_check() -> dict[str, Any]:
+    check = LabelCheck.objects.first()
+    return {
+        "check": check,
+        "checking": check is not None and check.status in LabelCheck.ACTIVE,
+        "suspects": label_checks.standing_suspects(check),
+    }
+
+
+def _release_link(release_id: str) -> str:
+    return format_html('<a href="{}">{}</a>', release_url(release_id), release_id)
+
+
+def run_link(run: TrainingRun) -> str:
+    """A link to the page of a run, in its own words."""
+    return format_html('<a href="{}">{}</a>', _run_page(run.pk), run)
+
+
+def _run_page(run_id: UUID) -> str:
+    return reverse("admin:training_trainingrun_change", args=[run_id])
+
+
+@admin.register(TrainingPolicy)
+class TrainingPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    """One row to edit; the admin's own history says who changed it."""
+
+    fields = ("is_on", "kind", "new_labels", "max_drift", "max_override_rate", "every_days")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Straight to the one row."""
+        policy, _ = TrainingPolicy.objects.get_or_create(pk=1)
+        return HttpResponseRedirect(reverse("admin:training_trainingpolicy_change", args=[policy.pk]))
+
+
+@admin.register(TriggerFiring)
+class TriggerFiringAdmin(ReadOnlyAdmin):
+    list_display = ("fired_at", "trigger", "reason", "run_of", "error")
+    list_filter = ("trigger",)
+    list_select_related = ("run",)
+
+    @admin.display(description="run")
+    def run_of(self, firing: TriggerFiring) -> str:
+        return run_link(firing.run) if firing.run else "none"

@@ -1,0 +1,69 @@
+"""Another encoder for this installation: published or local weights -> a base release to train from."""
+
+import importlib.util
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from django.conf import settings
+
+from cataract.core.errors import DomainError
+from predictions.releases import store
+from predictions.releases.models import Release
+
+
+class NoEncoder(DomainError):
+    """The encoder cannot be made; the message says why and what to do."""
+
+    code, status = "no_encoder", 422
+
+
+def make_base(
+    *,
+    arch: str,
+    tag: str = "",
+    checkpoint: Path | None = None,
+    views: Sequence[str] = ("full",),
+    on_progress: Callable[[str], None] = lambda line: None,
+) -> Release:
+    """Register a base release with the image tower of open_clip's `arch`, and the weights of `tag` or of a file.
+
+    It serves nobody: its models know nothing. A training run of both models that starts from it makes a challenger.
+    The same weights again return the same release. Raises NoEncoder, and leaves nothing behind.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise NoEncoder("This is a light installation. Add the training set with `make install` (without LIGHT=1).")
+    if bool(tag) == bool(checkpoint):
+        raise NoEncoder("Name the weights: either a tag that open_clip publishes, or a checkpoint file.")
+    from cataract.ml.learn.build import base, weights
+
+    try:
+        on_progress(f"reading the weights of {arch}" + (f", {tag}: downloaded unless they were before" if tag else ""))
+        tower = weights.local_tower(arch, checkpoint) if checkpoint else weights.published_tower(arch, tag)
+        on_progress("exporting trunk, embedding and accurate model, each checked against torch")
+        graphs = base.export_tower(tower)
+        with TemporaryDirectory(prefix=".tmp-", dir=_beside_releases()) as place:
+            on_progress("writing the release")
+            manifest = base.write_base(Path(place) / "base", tower, graphs, _gate(), views=views)
+            known: Release | None = Release.objects.filter(pk=manifest.id).first()
+            if known is not None:
+                return known
+            on_progress("registering it: files and golden predictions are checked")
+            return store.register_release(folder=Path(place) / "base", status=Release.Status.BASE)
+    except (weights.WeightsUnavailable, ValueError, RuntimeError) as error:
+        raise NoEncoder(str(error)) from error
+
+
+def _gate() -> dict[str, Any]:
+    """The gate of the champion: it looks at hand-made features, which are the same for every encoder."""
+    champion = Release.objects.in_status(Release.Status.CHAMPION).first()
+    folder = store.folder_of(champion) if champion else Path(settings.STARTER_DIR)
+    return dict(json.loads((folder / "gate.json").read_text(encoding="utf-8")))
+
+
+def _beside_releases() -> Path:
+    folder = Path(settings.RELEASE_DIR)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder

@@ -1,0 +1,57 @@
+"""What a person fills in: to start a run, tick a flip, promote a release, try it on live photos, roll back."""
+
+from typing import Any
+
+from django import forms
+
+from predictions.releases.models import Release
+from training.runs.models import TrainingRun
+from training.runs.parameters import CHOICES, TEACH_LABEL, parameters_of
+
+
+def _number(name: str) -> forms.Field:
+    """The field of one of `training.runs.parameters.CHOICES`; empty it keeps its default."""
+    choice = CHOICES[name]
+    field: Any = forms.IntegerField if choice.type is int else forms.FloatField
+    made: forms.Field = field(
+        label=choice.label,
+        min_value=choice.type(choice.low),
+        max_value=choice.type(choice.high),
+        initial=choice.default,
+        required=False,
+    )
+    return made
+
+
+class StartForm(forms.Form):
+    kind = forms.ChoiceField(label="What to train", choices=TrainingRun.Kind, initial=TrainingRun.Kind.BOTH)
+    base = forms.ModelChoiceField(
+        label="Start from the encoder of",
+        queryset=Release.objects.exclude(status=Release.Status.REJECTED),
+        required=False,
+        empty_label="the champion",
+        help_text="A base release (`manage.py change_encoder`) brings another encoder; train both models from it.",
+    )
+    reason = forms.CharField(label="Why", required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+    trials = _number("trials")
+    minutes = _number("minutes")
+    epochs = _number("epochs")
+    distil = forms.BooleanField(label=TEACH_LABEL, required=False)
+    teach_weight = _number("teach_weight")
+    teach_floor = _number("teach_floor")
+
+    @property
+    def budget(self) -> list[forms.BoundField]:
+        """The fields that usually stay as they are."""
+        names = ("trials", "minutes", "epochs", "distil", "teach_weight", "teach_floor")
+        return [self[name] for name in names]
+
+    def request(self) -> dict[str, Any]:
+        """What `services.start_training` takes; a field that was left empty keeps its default."""
+        said = self.cleaned_data
+        return {
+            "kind": said["kind"],
+            "base": said["base"],
+            "reason": said["reason"],
+            "parameters": parameters_of(said),
+        }

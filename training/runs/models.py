@@ -1,0 +1,175 @@
+"""Runs: the attempts to turn a dataset into a release, and the policy that starts them by itself."""
+
+import uuid
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from cataract.core.querysets import StatusQuerySet
+from predictions.releases.models import Release
+from training.datasets.models import Dataset
+
+
+class TrainingRunQuerySet(StatusQuerySet):
+    MOVES: ClassVar = {
+        "running": frozenset({"queued", "interrupted"}),
+        "succeeded": frozenset({"running"}),
+        "failed": frozenset({"queued", "running"}),
+        "cancelled": frozenset({"queued", "running", "interrupted"}),
+        "interrupted": frozenset({"running"}),
+        "queued": frozenset({"interrupted"}),
+    }
+
+    def in_the_way_of(self, kind: str) -> Self:
+        """Active runs that train a model which a run of `kind` trains too."""
+        active = self.in_status(*TrainingRun.ACTIVE)
+        return active if kind == TrainingRun.Kind.BOTH else active.filter(kind__in=(kind, TrainingRun.Kind.BOTH))
+
+
+def _alone_with(model: str) -> models.UniqueConstraint:
+    """Of the runs that claim their model for themselves, one at a time trains `model`; `both` trains each."""
+    return models.UniqueConstraint(
+        models.Value(1),
+        condition=Q(status__in=["queued", "running"], kind__in=[model, "both"], is_alone=True),
+        name=f"one_active_run_of_the_{model}_model",
+    )
+
+
+class TrainingRun(models.Model):
+    """One attempt to turn a Dataset into a Release.
+
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED (silent for 60 s) -> QUEUED.
+    """
+
+    class Status(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        SUCCEEDED = "succeeded"
+        FAILED = "failed"
+        CANCELLED = "cancelled"
+        INTERRUPTED = "interrupted"
+
+    class Kind(models.TextChoices):
+        FAST = "fast", "fast model"
+        ACCURATE = "accurate", "accurate model"
+        BOTH = "both", "both models"
+
+    ACTIVE: ClassVar = (Status.QUEUED, Status.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=8, choices=Kind, default=Kind.BOTH)
+    status = models.CharField(max_length=11, choices=Status, default=Status.QUEUED)
+    dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
+    base_release = models.ForeignKey(
+        Release, on_delete=models.PROTECT, related_name="+", help_text="Whose encoder it starts from."
+    )
+    release = models.ForeignKey(  # the same data, seed and code make the same release
+        Release, on_delete=models.PROTECT, null=True, blank=True, related_name="training_runs"
+    )
+    parameters = models.JSONField(default=dict, blank=True)
+    seed = models.PositiveIntegerField(default=0)
+    is_alone = models.BooleanField(
+        default=True,
+        help_text="No other run that is alone trains its model meanwhile (by TRAINING_PARALLEL at the start).",
+    )
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reason = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Also the fencing token of the worker that runs it."
+    )
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    stage = models.CharField(max_length=64, blank=True)
+    percent = models.PositiveSmallIntegerField(default=0)
+    eta_seconds = models.FloatField(null=True, blank=True)
+    cancel_requested = models.BooleanField(default=False)
+    mlflow_run_id = models.CharField(max_length=64, blank=True)
+    mlflow_experiment_id = models.CharField(max_length=64, blank=True)
+    log = models.TextField(blank=True, help_text="The tail of what the run said.")
+    error = models.TextField(blank=True)
+
+    objects = TrainingRunQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(status__in=["queued", "running", "succeeded", "failed", "cancelled", "interrupted"]),
+                name="run_status",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="succeeded") | Q(release__isnull=False), name="success_has_release"
+            ),
+            models.CheckConstraint(condition=~Q(status="failed") | ~Q(error=""), name="failure_has_error"),
+            _alone_with("fast"),
+            _alone_with("accurate"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.created_at:%Y-%m-%d %H:%M} ({self.status})"
+
+    @property
+    def asked_for_by(self) -> str:
+        """Who or what started it: a person, a trigger of the policy with its reason, or the command line."""
+        if self.requested_by:
+            return str(self.requested_by.get_username())
+        firing: TriggerFiring | None = getattr(self, "firing", None)
+        return f"the policy ({firing})" if firing else "the command line"
+
+
+class TrainingPolicy(models.Model):
+    """When a training run starts by itself; one row, off until an admin turns it on. It never promotes anything."""
+
+    is_on = models.BooleanField("on", default=False)
+    kind = models.CharField("what to train", max_length=8, choices=TrainingRun.Kind, default=TrainingRun.Kind.BOTH)
+    new_labels = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Start when so many confirmed labels are new since the last dataset."
+    )
+    max_drift = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Start when a population stability index of the last 7 days is above; 0.25 is usual.",
+    )
+    max_override_rate = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Start when people surely contradict more than this share of the answers of the last 30 days.",
+    )
+    every_days = models.PositiveIntegerField(null=True, blank=True, help_text="Start when the last run is so old.")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "policy: when a run starts by itself"
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(pk=1), name="one_training_policy")]
+
+    def __str__(self) -> str:
+        return "on" if self.is_on else "off"
+
+
+class TriggerFiring(models.Model):
+    """That the policy asked for a run, why, and what became of it. Once for the same labels. Append-only."""
+
+    class Trigger(models.TextChoices):
+        NEW_LABELS = "new_labels", "new labels"
+        DRIFT = "drift", "drift"
+        OVERRIDES = "overrides", "contradicted answers"
+        SCHEDULE = "schedule", "schedule"
+
+    trigger = models.CharField(max_length=10, choices=Trigger)
+    reason = models.TextField()
+    fingerprint = models.CharField(max_length=64, unique=True, help_text="Of the labels as they were.")
+    run = models.OneToOneField(TrainingRun, on_delete=models.PROTECT, null=True, blank=True, related_name="firing")
+    error = models.TextField(blank=True, help_text="Why no run could start.")
+    fired_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-fired_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_trigger_display()}: {self.reason}"

@@ -1,0 +1,104 @@
+"""What the API takes and gives about training."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from predictions.releases.models import Release
+from training.runs.models import TrainingRun
+from training.runs.parameters import CHOICES, TEACH_LABEL, parameters_of
+from training.tracking.mlflow_client import run_url
+
+
+def _number(name: str) -> serializers.Field[Any, Any, Any, Any]:
+    """The field of one of `training.runs.parameters.CHOICES`; left out it keeps its default."""
+    choice = CHOICES[name]
+    limits: dict[str, Any] = {"min_value": choice.type(choice.low), "max_value": choice.type(choice.high)}
+    told: dict[str, Any] = {"default": choice.type(choice.default), "help_text": choice.label}
+    if choice.type is int:
+        return serializers.IntegerField(**limits, **told)
+    return serializers.FloatField(**limits, **told, validators=[_refuse_nan])  # which is neither above nor below
+
+
+def _refuse_nan(value: float) -> None:
+    if value != value:
+        raise serializers.ValidationError("A valid number is required.")
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "the fast model, with a larger search",
+            value={"model": "fast", "reason": "fifty new labels", "trials": 60, "minutes": 20},
+            request_only=True,
+        ),
+        OpenApiExample(
+            "both, and the accurate model teaches the fast one",
+            value={"model": "both", "reason": "a new site", "epochs": 20, "distil": True, "teach_floor": 0.95},
+            request_only=True,
+        ),
+    ]
+)
+class StartSerializer(serializers.Serializer[Any]):
+    model = serializers.ChoiceField(choices=TrainingRun.Kind.choices, default=TrainingRun.Kind.BOTH)
+    reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+    trials = _number("trials")
+    minutes = _number("minutes")
+    epochs = _number("epochs")
+    distil = serializers.BooleanField(default=False, help_text=TEACH_LABEL)
+    teach_weight = _number("teach_weight")
+    teach_floor = _number("teach_floor")
+    base_release: Any = serializers.PrimaryKeyRelatedField(
+        queryset=Release.objects.exclude(status=Release.Status.REJECTED),
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Whose encoder to start from; the champion's when not given.",
+    )
+
+    def request(self) -> dict[str, Any]:
+        """What `services.start_training` takes."""
+        said = self.validated_data
+        return {
+            "kind": said["model"],
+            "base": said["base_release"],
+            "reason": said["reason"],
+            "parameters": parameters_of(said),
+        }
+
+
+class TrainingRunSerializer(serializers.ModelSerializer[TrainingRun]):
+    model = serializers.CharField(source="kind")
+    dataset = serializers.CharField(source="dataset_id")
+    base_release = serializers.CharField(source="base_release_id")
+    release = serializers.CharField(source="release_id", allow_null=True)
+    parameters: Any = serializers.DictField(read_only=True, help_text="Budget and teaching; the search's in seconds.")
+    asked_for_by = serializers.CharField(help_text="A person, a trigger with its reason, or the command line.")
+    mlflow_url = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TrainingRun
+        fields = (
+            "id",
+            "model",
+            "status",
+            "stage",
+            "percent",
+            "eta_seconds",
+            "dataset",
+            "base_release",
+            "release",
+            "parameters",
+            "asked_for_by",
+            "reason",
+            "error",
+            "created_at",
+            "started_at",
+            "finished_at",
+            "mlflow_url",
+        )
+        read_only_fields = fields
+
+    def get_mlflow_url(self, run: TrainingRun) -> str:
+        return run_url(run.mlflow_experiment_id, run.mlflow_run_id)

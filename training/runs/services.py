@@ -1,0 +1,135 @@
+"""Writes of the last third of the loop: start, cancel and resume a run; compare, promote and roll back a release."""
+
+import importlib.util
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from cataract.core.errors import DomainError
+from predictions.releases.models import Release
+from training.comparison.errors import WrongStatus
+from training.datasets.services import freeze_dataset
+from training.runs import tasks as runs_tasks
+from training.runs.models import TrainingRun
+
+
+class AlreadyRunning(DomainError):
+    code, status = "already_running", 409
+
+
+class NoBaseRelease(DomainError):
+    code, status = "no_base_release", 409
+
+
+class LightInstallation(DomainError):
+    code, status = "light_installation", 409
+
+
+def start_training(
+    *,
+    user: User | None,
+    kind: str = TrainingRun.Kind.BOTH,
+    reason: str = "",
+    parameters: Mapping[str, Any] | None = None,
+    base: Release | None = None,
+) -> TrainingRun:
+    """Freeze the confirmed labels and queue one run on them.
+
+    One run at a time trains each model, by a database constraint, unless TRAINING_PARALLEL lets several.
+    base: the release whose encoder it starts from, the champion when not given. Raises AlreadyRunning, NoBaseRelease,
+    LightInstallation, NotEnoughLabels.
+    """
+    if kind != TrainingRun.Kind.FAST and importlib.util.find_spec("torch") is None:
+        raise LightInstallation(
+            "This is a light installation: the accurate model cannot be trained here. Add the training set with "
+            "`make install` (without LIGHT=1), or train the fast model only."
+        )
+    base = base or Release.objects.filter(status=Release.Status.CHAMPION).first()
+    if base is None:
+        raise NoBaseRelease(
+            "There is no champion to start from. Run `manage.py install_starter`, or promote a release first."
+        )
+    if base.status == Release.Status.BASE and kind != TrainingRun.Kind.BOTH:
+        raise NoBaseRelease(f"The models of {base.pk} know nothing yet: train both from it.")
+    dataset = freeze_dataset(user=user)
+    is_alone = _refuse_rivals(kind)
+    try:
+        with transaction.atomic():
+            run = TrainingRun.objects.create(
+                kind=kind,
+                is_alone=is_alone,
+                dataset=dataset,
+                base_release=base,
+                requested_by=user,
+                reason=reason,
+                parameters={**_promise(), **(parameters or {})},
+            )
+            _nudge(run)
+    except IntegrityError:
+        raise AlreadyRunning(_active_sentence(kind)) from None
+    return run
+
+
+def _promise() -> dict[str, float]:
+    """What the thresholds of a release shall promise, by the settings of this installation."""
+    return {"max_error": settings.AUTO_MAX_ERROR, "confidence": settings.AUTO_CONFIDENCE}
+
+
+def cancel_run(*, run: TrainingRun) -> TrainingRun:
+    """Cancel a run that waits at once, and ask a running one to stop (within seconds). Raises WrongStatus."""
+    mine = TrainingRun.objects.filter(pk=run.pk)
+    waiting = mine.in_status(TrainingRun.Status.QUEUED, TrainingRun.Status.INTERRUPTED)
+    if not waiting.move(TrainingRun.Status.CANCELLED):
+        running = mine.in_status(TrainingRun.Status.RUNNING)
+        if not running.update(cancel_requested=True):
+            run.refresh_from_db()
+            raise WrongStatus(f"This run is {run.status}: only a queued, running or interrupted run can be cancelled.")
+    run.refresh_from_db()
+    return run
+
+
+def resume_run(*, run: TrainingRun) -> TrainingRun:
+    """Queue an interrupted run again, on the same dataset. Raises WrongStatus, AlreadyRunning."""
+    mine = TrainingRun.objects.filter(pk=run.pk)
+    try:
+        with transaction.atomic():
+            moved = mine.in_status(TrainingRun.Status.INTERRUPTED).exists() and mine.move(
+                TrainingRun.Status.QUEUED, cancel_requested=False, is_alone=_refuse_rivals(run.kind)
+            )
+            if moved:
+                _nudge(run)
+    except IntegrityError:
+        raise AlreadyRunning(_active_sentence(run.kind)) from None
+    run.refresh_from_db()
+    if not moved:
+        raise WrongStatus(f"This run is {run.status}: only an interrupted run can be resumed.")
+    return run
+
+
+def _nudge(run: TrainingRun) -> None:
+    """Tell a worker. A broker that is away only delays it: the sweep publishes a queued run again."""
+    transaction.on_commit(partial(runs_tasks.run_training.delay, str(run.pk)), robust=True)
+
+
+def _refuse_rivals(kind: str) -> bool:
+    """Whether a run that is queued now has its models for itself. Raises AlreadyRunning when another one is at them.
+
+    This finds the run to name; of two that look at once the database constraint refuses the second.
+    """
+    if settings.TRAINING_PARALLEL:
+        return False
+    if TrainingRun.objects.in_the_way_of(kind).exists():
+        raise AlreadyRunning(_active_sentence(kind))
+    return True
+
+
+def _active_sentence(kind: str) -> str:
+    active = ", ".join(
+        f"{run.get_kind_display()}, {run.status}, {run.percent} %" for run in TrainingRun.objects.in_the_way_of(kind)
+    )
+    which = active or "it has just ended: try again"
+    return f"Another training run is active ({which}). Wait for it or cancel it: one at a time trains each model."

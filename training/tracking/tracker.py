@@ -1,0 +1,88 @@
+"""What a training run tells MLflow, through a spool: MLflow being down or slow never stops a training."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from training.tracking.spool import Spool
+
+RETRY_SECONDS = 60
+_log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """What one training run tells MLflow. Every method returns soon, whatever MLflow does; no method raises for it.
+
+    `say` receives one line for people when MLflow goes away and when it is back.
+    """
+
+    def __init__(self, run_id: str, say: Callable[[str], None]) -> None:
+        self.run_id = run_id
+        self.spool = Spool(run_id)
+        self._say = say
+        self._retry_at = 0.0
+        self._down = False
+
+    def start(
+        self, *, name: str, params: Mapping[str, Any], tags: Mapping[str, str], dataset: Mapping[str, Any]
+    ) -> None:
+        self._add(do="start", name=name, params=dict(params), tags=dict(tags), dataset=dict(dataset))
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        self._add(do="params", values=dict(values))
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        self._add(do="metrics", values=_numbers(values), step=step)
+
+    def trial(self, number: int, params: Mapping[str, Any], metrics: Mapping[str, Any], *, given_up: bool) -> None:
+        """One trial of the search for the fast model: a child run, KILLED when it was given up half-way."""
+        self._add(do="trial", number=number, params=dict(params), values=_numbers(metrics), given_up=given_up)
+
+    def artifact(self, path: Path, under: str = "") -> None:
+        """A file, or every file of a folder. It must stay where it is until it is delivered."""
+        self._add(do="artifact", path=str(path), under=under)
+
+    def text(self, name: str, text: str) -> None:
+        self._add(do="text", name=name, text=text)
+
+    def model(self, release_id: str) -> None:
+        """Enter the release, whose files are below the artefact folder `release`, in the model registry."""
+        self._add(do="model", release=release_id)
+
+    def finish(self, status: str) -> None:
+        """`status`: FINISHED, FAILED or KILLED (MLflow's words)."""
+        self._retry_at = 0.0
+        self._add(do="end", status=status)
+
+    def _add(self, **event: Any) -> None:
+        self.spool.append(event)
+        if time.monotonic() < self._retry_at:
+            return
+        try:
+            self.spool.deliver()
+        except Exception as error:
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            if not self._down:
+                self._say(f"MLflow does not answer ({_first_line(error)}): its records wait and are delivered later.")
+            self._down = True
+        else:
+            if self._down:
+                self._say("MLflow is back; everything was delivered.")
+            self._down = False
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a mapping, nested ones under "outer.inner"; MLflow takes nothing else as a metric."""
+    flat: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{name}.{inner}": number for inner, number in _numbers(value).items()})
+        elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
+            flat[str(name)] = float(value)
+    return flat
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
