@@ -44,7 +44,7 @@ def _step_to(expected: float | None, outcome: Any, score_range: ScoreRange) -> f
     if expected is None or outcome.fast_score is None or outcome.embedding is None:
         return 0.0
     low, high = score_range(outcome.embedding)
-    return max(outcome.fast_score - low, high - outcome.fast_score, 0.0)
+    return float(max(outcome.fast_score - low, high - outcome.fast_score, 0.0))
 
 
 def _expectation(outcome: Any) -> dict[str, Any]:
