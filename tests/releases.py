@@ -20,7 +20,7 @@ from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.encoder import EncoderSpec, normalise, resize
 from cataract.ml.encoding.features import LENGTH, extract
 from cataract.ml.encoding.pupil import find_pupil
-from cataract.ml.release.folder import draft_manifest, write_json, write_manifest
+from cataract.ml.release.manifest import draft_manifest, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
 
 _SIZE, _GRID, _DIM = 32, 8, 6

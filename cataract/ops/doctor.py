@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from cataract.core.broker import BrokerUnavailable, connect, ping
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.release.folder import ReleaseCorrupt, verify
+from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release

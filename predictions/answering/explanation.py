@@ -5,7 +5,7 @@ import cv2
 from cataract.core.errors import DomainError
 from cataract.ml.cascade.explain import heatmap, overlay
 from cataract.ml.photos.images import decode
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.answering.models import Prediction
 from predictions.photos import intake, storage
 from predictions.releases import serving

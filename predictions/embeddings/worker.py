@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.photos.images import PhotoRefused, decode
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.embeddings.models import Embedding, EmbeddingJob
 from predictions.photos import storage
 from predictions.photos.models import EyeImage

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.release.folder import ReleaseCorrupt, verify
+from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from predictions.releases.models import Release
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from cataract.core.failpoints import hit
 from cataract.core.files import sync_folder
-from cataract.ml.release.folder import Manifest, ReleaseCorrupt, verify
+from cataract.ml.release.manifest import Manifest, ReleaseCorrupt, verify
 from predictions.releases.models import Release
 from predictions.releases.serving import load_verified
 

@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.photos.images import decode
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.answering import inference
 from predictions.answering.models import Prediction
 from predictions.photos import storage

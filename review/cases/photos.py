@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 
 from cataract.ml.cascade.explain import heatmap, overlay
 from cataract.ml.photos import images
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.photos import intake, storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving

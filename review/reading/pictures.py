@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from cataract.core.http.users import user_of
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from review.cases.permissions import find_case
 from review.cases.photos import heat_of, photo_of, view_of
 from review.queue import access

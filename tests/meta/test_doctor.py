@@ -18,7 +18,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from cataract.celery import app as celery_app
-from cataract.ml.release.folder import read_manifest, write_json
+from cataract.ml.release.manifest import read_manifest, write_json
 from cataract.ops import doctor
 from predictions.answering import services
 from predictions.answering.models import Prediction

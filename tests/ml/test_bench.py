@@ -17,7 +17,7 @@ from cataract.ml.learn.bench import bench
 from cataract.ml.learn.bench import photos as benchphotos
 from cataract.ml.learn.build.base import export_tower, random_tower, write_base
 from cataract.ml.photos import images
-from cataract.ml.release import folder as release
+from cataract.ml.release import manifest as release
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
 

@@ -13,7 +13,7 @@ from cataract.ml.cascade import explain
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.fast import FastModel
 from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
-from cataract.ml.release.folder import MANIFEST, ReleaseCorrupt, write_json, write_manifest
+from cataract.ml.release.manifest import MANIFEST, ReleaseCorrupt, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
 

@@ -14,8 +14,8 @@ from cataract.ml.learn.build import build
 from cataract.ml.learn.fit import quantise
 from cataract.ml.learn.fit.export import to_onnx
 from cataract.ml.learn.fit.quantise import GRAPHS, golden_tolerance, quantise_if_safe
-from cataract.ml.release import folder as release
-from cataract.ml.release.folder import MANIFEST
+from cataract.ml.release import manifest as release
+from cataract.ml.release.manifest import MANIFEST
 from cataract.ml.synthetic import render_eye
 
 PHOTOS = [render_eye(seed, opacity=seed % 2 * 0.9, size=112) for seed in range(6)]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.release import folder as release
-from cataract.ml.release.folder import MANIFEST, REQUIRED, ReleaseCorrupt
+from cataract.ml.release import manifest as release
+from cataract.ml.release.manifest import MANIFEST, REQUIRED, ReleaseCorrupt
 from tests.releases import make_tiny_release
 
 

@@ -25,8 +25,8 @@ from PIL import Image
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.photos import images
-from cataract.ml.release import folder as release
-from cataract.ml.release.folder import MANIFEST, ReleaseCorrupt
+from cataract.ml.release import manifest as release
+from cataract.ml.release.manifest import MANIFEST, ReleaseCorrupt
 from cataract.ml.synthetic import render_eye
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connections
 
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import services, store
 from predictions.releases import serving as registry
 from predictions.releases.errors import AlreadyInstalled, PromotionConflict

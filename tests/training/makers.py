@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from PIL import Image
 
-from cataract.ml.release.folder import Manifest, read_manifest
+from cataract.ml.release.manifest import Manifest, read_manifest
 from cataract.ml.synthetic import render_eye
 from cataract.roles import ensure_roles
 from predictions.photos.models import Cluster, EyeImage, Split

@@ -15,7 +15,7 @@ from cataract.core.tokens import create_token
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.photos.duplicates import perceptual_hash
 from cataract.ml.photos.images import decode
-from cataract.ml.release.folder import verify, write_json, write_manifest
+from cataract.ml.release.manifest import verify, write_json, write_manifest
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving, store

@@ -8,7 +8,7 @@ import pytest
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.learn.build.build import build_release
 from cataract.ml.photos.images import decode
-from cataract.ml.release.folder import Manifest
+from cataract.ml.release.manifest import Manifest
 from predictions.embeddings.models import Embedding
 from predictions.photos import storage
 from predictions.photos.models import EyeImage

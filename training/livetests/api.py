@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, post_once, problems
 from cataract.core.http.users import user_of
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.answering.models import Prediction
 from predictions.answering.services import disclose
 from predictions.releases.models import LiveTest

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Promotion, Release
 from predictions.releases.store import folder_of

@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, has_scope, post_once, problems
 from cataract.core.http.users import user_of
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import Promotion, Release
 from training.comparison import services as comparison_services
 from training.promotion import services as promotion_services

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 
-from cataract.ml.release.folder import write_json
+from cataract.ml.release.manifest import write_json
 from predictions.releases import store
 from predictions.releases.models import Release
 from training.comparison import plots

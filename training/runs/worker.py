@@ -16,7 +16,7 @@ from cataract.core.failpoints import hit
 from cataract.ml.arrays import Floats
 from cataract.ml.learn.build.build import TrainingData, build_release
 from cataract.ml.learn.build.distillation import Teaching
-from cataract.ml.release.folder import MANIFEST, Manifest, verify
+from cataract.ml.release.manifest import MANIFEST, Manifest, verify
 from predictions.photos import storage
 from predictions.releases import store
 from predictions.releases.models import Release

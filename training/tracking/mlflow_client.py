@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from cataract.core.locks import in_turn
-from cataract.ml.release.folder import write_json
+from cataract.ml.release.manifest import write_json
 
 EXPERIMENT = "cataract"
 MODEL = "cataract-cascade"

@@ -14,7 +14,7 @@ from typing import Any
 
 from django.conf import settings
 
-from cataract.ml.release.folder import write_json
+from cataract.ml.release.manifest import write_json
 from training.tracking.mlflow_client import connect, send
 
 _log = logging.getLogger(__name__)

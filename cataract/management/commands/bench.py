@@ -14,7 +14,7 @@ from cataract.ml.learn.bench import bench
 from cataract.ml.learn.bench import photos as benchphotos
 from cataract.ml.learn.bench.bench import Escalation, Row, Times
 from cataract.ml.learn.bench.training import measure_retraining
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import store
 from predictions.releases.models import Release
 

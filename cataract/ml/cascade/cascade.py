@@ -22,9 +22,9 @@ from cataract.ml.encoding.encoder import Encoder, EncoderSpec, prepare
 from cataract.ml.encoding.layout import measure_layout
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.photos.quality import Quality, measure_quality
-from cataract.ml.release import folder as release
 from cataract.ml.release import golden
-from cataract.ml.release.folder import Manifest, ReleaseCorrupt
+from cataract.ml.release import manifest as release
+from cataract.ml.release.manifest import Manifest, ReleaseCorrupt
 
 _CPU = ("CPUExecutionProvider",)
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import services
 from predictions.releases.errors import AlreadyInstalled
 

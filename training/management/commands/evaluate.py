@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
 from cataract.ml.cascade.cascade import Cascade, Outcome
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from cataract.ml.statistics import metrics
 from predictions.photos import intake
 from predictions.releases import serving

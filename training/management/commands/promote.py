@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import Release
 from training.comparison import services as comparison_services
 from training.comparison import worker

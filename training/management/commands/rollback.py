@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
-from cataract.ml.release.folder import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt
 from training.promotion import services
 
 

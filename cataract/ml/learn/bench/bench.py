@@ -27,7 +27,7 @@ from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec, Graph
 from cataract.ml.learn.bench.photos import Photo
 from cataract.ml.photos import images
-from cataract.ml.release import folder as release
+from cataract.ml.release import manifest as release
 
 CALLERS = 8
 _CPU = ("CPUExecutionProvider",)

@@ -12,7 +12,7 @@ import numpy as np
 from cataract.ml.learn.build.rehearsal import Rehearsal
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.fit.fast import fit_fast
-from cataract.ml.release.folder import verify
+from cataract.ml.release.manifest import verify
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from cataract.ml.learn.build.build import write_golden
 from cataract.ml.learn.fit.export import to_onnx
 from cataract.ml.learn.fit.quantise import to_int8
 from cataract.ml.learn.fit.towers import CONFIG, MEAN, STD, TailWithHead, create_model, save_encoder, split
-from cataract.ml.release.folder import Manifest, write_json, write_manifest
+from cataract.ml.release.manifest import Manifest, write_json, write_manifest
 
 GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
 

@@ -27,7 +27,7 @@ from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.fit.fast import Cancelled, FastFit, Taught, ask, fit_fast
 from cataract.ml.learn.fit.quantise import golden_tolerance, quantise_if_safe
 from cataract.ml.photos import images
-from cataract.ml.release.folder import Manifest, draft_manifest, verify, write_json, write_manifest
+from cataract.ml.release.manifest import Manifest, draft_manifest, verify, write_json, write_manifest
 from cataract.ml.statistics import metrics
 from cataract.ml.synthetic import render_eye
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cataract.ml.release.folder import Manifest
+from cataract.ml.release.manifest import Manifest
 
 _INTENDED = """Screening aid for external photos of eyes, for use by clinics that confirm its answers. Not a diagnosis.
 A negative answer does not rule out cataract or another eye disease. Not for fundus photos, slit-lamp sections,

@@ -27,7 +27,7 @@ from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.fit.export import to_onnx
 from cataract.ml.learn.fit.fast import ask
 from cataract.ml.learn.fit.towers import TailWithHead, load_encoder, split
-from cataract.ml.release.folder import read_manifest
+from cataract.ml.release.manifest import read_manifest
 from cataract.ml.statistics import splits
 
 _BATCH = 64

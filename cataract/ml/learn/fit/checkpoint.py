@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cataract.ml.release.folder import write_json
+from cataract.ml.release.manifest import write_json
 
 _FORMAT = 1  # a version of the program that keeps other things starts over
 

@@ -16,7 +16,7 @@ from typing import Any
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.learn.fit.fast import ask
-from cataract.ml.release.folder import draft_manifest
+from cataract.ml.release.manifest import draft_manifest
 
 GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
 MOST_MOVED = 0.02  # the most that any probability may move

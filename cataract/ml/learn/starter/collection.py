@@ -13,7 +13,7 @@ from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.labels import CLASSES
 from cataract.ml.learn.starter.copies import join_copies
 from cataract.ml.photos import duplicates, images
-from cataract.ml.release.folder import write_json
+from cataract.ml.release.manifest import write_json
 from cataract.ml.synthetic import render_eye
 
 _SIDE = 256

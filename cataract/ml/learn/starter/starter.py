@@ -46,7 +46,7 @@ from cataract.ml.learn.starter.eye_check import OUTLIERS, fit_photo_gate
 from cataract.ml.learn.starter.judged import CONFIDENCE, PREVALENCE, Embedder, Judged, Lesson, per_cluster
 from cataract.ml.learn.starter.pretrain import BATCH, Photos, pretrain
 from cataract.ml.photos import images
-from cataract.ml.release.folder import Manifest, draft_manifest, read_file, verify, write_json, write_manifest
+from cataract.ml.release.manifest import Manifest, draft_manifest, read_file, verify, write_json, write_manifest
 from cataract.ml.statistics import splits
 
 # Not the whole photo: it says more about who took it than about the lens (docs/experiments.md), and costs a third.
