@@ -342,9 +342,9 @@ SPECTACULAR_SETTINGS = {
         "cataract.core.http.openapi.declare_refusals",
     ],
     "ENUM_NAME_OVERRIDES": {
-        "Event": "predictions.models.WebhookEndpoint.Event",
+        "Event": "predictions.webhooks.models.WebhookEndpoint.Event",
         "Eye": [("OD", "OD"), ("OS", "OS")],
-        "EyeOrNotStated": "predictions.models.EyeImage.Eye",
+        "EyeOrNotStated": "predictions.photos.models.EyeImage.Eye",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

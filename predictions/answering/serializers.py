@@ -7,6 +7,7 @@ from django.core.files.uploadedfile import UploadedFile
 from rest_framework import serializers
 
 from cataract.core.errors import BadField
+from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
 from predictions.answering.wording import confidence, describe, model_used
 from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY, check_captured_at
@@ -17,7 +18,9 @@ class UploadSerializer(serializers.Serializer[Any]):
 
     photo = serializers.FileField(
         allow_empty_file=True,  # the intake says better what is wrong
-        help_text="One JPEG, PNG or WebP photo of the front of an eye, or a DICOM file that holds one; at most 20 MB.",
+        help_text=with_limits(
+            "One JPEG, PNG or WebP photo of the front of an eye, or a DICOM file that holds one; at most {max_photo}."
+        ),
     )
     patient = serializers.CharField(
         required=False, default="", allow_blank=True, max_length=64, help_text="The patient's pseudonym, never a name."

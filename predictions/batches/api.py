@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, marked, problems
+from cataract.core.http.limits import with_limits
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.batches import services as batches_services
@@ -59,8 +60,10 @@ class Batches(generics.ListAPIView[Batch]):
         tags=TAG,
         operation_id="batches_create",
         summary="Send many photos",
-        description="Up to 100 files in `photos`, or one ZIP in `archive`; a worker goes through them. Nothing is "
-        "stored twice: sending the same batch again makes no new cases.",
+        description=with_limits(
+            "Up to {max_form_files} files in `photos`, or one ZIP in `archive`; a worker goes through them. Nothing is "
+            "stored twice: sending the same batch again makes no new cases."
+        ),
         request={"multipart/form-data": BatchUploadSerializer},
         parameters=[IDEMPOTENCY_KEY],
         responses={202: BatchSerializer} | problems(400, 401, 403, 409, 413, 415, 422, 503),

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from cataract.core.errors import BadField
+from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
 from predictions.answering.serializers import PredictionSerializer
 from predictions.batches.models import Batch, BatchItem
@@ -23,9 +24,12 @@ class BatchUploadSerializer(serializers.Serializer[Any]):
     photos = serializers.ListField(
         child=serializers.FileField(allow_empty_file=True),
         required=False,
-        help_text="Up to 100 photo files; repeat the field.",
+        help_text=with_limits("Up to {max_form_files} photo files; repeat the field."),
     )
-    archive = serializers.FileField(required=False, help_text="One ZIP of photos instead; it may hold 10,000 files.")
+    archive = serializers.FileField(
+        required=False,
+        help_text=with_limits("One ZIP of photos instead; it may hold {max_archive_files} files."),
+    )
     table = serializers.FileField(
         required=False,
         allow_empty_file=True,

@@ -15,6 +15,7 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cataract.core.errors import DomainError
+from cataract.core.http.limits import upload_limits
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.answering.wording import describe
@@ -28,6 +29,7 @@ from predictions.batches.uploads import SpoolHandler
 from predictions.photos.facts import Facts
 from predictions.photos.models import EyeImage
 
+_TOO_MANY = "At most {max_form_files} photos at a time. Send more as one ZIP archive."
 _PAGE_SIZE = 50
 _POLLS = 300  # a waiting page asks so often, then stops and says so
 _LATEST = 20
@@ -44,7 +46,7 @@ def _to_disk(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
             try:
                 request.POST  # noqa: B018  # reads the body
             except TooManyFilesSent:
-                return _refused(request, "At most 100 photos at a time. Send more as one ZIP archive.", 413)
+                return _refused(request, _TOO_MANY.format(**upload_limits()), 413)
             except DomainError as error:
                 return _refused(request, error.message, error.status)
         return protected(request)

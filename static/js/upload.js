@@ -1,8 +1,8 @@
-// The upload page: drag and drop, a preview, and hints about the photo before it is sent. Hints never block.
+// The upload page: drag and drop, a preview, and hints about the photo before it is sent.
+// Hints never block. The size limit comes from the page (`data-max-bytes`, `data-max-size`).
 "use strict";
 
 const SMALL = 320; // px on the short side; the server gives its own answer
-const LARGE = 20_000_000; // bytes
 
 function hint(drop, text) {
   const place = drop.querySelector("[data-drop-hint]");
@@ -12,7 +12,7 @@ function hint(drop, text) {
 async function look(drop, file) {
   const preview = drop.querySelector("[data-drop-preview]");
   hint(drop, `${file.name}, ${(file.size / 1e6).toFixed(1)} MB`);
-  if (file.size > LARGE) hint(drop, `${file.name} is larger than 20 MB. The server will refuse it: send a smaller photo.`);
+  if (file.size > Number(drop.dataset.maxBytes)) hint(drop, `${file.name} is larger than ${drop.dataset.maxSize}. The server will refuse it: send a smaller photo.`);
   if (!preview) return;
   if (preview.src) URL.revokeObjectURL(preview.src);
   preview.src = URL.createObjectURL(file);

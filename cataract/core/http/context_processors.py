@@ -1,17 +1,20 @@
-"""What every page may say without its view saying so."""
+"""What every template can use: the product's name, its intended use, and the upload limits."""
 
 from django.conf import settings
 from django.http import HttpRequest
+
+from cataract.core.http.limits import upload_limits
 
 # By their names, not as image/*: macOS then turns HEIC into JPEG before it is sent.
 _PHOTOS = "image/jpeg,image/png,image/webp"
 
 
 def product(request: HttpRequest) -> dict[str, str | bool]:
-    """The name of the product, the intended-use sentence, and the files that a form for photos offers to choose."""
+    """The product's name, the intended-use sentence, the file types a photo form accepts, and the upload limits."""
     return {
         "product_name": "Cataract screening",
         "intended_use": settings.INTENDED_USE,
         "accept_dicom": settings.ACCEPT_DICOM,
         "photo_types": f"{_PHOTOS},application/dicom,.dcm" if settings.ACCEPT_DICOM else _PHOTOS,
+        **upload_limits(),
     }
