@@ -161,7 +161,7 @@ CELERY_TASK_ROUTES = {
     "predictions.answering.tasks.*": {"queue": "predict"},
     "predictions.batches.tasks.*": {"queue": "predict"},
     "training.runs.tasks.run_training": {"queue": "train"},
-    "training.datasets.tasks.check_labels": {"queue": "train"},
+    "training.label_checks.tasks.check_labels": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
 # In memory: every entry below is due within seconds anyway, and the stock scheduler keeps its file as a pickle.

@@ -72,6 +72,6 @@ def champion(db: None, own_folders: None, tiny_release: Path) -> Any:
     from predictions.releases import services, store
 
     release = store.register_release(folder=tiny_release)
-    services.promote_release(release=release, user=None, reason="The champion of this test.")
+    services.make_champion(release=release, user=None, reason="The champion of this test.")
     release.refresh_from_db()
     return release

@@ -2,8 +2,9 @@
 
 from training.comparison import models as comparison
 from training.datasets import models as datasets
+from training.label_checks import models as label_checks
 from training.livetests import models as livetests
 from training.promotion import models as promotion
 from training.runs import models as runs
 
-__all__ = ["comparison", "datasets", "livetests", "promotion", "runs"]
+__all__ = ["comparison", "datasets", "label_checks", "livetests", "promotion", "runs"]

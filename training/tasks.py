@@ -1,7 +1,7 @@
-"""Where Celery finds the tasks of this app; each room has its own."""
+"""The Celery tasks of this app, from its rooms."""
 
 from training.comparison import tasks as comparison
-from training.datasets import tasks as datasets
+from training.label_checks import tasks as label_checks
 from training.runs import tasks as runs
 
-__all__ = ["comparison", "datasets", "runs"]
+__all__ = ["comparison", "label_checks", "runs"]

@@ -76,6 +76,13 @@ class RequestRefused(DomainError):
         self.code, self.status = code, status  # type: ignore[misc]  # one class, a few codes
 
 
+class WrongStatus(DomainError):
+    """The row is not in a status in which this can be done."""
+
+    code = "wrong_status"
+    status = 409
+
+
 class IdempotencyKeyReused(DomainError):
     code = "idempotency_key_reused"
     status = 422

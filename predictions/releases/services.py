@@ -25,12 +25,12 @@ def install_starter() -> Release:
     if serving is not None:
         raise AlreadyInstalled(f"Nothing to install: release {serving.pk} is serving.")
     release = register_release(folder=Path(settings.STARTER_DIR))
-    promote_release(release=release, user=None, reason="The starter release, shipped with the program.")
+    make_champion(release=release, user=None, reason="The starter release, shipped with the program.")
     release.refresh_from_db()
     return release
 
 
-def promote_release(*, release: Release, user: User | None, reason: str, is_rollback: bool = False) -> Promotion:
+def make_champion(*, release: Release, user: User | None, reason: str, is_rollback: bool = False) -> Promotion:
     """Make `release` the champion, after its files and golden predictions have been checked again.
 
     Raises ReleaseCorrupt, and PromotionConflict when the champion changed meanwhile or `release` may not serve. The
@@ -58,9 +58,9 @@ def promote_release(*, release: Release, user: User | None, reason: str, is_roll
         raise PromotionConflict("Somebody else promoted a release meanwhile. Look again before promoting.") from None
 
 
-def rollback(*, user: User | None, reason: str) -> Promotion:
-    """Give the place back to the release that served before. Raises PromotionConflict when there is none."""
+def restore_previous_champion(*, user: User | None, reason: str) -> Promotion:
+    """Make the champion before this one serve again. Raises PromotionConflict when there is none."""
     last = Promotion.objects.select_related("previous").filter(release__status=Release.Status.CHAMPION).first()
     if last is None or last.previous is None:
         raise PromotionConflict("There is no earlier champion to go back to.")
-    return promote_release(release=last.previous, user=user, reason=reason, is_rollback=True)
+    return make_champion(release=last.previous, user=user, reason=reason, is_rollback=True)

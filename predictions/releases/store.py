@@ -22,7 +22,7 @@ def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -
     """Take a built release folder over: verified, copied below RELEASE_DIR, golden predictions checked, row made.
 
     The same release again returns its row. `status` is challenger, rejected or base: champions are made by
-    `promote_release`. Raises ReleaseCorrupt and leaves nothing behind.
+    `make_champion`. Raises ReleaseCorrupt and leaves nothing behind.
     """
     manifest = verify(folder)
     if not _ID.fullmatch(manifest.id):

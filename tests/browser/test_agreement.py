@@ -96,7 +96,7 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
     """Queue, both answers, adjudication: one case goes all the way, with drawn eyes only."""
     settings.REVIEW_SECOND_READ_RATE = 0.0
     folder = make_tiny_release(tmp_path / "wide", band="wide")
-    releases_services.promote_release(
+    releases_services.make_champion(
         release=store.register_release(folder=folder), user=None, reason="For the pictures."
     )
     for seed, opacity in ((31, 1.0), (32, 0.2), (33, 0.8)):

@@ -21,7 +21,7 @@ from tests.releases import make_tiny_release
 def unsure(site: Site, tmp_path: Path) -> None:
     """A champion that is unsure of everything, and three photos that wait for a reader."""
     folder = make_tiny_release(tmp_path / "wide", band="wide")
-    releases_services.promote_release(release=store.register_release(folder=folder), user=None, reason="For this test.")
+    releases_services.make_champion(release=store.register_release(folder=folder), user=None, reason="For this test.")
     for seed, opacity in ((21, 1.0), (22, 0.0), (23, 1.0)):
         answering_services.upload_photo(
             data=drawn_eye(seed, opacity=opacity)["buffer"],

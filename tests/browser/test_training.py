@@ -18,8 +18,8 @@ from tests.training.makers import capture_published, label_photos
 from training.change_control.rules import rules
 from training.comparison import worker
 from training.comparison.models import FlipCause
-from training.datasets.models import LabelCheck
 from training.datasets.services import freeze_dataset
+from training.label_checks.models import LabelCheck
 from training.runs.models import TrainingRun
 
 

@@ -93,7 +93,7 @@ def upload(key: str, number: int, point: str = "") -> Callable[[], Any]:
 def prepare() -> str:
     """A champion and an integrator; return the key."""
     release = store.register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
-    services.promote_release(release=release, user=None, reason="test")
+    services.make_champion(release=release, user=None, reason="test")
     Client(SERVER_NAME="localhost").get("/api/v1/health/ready")  # children inherit what this imports and loads
     ensure_roles()
     user = User.objects.create_user("integrator")

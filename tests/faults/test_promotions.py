@@ -28,23 +28,23 @@ import json
 from pathlib import Path
 from django.conf import settings
 from cataract.core.tokens import create_token
-from predictions.releases.services import promote_release
+from predictions.releases.services import make_champion
 from predictions.releases.store import register_release
 from tests.factories import make_user
 from tests.releases import make_tiny_release
 
 folder = Path(settings.DATA_DIR) / "made"
 made = [register_release(folder=make_tiny_release(folder / str(s), seed=s, name=f"r{s}")) for s in (0, 7)]
-promote_release(release=made[0], user=None, reason="the first")
+make_champion(release=made[0], user=None, reason="the first")
 key = create_token(user=make_user("integrator"), name="load", scopes=["upload"], days=1)[1]
 print(json.dumps({"key": key, "releases": [release.pk for release in made]}))
 """
 PROMOTE = f"""
 from predictions.releases.models import Release
-from predictions.releases.services import promote_release
+from predictions.releases.services import make_champion
 for number in range({PROMOTIONS}):
     challenger = Release.objects.exclude(status="champion").get()
-    promote_release(release=challenger, user=None, reason=f"promotion {{number}}")
+    make_champion(release=challenger, user=None, reason=f"promotion {{number}}")
 print(Release.objects.get(status="champion").pk)
 """
 # What the Celery task does, in a process of its own, for as long as the promotions go on.

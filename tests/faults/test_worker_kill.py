@@ -39,13 +39,13 @@ from cataract.ml.synthetic import render_eye
 from predictions.answering import services, tasks
 from predictions.answering.models import Prediction
 from predictions.embeddings.models import Embedding
-from predictions.releases.services import promote_release
+from predictions.releases.services import make_champion
 from predictions.releases.store import register_release
 from tests.releases import make_tiny_release
 from django.conf import settings
 
 release = register_release(folder=make_tiny_release(Path(settings.DATA_DIR) / "tiny"))
-promote_release(release=release, user=None, reason="test")
+make_champion(release=release, user=None, reason="test")
 images = []
 for seed in range(10):
     buffer = io.BytesIO()

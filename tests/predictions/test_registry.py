@@ -27,11 +27,11 @@ def test_a_promotion_is_seen_by_the_next_request(champion: Release, second_folde
     before = registry.champion()
     assert before is not None and before.release_id == champion.pk
     second = store.register_release(folder=second_folder)
-    promotion = services.promote_release(release=second, user=None, reason="better")
+    promotion = services.make_champion(release=second, user=None, reason="better")
     after = registry.champion()
     assert after is not None and after.release_id == second.pk
     assert (promotion.previous_id, Release.objects.get(pk=champion.pk).status) == (champion.pk, "retired")
-    back = services.rollback(user=None, reason="worse after all")
+    back = services.restore_previous_champion(user=None, reason="worse after all")
     again = registry.champion()
     assert back.is_rollback and again is not None and again.release_id == champion.pk
 
@@ -62,7 +62,7 @@ def test_a_damaged_challenger_never_serves(champion: Release, second_folder: Pat
     second = store.register_release(folder=second_folder)
     (Path(settings.RELEASE_DIR) / second.pk / "trunk.onnx").write_bytes(b"pickle")
     with pytest.raises(ReleaseCorrupt):
-        services.promote_release(release=second, user=None, reason="")
+        services.make_champion(release=second, user=None, reason="")
     serving = registry.champion()
     assert serving is not None and serving.release_id == champion.pk
 
@@ -73,7 +73,7 @@ def test_of_two_promotions_at_once_one_wins(champion: Release, second_folder: Pa
 
     def promote(release: Release) -> bool:
         try:
-            services.promote_release(release=release, user=None, reason="race")
+            services.make_champion(release=release, user=None, reason="race")
         except PromotionConflict:
             return False
         finally:
@@ -88,9 +88,9 @@ def test_of_two_promotions_at_once_one_wins(champion: Release, second_folder: Pa
 
 def test_what_serves_cannot_be_promoted_again(champion: Release) -> None:
     with pytest.raises(PromotionConflict):
-        services.promote_release(release=champion, user=None, reason="")
+        services.make_champion(release=champion, user=None, reason="")
     with pytest.raises(PromotionConflict):
-        services.rollback(user=None, reason="")
+        services.restore_previous_champion(user=None, reason="")
 
 
 def test_the_starter_is_installed_once(tiny_release: Path, settings: Any) -> None:

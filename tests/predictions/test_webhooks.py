@@ -188,7 +188,7 @@ def test_a_receiver_that_drips_is_given_up_and_delays_nobody(
 def test_a_promotion_is_told(receiver: Receiver, champion: Any, tmp_path: Any) -> None:
     add(caller(), receiver.url, "release.promoted")
     release = store.register_release(folder=make_tiny_release(tmp_path / "other", seed=1, name="other"))
-    releases_services.promote_release(release=release, user=None, reason="A better one.")
+    releases_services.make_champion(release=release, user=None, reason="A better one.")
     payload = WebhookDelivery.objects.get().payload
     assert payload == {"release": release.pk, "previous": champion.pk, "is_rollback": False}
 

@@ -90,7 +90,7 @@ def tiny_build(folder: Path, base: Path, data: Any, **options: Any) -> Manifest:
 def capture_published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Catch what would go to the broker: (task, id)."""
     from training.comparison.tasks import compare_releases
-    from training.datasets.tasks import check_labels
+    from training.label_checks.tasks import check_labels
     from training.runs.tasks import run_training
 
     sent: list[tuple[str, str]] = []

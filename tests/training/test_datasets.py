@@ -15,9 +15,9 @@ from tests.predictions.test_clusters import arrive
 from tests.review.makers import make_case, make_reader
 from tests.training.makers import label_photo, label_photos
 from training.change_control.rules import rules
-from training.datasets import rows
+from training.datasets import selectors
 from training.datasets.models import Dataset, DatasetItem
-from training.datasets.rows import training_rows
+from training.datasets.selectors import training_rows
 from training.datasets.services import NotEnoughLabels, freeze_dataset, preview
 
 pytestmark = pytest.mark.django_db
@@ -72,7 +72,7 @@ def test_a_fit_sees_no_test_photo_and_the_gates_see_no_other() -> None:
     label_photos()
     dataset = freeze_dataset(user=None)
     assert set(training_rows(dataset).values_list("split", flat=True)) == {"train", "calibration"}
-    assert set(rows.test_rows(dataset).values_list("split", flat=True)) == {"test"}
+    assert set(selectors.test_rows(dataset).values_list("split", flat=True)) == {"test"}
 
 
 def test_a_photo_that_left_its_split_or_its_consent_after_the_freeze_is_not_trained_on() -> None:
@@ -125,7 +125,7 @@ def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: py
         decided |= now
         freeze_dataset(user=None)
     fitted = {row.image for dataset in Dataset.objects.all() for row in training_rows(dataset)}
-    tested = {row.image for dataset in Dataset.objects.all() for row in rows.test_rows(dataset)}
+    tested = {row.image for dataset in Dataset.objects.all() for row in selectors.test_rows(dataset)}
     for one, other in itertools.product(fitted, tested):
         assert hamming(one.perceptual_hash, other.perceptual_hash) > NEAR
         assert not one.patient_key or one.patient_key != other.patient_key

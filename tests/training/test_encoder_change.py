@@ -82,7 +82,7 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
             user=None, release=made, reason="By accident, as it happens.", acknowledge_too_few=True
         )
     with pytest.raises(PromotionConflict, match="rejected or is already"):
-        releases_services.promote_release(release=made, user=None, reason="Past the service.")
+        releases_services.make_champion(release=made, user=None, reason="Past the service.")
     assert Release.objects.get(status="champion") == champion
 
     parameters = {"trials": 1, "epochs": 1}
@@ -102,7 +102,7 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     assert np.abs(ours - _as_open_clip(tower, photo)).max() < 1e-4
 
     # An epoch on random weights makes no good release: the change-control plan is asked in test_promotion.py.
-    releases_services.promote_release(release=new, user=None, reason="To see what follows.")
+    releases_services.make_champion(release=new, user=None, reason="To see what follows.")
     assert EmbeddingJob.objects.get(release=new).total == EyeImage.objects.count() > 20
     embeddings_worker.sweep(seconds=600)
     job = EmbeddingJob.objects.get(release=new)

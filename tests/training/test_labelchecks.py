@@ -13,8 +13,8 @@ from review.agreement import in_service
 from review.cases.models import ReviewCase
 from review.labels.models import Label
 from tests.training.makers import label_photos, make_user
-from training.datasets import label_checks, tasks, worker
-from training.datasets.models import LabelCheck
+from training.label_checks import services, tasks, worker
+from training.label_checks.models import LabelCheck
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/admin/training/trainingrun/add/"
@@ -46,9 +46,9 @@ def test_most_planted_mislabels_of_real_photos_are_found_and_reach_the_readers(
 ) -> None:
     from django.core.management import call_command
 
-    from predictions.releases import services
+    from predictions.releases.services import install_starter
 
-    services.install_starter()
+    install_starter()
     for label in ("normal", "cataract"):
         (tmp_path / "tree" / "train" / label).mkdir(parents=True)
         for photo in sorted((eyes / "train" / label).iterdir())[:50]:
@@ -83,7 +83,7 @@ def test_a_reader_is_not_told_and_the_case_says_nothing_of_the_ai_in_service(cli
     label = Label.objects.filter(image__split="train").first()
     assert label is not None
     check = LabelCheck.objects.create(suspects=[[str(label.pk), 0.02]])
-    assert label_checks.send_to_review(check=check) == 1
+    assert services.send_to_review(check=check) == 1
     case = ReviewCase.objects.get()
     assert case.prediction is not None and case.prediction.status == "queued"
     client.force_login(make_user("reader"))

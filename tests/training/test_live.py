@@ -170,7 +170,7 @@ def test_a_damaged_challenger_in_ab_leaves_its_patients_to_the_champion(champion
 
 def test_a_promotion_ends_every_live_test(champion: Release, challenger: Release) -> None:
     test = start(challenger)
-    releases_services.promote_release(release=challenger, user=None, reason="better")
+    releases_services.make_champion(release=challenger, user=None, reason="better")
     test.refresh_from_db()
     assert test.end_reason == f"Release {challenger.pk} became the champion."
 

@@ -17,7 +17,7 @@ from predictions.releases.models import Release
 from review.labels.models import Label
 from tests.training.makers import capture_published, label_photo, label_photos, photo_bytes
 from training.comparison import services as comparison_services
-from training.datasets import rows
+from training.datasets import vectors
 from training.runs import services as runs_services
 from training.runs import worker
 from training.runs.models import TrainingRun
@@ -94,7 +94,7 @@ def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_m
     again = retrain()
     assert made == {"embed": 0, "accurate_score": 0}
     Embedding.objects.all().delete()
-    shutil.rmtree(rows.vector_cache().parent)
+    shutil.rmtree(vectors.vector_cache().parent)
     anew = retrain()
     assert made == {"embed": len(photos), "accurate_score": len(photos)}
     assert first.release_id == again.release_id == anew.release_id, "byte by byte the same, wherever it was taken from"

@@ -1,4 +1,4 @@
-"""The comparison on which a person decides, what that person ticked, and the second person."""
+"""The comparison of two releases, the causes of its flips, and the release as the admin shows it."""
 
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ from training.datasets.models import Dataset
 
 
 class Comparison(models.Model):
-    """Challenger against champion on the same frozen test photos, paired: what a person reads before promoting."""
+    """Challenger against champion, paired on the same photos: the report that a person reads before promoting."""
 
     class Verdict(models.TextChoices):
         PASS = "pass", "passes every gate"
@@ -40,7 +40,7 @@ class Comparison(models.Model):
 
 
 class FlipCause(models.Model):
-    """Why a person accepts that the challenger gets a photo wrong which the champion gets right. Append-only."""
+    """Why a person accepts that the challenger gets a photo wrong that the champion gets right."""
 
     class Cause(models.TextChoices):
         LABEL = "label", "the label is wrong"
@@ -67,7 +67,7 @@ class FlipCause(models.Model):
 
 
 class ReleaseReview(Release):
-    """A Release as the admin sees it when deciding on its promotion."""
+    """A Release in the admin, with its comparison and promotion."""
 
     class Meta:
         proxy = True

@@ -8,10 +8,9 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from cataract.core.errors import DomainError
+from cataract.core.errors import DomainError, WrongStatus
 from predictions.releases.models import Release
 from training.comparison import tasks as comparison_tasks
-from training.comparison.errors import WrongStatus
 from training.comparison.models import Comparison, FlipCause
 from training.datasets.models import Dataset
 

@@ -23,7 +23,7 @@ from training.change_control.paired import SIDES, Answer, Photo
 from training.change_control.rules import rules
 from training.comparison.models import Comparison
 from training.datasets.models import Dataset
-from training.datasets.rows import test_rows, usable_labels
+from training.datasets.selectors import test_rows, usable_labels
 
 Say = Callable[[str, float, str], None]
 

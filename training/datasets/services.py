@@ -11,11 +11,12 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from cataract.core.errors import DomainError
+from cataract.ml.labels import CLASSES
 from predictions.photos.models import Split
 from review.labels.models import Label
 from training.change_control.rules import rules
 from training.datasets.models import Dataset, DatasetItem
-from training.datasets.rows import CLASSES, usable_labels
+from training.datasets.selectors import usable_labels
 
 
 class NotEnoughLabels(DomainError):

@@ -16,7 +16,7 @@ from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.answering.models import Prediction
 from predictions.answering.services import disclose
 from predictions.releases.models import LiveTest
-from training.comparison.admin import refuse_unless_promoting
+from training.comparison.admin_utils import require_promote_permission
 from training.evidence import drawings
 from training.livetests import services
 from training.livetests.forms import LiveTestForm
@@ -45,7 +45,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
 
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Which challenger, how, for how many photos, and why."""
-        refuse_unless_promoting(request)
+        require_promote_permission(request)
         form = LiveTestForm(request.POST or None, initial={"release": request.GET.get("release", "")})
         if request.method == "POST" and form.is_valid():
             try:
@@ -76,7 +76,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
         return self.page(request, "admin/training/live.html", context)
 
     def stop(self, request: HttpRequest, test_id: Any) -> HttpResponse:
-        refuse_unless_promoting(request)
+        require_promote_permission(request)
         test = get_object_or_404(LiveTest, pk=test_id)
         try:
             services.stop_live_test(user=user_of(request), test=test, reason=request.POST.get("reason", "")[:500])

@@ -1,4 +1,4 @@
-"""What a person fills in: to start a run, tick a flip, promote a release, try it on live photos, roll back."""
+"""The form that starts a live test."""
 
 from django import forms
 

@@ -1,4 +1,4 @@
-"""The comparison on which a person decides, what that person ticked, and the second person."""
+"""The live test as the admin shows it; the row itself belongs to `predictions.releases`."""
 
 from predictions.releases.models import LiveTest
 

@@ -1,4 +1,4 @@
-"""What the API takes and gives about training."""
+"""Serializers for live tests and their reports."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Releases in the Django admin: compare, promote, roll back."""
+"""Releases in the Django admin: compare, promote and roll back."""
 
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from predictions.photos.models import EyeImage
 from predictions.releases.models import Promotion, Release
 from predictions.releases.store import folder_of
 from training.comparison import services as comparison_services
-from training.comparison.admin import refuse_unless_promoting, release_url
+from training.comparison.admin_utils import release_admin_url, require_promote_permission
 from training.comparison.forms import ReasonForm
 from training.comparison.models import ReleaseReview
 from training.evidence import views
@@ -62,41 +62,41 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         ]
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The evidence for one release, and the form that promotes it."""
+        """One release with its evidence, and the form that promotes it."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         return self._release_page(request, get_object_or_404(Release, pk=object_id))
 
     def compare(self, request: HttpRequest, release_id: str) -> HttpResponse:
-        refuse_unless_promoting(request)
+        require_promote_permission(request)
         release = get_object_or_404(Release, pk=release_id)
         try:
             comparison_services.request_comparison(release=release)
-            messages.success(request, "A worker compares the two releases now. Load this page again in a minute.")
+            messages.success(request, "A worker is comparing the two releases. Reload this page in a minute.")
         except DomainError as error:
             messages.error(request, str(error))
-        return HttpResponseRedirect(release_url(release.pk))
+        return HttpResponseRedirect(release_admin_url(release.pk))
 
     def promote(self, request: HttpRequest, release_id: str) -> HttpResponse:
-        """Promote, or answer 422 with every reason why not."""
-        refuse_unless_promoting(request)
+        """Promote, or request it where two people promote; answer 422 with every reason why not."""
+        require_promote_permission(request)
         release = get_object_or_404(Release, pk=release_id)
         form = PromoteForm(request.POST)
         if form.is_valid():
-            two, done = settings.PROMOTION_NEEDS_TWO, f"Release {release.pk} serves now."
-            promote: Any = promotion_services.request_promotion if two else promotion_services.promote
             try:
-                promote(user=user_of(request), release=release, **form.cleaned_data)
+                made = promotion_services.promote(user=user_of(request), release=release, **form.cleaned_data)
             except (DomainError, ReleaseCorrupt) as error:
                 form.add_error(None, str(error))
             else:
-                messages.success(request, "Another admin must confirm this promotion." if two else done)
-                return HttpResponseRedirect(release_url(release.pk))
+                done = isinstance(made, Promotion)
+                message = f"Release {release.pk} serves now." if done else "Another admin must confirm this promotion."
+                messages.success(request, message)
+                return HttpResponseRedirect(release_admin_url(release.pk))
         return self._release_page(request, release, form, status=422)
 
     def decide(self, request: HttpRequest, release_id: str) -> HttpResponse:
-        """Confirm or decline the promotion that another admin asked for."""
-        refuse_unless_promoting(request)
+        """Confirm or decline a promotion request."""
+        require_promote_permission(request)
         wanted = promotion_services.open_request(get_object_or_404(Release, pk=release_id))
         if wanted is None:
             raise Http404
@@ -106,14 +106,14 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
                 messages.success(request, f"Release {release_id} serves now.")
             else:
                 promotion_services.decline_promotion(user=user_of(request), request=wanted)
-                messages.success(request, "The request is declined.")
+                messages.success(request, "The request was declined.")
         except (DomainError, ReleaseCorrupt) as error:
             messages.error(request, str(error))
-        return HttpResponseRedirect(release_url(release_id))
+        return HttpResponseRedirect(release_admin_url(release_id))
 
     def flip(self, request: HttpRequest, release_id: str, image_id: UUID) -> HttpResponse:
-        """One photo that turns from right to wrong, with both answers; its cause ticks it, then comes the next."""
-        refuse_unless_promoting(request)
+        """A photo that turns from right to wrong, with both outputs; saving its cause opens the next one."""
+        require_promote_permission(request)
         release = get_object_or_404(Release, pk=release_id)
         comparison = comparison_services.standing_comparison(release)
         order = comparison_services.right_to_wrong(comparison) if comparison else []
@@ -127,7 +127,9 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
                 user=user_of(request), comparison=comparison, image=str(image_id), cause=form.cleaned_data["cause"]
             )
             left = comparison_services.unticked(comparison)
-            return HttpResponseRedirect(_flip_url(release.pk, left[0]) if left else f"{release_url(release.pk)}#flips")
+            return HttpResponseRedirect(
+                _flip_url(release.pk, left[0]) if left else f"{release_admin_url(release.pk)}#flips"
+            )
         context = {
             "title": f"Photo {order.index(str(image_id)) + 1} of {len(order)} that turn from right to wrong",
             "release": release,
@@ -140,8 +142,8 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         return self.page(request, "admin/training/flip.html", context, 422 if form.errors else 200)
 
     def rollback(self, request: HttpRequest) -> HttpResponse:
-        """Which release would serve again, and the button that makes it so."""
-        refuse_unless_promoting(request)
+        """Show which release would serve again; roll back when the form is posted."""
+        require_promote_permission(request)
         form = ReasonForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:

@@ -1,9 +1,8 @@
-"""The REST API of training: start and watch runs, promote and roll back releases."""
+"""API views that promote a release, confirm a promotion and roll back."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import Http404
 from django.shortcuts import get_object_or_404
@@ -47,8 +46,7 @@ class Promote(APIView):
         form = PromoteSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         release = get_object_or_404(Release, pk=release_id)
-        service = promotion_services.request_promotion if settings.PROMOTION_NEEDS_TWO else promotion_services.promote
-        return _promote_once(request, service, release=release, **form.validated_data)
+        return _promote_once(request, promotion_services.promote, release=release, **form.validated_data)
 
 
 class ConfirmPromotion(APIView):

@@ -1,4 +1,4 @@
-"""What a person fills in: to start a run, tick a flip, promote a release, try it on live photos, roll back."""
+"""Forms to promote a release and to state the cause of a flip."""
 
 from django import forms
 

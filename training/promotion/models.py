@@ -1,4 +1,4 @@
-"""The comparison on which a person decides, what that person ticked, and the second person."""
+"""A promotion that waits for a second person."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""What the API takes and gives about training."""
+"""Serializers for promotions and promotion requests."""
 
 from typing import Any
 

@@ -1,4 +1,7 @@
-"""Promotion by two people, where PROMOTION_NEEDS_TWO asks for it: one admin requests, another confirms or declines."""
+"""Promote a release if the change-control plan allows it, with one person or two, and roll back.
+
+The plan is checked here; `predictions.releases.services` then changes the champion.
+"""
 
 from collections.abc import Mapping
 
@@ -7,66 +10,10 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from predictions.releases import services
 from predictions.releases.models import Promotion, Release
-from training.comparison import services as comparison_services
+from predictions.releases.services import make_champion, restore_previous_champion
 from training.comparison.services import MIN_REASON, PromotionRefused, check_promotable, note_flips
 from training.promotion.models import PromotionRequest
-
-
-def request_promotion(
-    *,
-    user: User,
-    release: Release,
-    reason: str,
-    acknowledge_too_few: bool = False,
-    causes: Mapping[str, str] | None = None,
-) -> PromotionRequest:
-    """Ask for a promotion that the change-control plan allows; it waits for another person. Raises PromotionRefused."""
-    comparison_services.note_flips(user=user, release=release, causes=causes or {})
-    comparison_services.check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
-    try:
-        with transaction.atomic():
-            return PromotionRequest.objects.create(
-                release=release, reason=reason.strip(), acknowledge_too_few=acknowledge_too_few, requested_by=user
-            )
-    except IntegrityError:
-        raise PromotionRefused("Its promotion is asked for already: another admin confirms or declines it.") from None
-
-
-def confirm_promotion(*, user: User, request: PromotionRequest) -> Promotion:
-    """Promote what somebody else asked for, if the plan still allows it.
-
-    Raises PromotionRefused, and what `promote_release` raises; the request then stays open.
-    """
-    if request.requested_by_id == user.pk:
-        raise PromotionRefused("You asked for this promotion yourself: another admin must confirm it.")
-    release = request.release
-    comparison_services.check_promotable(
-        release=release, reason=request.reason, acknowledge_too_few=request.acknowledge_too_few
-    )
-    said = f"{request.reason} (Asked for by {request.requested_by}, confirmed by {user}.)"
-    with transaction.atomic():
-        _decide(request, user)
-        promotion = services.promote_release(release=release, user=user, reason=said)
-        PromotionRequest.objects.filter(pk=request.pk).update(promotion=promotion)
-    return promotion
-
-
-def decline_promotion(*, user: User, request: PromotionRequest) -> None:
-    """End a request without promoting; whoever asked may take it back so, too. Raises PromotionRefused."""
-    _decide(request, user)
-
-
-def open_request(release: Release) -> PromotionRequest | None:
-    """The request for this release that waits for another person."""
-    return release.promotion_requests.select_related("requested_by").filter(decided_at__isnull=True).first()
-
-
-def _decide(request: PromotionRequest, user: User) -> None:
-    still_open = PromotionRequest.objects.filter(pk=request.pk, decided_at__isnull=True)
-    if not still_open.update(decided_by=user, decided_at=timezone.now()):
-        raise PromotionRefused("Somebody else has decided about this request meanwhile.")
 
 
 def promote(
@@ -76,23 +23,74 @@ def promote(
     reason: str,
     acknowledge_too_few: bool = False,
     causes: Mapping[str, str] | None = None,
-) -> Promotion:
-    """Make `release` the champion if the change-control plan allows it.
+) -> Promotion | PromotionRequest:
+    """Make `release` the champion; with PROMOTION_NEEDS_TWO, store a request that another admin confirms.
 
-    `causes`: {image id: FlipCause.Cause}, noted first, for photos that turn from right to wrong (see `note_flip`).
-    Raises PromotionRefused with every reason in words, and what `predictions.releases.services.promote_release` raises.
+    user: None for the command line, which cannot be one of two people. causes: {image id: FlipCause.Cause}, stored
+    first, for photos that turn from right to wrong.
+    Raises PromotionRefused with every reason in words, and what `make_champion` raises.
     """
-    if settings.PROMOTION_NEEDS_TWO:
+    if settings.PROMOTION_NEEDS_TWO and user is None:
         raise PromotionRefused(
-            "Two people promote here: ask for it in the admin or by API, and another admin confirms."
+            "Two people promote here: request the promotion in the admin or by API, and another admin confirms it."
         )
     note_flips(user=user, release=release, causes=causes or {})
     check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
-    return services.promote_release(release=release, user=user, reason=reason.strip())
+    if settings.PROMOTION_NEEDS_TWO:
+        return _request(user, release, reason.strip(), acknowledge_too_few)
+    return make_champion(release=release, user=user, reason=reason.strip())
+
+
+def confirm_promotion(*, user: User, request: PromotionRequest) -> Promotion:
+    """Promote the release of another admin's request, if the plan still allows it.
+
+    Raises PromotionRefused, and what `make_champion` raises; the request then stays open.
+    """
+    if request.requested_by_id == user.pk:
+        raise PromotionRefused("You asked for this promotion yourself: another admin must confirm it.")
+    release = request.release
+    check_promotable(release=release, reason=request.reason, acknowledge_too_few=request.acknowledge_too_few)
+    reason = f"{request.reason} (Requested by {request.requested_by}, confirmed by {user}.)"
+    with transaction.atomic():
+        _decide(request, user)
+        promotion = make_champion(release=release, user=user, reason=reason)
+        PromotionRequest.objects.filter(pk=request.pk).update(promotion=promotion)
+    return promotion
+
+
+def decline_promotion(*, user: User, request: PromotionRequest) -> None:
+    """Close a request without promoting; its author may do so too. Raises PromotionRefused."""
+    _decide(request, user)
+
+
+def open_request(release: Release) -> PromotionRequest | None:
+    """The request for this release that waits for another admin."""
+    return release.promotion_requests.select_related("requested_by").filter(decided_at__isnull=True).first()
 
 
 def rollback(*, user: User | None, reason: str) -> Promotion:
-    """Make the champion before this one serve again. Raises PromotionRefused without a reason."""
+    """Make the previous champion serve again; one person is enough.
+
+    Raises PromotionRefused without a reason, and what `restore_previous_champion` raises.
+    """
     if len(reason.strip()) < MIN_REASON:
         raise PromotionRefused(f"State the reason for the rollback in at least {MIN_REASON} characters.")
-    return services.rollback(user=user, reason=reason.strip())
+    return restore_previous_champion(user=user, reason=reason.strip())
+
+
+def _request(user: User | None, release: Release, reason: str, acknowledge_too_few: bool) -> PromotionRequest:
+    try:
+        with transaction.atomic():
+            return PromotionRequest.objects.create(
+                release=release, reason=reason, acknowledge_too_few=acknowledge_too_few, requested_by=user
+            )
+    except IntegrityError:
+        raise PromotionRefused(
+            "The promotion of this release is asked for already: another admin confirms or declines it."
+        ) from None
+
+
+def _decide(request: PromotionRequest, user: User) -> None:
+    still_open = PromotionRequest.objects.filter(pk=request.pk, decided_at__isnull=True)
+    if not still_open.update(decided_by=user, decided_at=timezone.now()):
+        raise PromotionRefused("Another admin has already decided on this request.")

@@ -16,10 +16,10 @@ from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
 from training.comparison import services as comparison_services
-from training.comparison.admin import release_url
-from training.datasets import label_checks
-from training.datasets.models import LabelCheck
+from training.comparison.admin_utils import release_admin_url
 from training.datasets.services import preview
+from training.label_checks import services as label_checks
+from training.label_checks.models import LabelCheck
 from training.runs import services as runs_services
 from training.runs.forms import StartForm
 from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring
@@ -89,7 +89,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         if not self.has_add_permission(request):
             raise PermissionDenied
         try:
-            label_checks.check_labels(user=user_of(request))
+            label_checks.start_check(user=user_of(request))
             messages.success(request, "A worker looks at the labels now.")
         except DomainError as error:
             messages.error(request, str(error))
@@ -156,7 +156,7 @@ def _label_check() -> dict[str, Any]:
 
 
 def _release_link(release_id: str) -> str:
-    return format_html('<a href="{}">{}</a>', release_url(release_id), release_id)
+    return format_html('<a href="{}">{}</a>', release_admin_url(release_id), release_id)
 
 
 def run_link(run: TrainingRun) -> str:

@@ -9,9 +9,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from cataract.core.errors import DomainError
+from cataract.core.errors import DomainError, WrongStatus
 from predictions.releases.models import Release
-from training.comparison.errors import WrongStatus
 from training.datasets.services import freeze_dataset
 from training.runs import tasks as runs_tasks
 from training.runs.models import TrainingRun

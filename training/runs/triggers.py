@@ -13,7 +13,7 @@ from cataract.core.errors import DomainError
 from predictions.drift.services import recent_drift
 from review.agreement import estimates, in_service
 from review.queue import policy as queue
-from training.datasets.rows import usable_labels
+from training.datasets.selectors import usable_labels
 from training.datasets.services import fingerprint_of
 from training.runs import services
 from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring

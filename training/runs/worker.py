@@ -22,9 +22,10 @@ from predictions.releases import store
 from predictions.releases.models import Release
 from training.comparison.models import Comparison
 from training.comparison.worker import compare as compare_pair
-from training.datasets import worker
 from training.datasets.models import DatasetItem
-from training.datasets.rows import stored_vectors, training_rows, unlabelled_photos, vector_cache
+from training.datasets.selectors import training_rows, unlabelled_photos
+from training.datasets.vectors import stored_vectors, vector_cache
+from training.label_checks.worker import fail_lost_checks
 from training.runs import mlflow_log, workspace
 from training.runs.models import TrainingRun
 from training.runs.progress import Progress
@@ -78,7 +79,7 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
     for run_id in unclaimed.values_list("pk", flat=True):
         publish(str(run_id))
     workspace.sweep()
-    worker.fail_lost_checks()
+    fail_lost_checks()
     try:
         mlflow_log.deliver_waiting()
         if TrainingRun.objects.exists():  # before the first run MLflow knows no release, and asking makes its database

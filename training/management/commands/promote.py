@@ -1,4 +1,4 @@
-"""manage.py promote: make a release the champion, if the change-control plan allows it."""
+"""manage.py promote: compare a release with the champion and make it the champion."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
 from cataract.ml.release.manifest import ReleaseCorrupt
-from predictions.releases.models import Release
+from predictions.releases.models import Promotion, Release
 from training.comparison import services as comparison_services
 from training.comparison import worker
 from training.comparison.models import FlipCause
@@ -19,9 +19,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("release")
-        parser.add_argument("--reason", required=True, help="why, for the record")
+        parser.add_argument("--reason", required=True, help="the reason, for the record")
         parser.add_argument(
-            "--acknowledge-too-few", action="store_true", help="promote although too few test photos can judge it"
+            "--acknowledge-too-few", action="store_true", help="promote although there are too few photos to judge it"
         )
         parser.add_argument(
             "--cause",
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no release {options['release']!r}. Known releases: {known}.")
         try:
             if comparison_services.standing_comparison(release) is None:
-                self.stderr.write("Comparing it with the champion ...")
+                self.stderr.write("Comparing the release with the champion ...")
                 worker.compare_with_champion(release.pk)
             promotion = promotion_services.promote(
                 user=None,
@@ -49,12 +49,13 @@ class Command(BaseCommand):
             )
         except (DomainError, ReleaseCorrupt) as error:
             raise CommandError(f"{error}{_open_flips(release)}") from error
+        assert isinstance(promotion, Promotion)  # a request needs a user
         before = f" in place of {promotion.previous_id}" if promotion.previous_id else ""
         self.stdout.write(f"Release {release.pk} serves now{before}.")
 
 
 def _open_flips(release: Release) -> str:
-    """The photos that still need a cause, each as the option that would state it."""
+    """The photos that still need a cause, each as the option that states it."""
     comparison = comparison_services.standing_comparison(release)
     left = comparison_services.unticked(comparison) if comparison else []
     return "".join(f"\n  --cause {image}=..." for image in left)

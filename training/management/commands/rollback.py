@@ -1,4 +1,4 @@
-"""manage.py rollback: the champion before this one serves again."""
+"""manage.py rollback: make the previous champion serve again."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -7,18 +7,18 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
 from cataract.ml.release.manifest import ReleaseCorrupt
-from training.promotion import services
+from training.promotion.services import rollback
 
 
 class Command(BaseCommand):
-    help = "Take the last promotion back: the champion before this one serves again."
+    help = "Undo the last promotion: the previous champion serves again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--reason", required=True, help="why, for the record")
+        parser.add_argument("--reason", required=True, help="the reason, for the record")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            promotion = services.rollback(user=None, reason=options["reason"])
+            promotion = rollback(user=None, reason=options["reason"])
         except (DomainError, ReleaseCorrupt) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Release {promotion.release_id} serves again in place of {promotion.previous_id}.")

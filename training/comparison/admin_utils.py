@@ -1,4 +1,4 @@
-"""What the admin pages about releases share."""
+"""What several admin pages about releases share."""
 
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
@@ -6,12 +6,12 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 
-def refuse_unless_promoting(request: HttpRequest) -> None:
-    """Raises PermissionDenied for whoever may not promote releases."""
+def require_promote_permission(request: HttpRequest) -> None:
+    """Raises PermissionDenied when the user may not promote releases."""
     if not request.user.has_perm("predictions.promote_release"):
         raise PermissionDenied
 
 
-def release_url(release_id: str) -> str:
-    """The page of a release."""
+def release_admin_url(release_id: str) -> str:
+    """The admin page of a release."""
     return reverse("admin:training_releasereview_change", args=[quote(release_id)])

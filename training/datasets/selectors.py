@@ -1,0 +1,54 @@
+"""Reads: the labels that may train, and the rows of a frozen dataset."""
+
+from datetime import datetime
+
+from django.db.models import F, QuerySet
+
+from predictions.photos.models import EyeImage, Split
+from review.labels.models import Label
+from training.datasets.models import Dataset, DatasetItem
+
+
+def usable_labels() -> QuerySet[Label]:
+    """Labels that may train: standing, consented, not given after seeing the AI, of an image that keeps its split."""
+    return (
+        Label.objects.training()
+        .exclude(provenance=Label.Provenance.AFTER_AI)
+        .exclude(image__split=Split.EXCLUDED)
+        .filter(image__split=F("image__cluster__split"))
+        .select_related("image")
+        .order_by("image__sha256")
+    )
+
+
+def checkable_labels() -> list[Label]:
+    """The usable labels in which a label check looks for wrong ones: never those of the test split."""
+    return list(usable_labels().exclude(image__split=Split.TEST))
+
+
+def training_rows(dataset: Dataset) -> QuerySet[DatasetItem]:
+    """The rows that a fit may read: training and calibration, of images that have kept their split since the freeze."""
+    return _rows(dataset, Split.TRAIN, Split.CALIBRATION)
+
+
+def test_rows(dataset: Dataset) -> QuerySet[DatasetItem]:
+    """The frozen test rows. Only the release gates read them."""
+    return _rows(dataset, Split.TEST)
+
+
+def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
+    """Photos of the training split that had no label at that time, nor had any of their cluster: for distillation."""
+    labelled = Label.objects.filter(created_at__lte=until).values("image__cluster")
+    return (
+        EyeImage.objects.filter(split=Split.TRAIN, cluster__split=Split.TRAIN, may_train=True, created_at__lte=until)
+        .exclude(cluster__in=labelled)
+        .order_by("sha256")
+    )
+
+
+def _rows(dataset: Dataset, *splits: str) -> QuerySet[DatasetItem]:
+    return (
+        dataset.items.filter(split__in=splits, image__split=F("split"), image__may_train=True)
+        .select_related("image")
+        .order_by("image__sha256")
+    )
