@@ -1,9 +1,9 @@
-// What every page shares. Everything here only adds to a page that already works without it.
+// Shared by every page. Progressive enhancement only: every page works without it.
 "use strict";
 
 document.documentElement.classList.add("js");
 
-// Keys: an element with data-key="c" is pressed by that key, unless the person is typing.
+// Keys: an element with data-key="c" is clicked when that key is pressed, unless the user is typing.
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const typing = event.target.closest("textarea, select, input:not([type=radio], [type=checkbox], [type=button], [type=submit])");
@@ -17,13 +17,13 @@ document.addEventListener("keydown", (event) => {
   target.click();
 });
 
-// After a part of the page was replaced, the reading position moves to its headline.
+// After a part of the page is replaced, focus moves to its headline.
 document.addEventListener("htmx:afterSettle", (event) => {
   event.detail.elt.querySelector("[data-focus]")?.focus();
 });
 
-// A failed request says so; the page and what was typed stay as they are.
-function say(text) {
+// Show an error above the page; the page and its form values stay as they are.
+function showError(text) {
   const notice = document.createElement("div");
   notice.className = "notice notice--error";
   notice.setAttribute("role", "alert");
@@ -32,34 +32,34 @@ function say(text) {
   notice.scrollIntoView({ block: "nearest" });
 }
 
-document.addEventListener("htmx:sendError", () => say("The server cannot be reached. Nothing was lost: check the connection and try again."));
-document.addEventListener("htmx:timeout", () => say("The server took too long. Nothing was lost: try again."));
+document.addEventListener("htmx:sendError", () => showError("Cannot reach the server. Nothing was lost: check your connection and try again."));
+document.addEventListener("htmx:timeout", () => showError("The server took too long. Nothing was lost: try again."));
 document.addEventListener("htmx:responseError", (event) => {
   const status = event.detail.xhr.status;
-  const words = {
-    403: "You are not allowed to do this, or you were logged out. Log in again in another tab, then try again.",
-    404: "This is no longer there. Reload the page.",
-    409: "Somebody else was faster, or this has already been done. Reload the page.",
+  const messages = {
+    403: "You do not have permission, or you were logged out. Log in again in another tab, then try again.",
+    404: "This no longer exists. Reload the page.",
+    409: "Someone else was faster, or this was already done. Reload the page.",
     413: "The file is too large. Send a smaller photo.",
     429: "Too many requests. Wait a minute, then try again.",
   };
-  say(words[status] || `Something went wrong on the server (${status}). Try again; if it happens again, tell your administrator.`);
+  showError(messages[status] || `Something went wrong on the server (${status}). Try again. If it happens again, tell your administrator.`);
 });
 
-// A session that has ended answers with the login page: it must not land inside this one, and what was typed stays.
+// An expired session answers with the login page: do not swap it into this page, and keep the form values.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (!new URL(event.detail.xhr.responseURL, location.href).pathname.startsWith("/accounts/login/")) return;
   event.preventDefault();
-  say("You were logged out. Log in again in another tab, then try again here.");
+  showError("You were logged out. Log in again in another tab, then try again here.");
 });
 
-// htmx notes the address of the page in the browser's storage; nothing of ours is kept there.
+// htmx writes the page's address into sessionStorage. Clear it: a shared computer must keep nothing of this site.
 sessionStorage.clear();
 for (const type of ["htmx:pushedIntoHistory", "htmx:replacedInHistory", "pagehide"]) {
   window.addEventListener(type, () => sessionStorage.clear());
 }
 
-// A form is sent once, however often its button is pressed.
+// Submit a form once, even if its button is clicked again.
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (form.method !== "post" || form.hasAttribute("hx-post")) return;

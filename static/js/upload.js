@@ -2,17 +2,17 @@
 // Hints never block. The size limit comes from the page (`data-max-bytes`, `data-max-size`).
 "use strict";
 
-const SMALL = 320; // px on the short side; the server gives its own answer
+const SMALL = 320; // px on the short side; the server decides
 
-function hint(drop, text) {
-  const place = drop.querySelector("[data-drop-hint]");
-  if (place) place.textContent = text;
+function showHint(drop, text) {
+  const hint = drop.querySelector("[data-drop-hint]");
+  if (hint) hint.textContent = text;
 }
 
-async function look(drop, file) {
+async function showPreview(drop, file) {
   const preview = drop.querySelector("[data-drop-preview]");
-  hint(drop, `${file.name}, ${(file.size / 1e6).toFixed(1)} MB`);
-  if (file.size > Number(drop.dataset.maxBytes)) hint(drop, `${file.name} is larger than ${drop.dataset.maxSize}. The server will refuse it: send a smaller photo.`);
+  showHint(drop, `${file.name}, ${(file.size / 1e6).toFixed(1)} MB`);
+  if (file.size > Number(drop.dataset.maxBytes)) showHint(drop, `${file.name} is larger than ${drop.dataset.maxSize}. The server will refuse it: send a smaller photo.`);
   if (!preview) return;
   if (preview.src) URL.revokeObjectURL(preview.src);
   preview.src = URL.createObjectURL(file);
@@ -20,11 +20,11 @@ async function look(drop, file) {
     await preview.decode();
     preview.hidden = false;
     const side = Math.min(preview.naturalWidth, preview.naturalHeight);
-    if (side < SMALL) hint(drop, `${file.name} is small (${preview.naturalWidth} x ${preview.naturalHeight}). A larger photo gives a surer answer.`);
+    if (side < SMALL) showHint(drop, `${file.name} is small (${preview.naturalWidth} x ${preview.naturalHeight}). A larger photo gives a more reliable answer.`);
   } catch {
     preview.hidden = true;
     const dicom = /\.dcm$/i.test(file.name);
-    hint(drop, dicom ? `${file.name} can be sent; DICOM cannot be shown here.` : `${file.name} cannot be shown here. Send a JPEG, PNG or WebP photo.`);
+    showHint(drop, dicom ? `${file.name} can be sent. DICOM files have no preview.` : `${file.name} has no preview. Send a JPEG, PNG or WebP photo.`);
   }
 }
 
@@ -34,9 +34,9 @@ function prepare(drop) {
   drop.dataset.ready = "1";
   for (const input of inputs) {
     input.addEventListener("change", () => {
-      // Camera and gallery are two inputs of one form: the one used last counts.
+      // Camera and gallery are two inputs of one form: the last one used counts.
       for (const other of inputs) if (other !== input) other.value = "";
-      if (input.files[0]) look(drop, input.files[0]);
+      if (input.files[0]) showPreview(drop, input.files[0]);
     });
   }
   for (const type of ["dragenter", "dragover"]) {

@@ -1,5 +1,5 @@
-// The viewer of the reading page: zoom, pan and filters; what was used and how long it took go with the answer.
-// It also keeps the case while the page is open and gives it back on leaving. The page works without all of this.
+// The viewer of the reading page: zoom, pan and filters. The settings used and the reading time are sent with the answer.
+// It also renews the lease on the case while the page is open and releases it on leaving. The page works without it.
 "use strict";
 
 const FRESH = { zoom: 1, x: 0, y: 0, brightness: 1, contrast: 1, redfree: false, invert: false };
@@ -30,10 +30,10 @@ function paint() {
   the("[data-readout]").replaceChildren(readout());
 }
 
-// What differs from the photo as it was taken, for the eyes only: a changed view must not pass for the photo.
+// The view settings that differ from the original photo: an altered view must not be mistaken for it.
 function readout() {
   const percent = (name, value) => (Math.abs(value - 1) < 0.005 ? [] : [`${name} ${Math.round(value * 100)} %`]);
-  const parts = [...percent("zoom", view.zoom), ...percent("light", view.brightness), ...percent("contrast", view.contrast)];
+  const parts = [...percent("zoom", view.zoom), ...percent("brightness", view.brightness), ...percent("contrast", view.contrast)];
   return parts.join(", ");
 }
 
@@ -73,14 +73,14 @@ document.addEventListener("click", (event) => {
   paint();
 });
 
-// A tool pressed by its key leaves the reading position where it was, so that Enter still keeps the answer.
+// A tool triggered by its key leaves the focus where it was: Enter must still confirm the answer.
 document.addEventListener("keydown", (event) => {
   const before = document.activeElement;
   const isTool = [...document.querySelectorAll("[data-view]")].some((tool) => tool.dataset.key === event.key.toLowerCase());
   if (isTool && before && !before.closest("[data-view]")) setTimeout(() => before.focus({ preventScroll: true }));
 }, true);
 
-// Before any answer is sent, by a key, a click or a thumb: what the reader used, and for how long.
+// Fill in the viewer settings and the reading time before an answer is sent (by key, click or touch).
 document.addEventListener("click", (event) => {
   const form = event.target.closest("[name=answer]")?.form;
   if (!form?.hasAttribute("data-answer")) return;
@@ -106,7 +106,7 @@ document.addEventListener("wheel", (event) => {
   paint();
 }, { passive: false });
 
-// One finger or the mouse moves, two fingers zoom.
+// One finger or the mouse pans, two fingers zoom.
 const fingers = new Map();
 document.addEventListener("pointerdown", (event) => {
   if (!event.target.closest("[data-stage]")) return;
@@ -130,13 +130,13 @@ for (const name of ["pointerup", "pointercancel"]) {
   document.addEventListener(name, (event) => fingers.delete(event.pointerId));
 }
 
-// The overlay of the keys: Escape and its button close it.
+// The overlay that lists the keys; Escape and its button close it.
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");
   if (opener) document.getElementById(opener.dataset.dialog).showModal();
 });
 
-// Pictures that are asked for by opening what holds them; without JavaScript they are links.
+// Pictures inside <details> load when it is opened; without JavaScript they are links.
 document.addEventListener("toggle", (event) => {
   if (!event.target.open) return;
   for (const link of event.target.querySelectorAll("a[data-picture]")) {
@@ -147,13 +147,13 @@ document.addEventListener("toggle", (event) => {
   }
 }, true);
 
-// The next two cases, in memory: kept for this reader by the server, their photos fetched and decoded while the photo
-// before them is read, painted as soon as the answer is stored. Nothing is kept in the browser's storage or cache.
+// The next two cases, in memory only: leased to this reader by the server, their photos fetched and decoded while the
+// current photo is read, and shown as soon as its answer is stored. Nothing goes into the browser's storage or cache.
 const photos = new Map(); // address of a photo -> the image
-let following = []; // { case, photo, screen }: what comes next, in this order
+let following = []; // { case, photo, screen } of the next cases, in order
 
-// Answers cross on a slow line: one that belongs to an earlier case is dropped. `data-ahead-ready` on the case says that
-// everything that comes next is in memory.
+// On a slow line a response can arrive late: drop one that belongs to an earlier case. `data-ahead-ready` on the case
+// says that the photos of the next cases are in memory.
 async function lookAhead() {
   const page = the("#case");
   if (!page?.dataset.ahead) return;
@@ -171,7 +171,7 @@ async function lookAhead() {
   page.dataset.aheadReady = "";
 }
 
-// The photo in memory. One that could not be fetched is asked for again the next time.
+// The photo from memory, fetched first if needed. A failed fetch is tried again next time.
 async function keep(address) {
   if (photos.has(address)) return photos.get(address);
   const photo = await fetch(address, { redirect: "error" });
@@ -193,7 +193,7 @@ function forgetAllBut(addresses) {
   }
 }
 
-// With an answer goes which case the page can show by itself; the server then says so instead of sending its screen.
+// Send with the answer which next case is already in memory; the server then names it instead of sending its HTML.
 document.addEventListener("htmx:configRequest", (event) => {
   const [next] = following;
   if (next?.screen && event.detail.target?.id === "case") event.detail.parameters.next = next.case;
@@ -206,13 +206,13 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.serverResponse = html;
 });
 
-// A new case starts unfiltered, whole, and with a new clock: colour is a grading axis.
+// A new case starts with an unfiltered, full view (colour matters for grading) and a new clock.
 function start() {
   view = { ...FRESH };
   fingers.clear();
   shownAt = performance.now();
-  const noted = () => { shownAt = performance.now(); };
-  the("[data-photo]")?.decode().then(noted, () => {}).then(lookAhead).catch(() => {});
+  const restartClock = () => { shownAt = performance.now(); };
+  the("[data-photo]")?.decode().then(restartClock, () => {}).then(lookAhead).catch(() => {});
   paint();
 }
 start();
@@ -222,10 +222,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
   start();
 });
 
-// "Saved" is never left standing while another answer is on its way.
+// Clear "Saved" as soon as the next answer is sent.
 document.addEventListener("htmx:beforeRequest", () => the("#messages")?.replaceChildren());
 
-// A conflict comes with the case as it stands and with what was typed: show it.
+// A 409 response contains the current case and the entered values: show it.
 document.addEventListener("htmx:beforeSwap", (event) => {
   if (event.detail.xhr.status !== 409) return;
   event.detail.shouldSwap = true;

@@ -22,7 +22,7 @@ def test_send_and_watch(site: Site, champion: Release, monkeypatch: pytest.Monke
     expect(page.get_by_role("status").last).to_contain_text("0 of 4 files")
     site.look(page, "batch-running")
     worker.run_batch(Batch.objects.get().pk)
-    expect(page.get_by_role("status").last).to_contain_text("4 of 4 files: 3 stored, 0 sent before, 1 refused")
+    expect(page.get_by_role("status").last).to_contain_text("4 of 4 files: 3 stored, 0 already sent, 1 refused")
     site.look(page, "batch-done")
     page.goto("/batches/")
     expect(page.get_by_text("3 stored")).to_be_visible()

@@ -56,11 +56,11 @@ def test_no_permission_and_no_role(site: Site) -> None:
     site.expect_complaint("403")
     page = site.log_in("reader")
     page.goto("/upload/")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your account may not do this.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You do not have access to this page.")
     site.look(page, "403")
     page = site.log_in("integrator")
     page.goto("/review/")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your account may not do this.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("You do not have access to this page.")
 
 
 def test_admin_index(site: Site) -> None:
@@ -96,7 +96,7 @@ def test_lock_out(site: Site, settings: Any) -> None:
         page.get_by_label("Password").fill("wrong")
         with page.expect_navigation():
             page.keyboard.press("Enter")
-        heading = "Log in" if left > 1 else "Too many wrong tries."
+        heading = "Log in" if left > 1 else "This account is locked for 15 minutes."
         expect(page.get_by_role("heading", level=1)).to_have_text(heading)
     site.look(page, "locked")
 

@@ -54,9 +54,9 @@ def test_photos_are_sent_watched_and_fetched(screener: Client, champion: Any) ->
 def test_it_is_cancelled_and_resumed_with_buttons(screener: Client) -> None:
     screener.post(URL, {**form_of(screener), "photos": [photo()]})
     address = f"{URL}{Batch.objects.get().pk}/"
-    assert "Cancel the rest" in screener.get(address).content.decode()
-    assert "Go on" in screener.post(f"{address}cancel/", follow=True).content.decode()
-    assert "Cancel the rest" in screener.post(f"{address}resume/", follow=True).content.decode()
+    assert "Cancel remaining files" in screener.get(address).content.decode()
+    assert "Resume" in screener.post(f"{address}cancel/", follow=True).content.decode()
+    assert "Cancel remaining files" in screener.post(f"{address}resume/", follow=True).content.decode()
 
 
 def test_what_was_wrong_stands_on_the_form(screener: Client, settings: Any) -> None:
