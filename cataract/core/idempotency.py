@@ -81,7 +81,10 @@ def make_once(claim: IdempotentRequest, make: Callable[[], Row]) -> tuple[Row, b
 
 
 def _begin(claim: IdempotentRequest) -> datetime:
-    """Say that the request runs, or take over from one that died; the time is the fencing token of who runs it."""
+    """Note that the request runs, or take over from one that died; returns the time, its fencing token.
+
+    This is no `LeasedQuerySet`: the first claim makes the row, and a request that dies leaves nothing to resume.
+    """
     now = timezone.now()
     dead = _stored(claim).filter(made="", created_at__lte=now - _RUNNING)
     if not dead.update(created_at=now):

@@ -1,6 +1,6 @@
 """More about one prediction: where the model looked, and the same result as FHIR."""
 
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -74,6 +74,6 @@ class Fhir(APIView):
 
 
 def _find(request: Request, prediction_id: UUID) -> Prediction:
-    found: Any = get_object_or_404(Prediction.objects.visible_to(request.user), pk=prediction_id)
-    services.disclose(predictions=[found], user=user_of(request))
-    return cast(Prediction, found)
+    prediction = get_object_or_404(Prediction.objects.visible_to(request.user), pk=prediction_id)
+    services.disclose(predictions=[prediction], user=user_of(request))
+    return prediction

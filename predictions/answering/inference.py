@@ -19,7 +19,7 @@ from uuid import UUID
 import numpy as np
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -30,7 +30,7 @@ from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.policy import audit_rate, audit_selected
 from cataract.ml.photos.images import decode
 from predictions.answering.events import prediction_finished
-from predictions.answering.models import Prediction
+from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.embeddings.models import Embedding
 from predictions.photos import storage
 from predictions.releases import arms
@@ -49,7 +49,8 @@ def run_prediction(prediction_id: UUID | str) -> bool:
     After settings.PREDICTION_ATTEMPTS attempts the row is FAILED with its error, and a person looks.
     """
     prediction = Prediction.objects.select_related("image").get(pk=prediction_id)
-    attempt = _claim(prediction)
+    lease = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
+    attempt = Prediction.objects.filter(attempts__lt=settings.PREDICTION_ATTEMPTS).claim(prediction, lease)
     if attempt is None:
         return False
     try:
@@ -105,24 +106,10 @@ def sweep() -> int:
     return written
 
 
-def waiting() -> QuerySet[Prediction]:
-    """QUEUED predictions that nobody works on."""
-    return Prediction.objects.filter(status=Prediction.Status.QUEUED).filter(
-        Q(lease_until__lt=Now()) | Q(lease_until__isnull=True, created_at__lt=Now() - _SETTLE)
-    )
-
-
-def _claim(prediction: Prediction) -> int | None:
-    """Take the lease; return the attempt's number, None when somebody else has it or nothing is to be done."""
-    free = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
-    claimed = Prediction.objects.filter(
-        free,
-        pk=prediction.pk,
-        status=Prediction.Status.QUEUED,
-        attempts=prediction.attempts,
-        attempts__lt=settings.PREDICTION_ATTEMPTS,
-    ).update(attempts=F("attempts") + 1, lease_until=Now() + timedelta(seconds=settings.PREDICTION_LEASE_SECONDS))
-    return prediction.attempts + 1 if claimed else None
+def waiting() -> PredictionQuerySet:
+    """QUEUED predictions that no request and no worker holds."""
+    settled = Q(lease_until__isnull=False) | Q(created_at__lt=Now() - _SETTLE)
+    return Prediction.objects.free().filter(settled)
 
 
 def ask(cascade: Cascade, pixels: Pixels, mode: str) -> Outcome:
@@ -138,8 +125,8 @@ def _finish(
     values = _unanswered("no_champion") if outcome is None else _answered(prediction, outcome, timings)
     with transaction.atomic():
         hit("predict.in_transaction")
-        mine = Prediction.objects.filter(pk=prediction.pk, attempts=attempt)
-        if not mine.move(Prediction.Status.DONE, done_at=Now(), lease_until=None, error="", **values):
+        held = Prediction.objects.held(prediction, attempt)
+        if not held.move(Prediction.Status.DONE, done_at=Now(), lease_until=None, error="", **values):
             log.warning("Prediction %s: attempt %d came too late", prediction.pk, attempt)
             return False
         if outcome is not None and cascade is not None and outcome.embedding is not None:
@@ -194,26 +181,25 @@ def number(value: float | None) -> float | None:
 
 def _give_back(prediction: Prediction, attempt: int, error: Exception) -> None:
     """End the lease of a failed attempt; after the last one a person looks."""
-    mine = Prediction.objects.filter(pk=prediction.pk, attempts=attempt)
+    held = Prediction.objects.held(prediction, attempt)
     message = f"Attempt {attempt}: {error}"[:1000]
     if attempt < settings.PREDICTION_ATTEMPTS:
-        mine.in_status(Prediction.Status.QUEUED).update(lease_until=None, error=message)
+        held.give_back(error=message)
     else:
         with transaction.atomic():
-            if mine.move(Prediction.Status.FAILED, lease_until=None, error=message, **_unanswered("failed")):
+            if held.move(Prediction.Status.FAILED, lease_until=None, error=message, **_unanswered("failed")):
                 prediction_finished(prediction, Prediction.Status.FAILED)
 
 
 def _fail_exhausted() -> None:
     """Rows whose last attempt died without a word (a killed worker) end as FAILED, not as waiting for ever."""
     message = f"The program stopped {settings.PREDICTION_ATTEMPTS} times while working on this photo."
-    exhausted = Prediction.objects.in_status(Prediction.Status.QUEUED).filter(
-        Q(lease_until__lt=Now()) | Q(lease_until__isnull=True), attempts__gte=settings.PREDICTION_ATTEMPTS
-    )
+    exhausted = Prediction.objects.free().filter(attempts__gte=settings.PREDICTION_ATTEMPTS)
     for prediction in exhausted.select_related("image")[:1000]:
         with transaction.atomic():
-            mine = exhausted.filter(pk=prediction.pk)
-            if mine.move(Prediction.Status.FAILED, lease_until=None, error=message, **_unanswered("failed")):
+            if exhausted.filter(pk=prediction.pk).move(
+                Prediction.Status.FAILED, lease_until=None, error=message, **_unanswered("failed")
+            ):
                 prediction_finished(prediction, Prediction.Status.FAILED)
 
 

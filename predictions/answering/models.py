@@ -9,12 +9,13 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from cataract.core.querysets import StatusQuerySet
+from cataract.core.querysets import LeasedQuerySet
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 
 
-class PredictionQuerySet(StatusQuerySet):
+class PredictionQuerySet(LeasedQuerySet["Prediction"]):
+    OPEN = "queued"
     MOVES: ClassVar = {"done": frozenset({"queued"}), "failed": frozenset({"queued"}), "queued": frozenset({"failed"})}
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:

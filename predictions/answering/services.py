@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import threading
 import time
 from datetime import datetime
 from typing import Any
@@ -11,10 +10,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from cataract.core import idempotency
 from cataract.core.models import IdempotentRequest
+from cataract.core.nudge import nudge
 from predictions.answering import inference, reception, tasks
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
 from predictions.answering.models import Disclosure, Prediction
@@ -63,10 +63,10 @@ def upload_photo(
         may_train=may_train,
     )
     if not here:
-        _nudge(prediction)
+        nudge(tasks.predict, prediction.pk)
         _await_worker(prediction)
     elif not inference.answer_now(prediction, photo.pixels, timings):
-        _nudge(prediction)
+        nudge(tasks.predict, prediction.pk)
     log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
     return _stored(prediction.pk)
 
@@ -99,14 +99,14 @@ def retry_prediction(*, prediction: Prediction) -> bool:
         Prediction.Status.QUEUED, attempts=0, lease_until=None, error="", needs_review=False, reasons=[]
     )
     if moved:
-        _nudge(prediction)
+        nudge(tasks.predict, prediction.pk)
     return bool(moved)
 
 
 def predict_again(*, image: EyeImage) -> Prediction:
     """A new prediction of a stored photo, by the release that serves now; a worker answers it."""
     prediction = Prediction.objects.create(image=image)
-    _nudge(prediction)
+    nudge(tasks.predict, prediction.pk)
     return prediction
 
 
@@ -133,8 +133,7 @@ def _replay(claim: IdempotentRequest) -> Prediction | None:
 
 
 def _stored(prediction_id: UUID) -> Prediction:
-    found: Prediction = Prediction.objects.select_related("image", "release").get(pk=prediction_id)
-    return found
+    return Prediction.objects.select_related("image", "release").get(pk=prediction_id)
 
 
 def _await_worker(prediction: Prediction) -> None:
@@ -144,16 +143,3 @@ def _await_worker(prediction: Prediction) -> None:
     while queued.exists() and time.monotonic() < deadline:
         time.sleep(pause)
         pause = min(1.5 * pause, 0.05)
-
-
-def _nudge(prediction: Prediction) -> None:
-    """Tell a worker, without waiting: a broker that is down or silent must not hold up who sends a photo."""
-    publish = threading.Thread(target=_publish, args=(str(prediction.pk),), name="nudge", daemon=True)
-    transaction.on_commit(publish.start)
-
-
-def _publish(prediction_id: str) -> None:
-    try:
-        tasks.predict.delay(prediction_id)
-    except Exception as error:  # it changes nothing but the time of the answer: the sweeper looks every few seconds
-        log.warning("Prediction %s waits for the sweeper, the broker did not take it: %s", prediction_id, error)

@@ -9,12 +9,13 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from cataract.core.querysets import StatusQuerySet
+from cataract.core.querysets import LeasedQuerySet, StatusQuerySet
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 
 
-class BatchQuerySet(StatusQuerySet):
+class BatchQuerySet(LeasedQuerySet["Batch"]):
+    OPEN = "running"
     MOVES: ClassVar = {
         "done": frozenset({"running"}),
         "cancelled": frozenset({"running"}),
@@ -68,7 +69,7 @@ class Batch(models.Model):
         return f"{self.total} files, {self.status}"
 
 
-class BatchItemQuerySet(StatusQuerySet):
+class BatchItemQuerySet(StatusQuerySet["BatchItem"]):
     MOVES: ClassVar = {
         "stored": frozenset({"waiting"}),
         "known": frozenset({"waiting"}),

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-import threading
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from cataract.core import idempotency
 from cataract.core.errors import BadField
 from cataract.core.files import sync_folder
 from cataract.core.models import IdempotentRequest
+from cataract.core.nudge import nudge
 from predictions.answering.models import Prediction
 from predictions.batches import archives, tasks
 from predictions.batches.models import Batch, BatchItem
@@ -85,7 +85,7 @@ def accept_batch(
         if isinstance(error, IntegrityError) and claim is not None and (found := idempotency.made_before(claim)):
             return found, True  # the same request, sent twice at once
         raise
-    _nudge(batch)
+    nudge(tasks.run_batch, batch.pk)
     return batch, False
 
 
@@ -98,7 +98,7 @@ def resume_batch(*, batch: Batch) -> bool:
     """Go on with a cancelled batch; return whether it was cancelled."""
     moved = Batch.objects.filter(pk=batch.pk).move(Batch.Status.RUNNING, lease_until=None)
     if moved:
-        _nudge(batch)
+        nudge(tasks.run_batch, batch.pk)
     return bool(moved)
 
 
@@ -133,16 +133,3 @@ def _claim(
         file.seek(0)
         digest.update(hashlib.file_digest(file.file, "sha256").digest())  # type: ignore[arg-type]
     return idempotency.claim_key(user=user, endpoint=ENDPOINT, key=key, body_sha256=digest.hexdigest())
-
-
-def _nudge(batch: Batch) -> None:
-    """Tell a worker, without waiting for the broker; the sweeper finds the batch anyway."""
-    publish = threading.Thread(target=_publish, args=(str(batch.pk),), name="nudge", daemon=True)
-    transaction.on_commit(publish.start)
-
-
-def _publish(batch_id: str) -> None:
-    try:
-        tasks.run_batch.delay(batch_id)
-    except Exception as error:
-        log.warning("Batch %s waits for the sweeper, the broker did not take it: %s", batch_id, error)

@@ -16,7 +16,7 @@ from typing import IO
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import F
 from django.db.models.functions import Now
 
 from cataract.core.errors import DomainError, QueueFull, StorageFull
@@ -48,18 +48,18 @@ def run_batch(batch_id: UUID | str, *, seconds: float = CHUNK_SECONDS) -> bool:
     Safe to call at any time and any number of times. Memory holds one file at a time.
     """
     batch = Batch.objects.select_related("requested_by").filter(pk=batch_id).first()
-    attempt = None if batch is None else _claim(batch)
+    attempt = None if batch is None else Batch.objects.claim(batch, _LEASE)
     if batch is None or attempt is None:
         return False
-    mine = Batch.objects.filter(pk=batch.pk, attempts=attempt, status=Batch.Status.RUNNING)
+    held = Batch.objects.held(batch, attempt)
     deadline = time.monotonic() + seconds
     try:
         with _source(batch) as read:
             for item in batch.items.in_status(BatchItem.Status.WAITING).order_by("position").iterator(chunk_size=100):
                 if time.monotonic() > deadline:
-                    mine.update(lease_until=None)
+                    held.give_back()
                     return True
-                if not mine.update(lease_until=Now() + _LEASE):
+                if not held.renew(_LEASE):
                     raise _Lost
                 _take(batch, item, attempt, read)
     except _Lost:
@@ -67,34 +67,24 @@ def run_batch(batch_id: UUID | str, *, seconds: float = CHUNK_SECONDS) -> bool:
         return False
     except (QueueFull, StorageFull) as error:
         log.warning("Batch %s pauses: %s", batch_id, error)
-        mine.update(lease_until=Now() + _PAUSE_FULL)
+        held.give_back(after=_PAUSE_FULL)
         return False
-    return _finish(batch, mine)
+    return _finish(batch, held)
 
 
 def sweep() -> None:
     """Go on with batches that nobody works on, and delete what is left of finished ones."""
-    for batch_id in list(waiting().order_by("created_at").values_list("pk", flat=True)[:10]):
+    for batch_id in list(Batch.objects.free().order_by("created_at").values_list("pk", flat=True)[:10]):
         run_batch(batch_id, seconds=4.0)
     _delete_rubbish()
 
 
-def waiting() -> QuerySet[Batch]:
-    """RUNNING batches that nobody works on."""
-    return Batch.objects.filter(status=Batch.Status.RUNNING).filter(Q(lease_until=None) | Q(lease_until__lt=Now()))
-
-
-def _claim(batch: Batch) -> int | None:
-    claimed = waiting().filter(pk=batch.pk, attempts=batch.attempts)
-    return batch.attempts + 1 if claimed.update(attempts=F("attempts") + 1, lease_until=Now() + _LEASE) else None
-
-
-def _finish(batch: Batch, mine: BatchQuerySet) -> bool:
+def _finish(batch: Batch, held: BatchQuerySet) -> bool:
     """The batch is DONE when no file waits; files whose attempt failed are tried again."""
     if batch.items.in_status(BatchItem.Status.WAITING).exists():
-        mine.update(lease_until=None)
+        held.give_back()
         return True
-    if mine.move(Batch.Status.DONE, done_at=Now(), lease_until=None):
+    if held.move(Batch.Status.DONE, done_at=Now(), lease_until=None):
         shutil.rmtree(_folder(batch.pk), ignore_errors=True)
     return False
 

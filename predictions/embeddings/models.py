@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from cataract.core.querysets import StatusQuerySet
+from cataract.core.querysets import LeasedQuerySet
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 
@@ -33,7 +33,8 @@ class Embedding(models.Model):
         return EyeImage.objects.filter(~Exists(Embedding.objects.filter(image=OuterRef("pk"), encoder=encoder)))
 
 
-class EmbeddingJobQuerySet(StatusQuerySet):
+class EmbeddingJobQuerySet(LeasedQuerySet["EmbeddingJob"]):
+    OPEN = "waiting"
     MOVES: ClassVar = {"done": frozenset({"waiting"})}
 
     def ask_for(self, *, release: Release, user: User | None = None) -> "EmbeddingJob":

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db.models import F
 from django.db.models.functions import Now
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.photos.images import PhotoRefused, decode
 from cataract.ml.release.manifest import ReleaseCorrupt
-from predictions.embeddings.models import Embedding, EmbeddingJob
+from predictions.embeddings.models import Embedding, EmbeddingJob, EmbeddingJobQuerySet
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving
@@ -33,10 +33,10 @@ _LEASE = timedelta(seconds=120)  # longer than any chunk takes
 def go_on(job_id: int, *, seconds: float = TURN_SECONDS) -> bool:
     """Work on a job for some seconds; return whether this call did and photos are left. Safe to call at any time."""
     job = EmbeddingJob.objects.select_related("release").filter(pk=job_id).first()
-    attempt = None if job is None else _claim(job)
+    attempt = None if job is None else EmbeddingJob.objects.claim(job, _LEASE)
     if job is None or attempt is None:
         return False
-    mine = EmbeddingJob.objects.filter(pk=job.pk, attempts=attempt).in_status(EmbeddingJob.Status.WAITING)
+    held = EmbeddingJob.objects.held(job, attempt)
     try:
         cascade = serving.load(job.release)
     except ReleaseCorrupt as error:
@@ -44,30 +44,19 @@ def go_on(job_id: int, *, seconds: float = TURN_SECONDS) -> bool:
         return False
     deadline = time.monotonic() + seconds
     for photos in _chunks(job):
-        if not _embed(cascade, photos, mine):
+        if not _embed(cascade, photos, held):
             return False
         if time.monotonic() > deadline:
-            mine.update(lease_until=None)
+            held.give_back()
             return True
-    mine.move(EmbeddingJob.Status.DONE, finished_at=Now(), lease_until=None)
+    held.move(EmbeddingJob.Status.DONE, finished_at=Now(), lease_until=None)
     return False
 
 
 def sweep(*, seconds: float = 5.0) -> None:
     """Go on with every job that nobody works on, for some seconds each."""
-    free = EmbeddingJob.objects.in_status(EmbeddingJob.Status.WAITING).filter(_FREE)
-    for job_id in list(free.order_by("created_at").values_list("pk", flat=True)):
+    for job_id in list(EmbeddingJob.objects.free().order_by("created_at").values_list("pk", flat=True)):
         go_on(job_id, seconds=seconds)
-
-
-_FREE = Q(lease_until__isnull=True) | Q(lease_until__lt=Now())
-
-
-def _claim(job: EmbeddingJob) -> int | None:
-    """Take the lease; the attempt's number, None when somebody else has it or the job is done."""
-    free = EmbeddingJob.objects.filter(_FREE, pk=job.pk, attempts=job.attempts)
-    waiting = free.in_status(EmbeddingJob.Status.WAITING)
-    return job.attempts + 1 if waiting.update(attempts=F("attempts") + 1, lease_until=Now() + _LEASE) else None
 
 
 def _chunks(job: EmbeddingJob) -> Iterator[list[EyeImage]]:
@@ -82,7 +71,7 @@ def _chunks(job: EmbeddingJob) -> Iterator[list[EyeImage]]:
         cursor = photos[-1].pk
 
 
-def _embed(cascade: Cascade, photos: list[EyeImage], mine: QuerySet[EmbeddingJob]) -> bool:
+def _embed(cascade: Cascade, photos: list[EyeImage], held: EmbeddingJobQuerySet) -> bool:
     """Embed one chunk; return whether the job is still ours."""
     rows, unreadable = [], 0
     for photo in photos:
@@ -96,11 +85,9 @@ def _embed(cascade: Cascade, photos: list[EyeImage], mine: QuerySet[EmbeddingJob
         rows.append(Embedding(image=photo, encoder=cascade.encoder_hash, vector=data))
     with transaction.atomic():
         Embedding.objects.bulk_create(rows, ignore_conflicts=True)
-        return bool(
-            mine.update(
-                cursor=photos[-1].pk,
-                embedded=F("embedded") + len(rows),
-                unreadable=F("unreadable") + unreadable,
-                lease_until=Now() + _LEASE,
-            )
+        return held.renew(
+            _LEASE,
+            cursor=photos[-1].pk,
+            embedded=F("embedded") + len(rows),
+            unreadable=F("unreadable") + unreadable,
         )

@@ -11,7 +11,7 @@ from django.utils import timezone
 from cataract.core.querysets import StatusQuerySet
 
 
-class ReleaseQuerySet(StatusQuerySet):
+class ReleaseQuerySet(StatusQuerySet["Release"]):
     MOVES: ClassVar = {
         "champion": frozenset({"challenger", "retired"}),
         "retired": frozenset({"champion"}),
@@ -81,7 +81,7 @@ class Promotion(models.Model):
         return f"{self.release_id} on {self.created_at:%Y-%m-%d %H:%M}"
 
 
-class LiveTestQuerySet(models.QuerySet[Any]):
+class LiveTestQuerySet(models.QuerySet["LiveTest"]):
     def running(self, *kinds: str) -> Self:
         """Tests that have not ended, of these kinds (of any, if none is named)."""
         found = self.filter(ended_at__isnull=True)

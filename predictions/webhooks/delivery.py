@@ -14,7 +14,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Min, Q, QuerySet
+from django.db.models import Min
 from django.db.models.functions import Now
 
 from predictions.webhooks import outgoing
@@ -38,8 +38,8 @@ def send_due() -> int:
     """
     WebhookDelivery.objects.in_status(WebhookDelivery.Status.DELIVERED).filter(created_at__lt=Now() - _KEPT).delete()
     deadline = time.monotonic() + _SEND_SECONDS
-    waiting_longest = _due().values("endpoint").annotate(since=Min("next_at")).order_by("since")
-    endpoints = [row["endpoint"] for row in waiting_longest[:500]]
+    waiting_since = WebhookDelivery.objects.free().values("endpoint").annotate(since=Min("next_at")).order_by("since")
+    endpoints = [row["endpoint"] for row in waiting_since[:500]]
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="webhooks") as pool:
         return sum(pool.map(lambda endpoint: _send_to(endpoint, deadline), endpoints))
 
@@ -48,7 +48,8 @@ def _send_to(endpoint_id: UUID, deadline: float) -> int:
     """How many messages arrived at one endpoint, until the first that does not."""
     arrived = 0
     try:
-        for delivery in _due().filter(endpoint=endpoint_id).select_related("endpoint").order_by("next_at")[:100]:
+        due = WebhookDelivery.objects.free().filter(endpoint=endpoint_id)
+        for delivery in due.select_related("endpoint").order_by("next_at")[:100]:
             if time.monotonic() > deadline or not send(delivery):
                 break
             arrived += 1
@@ -57,26 +58,20 @@ def _send_to(endpoint_id: UUID, deadline: float) -> int:
     return arrived
 
 
-def _due() -> QuerySet[WebhookDelivery]:
-    return WebhookDelivery.objects.filter(status=WebhookDelivery.Status.WAITING, next_at__lte=Now())
-
-
 def send(delivery: WebhookDelivery) -> bool:
     """Send one WAITING message, if nobody else does; return whether it arrived. A failure is tried again later."""
-    waiting = WebhookDelivery.objects.filter(pk=delivery.pk, status=WebhookDelivery.Status.WAITING)
-    free = waiting.filter(attempts=delivery.attempts).filter(Q(next_at__lte=Now()))
-    if not free.update(attempts=F("attempts") + 1, next_at=Now() + _LEASE):
+    attempt = WebhookDelivery.objects.claim(delivery, _LEASE)
+    if attempt is None:
         return False
-    attempt = delivery.attempts + 1
-    mine = waiting.filter(attempts=attempt)
+    held = WebhookDelivery.objects.held(delivery, attempt)
     status, error = _post(delivery)
     if not error:
-        return bool(mine.move(WebhookDelivery.Status.DELIVERED, delivered_at=Now(), response_status=status, error=""))
+        return bool(held.move(WebhookDelivery.Status.DELIVERED, delivered_at=Now(), response_status=status, error=""))
     log.info("Webhook %s: attempt %d failed: %s", delivery.pk, attempt, error)
     if attempt > len(PAUSES) or not delivery.endpoint.active:
-        mine.move(WebhookDelivery.Status.FAILED, response_status=status, error=error)
+        held.move(WebhookDelivery.Status.FAILED, response_status=status, error=error)
     else:
-        mine.update(next_at=Now() + PAUSES[attempt - 1], response_status=status, error=error)
+        held.give_back(after=PAUSES[attempt - 1], response_status=status, error=error)
     return False
 
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from cataract.core.querysets import StatusQuerySet
+from cataract.core.querysets import LeasedQuerySet
 
 
 class WebhookEndpoint(models.Model):
@@ -34,7 +34,9 @@ class WebhookEndpoint(models.Model):
         return self.url
 
 
-class WebhookDeliveryQuerySet(StatusQuerySet):
+class WebhookDeliveryQuerySet(LeasedQuerySet["WebhookDelivery"]):
+    OPEN = "waiting"
+    LEASE = "next_at"
     MOVES: ClassVar = {
         "delivered": frozenset({"waiting"}),
         "failed": frozenset({"waiting"}),

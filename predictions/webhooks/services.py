@@ -25,10 +25,7 @@ def add_endpoint(*, user: User, url: str, events: list[str]) -> WebhookEndpoint:
         raise BadField("events", f"Choose at least one of {', '.join(WebhookEndpoint.Event.values)}.")
     if user.webhook_endpoints.count() >= _MAX_ENDPOINTS:
         raise BadField("url", f"You have {_MAX_ENDPOINTS} endpoints already. Delete one first.")
-    found: WebhookEndpoint = WebhookEndpoint.objects.create(
-        user=user, url=url, events=sorted(set(events)), secret=new_secret()
-    )
-    return found
+    return WebhookEndpoint.objects.create(user=user, url=url, events=sorted(set(events)), secret=new_secret())
 
 
 def check_address(url: str) -> None:

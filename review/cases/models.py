@@ -14,7 +14,7 @@ from predictions.photos.models import EyeImage
 from review.cases.answers import Answer, Grade, OtherPathology, UngradableBecause
 
 
-class ReviewCaseQuerySet(StatusQuerySet):
+class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
     MOVES: ClassVar = {
         # The right-hand moves back are those of an undone answer, which reopens its case.
         "first": frozenset({"second", "resolved"}),

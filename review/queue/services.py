@@ -17,8 +17,7 @@ def request_review(*, prediction: Prediction) -> ReviewCase:
     case = policy.new_case(prediction, reasons=["requested"])
     case.review_propensity = 1.0
     ReviewCase.objects.bulk_create([case], ignore_conflicts=True)
-    opened: ReviewCase = ReviewCase.objects.get(prediction=prediction)
-    return opened
+    return ReviewCase.objects.get(prediction=prediction)
 
 
 def assign_cases(*, cases: QuerySet[ReviewCase], reader: User | None) -> int:

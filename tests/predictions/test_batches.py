@@ -148,7 +148,7 @@ def test_a_full_queue_makes_it_wait(sender: Sender, champion: Any, settings: Any
     batch = sender.send(photos=[file("a.jpg", jpeg_bytes(1))]).json()
     settings.MAX_QUEUED_PREDICTIONS = 0
     assert not worker.run_batch(batch["id"])
-    assert BatchItem.objects.get().status == "waiting" and not worker.waiting().exists()
+    assert BatchItem.objects.get().status == "waiting" and not Batch.objects.free().exists()
 
 
 def test_a_key_makes_a_retry_safe(sender: Sender) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import socket
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,6 @@ def test_two_workers_never_hold_one_job(champion: Release) -> None:
     label_photos(train=1, calibration=1, test=1)
     job = EmbeddingJob.objects.ask_for(release=champion)
     held = EmbeddingJob.objects.get(pk=job.pk)
-    assert embeddings_worker._claim(held) == 1
-    assert embeddings_worker._claim(EmbeddingJob.objects.get(pk=job.pk)) is None
+    assert EmbeddingJob.objects.claim(held, timedelta(minutes=1)) == 1
+    assert EmbeddingJob.objects.claim(EmbeddingJob.objects.get(pk=job.pk), timedelta(minutes=1)) is None
     assert embeddings_worker.go_on(job.pk) is False and not Embedding.objects.exists()

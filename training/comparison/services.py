@@ -1,14 +1,13 @@
 """Writes of the last third of the loop: start, cancel and resume a run; compare, promote and roll back a release."""
 
 from collections.abc import Mapping
-from functools import partial
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.utils import timezone
 
 from cataract.core.errors import DomainError, WrongStatus
+from cataract.core.nudge import nudge
 from predictions.releases.models import Release
 from training.comparison import tasks as comparison_tasks
 from training.comparison.models import Comparison, FlipCause
@@ -30,7 +29,7 @@ def request_comparison(*, release: Release) -> None:
         raise WrongStatus("There is no other champion to compare this release with.")
     if not Dataset.objects.exists():
         raise WrongStatus("There is no frozen dataset yet: start a training run first, it freezes one.")
-    transaction.on_commit(partial(comparison_tasks.compare_releases.delay, release.pk), robust=True)
+    nudge(comparison_tasks.compare_releases, release.pk)
 
 
 def standing_comparison(release: Release) -> Comparison | None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from cataract.core.querysets import StatusQuerySet
 
 
-class LabelCheckQuerySet(StatusQuerySet):
+class LabelCheckQuerySet(StatusQuerySet["LabelCheck"]):
     MOVES: ClassVar = {
         "running": frozenset({"queued"}),
         "done": frozenset({"running"}),

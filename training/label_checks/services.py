@@ -1,11 +1,10 @@
 """Start a search for labels that are probably wrong, and send what it finds to readers."""
 
-from functools import partial
-
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from cataract.core.errors import DomainError
+from cataract.core.nudge import nudge
 from cataract.ml.learn.fit.label_errors import can_find
 from review.labels.models import Label
 from review.queue import rechecks
@@ -28,7 +27,7 @@ def start_check(*, user: User | None) -> LabelCheck:
             check = LabelCheck.objects.create(requested_by=user)
     except IntegrityError:
         raise CheckRefused("The labels are being checked already. Wait for the result.") from None
-    transaction.on_commit(partial(tasks.check_labels.delay, str(check.pk)), robust=True)
+    nudge(tasks.check_labels, check.pk)
     return check
 
 

@@ -45,7 +45,7 @@ def start_live_test(
     serving.load(release).check_golden()
     try:
         with transaction.atomic():
-            test: LiveTest = LiveTest.objects.create(
+            test = LiveTest.objects.create(
                 kind=kind,
                 challenger=release,
                 champion=champion,

@@ -47,7 +47,7 @@ def make_base(
         with TemporaryDirectory(prefix=".tmp-", dir=_beside_releases()) as place:
             on_progress("writing the release")
             manifest = base.write_base(Path(place) / "base", tower, graphs, _gate(), views=views)
-            known: Release | None = Release.objects.filter(pk=manifest.id).first()
+            known = Release.objects.filter(pk=manifest.id).first()
             if known is not None:
                 return known
             on_progress("registering it: files and golden predictions are checked")

@@ -13,7 +13,7 @@ from predictions.releases.models import Release
 from training.datasets.models import Dataset
 
 
-class TrainingRunQuerySet(StatusQuerySet):
+class TrainingRunQuerySet(StatusQuerySet["TrainingRun"]):
     MOVES: ClassVar = {
         "running": frozenset({"queued", "interrupted"}),
         "succeeded": frozenset({"running"}),

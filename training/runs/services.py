@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -10,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from cataract.core.errors import DomainError, WrongStatus
+from cataract.core.nudge import nudge
 from predictions.releases.models import Release
 from training.datasets.services import freeze_dataset
 from training.runs import tasks as runs_tasks
@@ -67,7 +67,7 @@ def start_training(
                 reason=reason,
                 parameters={**_promise(), **(parameters or {})},
             )
-            _nudge(run)
+            nudge(runs_tasks.run_training, run.pk)
     except IntegrityError:
         raise AlreadyRunning(_active_sentence(kind)) from None
     return run
@@ -100,18 +100,13 @@ def resume_run(*, run: TrainingRun) -> TrainingRun:
                 TrainingRun.Status.QUEUED, cancel_requested=False, is_alone=_refuse_rivals(run.kind)
             )
             if moved:
-                _nudge(run)
+                nudge(runs_tasks.run_training, run.pk)
     except IntegrityError:
         raise AlreadyRunning(_active_sentence(run.kind)) from None
     run.refresh_from_db()
     if not moved:
         raise WrongStatus(f"This run is {run.status}: only an interrupted run can be resumed.")
     return run
-
-
-def _nudge(run: TrainingRun) -> None:
-    """Tell a worker. A broker that is away only delays it: the sweep publishes a queued run again."""
-    transaction.on_commit(partial(runs_tasks.run_training.delay, str(run.pk)), robust=True)
 
 
 def _refuse_rivals(kind: str) -> bool:

@@ -96,8 +96,7 @@ def _claim(run_id: str) -> TrainingRun | None:
         TrainingRun.Status.RUNNING, attempts=F("attempts") + 1, started_at=now, heartbeat_at=now, error=""
     ):
         return None
-    claimed: TrainingRun = TrainingRun.objects.select_related("dataset", "base_release").get(pk=run_id)
-    return claimed
+    return TrainingRun.objects.select_related("dataset", "base_release").get(pk=run_id)
 
 
 def _work(run: TrainingRun, folder: Path, progress: Progress, tracker: Tracker, build: Build | None) -> Release:
@@ -199,7 +198,7 @@ def _on_metrics(run: TrainingRun, progress: Progress, tracker: Tracker, values: 
 def _register(folder: Path, manifest: Manifest, progress: Progress) -> Release:
     """The challenger's row. The same data, seed and code make the same release: then its row is there already."""
     progress("registering", 0.91, manifest.id)
-    known: Release | None = Release.objects.filter(pk=manifest.id).first()
+    known = Release.objects.filter(pk=manifest.id).first()
     if known is not None:
         progress.say(f"The run made release {known.pk} again, file by file the same.")
         return known
