@@ -1,7 +1,7 @@
 """The agreement page and the download of labels, for adjudicators, admins and auditors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -15,7 +15,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
-from review.agreement import in_service, plots
+from cataract.core import charts
+from review.agreement import in_service
 from review.agreement import report as agreement_report
 from review.agreement.estimates import Measure
 from review.cases import permissions
@@ -80,7 +81,8 @@ def agreement_page(request: HttpRequest) -> HttpResponse:
 
 
 def _plot(title: str, text: str, measures: Sequence[Measure], *, low: float = 0.0) -> Figure:
-    return Figure(title, text, plots.intervals(title, measures, low=low), measures=measures)
+    rows = [charts.Interval(measure.name, *astuple(measure.estimate)) for measure in measures]
+    return Figure(title, text, charts.intervals(title, rows, low=low), measures=measures)
 
 
 def _service(rows: list[in_service.Chosen]) -> Section:
@@ -127,7 +129,7 @@ def _with_the_ai(report: agreement_report.Report) -> Section:
     text = f"{ledger.shown} blind answers were contradicted by the AI; of {ledger.known} the truth is settled."
     section.figures.append(_plot("When the AI differed", text, ledger.measures))
     title = "Answers before and after the AI was shown"
-    svg = plots.bars(title, ledger.switches)
+    svg = charts.bars(title, ledger.switches)
     section.figures.append(Figure(title, "", svg, counts=ledger.switches))
     section.figures.append(
         _plot("First answers that agree with the AI", "A marked random share sees the AI first.", report.anchoring)

@@ -194,9 +194,7 @@ def test_a_live_test_in_shadow_and_in_ab(
     page.wait_for_load_state("networkidle")
     expect(page.get_by_text("8 of 12 photos scored")).to_be_visible()
     site.look(page, "live-shadow")
-    page.locator(".training-drawing").evaluate(
-        "element => element.parentElement.previousElementSibling.scrollIntoView()"
-    )
+    page.locator(".training-chart").evaluate("element => element.parentElement.previousElementSibling.scrollIntoView()")
     keep(page, "shadow")
     page.get_by_role("button", name="Stop the test").click()
     expect(page.get_by_role("status")).to_contain_text("Stopped by hand.")

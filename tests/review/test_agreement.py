@@ -8,9 +8,11 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from review.agreement import in_service, plots
+from cataract.core import charts
+from cataract.core.charts import Interval
+from review.agreement import in_service
 from review.agreement import report as agreement_report
-from review.agreement.estimates import Estimate, Measure, nothing
+from review.agreement.estimates import Measure, nothing
 from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
 from review.queue import claims, controls
@@ -189,7 +191,7 @@ def test_the_page_shows_each_figure_with_interval_n_and_data(client: Client) -> 
     judge(case, "cataract")
     client.force_login(make_user("auditor"))
     page = client.get(reverse("review:agreement")).content.decode()
-    assert page.count('<svg class="plot"') == page.count("<summary>Data") >= 6
+    assert page.count('<svg class="chart"') == page.count("<summary>Data") >= 6
     assert "anna&lt;script&gt;" in page and "anna<script>" not in page
     assert re.search(r"0\.00 \(0\.00 to 0\.\d\d\), n 1", page)
     assert "style=" not in page
@@ -216,8 +218,8 @@ def test_the_page_asks_few_questions_of_the_database(client: Client, django_asse
 
 
 def test_a_plot_says_in_words_what_it_shows() -> None:
-    svg = plots.intervals("Test", [Measure("a <b>", Estimate(0.5, 0.25, 0.75, 8)), Measure("none", nothing())])
+    svg = charts.intervals("Test", [Interval("a <b>", 0.5, 0.25, 0.75, 8), Interval("none", None, None, None, 0)])
     assert 'aria-label="Test: a &lt;b&gt; 0.50 (0.25 to 0.75), n 8; none not enough to say, n 0"' in svg
     assert svg.count("<circle") == 1
-    assert plots.bars("Counts", [("x", 0), ("y", 4)]).count("<rect") == 4
-    assert plots.bars("Counts", []).startswith("<svg")
+    assert charts.bars("Counts", [("x", 0), ("y", 4)]).count("<rect") == 4
+    assert charts.bars("Counts", []).startswith("<svg")

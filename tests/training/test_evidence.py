@@ -14,7 +14,8 @@ from tests.training.makers import label_photos, make_user
 from training.change_control.rules import rules
 from training.comparison import worker
 from training.datasets.services import freeze_dataset
-from training.evidence.document import Points, Table, of_markdown
+from training.evidence.card import sections_of
+from training.evidence.document import Points, Table
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,7 +62,7 @@ def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) ->
     ):
         assert words in html, words
         assert "".join(words.split()) in "".join(pdf.split()), words
-    assert html.count('<svg class="drawing"') == 2 and "<style" not in html.split("training-evidence")[1]
+    assert html.count('<svg class="chart"') == 2 and "<style" not in html.split("training-evidence")[1]
     assert (
         reverse("admin:training_evidence", args=[compared.pk])
         in client.get(reverse("admin:training_releasereview_change", args=[compared.pk])).content.decode()
@@ -88,7 +89,7 @@ def test_others_do_not_see_the_evidence(client: Client, champion: Release, role:
 
 def test_a_model_card_becomes_headings_lists_and_tables() -> None:
     card = "# Model card\n\nTwo\nlines.\n\n## Data\n\n- one\n  goes on\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |\n"
-    first, second = of_markdown(card)
+    first, second = sections_of(card)
     assert (first.title, second.title) == ("Model card", "Data")
     points, table = second.blocks
     assert isinstance(points, Points) and list(points.points) == ["one goes on", "two"]

@@ -1,4 +1,4 @@
-"""The REST API of training: start and watch runs, promote and roll back releases."""
+"""The API view of the evidence for a release."""
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -13,7 +13,7 @@ from training.evidence.export import evidence_pdf
 
 
 class Evidence(APIView):
-    """The model card and the STARD-AI report of a release as PDF."""
+    """The STARD-AI report and the model card of a release, as PDF."""
 
     permission_classes = (has_scope("admin", "training.view_comparison"),)
 

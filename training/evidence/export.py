@@ -1,4 +1,4 @@
-"""The evidence of a release as a file: the PDF, with its photos."""
+"""The evidence for a release as a PDF, with its photos."""
 
 from uuid import UUID
 
@@ -7,19 +7,19 @@ from django.conf import settings
 from predictions.photos import intake, storage
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
-from training.evidence import pdf
+from training.evidence.pdf import render
 from training.evidence.report import evidence_for
 
 _SIDE = 480  # pixels of a photo in the PDF
 
 
 def evidence_pdf(release: Release) -> bytes:
-    """The model card and the report of `evidence.evidence_for` as a PDF."""
-    return pdf.render(evidence_for(release), footer=settings.INTENDED_USE, photo=_photo)
+    """The document of `evidence_for` as a PDF."""
+    return render(evidence_for(release), footer=settings.INTENDED_USE, photo=_photo)
 
 
 def _photo(image_id: str) -> bytes | None:
-    """A small JPEG of a stored photo, None when it or its file is gone."""
+    """A small JPEG of a stored photo; None when the photo or its file is deleted."""
     image = EyeImage.objects.filter(pk=UUID(image_id)).first()
     try:
         return intake.derivative(storage.read(image.stored_name), max_side=_SIDE) if image else None

@@ -1,6 +1,6 @@
-"""A document as PDF: A4, selectable text in any alphabet that DejaVu has, tables that break over pages.
+"""A document as PDF: A4, selectable text, tables that break over pages.
 
-fpdf2 writes it, in pure Python (docs/decisions/0006-pdf.md).
+fpdf2 writes it, in pure Python, in the DejaVu fonts (docs/decisions/0006-pdf.md).
 """
 
 import io
@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from training.evidence.document import Block, Document, Drawing, Paragraph, Photos, Points, Table
+from training.evidence.document import Block, Chart, Document, Paragraph, Photos, Points, Table
 
 _FONT = "DejaVu"
 _BODY, _SMALL, _HEADING, _TITLE = 9.5, 8, 13, 18  # points
@@ -17,7 +17,7 @@ _COLUMNS, _PHOTO_MM = 3, 55.0
 
 
 def render(document: Document, *, footer: str, photo: Callable[[str], bytes | None]) -> bytes:
-    """The document as the bytes of a PDF. `photo` gives the JPEG of a photo by its id, or None where it is gone."""
+    """The document as the bytes of a PDF. `photo` returns the JPEG of a photo by its id, None where it is deleted."""
     pdf = _new(footer)
     pdf.set_title(document.title)
     pdf.add_page()
@@ -35,7 +35,7 @@ def render(document: Document, *, footer: str, photo: Callable[[str], bytes | No
 
 
 def _new(footer: str) -> Any:
-    from fpdf import FPDF  # half a second, and only a report needs it
+    from fpdf import FPDF  # takes half a second, and only a report needs it
 
     class Report(FPDF):
         def footer(self) -> None:
@@ -49,16 +49,16 @@ def _new(footer: str) -> Any:
     fonts = _fonts()
     pdf.add_font(_FONT, "", fonts / "DejaVuSans.ttf")
     pdf.add_font(_FONT, "B", fonts / "DejaVuSans-Bold.ttf")
-    pdf.add_font("sans-serif", "", fonts / "DejaVuSans.ttf")  # what the drawings ask for
+    pdf.add_font("sans-serif", "", fonts / "DejaVuSans.ttf")  # the font of the charts
     return pdf
 
 
 def _fonts() -> Path:
-    """The fonts that matplotlib brings, without importing it."""
-    found = find_spec("matplotlib")
-    if found is None or found.origin is None:
-        raise RuntimeError("matplotlib is not installed: its fonts are needed for a PDF.")
-    return Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    """The folder of DejaVu fonts in the matplotlib package, found without importing it."""
+    spec = find_spec("matplotlib")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("matplotlib is not installed: a PDF needs its fonts.")
+    return Path(spec.origin).parent / "mpl-data" / "fonts" / "ttf"
 
 
 def _draw(pdf: Any, block: Block, photo: Callable[[str], bytes | None]) -> None:
@@ -70,7 +70,7 @@ def _draw(pdf: Any, block: Block, photo: Callable[[str], bytes | None]) -> None:
                 _write(pdf, f"•  {point}")
         case Table():
             _table(pdf, block)
-        case Drawing(svg, caption, millimetres):
+        case Chart(svg, caption, millimetres):
             pdf.image(io.BytesIO(svg.encode()), w=min(millimetres, pdf.epw), x="C")
             _write(pdf, caption, size=_SMALL)
         case Photos(photos):
@@ -84,7 +84,7 @@ def _write(pdf: Any, text: str, size: float = _BODY) -> None:
 
 
 def _table(pdf: Any, block: Table) -> None:
-    if pdf.will_page_break(25):  # a title is never left alone at the foot of a page
+    if pdf.will_page_break(25):  # keep a title together with its table
         pdf.add_page()
     if block.title:
         pdf.set_font(_FONT, "B", _BODY)
@@ -99,17 +99,17 @@ def _table(pdf: Any, block: Table) -> None:
 
 
 def _photos(pdf: Any, photos: list[tuple[str, str]], photo: Callable[[str], bytes | None]) -> None:
-    """Rows of three, each with its words below."""
+    """Rows of three photos, each with its caption below."""
     pdf.set_font(_FONT, "", 7)
     for start in range(0, len(photos), _COLUMNS):
         if pdf.get_y() + _PHOTO_MM + 16 > pdf.page_break_trigger:
             pdf.add_page()
         top = pdf.get_y()
-        for place, (identity, words) in enumerate(photos[start : start + _COLUMNS]):
+        for place, (image, caption) in enumerate(photos[start : start + _COLUMNS]):
             x = pdf.l_margin + place * (_PHOTO_MM + 5)
-            data = photo(identity)
+            data = photo(image)
             if data is not None:
                 pdf.image(io.BytesIO(data), x=x, y=top, w=_PHOTO_MM, h=_PHOTO_MM, keep_aspect_ratio=True)
             pdf.set_xy(x, top + _PHOTO_MM + 1)
-            pdf.multi_cell(_PHOTO_MM, 3.5, words if data is not None else f"{words} (the photo is gone)", align="L")
+            pdf.multi_cell(_PHOTO_MM, 3.5, caption if data is not None else f"{caption} (photo deleted)", align="L")
         pdf.set_xy(pdf.l_margin, top + _PHOTO_MM + 14)

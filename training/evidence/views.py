@@ -1,4 +1,4 @@
-"""The evidence for a release: a page of the admin, and the same as PDF."""
+"""The evidence for a release as an admin page and as a PDF download."""
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -13,7 +13,7 @@ from training.evidence.report import evidence_for
 
 
 def page(request: HttpRequest, release_id: str) -> HttpResponse:
-    """Model card and report, to read."""
+    """Report and model card as a page."""
     release = _release(request, release_id)
     document = evidence_for(release)
     context = {
@@ -26,8 +26,8 @@ def page(request: HttpRequest, release_id: str) -> HttpResponse:
     return TemplateResponse(request, "admin/training/evidence.html", context)
 
 
-def file(request: HttpRequest, release_id: str) -> HttpResponse:
-    """Model card and report, to keep."""
+def download(request: HttpRequest, release_id: str) -> HttpResponse:
+    """Report and model card as a PDF."""
     release = _release(request, release_id)
     response = HttpResponse(evidence_pdf(release), content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="evidence-{release.pk}.pdf"'
@@ -35,7 +35,7 @@ def file(request: HttpRequest, release_id: str) -> HttpResponse:
 
 
 def _release(request: HttpRequest, release_id: str) -> Release:
-    """The release, for whoever may see comparisons: the report shows labelled photos."""
+    """Raises PermissionDenied without the permission to view comparisons: the report shows labelled photos."""
     if not request.user.has_perm("training.view_comparison"):
         raise PermissionDenied
     return get_object_or_404(Release, pk=release_id)

@@ -7,8 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
+from django.utils.safestring import SafeString
 from django.views.decorators.http import require_POST
 
+from cataract.core import charts
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
@@ -17,7 +19,6 @@ from predictions.answering.models import Prediction
 from predictions.answering.services import disclose
 from predictions.releases.models import LiveTest
 from training.comparison.admin_utils import require_promote_permission
-from training.evidence import drawings
 from training.livetests import services
 from training.livetests.forms import LiveTestForm
 from training.livetests.models import LiveTestReview
@@ -70,7 +71,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
             "title": f"Live test of {test.challenger_id}",
             "test": test,
             "report": report,
-            "histogram": drawings.histogram(report["scores"]["bins"]) if "scores" in report else "",
+            "histogram": _histogram(report) if "scores" in report else "",
             "may_act": request.user.has_perm("predictions.promote_release"),
         }
         return self.page(request, "admin/training/live.html", context)
@@ -88,3 +89,8 @@ class LiveTestAdmin(ReadOnlyAdmin):
 
 def _page_of(test: LiveTest) -> str:
     return reverse("admin:training_livetestreview_change", args=[test.pk])
+
+
+def _histogram(report: dict[str, Any]) -> SafeString:
+    bins = [(row["champion"], row["challenger"]) for row in report["scores"]["bins"]]
+    return charts.histogram("How often each release gave which probability", bins)

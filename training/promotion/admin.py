@@ -23,7 +23,7 @@ from training.comparison import services as comparison_services
 from training.comparison.admin_utils import release_admin_url, require_promote_permission
 from training.comparison.forms import ReasonForm
 from training.comparison.models import ReleaseReview
-from training.evidence import views
+from training.evidence import views as evidence_views
 from training.promotion import services as promotion_services
 from training.promotion.forms import FlipForm, PromoteForm
 
@@ -51,8 +51,8 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
     def get_urls(self) -> list[URLPattern]:
         wrap = self.admin_site.admin_view
         return [
-            path("<str:release_id>/evidence/", wrap(views.page), name="training_evidence"),
-            path("<str:release_id>/evidence.pdf", wrap(views.file), name="training_evidence_pdf"),
+            path("<str:release_id>/evidence/", wrap(evidence_views.page), name="training_evidence"),
+            path("<str:release_id>/evidence.pdf", wrap(evidence_views.download), name="training_evidence_pdf"),
             path("rollback/", wrap(self.rollback), name="training_rollback"),
             path("<str:release_id>/compare/", wrap(require_POST(self.compare)), name="training_compare"),
             path("<str:release_id>/promote/", wrap(require_POST(self.promote)), name="training_promote"),

@@ -10,10 +10,10 @@ from django.conf import settings
 from cataract.ml.release.manifest import write_json
 from predictions.releases import store
 from predictions.releases.models import Release
-from training.comparison import plots
+from training.comparison.chart_files import write_charts
 from training.comparison.models import Comparison
 from training.runs.models import TrainingRun
-from training.tracking.spool import Spool, plots_folder, waiting
+from training.tracking.spool import Spool, charts_folder, waiting
 from training.tracking.tracker import Tracker
 
 
@@ -51,13 +51,13 @@ def tell_metrics(tracker: Tracker, values: dict[str, Any], step: int) -> None:
 
 
 def tell_release(tracker: Tracker, release: Release, comparison: Comparison | None) -> None:
-    """The release's files, its figures, the plots of its comparison, and its place in the model registry."""
+    """The release's files, its figures, the charts of its comparison, and its place in the model registry."""
     tracker.artifact(store.folder_of(release), "release")
     tracker.metrics(release.metrics, 0)
     if comparison is not None:
         tracker.metrics(comparison.report["figures"]["challenger"], 0)
-        folder = plots_folder(tracker.run_id)
-        plots.draw_all(folder, comparison.report)
+        folder = charts_folder(tracker.run_id)
+        write_charts(folder, comparison.report)
         write_json(folder / "errors.json", _errors(comparison))
         tracker.artifact(folder, "evaluation")
     tracker.model(release.pk)

@@ -42,13 +42,13 @@ def of(run: TrainingRun) -> Iterator[Path]:
 
 
 def sweep() -> None:
-    """Remove what ended runs left: work folders, and plots that MLflow has or will never get."""
+    """Remove what ended runs left: work folders, and charts that MLflow has or will never get."""
     alive = {str(pk) for pk in TrainingRun.objects.in_status(*_ALIVE).values_list("pk", flat=True)}
     for folder in _folders("*"):
         if folder.name.removeprefix(".building-").split(".")[0] not in alive:
             shutil.rmtree(folder, ignore_errors=True)
-    for folder in spool.plots_folder("*").parent.glob("*-plots"):
-        if folder.name.removesuffix("-plots") not in alive | set(spool.waiting()):
+    for folder in spool.charts_folder("*").parent.glob("*-charts"):
+        if folder.name.removesuffix("-charts") not in alive | set(spool.waiting()):
             shutil.rmtree(folder, ignore_errors=True)
 
 

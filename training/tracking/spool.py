@@ -59,9 +59,9 @@ class Spool:
         self._state_path.unlink(missing_ok=True)
 
 
-def plots_folder(run_id: str) -> Path:
-    """Where the plots of a run wait until MLflow has them."""
-    return settings.DATA_DIR / "mlflow" / "spool" / f"{run_id}-plots"
+def charts_folder(run_id: str) -> Path:
+    """Where the charts of a run wait until MLflow has them."""
+    return settings.DATA_DIR / "mlflow" / "spool" / f"{run_id}-charts"
 
 
 def waiting() -> list[str]:
