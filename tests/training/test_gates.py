@@ -7,17 +7,17 @@ import pytest
 
 from training.change_control import gates
 from training.change_control.gates import mcnemar
-from training.change_control.paired import SIDES, Answer, Photo
+from training.change_control.paired import SIDES, Output, Photo
 from training.change_control.rules import rules
 
 
 def photo(number: int, *, champion: str = "", challenger: str = "", **values: Any) -> Photo:
     truth = "cataract" if number % 2 else "normal"
 
-    def answer(decision: str) -> Answer:
+    def answer(decision: str) -> Output:
         decision = decision or truth
         probability = {"cataract": 0.95, "normal": 0.05, "ungradable": None}[decision]
-        return Answer(decision, probability, needs_review=False, milliseconds=30.0)
+        return Output(decision, probability, needs_review=False, milliseconds=30.0)
 
     return Photo(str(number), number, truth, answer(champion), answer(challenger), **values)
 
@@ -133,13 +133,12 @@ def test_photos_that_both_releases_were_fitted_on_are_left_out_and_counted() -> 
     assert report["n"]["seen"] == 60
     assert report["gates"][0]["n"] == 180
     assert report["verdict"] == "too_few"
-    assert report["verdict"] == "too_few"  # 100 of each are needed, and 100 are left
-    assert report["n"]["positive_clusters"] == 90
+    assert report["n"]["positive_clusters"] == 90, "100 of each class are needed"
 
 
 def test_a_slow_challenger_fails() -> None:
-    alike = [photo(n, groups={"site": "a"}) for n in range(240)]
-    slow = [replace(p, challenger=replace(p.challenger, milliseconds=300.0)) for p in alike]
+    equal = [photo(n, groups={"site": "a"}) for n in range(240)]
+    slow = [replace(p, challenger=replace(p.challenger, milliseconds=300.0)) for p in equal]
     assert [reason[:4] for reason in judge(slow)["reasons"]] == ["CC-6"]
 
 

@@ -1,25 +1,26 @@
-"""Challenger against champion, paired: gates, flips, and a verdict in words, by the change-control plan (`rules.toml`).
+"""Release gates: judge a challenger against the champion by the change-control plan (`rules.toml`).
 
-Pure of the web and of Celery. The same gates are asked twice: on the frozen test photos, and on the photos whose labels
-were confirmed since the champion was trained (each weighted for the chance with which it was read). Photos that either
-release was fitted on, or near-duplicates of them, are left out of the gates and counted.
+Every gate runs twice: on the frozen test photos, and on the photos with labels confirmed since the champion was trained
+(weighted by 1 / the probability of being read). Photos that either release was fitted on, and near-duplicates of them,
+are counted and left out. Not to be confused with the photo gate, `cataract.ml.cascade.gate`.
 """
 
-import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
+
+from scipy.stats import binomtest
 
 from training.change_control.paired import (
     MEASURES,
     SIDES,
     Paired,
     Photo,
-    answer_of,
     clusters_with,
     compare_measure,
     is_right,
+    output_of,
     value_of,
 )
 from training.change_control.rules import rules
@@ -30,10 +31,10 @@ _SUBGROUP_MEASURES = ("sensitivity", "specificity", "ungradable")
 
 
 def judge(photos: Sequence[Photo], *, since: Sequence[Photo], seed: int = 0) -> dict[str, Any]:
-    """The whole report, as JSON: `verdict`, `reasons`, `gates`, `flips`, `mcnemar`, `subgroups`, `n`, `figures`.
+    """The report as JSON: `verdict`, `reasons`, `gates`, `flips`, `mcnemar`, `subgroups`, `n`, `figures`, `points`.
 
-    photos: the frozen test photos; since: those with labels confirmed since the champion was trained (the two may share
-    photos). The verdict is that of the worst gate: a failure, else "too few to judge", else a pass.
+    photos: the frozen test photos; since: photos with labels confirmed since the champion was trained (both may hold
+    the same photo). The verdict is that of the worst gate: FAIL, else TOO_FEW, else PASS.
     """
     unseen, new = _unseen(photos), _unseen(since)
     subgroups = _subgroups(unseen, seed)
@@ -66,7 +67,7 @@ def judge(photos: Sequence[Photo], *, since: Sequence[Photo], seed: int = 0) -> 
 
 
 def flips(photos: Sequence[Photo], *, since: Sequence[Photo] = ()) -> list[dict[str, Any]]:
-    """Every photo whose decision changes, those that turn from right to wrong first; a photo of both sets once."""
+    """Every photo whose decision changes, right to wrong first; a photo of both sets appears once."""
     order = {"right_to_wrong": 0, "wrong_to_right": 1, "other": 2}
     changed = {
         photo.image: {
@@ -88,19 +89,18 @@ def flips(photos: Sequence[Photo], *, since: Sequence[Photo] = ()) -> list[dict[
 
 
 def mcnemar(photos: Sequence[Photo]) -> dict[str, Any]:
-    """Exact two-sided McNemar test (binomial) of the photos that exactly one of the two decides rightly."""
+    """Exact two-sided McNemar test (binomial) on the photos that exactly one of the two decides correctly."""
     worse = sum(is_right(photo, "champion") and not is_right(photo, "challenger") for photo in photos)
     better = sum(is_right(photo, "challenger") and not is_right(photo, "champion") for photo in photos)
-    n = worse + better
-    tail = sum(math.comb(n, k) for k in range(min(worse, better) + 1)) / 2**n
-    return {"right_to_wrong": worse, "wrong_to_right": better, "p": min(1.0, 2 * tail)}
+    p = float(binomtest(worse, worse + better).pvalue) if worse + better else 1.0
+    return {"right_to_wrong": worse, "wrong_to_right": better, "p": p}
 
 
 def _gate(gate: dict[str, Any], on: str, photos: Sequence[Photo], seed: int) -> dict[str, Any]:
-    """One non-inferiority gate: the lower bound of the paired difference (in the direction of "better") >= -margin."""
-    found = _compare(gate["measure"], photos, seed)
-    row = {**gate, **asdict(found), "on": on, "n": len(photos)}
-    verdict, reason = _verdict(gate, found, photos)
+    """A non-inferiority gate: the lower bound of the paired difference (positive is better) is at least -margin."""
+    paired = _compare(gate["measure"], photos, seed)
+    row = {**gate, **asdict(paired), "on": on, "n": len(photos)}
+    verdict, reason = _verdict(gate, paired, photos)
     where = "" if on == TEST else " (labels since the champion was trained)"
     return row | {"verdict": verdict, "reason": reason + where}
 
@@ -110,17 +110,17 @@ def _compare(measure: str, photos: Sequence[Photo], seed: int) -> Paired:
     return compare_measure(measure, photos, resamples=plan["bootstrap"], confidence=plan["confidence"], seed=seed)
 
 
-def _better(measure: str, found: Paired) -> tuple[float, float]:
-    """(worst, best) of a paired difference, positive where the challenger is better."""
-    low, high = float(found.low or 0.0), float(found.high or 0.0)
+def _better(measure: str, paired: Paired) -> tuple[float, float]:
+    """(worst, best) end of the interval of a paired difference, positive where the challenger is better."""
+    low, high = float(paired.low or 0.0), float(paired.high or 0.0)
     return (low, high) if MEASURES[measure][1] > 0 else (-high, -low)
 
 
-def _verdict(gate: dict[str, Any], found: Paired, photos: Sequence[Photo]) -> tuple[str, str]:
+def _verdict(gate: dict[str, Any], paired: Paired, photos: Sequence[Photo]) -> tuple[str, str]:
     name, margin, plan = gate["measure"].replace("_", "-"), gate["margin"], rules()["comparison"]
-    if found.difference is None:
+    if paired.difference is None:
         return TOO_FEW, f"{name}: there is no unseen photo to measure it on"
-    worst, best = _better(gate["measure"], found)
+    worst, best = _better(gate["measure"], paired)
     positives, negatives = clusters_with(photos, "cataract"), clusters_with(photos, "normal")
     enough = positives >= plan["min_positive_clusters"] and negatives >= plan["min_negative_clusters"]
     if best < 0 and worst < -margin and (enough or not gate.get("needs_enough")):
@@ -133,12 +133,12 @@ def _verdict(gate: dict[str, Any], found: Paired, photos: Sequence[Photo]) -> tu
     if worst < -margin:
         return FAIL, f"{name} may be worse by {-worst:.3f}, where {margin} is allowed"
     if abs(worst) < 0.0005:
-        return PASS, f"{name} is at the worst unchanged ({margin} allowed)"
-    return PASS, f"{name} is at the worst {'better' if worst > 0 else 'worse'} by {abs(worst):.3f} ({margin} allowed)"
+        return PASS, f"{name} is at worst unchanged ({margin} allowed)"
+    return PASS, f"{name} is {'better' if worst > 0 else 'worse'} by {abs(worst):.3f} at worst ({margin} allowed)"
 
 
 def _nothing_new() -> dict[str, Any]:
-    reason = "no label that neither release has seen was confirmed since the champion was trained"
+    reason = "since the champion was trained, no label was confirmed on a photo that neither release has seen"
     return _plain_gate(
         "CC-9", "since", "As good on labels since the champion was trained", 0, TOO_FEW, reason, on=SINCE
     )
@@ -149,7 +149,7 @@ def _latency_gate(photos: Sequence[Photo]) -> dict[str, Any]:
     title = f"Median processor time a photo at most {plan['max_ratio']} times the champion's"
     if not photos:
         return _plain_gate("CC-6", "latency", title, 0, TOO_FEW, "latency: there is no test photo")
-    before, after = (statistics.median(answer_of(photo, side).milliseconds for photo in photos) for side in SIDES)
+    before, after = (statistics.median(output_of(photo, side).milliseconds for photo in photos) for side in SIDES)
     allowed = before * plan["max_ratio"] + plan["slack_ms"]
     reason = f"{after:.0f} ms a photo, {allowed:.0f} ms allowed (the champion takes {before:.0f} ms)"
     row = _plain_gate("CC-6", "latency", title, len(photos), PASS if after <= allowed else FAIL, reason)
@@ -164,7 +164,7 @@ def _leak_gate(photos: Sequence[Photo]) -> dict[str, Any]:
 
 
 def _subgroup_gate(subgroups: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Fails with any subgroup that is clearly worse; passes only where one could be judged and none is open."""
+    """Fails if any subgroup is clearly worse; passes only if at least one could be judged and none is open."""
     failing = [row["reason"] for row in subgroups if row["verdict"] == FAIL]
     unclear = [row["reason"] for row in subgroups if row["verdict"] == TOO_FEW and row["large"]]
     small = [f"{row['group']} {row['value']}" for row in subgroups if not row["large"]]
@@ -193,7 +193,7 @@ def _plain_gate(
 
 
 def _subgroups(photos: Sequence[Photo], seed: int) -> list[dict[str, Any]]:
-    """Each subgroup with its paired measures; one with fewer photos than the plan asks for is shown and not judged."""
+    """Each subgroup with its paired measures; one with too few photos is shown and not judged."""
     return [
         _subgroup(group, value, [photo for photo in photos if photo.groups.get(group) == value], seed)
         for group, value in sorted({pair for photo in photos for pair in photo.groups.items()})
@@ -204,15 +204,15 @@ def _subgroup(group: str, value: str, photos: Sequence[Photo], seed: int) -> dic
     measures = {name: _compare(name, photos, seed) for name in _SUBGROUP_MEASURES}
     large = len(photos) >= rules()["comparison"]["subgroup_min_images"]
     verdict, reason = _subgroup_verdict(f"{group} {value}", measures) if large else (TOO_FEW, "too few photos")
-    figures = {name: asdict(found) for name, found in measures.items()}
+    figures = {name: asdict(paired) for name, paired in measures.items()}
     row = {"group": group, "value": value, "n": len(photos), "large": large, "verdict": verdict, "reason": reason}
     return row | figures
 
 
 def _subgroup_verdict(name: str, measures: dict[str, Paired]) -> tuple[str, str]:
-    """Clearly worse (the whole interval is) fails; "may be worse than is allowed" is too few to judge."""
+    """FAIL if the whole interval is worse, TOO_FEW if the interval only reaches beyond the margin."""
     margin = rules()["subgroup"]["margin"]
-    known = {measure: _better(measure, found) for measure, found in measures.items() if found.difference is not None}
+    known = {measure: _better(measure, paired) for measure, paired in measures.items() if paired.difference is not None}
     worse = {measure: -best for measure, (worst, best) in known.items() if best < 0 and worst < -margin}
     open_ = {measure: -worst for measure, (worst, _) in known.items() if worst < -margin}
     if worse:
@@ -238,11 +238,11 @@ def _counts(photos: Sequence[Photo], unseen: Sequence[Photo]) -> dict[str, int]:
 
 
 def _figures(photos: Sequence[Photo], side: str) -> dict[str, Any]:
-    """Plain figures on all test photos, for reading: decisions by truth, and what was decided without a person."""
-    alone = [photo for photo in photos if not answer_of(photo, side).needs_review]
+    """Plain figures on all test photos: decisions by truth, and what was decided without a person."""
+    alone = [photo for photo in photos if not output_of(photo, side).needs_review]
     table = {truth: dict.fromkeys(("cataract", "normal", "ungradable"), 0) for truth in ("cataract", "normal")}
     for photo in photos:
-        table[photo.truth][answer_of(photo, side).decision] += 1
+        table[photo.truth][output_of(photo, side).decision] += 1
     return {
         "confusion": table,
         "auto_decided": len(alone),

@@ -1,7 +1,7 @@
-"""Two releases on the same photos, paired: measures and the interval of their difference, by whole clusters.
+"""Two releases on the same photos: paired measures, and the interval of their difference by whole clusters.
 
-Intention to screen: a photo that a release cannot judge is referred, so it counts as a positive answer for sensitivity
-and specificity alike (STARD-AI).
+Intention to screen (STARD-AI): a photo that a release cannot judge is referred to a person, so it counts as positive
+for sensitivity and for specificity.
 """
 
 import math
@@ -16,8 +16,8 @@ SIDES = ("champion", "challenger")
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one release said of one photo. `probability` is None when it made none; milliseconds of processor time."""
+class Output:
+    """What one release said of one photo. probability: None when it gave none; milliseconds: of processor time."""
 
     decision: str
     probability: float | None
@@ -27,74 +27,76 @@ class Answer:
 
 @dataclass(frozen=True)
 class Photo:
-    """One photo with its truth and both answers.
+    """One photo with its truth and both outputs.
 
-    seen_by: releases fitted on it ("champion", "challenger"). weight: how many photos of all that came in it stands for
-    (1 / the probability with which it was read); test photos stand for themselves.
+    seen_by: the releases fitted on it ("champion", "challenger"). weight: 1 / the probability that it was read, the
+    number of incoming photos that it represents; 1 for a test photo.
     """
 
     image: str
     cluster: int
     truth: str
-    champion: Answer
-    challenger: Answer
+    champion: Output
+    challenger: Output
     groups: dict[str, str] = field(default_factory=dict)
     seen_by: tuple[str, ...] = ()
     weight: float = 1.0
 
 
-def sensitivity(answers: "Answers", weights: Array) -> Array:
-    return _mean(answers.decision != "normal", weights * answers.truth)
+def sensitivity(outputs: "Outputs", weights: Array) -> Array:
+    return _mean(outputs.decision != "normal", weights * outputs.truth)
 
 
-def specificity(answers: "Answers", weights: Array) -> Array:
-    return _mean(answers.decision == "normal", weights * ~answers.truth)
+def specificity(outputs: "Outputs", weights: Array) -> Array:
+    return _mean(outputs.decision == "normal", weights * ~outputs.truth)
 
 
-def ungradable(answers: "Answers", weights: Array) -> Array:
-    return _mean(answers.decision == "ungradable", weights)
+def ungradable(outputs: "Outputs", weights: Array) -> Array:
+    return _mean(outputs.decision == "ungradable", weights)
 
 
-def roc_auc(answers: "Answers", weights: Array) -> Array:
-    """Rank statistic over the photos that have a probability (Hanley and McNeil 1982); ties count a half."""
-    judged = ~np.isnan(answers.probability)
-    positive, negative = judged & answers.truth, judged & ~answers.truth
-    gap = answers.probability[positive][:, None] - answers.probability[negative][None, :]
+def roc_auc(outputs: "Outputs", weights: Array) -> Array:
+    """Rank statistic over the photos that have a probability (Hanley and McNeil 1982); a tie counts one half.
+
+    The pairs are compared once for all B resamples, where `sklearn.metrics.roc_auc_score` would sort B times.
+    """
+    judged = ~np.isnan(outputs.probability)
+    positive, negative = judged & outputs.truth, judged & ~outputs.truth
+    gap = outputs.probability[positive][:, None] - outputs.probability[negative][None, :]
     wins = (gap > 0) + 0.5 * (gap == 0)
     above, below = weights[:, positive], weights[:, negative]
     return _ratio(((above @ wins) * below).sum(axis=1), above.sum(axis=1) * below.sum(axis=1))
 
 
-def ece(answers: "Answers", weights: Array) -> Array:
+def ece(outputs: "Outputs", weights: Array) -> Array:
     """Expected calibration error over 10 bins of equal width (Guo et al. 2017)."""
-    judged = ~np.isnan(answers.probability)
-    p, y, w = answers.probability[judged], answers.truth[judged], weights[:, judged]
+    judged = ~np.isnan(outputs.probability)
+    p, y, w = outputs.probability[judged], outputs.truth[judged], weights[:, judged]
     bins = np.minimum((p * 10).astype(int), 9)
     error = sum((abs(w[:, bins == b] @ (p - y)[bins == b]) for b in range(10)), np.zeros(len(w)))
     return _ratio(error, w.sum(axis=1))
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The answers of one release to N photos as arrays (N,); no probability is NaN."""
+class Outputs:
+    """The outputs of one release for N photos as arrays (N,). A missing probability is NaN."""
 
     truth: NDArray[np.bool_]
     decision: NDArray[np.str_]
     probability: Array
 
     @classmethod
-    def of(cls, photos: Sequence[Photo], side: str) -> "Answers":
-        answers = [answer_of(photo, side) for photo in photos]
+    def of(cls, photos: Sequence[Photo], side: str) -> "Outputs":
+        outputs = [output_of(photo, side) for photo in photos]
         return cls(
             truth=np.array([photo.truth == "cataract" for photo in photos], dtype=bool),
-            decision=np.array([answer.decision for answer in answers], dtype="<U10"),
-            probability=np.array([np.nan if a.probability is None else a.probability for a in answers], dtype=float),
+            decision=np.array([output.decision for output in outputs], dtype="<U10"),
+            probability=np.array([np.nan if o.probability is None else o.probability for o in outputs], dtype=float),
         )
 
 
-# A measure takes the weights (B, N) of B resamples and gives (B,), NaN where it is not defined.
-# Beside it +1 where more is better, -1 where less is.
-MEASURES: dict[str, tuple[Callable[[Answers, Array], Array], int]] = {
+# A measure maps the weights (B, N) of B resamples to (B,), NaN where it is undefined; +1: more is better, -1: less.
+MEASURES: dict[str, tuple[Callable[[Outputs, Array], Array], int]] = {
     "sensitivity": (sensitivity, 1),
     "specificity": (specificity, 1),
     "roc_auc": (roc_auc, 1),
@@ -105,7 +107,7 @@ MEASURES: dict[str, tuple[Callable[[Answers, Array], Array], int]] = {
 
 @dataclass(frozen=True)
 class Paired:
-    """One measure of both releases on the same photos; None where it is not defined (no photo of a class, say)."""
+    """One measure of both releases on the same photos; None where it is undefined (without a photo of a class)."""
 
     champion: float | None
     challenger: float | None
@@ -115,15 +117,15 @@ class Paired:
 
 
 def value_of(name: str, photos: Sequence[Photo], side: str) -> float | None:
-    """One measure of one release on these photos; None where it is not defined."""
-    value = float(MEASURES[name][0](Answers.of(photos, side), _weights(photos)[None, :])[0])
+    """One measure of one release on these photos; None where it is undefined."""
+    value = float(MEASURES[name][0](Outputs.of(photos, side), _weights(photos)[None, :])[0])
     return None if math.isnan(value) else value
 
 
 def compare_measure(name: str, photos: Sequence[Photo], *, resamples: int, confidence: float, seed: int) -> Paired:
-    """One measure of both releases, and the percentile interval of its paired difference.
+    """One measure of both releases, and the percentile bootstrap interval of its paired difference.
 
-    Whole clusters are drawn, the same for both releases (Efron and Tibshirani 1993).
+    Each resample draws whole clusters, the same for both releases (Efron and Tibshirani 1993).
     """
     before, after = (value_of(name, photos, side) for side in SIDES)
     if before is None or after is None:
@@ -133,25 +135,25 @@ def compare_measure(name: str, photos: Sequence[Photo], *, resamples: int, confi
     count = int(cluster.max()) + 1
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=resamples)
     weights = drawn[:, cluster] * _weights(photos)
-    lower, upper = (measure(Answers.of(photos, side), weights) for side in SIDES)
+    lower, upper = (measure(Outputs.of(photos, side), weights) for side in SIDES)
     differences = (upper - lower)[~np.isnan(upper - lower)]
     tail = (1 - confidence) / 2 * 100
     low, high = np.percentile(differences, [tail, 100 - tail]) if len(differences) else (-1.0, 1.0)
     return Paired(before, after, after - before, float(low), float(high))
 
 
-def answer_of(photo: Photo, side: str) -> Answer:
-    """What the release on that side said of the photo."""
+def output_of(photo: Photo, side: str) -> Output:
+    """The output of that side (of `SIDES`) for the photo."""
     return photo.champion if side == "champion" else photo.challenger
 
 
 def is_right(photo: Photo, side: str) -> bool:
-    """Whether the release on that side decided as the truth says."""
-    return answer_of(photo, side).decision == photo.truth
+    """Whether the decision of that side equals the truth."""
+    return output_of(photo, side).decision == photo.truth
 
 
 def clusters_with(photos: Sequence[Photo], truth: str) -> int:
-    """The number of clusters that have a photo of this truth."""
+    """The number of clusters with a photo of this truth."""
     return len({photo.cluster for photo in photos if photo.truth == truth})
 
 

@@ -1,4 +1,4 @@
-"""The change-control plan (`rules.toml`), read once: what the gates and the datasets go by."""
+"""The change-control plan (`rules.toml`): margins and minimums for the release gates and datasets."""
 
 import tomllib
 from functools import cache
@@ -10,6 +10,6 @@ PATH = Path(__file__).with_name("rules.toml")
 
 @cache
 def rules() -> dict[str, Any]:
-    """The whole plan as nested dicts, in the structure of the file."""
+    """The plan as nested dicts, in the structure of the file; read once."""
     with PATH.open("rb") as file:
         return tomllib.load(file)

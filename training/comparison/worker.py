@@ -19,7 +19,7 @@ from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Release
 from training.change_control import gates
-from training.change_control.paired import SIDES, Answer, Photo
+from training.change_control.paired import SIDES, Output, Photo
 from training.change_control.rules import rules
 from training.comparison.models import Comparison
 from training.datasets.models import Dataset
@@ -102,12 +102,12 @@ def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]]) -> 
     )
 
 
-def _answer(cascade: Cascade, pixels: Any) -> Answer:
+def _answer(cascade: Cascade, pixels: Any) -> Output:
     # Processor time: by the clock, whatever else the machine did meanwhile would count against one of the two.
     started = time.process_time()
     outcome: Outcome = cascade.predict([pixels], mode=settings.CASCADE_MODE)[0]
     milliseconds = (time.process_time() - started) * 1000
-    return Answer(outcome.decision, outcome.probability, outcome.needs_review, milliseconds)
+    return Output(outcome.decision, outcome.probability, outcome.needs_review, milliseconds)
 
 
 def _groups(image: EyeImage) -> dict[str, str]:
