@@ -1,4 +1,4 @@
-"""Where Django finds the admin pages of this app; each room has its own."""
+"""Django finds this app's admin pages here; each room has its own module."""
 
 from review.cases import admin as cases
 from review.labels import admin as labels

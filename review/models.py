@@ -1,4 +1,4 @@
-"""Where Django finds the models of this app. Import a model from its room: `review.cases.models`, and so on."""
+"""Django finds this app's models here. Import a model from its room, such as `review.cases.models`."""
 
 from review.cases import models as cases
 from review.labels import models as labels

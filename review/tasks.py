@@ -1,4 +1,4 @@
-"""Where Celery finds the tasks of this app; each room has its own."""
+"""Celery finds this app's tasks here; each room has its own module."""
 
 from review.queue import tasks as queue
 

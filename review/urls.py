@@ -1,26 +1,27 @@
-"""Addresses of the review pages. One case has one address, whatever it waits for."""
+"""Addresses of the review pages. A case keeps its address in every status."""
 
 from django.urls import URLPattern, path
 
 from review.agreement import views as agreement_views
+from review.labels import views as label_views
 from review.queue import views as queue_views
-from review.reading import pictures
+from review.reading import photo_views
 from review.reading import views as reading_views
 
 app_name = "review"
 urlpatterns: list[URLPattern] = [
     path("", reading_views.queue_page, name="queue"),
     path("agreement/", agreement_views.agreement_page, name="agreement"),
-    path("labels/export/", agreement_views.export, name="export"),
+    path("labels/export/", label_views.export, name="export"),
     path("next/", reading_views.next_case, name="next"),
     path("undo/", reading_views.undo, name="undo"),
     path("worklist/", queue_views.worklist_page, name="worklist"),
     path("keys/", reading_views.own_keys, name="keys"),
-    path("ask/<uuid:prediction>/", queue_views.ask, name="ask"),
+    path("request/<uuid:prediction>/", queue_views.request_review, name="request"),
     path("cases/<uuid:pk>/", reading_views.case_page, name="case"),
-    path("cases/<uuid:pk>/photo/", pictures.photo, name="photo"),
-    path("cases/<uuid:pk>/heat/", pictures.heat, name="heat"),
-    path("cases/<uuid:pk>/visits/<uuid:image>/", pictures.visit, name="visit"),
+    path("cases/<uuid:pk>/photo/", photo_views.photo, name="photo"),
+    path("cases/<uuid:pk>/heat/", photo_views.heat, name="heat"),
+    path("cases/<uuid:pk>/photos/<uuid:image>/", photo_views.other_photo, name="other-photo"),
     path("cases/<uuid:pk>/ahead/", reading_views.ahead, name="ahead"),
     path("cases/<uuid:pk>/claim/", reading_views.claim, name="claim"),
     path("cases/<uuid:pk>/skip/", reading_views.skip, name="skip"),

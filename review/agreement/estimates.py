@@ -1,6 +1,6 @@
-"""Shares, kappa and alpha with 95 % intervals, from plain arrays: how readers and the AI are measured.
+"""Shares, Cohen's kappa and Krippendorff's alpha with 95 % intervals, from plain arrays.
 
-A cluster is a patient with near-duplicate photos; what belongs to one cluster is never counted as independent.
+A cluster is a patient with near-duplicate photos. Cases of one cluster are never counted as independent.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval and the number of cases behind it; None where nothing can be said."""
+    """A value with its 95 % interval and number of cases; None where it is undefined."""
 
     value: float | None
     low: float | None
@@ -29,7 +29,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measure:
-    """An estimate with the name under which people read it."""
+    """A named estimate."""
 
     name: str
     estimate: Estimate
@@ -52,14 +52,14 @@ def weighted_share(hit: ArrayLike, weight: ArrayLike, clusters: ArrayLike | None
     hit: (N,) 0/1; weight: (N,) > 0; clusters: (N,) ids. The value is Hajek's ratio sum(w h) / sum(w). The interval is
     Wilson's with an effective number of cases (Korn and Graubard 1998; Dean and Pagano 2015): the smaller of what the
     linearised variance over clusters and what Kish's design effect leave. The second keeps the interval wide where the
-    few heavy cases happen to agree and the first sees no variance at all.
+    few heavy cases happen to agree and the first sees no variance.
 
     Raises ValueError when the lengths differ or a weight is not a positive, finite number.
     """
     hits, weights = np.asarray(hit, dtype=np.float64), np.asarray(weight, dtype=np.float64)
     groups = np.arange(len(hits)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     if not len(hits) == len(weights) == len(groups):
-        raise ValueError("Hits, weights and clusters must be as many.")
+        raise ValueError("Hits, weights and clusters must have the same length.")
     if not (np.isfinite(weights) & (weights > 0)).all():
         raise ValueError("Every weight must be a positive, finite number.")
     if not len(hits):
@@ -80,7 +80,7 @@ def weighted_share(hit: ArrayLike, weight: ArrayLike, clusters: ArrayLike | None
 def cohen_kappa(pairs: Sequence[tuple[str, str]], clusters: ArrayLike, seed: int = 0) -> Estimate:
     """Cohen's kappa (1960) of two answers a case, with the percentile bootstrap over clusters.
 
-    One answer only, everywhere: agreement beyond chance is not defined, and the value is None.
+    The value is None when all answers are the same: agreement beyond chance is then undefined.
     """
     if not pairs:
         return nothing()
@@ -111,9 +111,9 @@ def _kappa_of(k: int) -> Callable[[Array], Array]:
 def krippendorff_alpha(cases: Sequence[Sequence[str]], clusters: ArrayLike, seed: int = 0) -> Estimate:
     """Krippendorff's alpha for nominal answers, any number of readers a case, missing ones allowed.
 
-    `cases` holds the answers of each case; cases with fewer than two say nothing and are left out. The formula is that
-    of Krippendorff, "Computing Krippendorff's alpha-reliability" (2011), section C. The package `krippendorff` is the
-    judge in the tests; it is GPL and so no part of the product. The interval is the percentile bootstrap over clusters.
+    `cases` holds the answers of each case; cases with fewer than two are left out. The formula is that of
+    Krippendorff, "Computing Krippendorff's alpha-reliability" (2011), section C. The tests compare it with the package
+    `krippendorff`, which is GPL and so not a dependency. The interval is the percentile bootstrap over clusters.
     """
     kept = [position for position, answers in enumerate(cases) if len(answers) > 1]
     names = sorted({answer for position in kept for answer in cases[position]})
@@ -144,13 +144,13 @@ def _bootstrap(
     size = int(groups.max()) + 1
     by_cluster = np.zeros((size, sums.shape[1]))
     np.add.at(by_cluster, groups, sums)
-    # Clusters that look alike are drawn together: the same distribution, and thousands of clusters cost no more.
+    # Equal clusters are drawn together: the same distribution, and thousands of clusters cost no more.
     alike, many = np.unique(by_cluster, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(size, many / size, size=RESAMPLES) @ alike
     with np.errstate(divide="ignore", invalid="ignore"):
         values = statistic(drawn)
     values = values[np.isfinite(values)]
-    # Where most resamples hold one answer only, what is left of them is no interval.
+    # Where most resamples hold one answer only, the rest gives no valid interval.
     if size < 2 or len(values) < RESAMPLES / 2:
         return None, None
     low, high = np.quantile(values, [0.025, 0.975])
@@ -160,7 +160,7 @@ def _bootstrap(
 # The AI in service ----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Live:
-    """What the AI's answers are worth on all photos that came in, from those that people read."""
+    """The AI's performance on all photos that came in, estimated from those that were read."""
 
     sensitivity: Estimate
     specificity: Estimate
@@ -172,20 +172,20 @@ def live(
     """Sensitivity and specificity in service: (weighted by 1 / propensity, unweighted), from the photos that were read.
 
     called, truth: (N,) 1 cataract, 0 normal; propensity: (N,) in (0, 1], the chance with which each came to be read.
-    The unweighted figures describe the cases that people saw, which are mostly the doubtful ones.
+    The unweighted figures describe the cases that were read, which are mostly the doubtful ones.
     """
-    said, true = np.asarray(called, dtype=np.int64), np.asarray(truth, dtype=np.int64)
+    calls, true = np.asarray(called, dtype=np.int64), np.asarray(truth, dtype=np.int64)
     weight = 1 / np.asarray(propensity, dtype=np.float64)
-    groups: NDArray[Any] = np.arange(len(said)) if clusters is None else np.asarray(clusters)
+    groups: NDArray[Any] = np.arange(len(calls)) if clusters is None else np.asarray(clusters)
     sick, well = true == 1, true == 0
 
     def measured(weights: Array) -> Live:
         return Live(
-            sensitivity=weighted_share(said[sick] == 1, weights[sick], groups[sick]),
-            specificity=weighted_share(said[well] == 0, weights[well], groups[well]),
+            sensitivity=weighted_share(calls[sick] == 1, weights[sick], groups[sick]),
+            specificity=weighted_share(calls[well] == 0, weights[well], groups[well]),
         )
 
-    return measured(weight), measured(np.ones(len(said)))
+    return measured(weight), measured(np.ones(len(calls)))
 
 
 def read_share(chosen: Sequence[str], read: Sequence[bool]) -> Array:

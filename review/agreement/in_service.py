@@ -1,6 +1,7 @@
-"""What the AI is worth in service: estimated without bias from the cases that people read.
+"""Performance of the AI in service, estimated without bias from the cases that were read.
 
-Doubtful photos are all read, sure ones by a known chance; each read case stands for 1 / chance photos.
+Readers read all doubtful photos and a random sample of the sure ones. Each case that was read stands for
+1 / propensity photos.
 """
 
 from collections import Counter
@@ -15,11 +16,12 @@ from review.cases.models import ReviewCase
 from review.labels.models import Label
 from review.queue import policy
 
-NOT_IN_SERVICE = "says nothing of the AI in service: mostly doubtful photos"
+RELEASES = 6  # releases with figures of their own
+UNWEIGHTED = "mostly doubtful photos; not the performance in service"
 
 
-class Chosen(NamedTuple):
-    """A case of a prediction that said cataract or normal, with the truth where it has been read."""
+class SampledCase(NamedTuple):
+    """A case whose prediction was cataract or normal, with its truth once it is read."""
 
     decision: str
     propensity: float
@@ -33,8 +35,8 @@ class Chosen(NamedTuple):
     sure: bool
 
 
-def rows(since: datetime | None = None) -> list[Chosen]:
-    """Every chosen case of an answer that was cataract or normal, opened since then (None: ever)."""
+def rows(since: datetime | None = None) -> list[SampledCase]:
+    """The cases of predictions that were cataract or normal, opened since then (None: all)."""
     cases = ReviewCase.objects.filter(
         kind=ReviewCase.Kind.CASE,
         prediction__status=Prediction.Status.DONE,
@@ -46,17 +48,17 @@ def rows(since: datetime | None = None) -> list[Chosen]:
         image: (answer, provenance)
         for image, answer, provenance in Label.objects.standing().values_list("image_id", "answer", "provenance")
     }
-    found = []
+    sampled = []
     for row in cases.values(
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
         "image__patient_key", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
-        if row["reasons"] == [policy.SUSPECTED]:  # chosen for its label, so that it stands for no other photo
+        if row["reasons"] == [policy.SUSPECTED]:  # chosen for its label, so it stands for no other photo
             continue
         resolved = row["status"] == ReviewCase.Status.RESOLVED
         truth, provenance = labels.get(row["image_id"], ("", "")) if resolved else ("", "")
-        found.append(
-            Chosen(
+        sampled.append(
+            SampledCase(
                 decision=row["prediction__decision"],
                 propensity=row["review_propensity"],
                 release=row["prediction__release_id"] or "",
@@ -69,12 +71,12 @@ def rows(since: datetime | None = None) -> list[Chosen]:
                 sure=row["reasons"] == ["audit_sample"],
             )
         )
-    return found
+    return sampled
 
 
-def measures(rows: list[Chosen]) -> list[Measure]:
-    """Sensitivity and specificity of all answers in service, weighted and only as read; and how sure answers did."""
-    # Urgent cases are read first: each class of cases stands for itself, however much of it still waits.
+def measures(rows: list[SampledCase]) -> list[Measure]:
+    """Sensitivity and specificity in service, weighted and unweighted, and the accuracy of sure answers."""
+    # Urgent cases are read first. Weighting by class corrects for cases that are still waiting.
     shares = estimates.read_share([f"{r.decision} {r.propensity}" for r in rows], [r.is_read for r in rows])
     judged = [(r, r.propensity * s) for r, s in zip(rows, shares, strict=True) if r.truth in ("cataract", "normal")]
     called, truth = ([getattr(r, field) == "cataract" for r, _ in judged] for field in ("decision", "truth"))
@@ -88,21 +90,21 @@ def measures(rows: list[Chosen]) -> list[Measure]:
     )
     return [
         Measure("Sensitivity, all photos", weighted.sensitivity),
-        Measure("Sensitivity, only as read", unweighted.sensitivity, NOT_IN_SERVICE),
+        Measure("Sensitivity, unweighted", unweighted.sensitivity, UNWEIGHTED),
         Measure("Specificity, all photos", weighted.specificity),
-        Measure("Specificity, only as read", unweighted.specificity, NOT_IN_SERVICE),
-        Measure("Sure answers that were right", right, "random checks"),
+        Measure("Specificity, unweighted", unweighted.specificity, UNWEIGHTED),
+        Measure("Sure answers that were correct", right, "random checks"),
     ]
 
 
-def per_release(rows: list[Chosen]) -> list[tuple[str, list[Measure]]]:
-    """The same for each release, the most read first."""
+def per_release(rows: list[SampledCase]) -> list[tuple[str, list[Measure]]]:
+    """The same for the releases with the most read cases, most read first."""
     names = Counter(row.release for row in rows if row.is_read)
-    return [(name, measures([r for r in rows if r.release == name])) for name, _ in names.most_common(6)]
+    return [(name, measures([r for r in rows if r.release == name])) for name, _ in names.most_common(RELEASES)]
 
 
-def counts(rows: list[Chosen]) -> dict[str, int]:
-    """How many were chosen and read, read after the AI was shown, and are neither cataract nor normal."""
+def counts(rows: list[SampledCase]) -> dict[str, int]:
+    """How many cases were sampled, read, labelled after the AI was shown, and neither cataract nor normal."""
     return {
         "chosen": len(rows),
         "read": sum(row.is_read for row in rows),

@@ -1,36 +1,28 @@
-"""The agreement page and the download of labels, for adjudicators, admins and auditors."""
+"""The agreement page, for adjudicators, admins and auditors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import timedelta
-from functools import wraps
-from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.safestring import SafeString
-from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from cataract.core import charts
 from review.agreement import in_service
 from review.agreement import report as agreement_report
 from review.agreement.estimates import Measure
-from review.cases import permissions
 from review.cases.answers import Answer
-from review.labels import exports
+from review.cases.permissions import overseers_only
 
-VIEW_READINGS = "review.view_reading"
 PERIODS = {"30": "last 30 days", "90": "last 90 days", "365": "last year", "": "all time"}
-View = Callable[..., HttpResponseBase]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One plot of the page, with its words and the numbers behind it."""
+    """One plot of the page, with its text and data."""
 
     title: str
     text: str
@@ -46,30 +38,16 @@ class Section:
     figures: list[Figure] = field(default_factory=list)
 
 
-def overseers_only(view: View) -> View:
-    """For those who adjudicate or may look at every reading; everybody else is told so (403)."""
-
-    @never_cache
-    @login_required
-    @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        if not any(request.user.has_perm(name) for name in (permissions.ADJUDICATE, VIEW_READINGS)):
-            raise PermissionDenied
-        return view(request, *args, **kwargs)
-
-    return guarded
-
-
 @require_GET
 @overseers_only
 def agreement_page(request: HttpRequest) -> HttpResponse:
-    """How far readers and the AI can be trusted, each figure with n, interval and its numbers."""
+    """How far readers and the AI can be trusted; each figure with n, interval and data."""
     days = request.GET.get("days", "")
     days = days if days in PERIODS else ""
     since = timezone.now() - timedelta(days=int(days)) if days else None
     report, rows = agreement_report.report(since), in_service.rows(since)
     context = {
-        "sections": [_service(rows), _between(report), _alone(report), _with_the_ai(report)],
+        "sections": [_in_service(rows), _between_readers(report), _hidden_checks(report), _ai_influence(report)],
         "confusions": report.confusions,
         "answers": Answer.labels,
         "readings": report.readings,
@@ -85,11 +63,11 @@ def _plot(title: str, text: str, measures: Sequence[Measure], *, low: float = 0.
     return Figure(title, text, charts.intervals(title, rows, low=low), measures=measures)
 
 
-def _service(rows: list[in_service.Chosen]) -> Section:
+def _in_service(rows: list[in_service.SampledCase]) -> Section:
     section = Section(
         "The AI in service",
-        "Doubtful photos are all read, sure ones by chance. Each photo that was read stands for as many as its chance "
-        "says, so that these figures describe every photo that came in. Without the weights they would not.",
+        "Readers read all doubtful photos and a random sample of the sure ones. Each photo is weighted by the inverse "
+        "of its probability of being read, so these figures describe every photo that came in.",
     )
     section.figures.append(_plot("All releases", "", in_service.measures(rows)))
     releases = in_service.per_release(rows)
@@ -98,11 +76,11 @@ def _service(rows: list[in_service.Chosen]) -> Section:
     return section
 
 
-def _between(report: agreement_report.Report) -> Section:
+def _between_readers(report: agreement_report.Report) -> Section:
     section = Section(
         "Between readers",
-        "1 is complete agreement, 0 what chance would give. The random share describes the readers; the cases that "
-        "somebody found difficult do not.",
+        "1 is complete agreement, 0 is agreement by chance. The random share describes the readers; cases chosen "
+        "because a reader found them difficult do not.",
     )
     section.figures.append(_plot("Blind answers to the same photo", "", report.between, low=-1.0))
     if report.pairs:
@@ -110,45 +88,32 @@ def _between(report: agreement_report.Report) -> Section:
     return section
 
 
-def _alone(report: agreement_report.Report) -> Section:
+def _hidden_checks(report: agreement_report.Report) -> Section:
     section = Section(
         "Hidden checks",
-        "Now and then a reader gets a photo whose answer is known, or, mirrored, one read at least two weeks ago.",
+        "Now and then a reader gets a photo with a known answer, or, mirrored, one they read at least two weeks ago.",
     )
-    section.figures.append(_plot("Known photos answered right", "", report.controls))
-    section.figures.append(_plot("The same photo answered the same again", "", report.repeats))
+    section.figures.append(_plot("Photos with a known answer, answered correctly", "", report.controls))
+    section.figures.append(_plot("Mirrored photos, answered as before", "", report.repeats))
     return section
 
 
-def _with_the_ai(report: agreement_report.Report) -> Section:
-    ledger = report.ledger
+def _ai_influence(report: agreement_report.Report) -> Section:
+    differed = report.differed
     section = Section(
-        "What the AI does to readers",
-        "Only an adjudicator's decision counts as truth here: labels that followed the AI would prove it right.",
+        "How the AI influences readers",
+        "Here only an adjudicator's decision counts as truth: labels that followed the AI would prove it right.",
     )
-    text = f"{ledger.shown} blind answers were contradicted by the AI; of {ledger.known} the truth is settled."
-    section.figures.append(_plot("When the AI differed", text, ledger.measures))
+    text = f"The AI contradicted {differed.shown} blind answers; an adjudicator settled the truth of {differed.known}."
+    section.figures.append(_plot("When the AI differed", text, differed.measures))
     title = "Answers before and after the AI was shown"
-    svg = charts.bars(title, ledger.switches)
-    section.figures.append(Figure(title, "", svg, counts=ledger.switches))
+    svg = charts.bars(title, differed.switches)
+    section.figures.append(Figure(title, "", svg, counts=differed.switches))
     section.figures.append(
-        _plot("First answers that agree with the AI", "A marked random share sees the AI first.", report.anchoring)
+        _plot(
+            "First answers that agree with the AI",
+            "A random share is shown the AI's answer first, and marked.",
+            report.anchoring,
+        )
     )
     return section
-
-
-@require_GET
-@overseers_only
-def export(request: HttpRequest) -> HttpResponseBase:
-    """Download the standing labels; what the AI had said is in it for those who may see every reading."""
-    form = exports.FORMATS.get(request.GET.get("format", "csv"))
-    if form is None:
-        raise Http404("No such format.")
-    labels = exports.labels_to_export(training_only=request.GET.get("training") == "1")
-    with_ai = request.user.has_perm(VIEW_READINGS)
-    name = f"labels-{timezone.localdate().isoformat()}.{form.extension}"
-    return StreamingHttpResponse(
-        form.write(labels, with_ai=with_ai),
-        content_type=form.content_type,
-        headers={"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"},
-    )

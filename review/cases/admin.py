@@ -1,4 +1,4 @@
-"""Cases, readings and labels to look at. Nothing here can be added, edited or deleted: answers go through the pages."""
+"""Read-only admin pages of cases and readings. Readers answer on the review pages."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""What a person may answer, in the words of the pages."""
+"""The answers a reader may give, with their names on pages."""
 
 from django.db import models
 
@@ -32,4 +32,4 @@ class OtherPathology(models.TextChoices):
     OTHER = "other", "Something else"
 
 
-VIEWER_KEYS = frozenset({"zoom", "brightness", "contrast", "redfree", "invert"})  # what a reading may say of its view
+VIEWER_KEYS = frozenset({"zoom", "brightness", "contrast", "redfree", "invert"})  # stored with a reading

@@ -1,4 +1,4 @@
-"""The reading: one person's answer to one case; and how that person likes to read."""
+"""Review cases, readings, skips, and each reader's settings."""
 
 import uuid
 from typing import ClassVar
@@ -16,7 +16,7 @@ from review.cases.answers import Answer, Grade, OtherPathology, UngradableBecaus
 
 class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
     MOVES: ClassVar = {
-        # The right-hand moves back are those of an undone answer, which reopens its case.
+        # Moves back (to "first", "second", "adjudication") reopen a case whose answer was undone.
         "first": frozenset({"second", "resolved"}),
         "second": frozenset({"first", "adjudication", "resolved"}),
         "adjudication": frozenset({"second", "resolved"}),
@@ -26,10 +26,10 @@ class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
 
 
 class ReviewCase(models.Model):
-    """A Prediction that a person should look at.
+    """A prediction that a clinician should read.
 
     FIRST -> RESOLVED, or FIRST -> SECOND -> RESOLVED, or FIRST -> SECOND -> ADJUDICATION -> RESOLVED.
-    The status says which reading the case waits for; a claim is a lease on that reading.
+    The status names the reading that is due; a claim is a lease on that reading.
     """
 
     class Status(models.TextChoices):
@@ -72,7 +72,7 @@ class ReviewCase(models.Model):
         related_name="+",
         help_text="Whom an admin chose for the next reading; others get the case only once it has waited too long.",
     )
-    # What measures one reader (see review/queue/controls.py): no prediction, no label, and nobody else reads it.
+    # Hidden checks only (see review/queue/hidden_checks.py): they have no prediction, make no label, have one reader.
     only_for = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
@@ -125,7 +125,7 @@ class ReviewCase(models.Model):
 
 
 class ShownFirst(models.Model):
-    """That a reader was shown the AI's answer before reading, on purpose, to measure how much it leads people."""
+    """A reader was deliberately shown the AI's answer before reading, to measure how much it leads readers."""
 
     case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="shown_first")
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -139,7 +139,7 @@ class ShownFirst(models.Model):
 
 
 class Skip(models.Model):
-    """That a reader put a case back unread, and why. It comes to this reader again after all the others."""
+    """A reader put a case back unread, and why. The case goes to the end of this reader's queue."""
 
     case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="skips")
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
@@ -153,10 +153,16 @@ class Skip(models.Model):
         return f"{self.case_id} skipped by {self.reader_id}"
 
 
-class Reading(models.Model):
-    """One person's answer to one ReviewCase: the blind answer, when the AI was shown, the final answer.
+class ReadingQuerySet(models.QuerySet["Reading"]):
+    def standing(self) -> "ReadingQuerySet":
+        """Readings that were not undone."""
+        return self.filter(retracted_at__isnull=True)
 
-    Append-only: a stored answer is never edited; undoing appends `retracted_at`.
+
+class Reading(models.Model):
+    """One reader's answer to one case: the blind answer, when the AI was shown, the final answer.
+
+    Append-only: a stored answer is never edited; undoing sets `retracted_at`.
     """
 
     class Role(models.TextChoices):
@@ -191,6 +197,8 @@ class Reading(models.Model):
     viewer = models.JSONField(default=dict, blank=True, help_text="Zoom and filters in use at the answer.")
     retracted_at = models.DateTimeField(null=True, blank=True)
 
+    objects = ReadingQuerySet.as_manager()
+
     class Meta:
         ordering: ClassVar = ["blind_at"]
         constraints: ClassVar = [
@@ -221,7 +229,7 @@ class Reading(models.Model):
 
 
 class ReviewerSettings(models.Model):
-    """How one person likes to read: the keys that differ from the usual ones."""
+    """The keyboard shortcuts that one reader changed."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_settings"

@@ -1,4 +1,4 @@
-"""Who may open the review pages, and what every one of them needs."""
+"""Who may open the review pages: permission names, view decorators, and the lookup of a case."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -6,27 +6,45 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.views.decorators.cache import never_cache
 
 from cataract.core.http.users import user_of
-from review.cases import permissions
 from review.cases.models import ReviewCase
 
-View = Callable[..., HttpResponse]
+READ = "review.read_reviewcase"
+ADJUDICATE = "review.adjudicate_reviewcase"
+ASSIGN = "review.assign_reviewcase"
+VIEW_CASES = "review.view_reviewcase"
+VIEW_READINGS = "review.view_reading"
+
+View = Callable[..., HttpResponseBase]
+
+
+def has_any(user: User, *permissions: str) -> bool:
+    """Whether this user has at least one of these permissions."""
+    return any(user.has_perm(name) for name in permissions)
 
 
 def reviewers_only(view: View) -> View:
-    """For readers and adjudicators; everybody else is told so (403)."""
+    """For readers and adjudicators; other signed-in users get 403."""
+    return _only_with(view, READ, ADJUDICATE)
 
+
+def overseers_only(view: View) -> View:
+    """For adjudicators and users who may view every reading; other signed-in users get 403."""
+    return _only_with(view, ADJUDICATE, VIEW_READINGS)
+
+
+def _only_with(view: View, *permissions: str) -> View:
     @never_cache
     @login_required
     @wraps(view)
-    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if not any(user_of(request).has_perm(name) for name in (permissions.READ, permissions.ADJUDICATE)):
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not has_any(user_of(request), *permissions):
             raise PermissionDenied
         return view(request, *args, **kwargs)
 
@@ -34,11 +52,6 @@ def reviewers_only(view: View) -> View:
 
 
 def find_case(pk: UUID) -> ReviewCase:
-    """The case with its photo and prediction, or 404."""
+    """The case with its photo and prediction. Raises Http404 when there is none."""
     case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image", "prediction"), pk=pk)
     return case
-
-
-READ = "review.read_reviewcase"
-ADJUDICATE = "review.adjudicate_reviewcase"
-Person = User | AbstractBaseUser | AnonymousUser

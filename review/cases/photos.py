@@ -1,4 +1,4 @@
-"""The photo of a case as readers see it."""
+"""Photos as readers see them, and heat maps."""
 
 import io
 
@@ -17,20 +17,20 @@ VIEW_SIDE = 2048  # pixels: enough for 1:1 on a screen, a tenth of the bytes of 
 
 
 def photo_of(case: ReviewCase) -> bytes:
-    """The photo as an sRGB JPEG of at most 2,048 px a side, without metadata; mirrored where the case is."""
+    """The photo of a case as an sRGB JPEG without metadata, at most 2,048 px a side; mirrored if the case is."""
     return view_of(case.image, mirrored=case.mirrored)
 
 
 def view_of(image: EyeImage, *, mirrored: bool = False) -> bytes:
-    """Any photo, as readers see theirs."""
+    """Any photo in the same form."""
     make, kind = (_mirrored, "view-mirrored") if mirrored else (_view, "view")
     return storage.derivative(image.stored_name, kind, make)
 
 
 def heat_of(case: ReviewCase) -> bytes:
-    """The photo, dark where the release that answered did not look, as a JPEG; made once (a second or two), then kept.
+    """A JPEG of the photo, dark where the release that answered did not look. Takes a second or two, then is cached.
 
-    Raises ReleaseCorrupt when that release is not here any more.
+    Raises ReleaseCorrupt when that release is no longer installed.
     """
     release = case.prediction.release if case.prediction is not None else None
     if release is None:
@@ -38,9 +38,8 @@ def heat_of(case: ReviewCase) -> bytes:
     cascade = serving.load(release)
 
     def draw(file: bytes) -> bytes:
-        pixels = images.decode(
-            intake.derivative(file, max_side=VIEW_SIDE)
-        )  # a JPEG that a decoder process of ours made
+        # `intake.derivative` returns a JPEG from our own decoder process, so decoding it here is safe.
+        pixels = images.decode(intake.derivative(file, max_side=VIEW_SIDE))
         return _encoded(Image.fromarray(np.ascontiguousarray(overlay(pixels, heatmap(cascade, pixels)))))
 
     return storage.derivative(case.image.stored_name, f"heat-{release.pk}", draw)

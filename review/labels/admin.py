@@ -1,4 +1,4 @@
-"""Cases, readings and labels to look at. Nothing here can be added, edited or deleted: answers go through the pages."""
+"""Read-only admin pages of labels."""
 
 from django.contrib import admin
 

@@ -1,6 +1,6 @@
-"""Labels for use outside: CSV and JSON Lines with where each came from, and a COCO-style manifest.
+"""Export labels with their provenance as CSV, JSON Lines or a COCO-style manifest.
 
-Everything is written as it is read, label by label, so that a million labels need no more memory than a hundred.
+Labels are streamed one at a time, so a million need no more memory than a hundred.
 """
 
 import csv
@@ -19,13 +19,13 @@ from review.cases.models import Reading
 from review.labels.models import Label
 
 CHUNK = 500
-SPOOL = 8_000_000  # bytes kept in memory before the disk is used
+SPOOL = 8_000_000  # bytes kept in memory before spilling to disk
 # A spreadsheet runs a cell that begins so as a formula (OWASP, "CSV injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def labels_to_export(*, training_only: bool = False) -> QuerySet[Label]:
-    """Standing labels, oldest first, with all that an export names; only those that may train, where asked."""
+    """Standing labels with everything an export names, oldest first; `training_only` keeps those that may train."""
     chosen = Label.objects.training() if training_only else Label.objects.standing()
     readings = Reading.objects.order_by("blind_at", "pk")
     related = chosen.select_related("image", "case", "case__prediction")
@@ -33,9 +33,9 @@ def labels_to_export(*, training_only: bool = False) -> QuerySet[Label]:
 
 
 def record(label: Label, *, with_ai: bool) -> dict[str, Any]:
-    """One label with its provenance. Readers are numbers, not names; `with_ai` adds what the AI had said."""
+    """One label with its provenance. Readers are numbers, not names; `with_ai` adds the AI's answer."""
     image, case = label.image, label.case
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "label": str(label.pk),
         "answer": label.answer,
         "provenance": label.provenance,
@@ -60,17 +60,17 @@ def record(label: Label, *, with_ai: bool) -> dict[str, Any]:
     }
     if with_ai:
         prediction = case.prediction if case else None
-        found["ai"] = {
+        row["ai"] = {
             "release": prediction.release_id if prediction else None,
             "decision": prediction.decision if prediction else "",
             "probability": prediction.probability if prediction else None,
             "reasons": case.reasons if case else [],
         }
-    return found
+    return row
 
 
 def _reading(reading: Reading, *, with_ai: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    row: dict[str, Any] = {
         "reader": reading.reader_id,
         "role": reading.role,
         "blind_answer": reading.blind_answer,
@@ -82,12 +82,12 @@ def _reading(reading: Reading, *, with_ai: bool) -> dict[str, Any]:
         "note": reading.note,
     }
     if with_ai:
-        found["ai_shown_at"] = reading.ai_shown_at.isoformat() if reading.ai_shown_at else None
-    return found
+        row["ai_shown_at"] = reading.ai_shown_at.isoformat() if reading.ai_shown_at else None
+    return row
 
 
 def file_name(label: Label) -> str:
-    """Where a photo lies in an exported folder: split, class, its id."""
+    """Path of a photo in an exported folder: split/answer/id."""
     image = label.image
     suffix = image.stored_name.rpartition(".")[2]
     return f"{image.split}/{label.answer}/{image.pk}.{suffix}"
@@ -95,13 +95,13 @@ def file_name(label: Label) -> str:
 
 # Formats --------------------------------------------------------------------------------------------------------------
 def as_json_lines(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[str]:
-    """One JSON object a line."""
+    """One JSON object per line."""
     for label in labels.iterator(chunk_size=CHUNK):
         yield json.dumps(record(label, with_ai=with_ai), ensure_ascii=False) + "\n"
 
 
 def as_csv(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[str]:
-    """One row a label, UTF-8; the readings in one cell as JSON. No cell can run as a formula in a spreadsheet."""
+    """One row per label, UTF-8; the readings in one cell as JSON. No cell runs as a formula in a spreadsheet."""
     line = io.StringIO()
     writer = csv.writer(line, lineterminator="\r\n")
 
@@ -113,10 +113,10 @@ def as_csv(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[str]:
 
     yield written(_columns(with_ai=with_ai))
     for label in labels.iterator(chunk_size=CHUNK):
-        found = record(label, with_ai=with_ai)
-        ai = found.pop("ai", {})
-        found["readings"] = json.dumps(found["readings"], ensure_ascii=False)
-        yield written([*found.values(), *(_joined(value) for value in ai.values())])
+        row = record(label, with_ai=with_ai)
+        ai = row.pop("ai", {})
+        row["readings"] = json.dumps(row["readings"], ensure_ascii=False)
+        yield written([*row.values(), *(_joined(value) for value in ai.values())])
 
 
 def _columns(*, with_ai: bool) -> list[str]:
@@ -140,17 +140,17 @@ def safe_cell(cell: Any) -> Any:
 
 
 def as_coco(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[str]:
-    """A COCO-style manifest of whole-image labels: images, annotations without boxes, and the categories."""
+    """A COCO-style manifest of whole-image labels: images, annotations without boxes, categories."""
     numbers = {answer: number for number, answer in enumerate(Answer.values, start=1)}
     info = {"description": "Labels of eye photos", "date_created": timezone.now().isoformat(), "version": "1"}
     categories = [{"id": numbers[value], "name": value} for value in Answer.values]
     yield f'{{"info": {json.dumps(info)},\n"categories": {json.dumps(categories)},\n"images": ['
-    # One pass, or a label that changes meanwhile would shift the numbers of all after it.
+    # One pass: with two, a label that changed in between would shift all later numbers.
     with tempfile.SpooledTemporaryFile(max_size=SPOOL, mode="w+", encoding="utf-8") as annotations:
         for number, label in enumerate(labels.iterator(chunk_size=CHUNK), start=1):
             start = "\n" if number == 1 else ",\n"
-            found = _coco_annotation(label, number, numbers[label.answer], with_ai=with_ai)
-            annotations.write(start + json.dumps(found, ensure_ascii=False))
+            annotation = _coco_annotation(label, number, numbers[label.answer], with_ai=with_ai)
+            annotations.write(start + json.dumps(annotation, ensure_ascii=False))
             yield start + json.dumps(_coco_image(label, number), ensure_ascii=False)
         annotations.seek(0)
         yield '],\n"annotations": ['
@@ -164,8 +164,8 @@ def _coco_image(label: Label, number: int) -> dict[str, Any]:
 
 
 def _coco_annotation(label: Label, number: int, category: int, *, with_ai: bool) -> dict[str, Any]:
-    found = record(label, with_ai=with_ai)
-    return {"id": number, "image_id": number, "category_id": category, "attributes": found}
+    attributes = record(label, with_ai=with_ai)
+    return {"id": number, "image_id": number, "category_id": category, "attributes": attributes}
 
 
 @dataclass(frozen=True)

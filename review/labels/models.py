@@ -1,4 +1,4 @@
-"""The label: the agreed truth of one photo, with the readings that made it."""
+"""Labels: the agreed answer for each photo."""
 
 import uuid
 from typing import ClassVar
@@ -23,7 +23,7 @@ class LabelQuerySet(models.QuerySet["Label"]):
 
 
 class Label(models.Model):
-    """The agreed truth of one EyeImage, with the readings that made it. A correction supersedes, nothing is edited."""
+    """The agreed answer for one photo, with the readings behind it. A correction supersedes; nothing is edited."""
 
     class Provenance(models.TextChoices):
         BLIND = "blind", "blind reading"

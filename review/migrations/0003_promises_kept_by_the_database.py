@@ -1,6 +1,6 @@
 """Triggers: no code at all can move a case against its machine, change an answer that was given, or rewrite a label.
 
-A later migration that makes SQLite build one of these tables anew loses its triggers; tests/review/test_machine.py then
+A later migration that makes SQLite build one of these tables anew loses its triggers; tests/review/test_transitions.py then
 fails, and that migration must run `create` again.
 """
 

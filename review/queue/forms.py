@@ -1,4 +1,4 @@
-"""What a reader may send with an answer, for the pages and the API alike."""
+"""Forms of the worklist: its filters, and assigning the selected cases."""
 
 from typing import Any
 
@@ -10,57 +10,54 @@ from review.queue import worklist
 from review.queue.policy import BAND_OF_REASON
 
 AGES = [("", "Any age"), ("hour", "Over an hour"), ("day", "Over a day"), ("week", "Over a week")]
+ANY_READER = "any"
 
 
 class WorklistForm(forms.Form):
-    """The filters of the worklist, as they stand in its address. What does not exist asks for nothing."""
+    """The filters of the worklist, as they appear in its address. Invalid ones do not filter."""
 
     state = forms.ChoiceField(required=False)
     age = forms.ChoiceField(required=False, choices=AGES)
     site = forms.ChoiceField(required=False)
-    reader = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Held by or assigned to")
+    reader = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Claimed by or assigned to")
     reason = forms.ChoiceField(required=False, choices=[("", "Any reason"), *((each, each) for each in BAND_OF_REASON)])
 
-    def __init__(self, *args: Any, person: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        names = {"open": "Open", **dict(ReviewCase.Status.choices)}
-        states = worklist.STATES if worklist.may_see_reasons(person) else worklist.FOR_READERS
-        self.people = worklist.readers()
-        self._choose(
-            "state", [("", "Open"), *((state, names[state].capitalize()) for state in states if state != "open")]
-        )
-        self._choose("site", [("", "Any site"), *((site, site) for site in worklist.sites())])
-        self._choose("reader", [("", "Anybody"), *self.people])
-        if not worklist.may_see_reasons(person):
+        self.readers = worklist.readers()
+        names = worklist.state_names(user)
+        self._set_choices("state", [("", names["open"]), *(item for item in names.items() if item[0] != "open")])
+        self._set_choices("site", [("", "Any site"), *((site, site) for site in worklist.sites())])
+        self._set_choices("reader", [("", "Any reader"), *self.readers])
+        if not worklist.may_see_reasons(user):
             del self.fields["reason"]
 
-    def _choose(self, name: str, choices: list[tuple[Any, str]]) -> None:
+    def _set_choices(self, name: str, choices: list[tuple[Any, str]]) -> None:
         field = self.fields[name]
         assert isinstance(field, forms.ChoiceField)
         field.choices = choices
 
     def filters(self) -> worklist.Filters:
-        """What the address asks for, without what is wrong in it."""
+        """The valid filters of the address."""
         self.full_clean()
         given = {name: value for name, value in self.cleaned_data.items() if value}
         return worklist.Filters(**given)
 
 
 class AssignForm(forms.Form):
-    """What an admin does with the ticked cases: a reader, a priority, or both."""
+    """A reader, a priority, or both, for the selected cases."""
 
     cases = forms.ModelMultipleChoiceField(
-        ReviewCase.objects.all(), error_messages={"required": "Tick the cases that you mean."}
+        ReviewCase.objects.all(), error_messages={"required": "Select at least one case."}
     )
     assign = forms.CharField(required=False)
     priority = forms.IntegerField(required=False, min_value=1, max_value=99)
 
     def clean_assign(self) -> User | str | None:
-        """A person, "nobody", or None where nothing was chosen."""
+        """A reader, ANY_READER, or None where nothing was chosen."""
         given = str(self.cleaned_data["assign"])
-        if given in ("", "nobody"):
+        if given in ("", ANY_READER):
             return given or None
-        known = {str(pk) for pk, _ in worklist.readers()}
-        if given not in known:
+        if given not in {str(pk) for pk, _ in worklist.readers()}:
             raise forms.ValidationError("Choose one of the readers.")
         return User.objects.get(pk=given)

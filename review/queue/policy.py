@@ -1,6 +1,6 @@
-"""Which cases people read, in which order, and who holds which: the whole policy of the queue in one file.
+"""The rules of the queue: who may read which case, in which order, and when a second reader is needed.
 
-Change a rule, change `POLICY_VERSION`: it is stored with every case, so each can be explained later.
+Change `POLICY_VERSION` with every rule: each case stores it, so that its treatment can be explained later.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
 from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
-from review.cases.permissions import ADJUDICATE, READ, Person
+from review.cases.permissions import ADJUDICATE, READ
 
 POLICY_VERSION = "review-3"
 
@@ -34,13 +34,12 @@ BAND_OF_REASON = {
     "audit_sample": 50,
 }
 FIRST_BAND, LAST_BAND = 0, 50
-STARVING = timedelta(hours=24)  # after this a case comes before every band, and to everybody
-WAITING = timedelta(hours=1)  # so long after an upload from the page the patient may still be there
-LATE = timedelta(minutes=10)  # so long after a case was closed the answer of one who was reading it is still kept
-SAME = {
+OVERDUE_AFTER = timedelta(hours=24)  # an overdue case comes before every band, and to every reader
+PATIENT_WAITS_FOR = timedelta(hours=1)  # after an upload from the page the patient may still be in the clinic
+AGREES_WITH = {
     "cataract": {Answer.CATARACT},
     "normal": {Answer.NORMAL},
-    # The AI has one word for all that it cannot judge, people have three.
+    # The AI has one answer for everything it cannot judge, readers have three.
     "ungradable": {Answer.UNGRADABLE, Answer.OTHER, Answer.NOT_AN_EYE},
 }
 
@@ -50,36 +49,20 @@ def fraction(key: str) -> float:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
-# Which predictions become cases ---------------------------------------------------------------------------------------
-def open_cases(limit: int = 1000) -> int:
-    """Open a case for every prediction that should be looked at and has none. Safe to run twice; returns how many."""
-    waiting = Prediction.objects.filter(
-        Q(status=Prediction.Status.DONE, needs_review=True) | Q(status=Prediction.Status.FAILED),
-        review_case__isnull=True,
-    ).order_by("created_at")[:limit]
-    cases = [new_case(prediction) for prediction in waiting]
-    ReviewCase.objects.bulk_create(cases, ignore_conflicts=True)
-    return len(cases)
+# Priority -------------------------------------------------------------------------------------------------------------
+def priority_of(reasons: list[str]) -> int:
+    """The most urgent band among these reasons."""
+    return min((BAND_OF_REASON.get(reason, LAST_BAND) for reason in reasons), default=LAST_BAND)
 
 
-def new_case(prediction: Prediction, *, reasons: list[str] | None = None) -> ReviewCase:
-    """The unsaved case of one prediction. A FAILED prediction, or one asked for by hand, is chosen with certainty."""
-    if reasons is None:
-        reasons = list(prediction.reasons) if prediction.status == Prediction.Status.DONE else ["failed"]
-    return ReviewCase(
-        prediction=prediction,
-        image_id=prediction.image_id,
-        reasons=reasons,
-        review_propensity=prediction.review_propensity or 1.0,
-        policy_version=POLICY_VERSION,
-        priority=min((BAND_OF_REASON.get(reason, LAST_BAND) for reason in reasons), default=LAST_BAND),
-        shuffle=int(fraction(f"shuffle:{prediction.pk}") * 2**31),
-    )
+def shuffle_of(key: object) -> int:
+    """The stored place of a case inside its band: a hash, so never a score."""
+    return int(fraction(f"shuffle:{key}") * 2**31)
 
 
-# Who reads what -------------------------------------------------------------------------------------------------------
-def opinion(case: ReviewCase) -> str:
-    """The AI's decision on a case, or "" where it has none."""
+# Readings and the AI --------------------------------------------------------------------------------------------------
+def ai_decision(case: ReviewCase) -> str:
+    """The AI's decision on a case, or "" if it has none."""
     prediction = case.prediction
     if prediction is None or prediction.status != Prediction.Status.DONE:
         return ""
@@ -87,83 +70,90 @@ def opinion(case: ReviewCase) -> str:
 
 
 def contradicts(answer: str, decision: str) -> bool:
-    """Whether a person's answer contradicts the AI's decision; where it has none there is nothing to contradict."""
-    return bool(decision) and answer not in SAME[decision]
+    """Whether a reader's answer contradicts the AI's decision; without a decision it never does."""
+    return bool(decision) and answer not in AGREES_WITH[decision]
 
 
-def wants_second(case: ReviewCase, first: Reading) -> bool:
-    """Whether a finished first reading asks for a second, blind reader. The random share is the same at every retry."""
-    by_chance = fraction(f"second:{case.pk}") < settings.REVIEW_SECOND_READ_RATE
-    return first.unsure or by_chance or contradicts(first.final_answer, opinion(case))
+def is_read_twice_by_chance(case_id: object) -> bool:
+    """Whether a case is in the random share that two readers read. The draw is a hash, so it never changes."""
+    rate: float = settings.REVIEW_SECOND_READ_RATE
+    return fraction(f"second:{case_id}") < rate
 
 
-def shows_ai_first(case: ReviewCase, person: Person) -> bool:
-    """Whether this first reader sees the AI's answer before reading: a small random share, the same at every look.
+def needs_second_reader(case: ReviewCase, first: Reading) -> bool:
+    """Whether a finished first reading calls for a second, blind reader."""
+    return first.unsure or is_read_twice_by_chance(case.pk) or contradicts(first.final_answer, ai_decision(case))
 
-    Compared with blind readings it tells how far the AI leads people. Such readings are marked and never train.
+
+def shows_ai_first(case: ReviewCase, reader: User) -> bool:
+    """Whether this first reader sees the AI's answer before reading: a small random share, drawn by hash.
+
+    Compared with blind readings it tells how far the AI leads readers. Such readings are marked and never train.
     """
-    chosen = fraction(f"ai-first:{case.pk}:{person.pk}") < settings.REVIEW_AI_FIRST_RATE
-    return chosen and case.status == ReviewCase.Status.FIRST and bool(opinion(case))
+    is_drawn = fraction(f"ai-first:{case.pk}:{reader.pk}") < settings.REVIEW_AI_FIRST_RATE
+    return is_drawn and case.status == ReviewCase.Status.FIRST and bool(ai_decision(case))
 
 
-def knows_answer(person: Person) -> Q:
-    """Cases on which this person is no blind reader: shown the AI's answer, sent the photo, or asked for the answer."""
-    shown = Disclosure.objects.filter(image=OuterRef("image_id"), user_id=person.pk or 0)
-    return Q(Exists(shown)) | Q(image__uploaded_by_id=person.pk) | Q(prediction__requested_by_id=person.pk)
+# Who may read which case ----------------------------------------------------------------------------------------------
+def knows_answer(user: User) -> Q:
+    """Cases this user cannot read blind: the user saw the AI's answer, uploaded the photo or requested the answer."""
+    shown = Disclosure.objects.filter(image=OuterRef("image_id"), user_id=user.pk)
+    return Q(Exists(shown)) | Q(image__uploaded_by_id=user.pk) | Q(prediction__requested_by_id=user.pk)
 
 
-def has_seen(case: ReviewCase, person: Person) -> bool:
-    """Whether this person knows the AI's answer on this case."""
-    return ReviewCase.objects.filter(knows_answer(person), pk=case.pk).exists()
+def has_seen(case: ReviewCase, user: User) -> bool:
+    """Whether this user knows the AI's answer on this case."""
+    return ReviewCase.objects.filter(knows_answer(user), pk=case.pk).exists()
 
 
-def readable(person: User) -> QuerySet[ReviewCase]:
-    """Open cases that this person may read next, whoever holds them now."""
-    standing = Reading.objects.filter(case=OuterRef("pk"), retracted_at__isnull=True)
+def readable(user: User) -> QuerySet[ReviewCase]:
+    """Open cases this user may read next, claimed or not."""
+    readings = Reading.objects.standing().filter(case=OuterRef("pk"))
     allowed = Q(pk__in=[])
-    if person.has_perm(READ):
-        unread = ~Q(Exists(standing.filter(role=OuterRef("status"))))
-        # Whoever undid an answer has seen the AI's; the case is still theirs, and the new answer will not train.
-        undone = Exists(Reading.objects.filter(case=OuterRef("pk"), reader=person, retracted_at__isnull=False))
-        shown_first = Exists(ShownFirst.objects.filter(case=OuterRef("pk"), reader=person))
+    if user.has_perm(READ):
+        unread = ~Q(Exists(readings.filter(role=OuterRef("status"))))
+        # A reader who undid an answer has seen the AI's. The case stays theirs, but the new answer will not train.
+        undone = Exists(Reading.objects.filter(case=OuterRef("pk"), reader=user, retracted_at__isnull=False))
+        shown_first = Exists(ShownFirst.objects.filter(case=OuterRef("pk"), reader=user))
         status = Q(status__in=[ReviewCase.Status.FIRST, ReviewCase.Status.SECOND])
-        blind = Q(kind=ReviewCase.Kind.CASE) & (~knows_answer(person) | Q(undone) | Q(shown_first))
-        allowed |= status & unread & (blind | Q(only_for=person))
-    if person.has_perm(ADJUDICATE):
+        blind = Q(kind=ReviewCase.Kind.CASE) & (~knows_answer(user) | Q(undone) | Q(shown_first))
+        allowed |= status & unread & (blind | Q(only_for=user))
+    if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    return ReviewCase.objects.filter(allowed, ~Exists(standing.filter(reader=person)))
+    return ReviewCase.objects.filter(allowed, ~Exists(readings.filter(reader=user)))
 
 
-def offered(person: User) -> QuerySet[ReviewCase]:
-    """What the queue gives this person: all that is readable, less what was assigned to others and is not starving."""
-    starving = Q(created_at__lt=timezone.now() - STARVING)
-    return readable(person).filter(Q(assigned_to__isnull=True) | Q(assigned_to=person) | starving)
+def offered(user: User) -> QuerySet[ReviewCase]:
+    """Cases the queue offers this user: the readable ones, except those assigned to others and not overdue."""
+    overdue = Q(created_at__lt=timezone.now() - OVERDUE_AFTER)
+    return readable(user).filter(Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue)
 
 
-def in_order(cases: QuerySet[ReviewCase], person: User) -> QuerySet[ReviewCase]:
-    """Assigned and starving cases, waiting patients, bands by reason; skipped ones last.
+# Order ----------------------------------------------------------------------------------------------------------------
+def in_order(cases: QuerySet[ReviewCase], user: User) -> QuerySet[ReviewCase]:
+    """Assigned and overdue cases, then waiting patients, then bands by reason; skipped cases last.
 
-    Inside a band each person has an own, constant order, so that twenty readers do not reach for the same case at once
-    and no case is always read last.
+    Inside a band each user has a different, constant order: twenty readers do not reach for the same case at once, and
+    no case is always read last.
     """
     now = timezone.now()
     patient_waits = Q(
         image__source=EyeImage.Source.UPLOAD,
-        image__created_at__gte=now - WAITING,
+        image__created_at__gte=now - PATIENT_WAITS_FOR,
         status=ReviewCase.Status.FIRST,
         priority__lt=LAST_BAND,  # a random check of a sure answer keeps no patient waiting
     )
     band = Case(
-        When(Q(assigned_to=person) | Q(created_at__lt=now - STARVING), then=FIRST_BAND),
+        When(Q(assigned_to=user) | Q(created_at__lt=now - OVERDUE_AFTER), then=FIRST_BAND),
         When(patient_waits, then=F("priority") / 10),
         default=F("priority"),
         output_field=IntegerField(),
     )
-    skipped = Exists(Skip.objects.filter(case=OuterRef("pk"), reader=person))
-    place = F("shuffle").bitxor(shuffle_of(person))
+    skipped = Exists(Skip.objects.filter(case=OuterRef("pk"), reader=user))
+    place = F("shuffle").bitxor(order_mask(user))
     return cases.annotate(skipped=skipped, band=band, place=place).order_by("skipped", "band", "place", "pk")
 
 
-def shuffle_of(person: Person) -> int:
-    """What turns the stored order of a band into this person's own."""
-    return int(fraction(f"order:{person.pk}") * 2**31)
+def order_mask(user: User) -> int:
+    """XOR mask that turns the stored shuffle of a band into this user's own order."""
+    return int(fraction(f"order:{user.pk}") * 2**31)

@@ -1,4 +1,4 @@
-"""How the queue stands for one person: what is free, what others hold, how far today's work has come."""
+"""The state of the queue for one reader: what is ready, what others have claimed, what is done today."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,21 +11,21 @@ from django.utils import timezone
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims, policy
 
-HANDLING = 3.0  # seconds a case beside looking at it
-RECENT = 20  # so many of one's own readings make the estimate
+OVERHEAD = 3.0  # seconds per case besides reading
+RECENT = 20  # number of the reader's own readings behind the estimate
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How the queue stands for one person."""
+    """Cases by what they mean for one reader. The field names are part of the API."""
 
-    ready: int  # free for this person now
-    held: int  # readable by this person, but held by others
+    ready: int  # unclaimed, and this reader may read them
+    held: int  # this reader may read them, but others have claimed them
     held_until: datetime | None
-    mine: int  # held by this person
-    for_others: int  # open, but this person has read them, knows the AI's answer, or they are assigned to others
+    mine: int  # claimed by this reader
+    for_others: int  # open, but read by this reader, AI answer known to this reader, or assigned to others
     done_today: int
-    minutes_left: int | None = None  # at this person's own pace; None before there is one
+    minutes_left: int | None = None  # at this reader's own pace; None before there is one
 
     @property
     def waiting(self) -> int:
@@ -36,35 +36,36 @@ class Counts:
         return self.done_today + self.waiting
 
 
-def counts(person: User) -> Counts:
-    """How the queue stands for one person, in five queries however long the queue is."""
+def counts(reader: User) -> Counts:
+    """The state of the queue for one reader, in five queries however long the queue is."""
     now = timezone.now()
-    others = Q(lease_until__gt=now) & ~Q(claimed_by=person)
-    mine = Q(lease_until__gt=now, claimed_by=person)
-    row = policy.offered(person).aggregate(
-        ready=Count("pk", filter=claims.is_free()),
-        held=Count("pk", filter=others),
-        until=Max("lease_until", filter=others),
-        mine=Count("pk", filter=mine),
+    by_others = Q(lease_until__gt=now) & ~Q(claimed_by=reader)
+    offered = policy.offered(reader).aggregate(
+        ready=Count("pk", filter=claims.is_unclaimed()),
+        held=Count("pk", filter=by_others),
+        held_until=Max("lease_until", filter=by_others),
     )
+    mine = claims.claimed_by(reader).count()
     total = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).count()
     today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    done = Reading.objects.filter(reader=person, retracted_at__isnull=True, final_at__gte=today).count()
-    mine_now = claims.held_by(person).count()
-    for_others = max(0, total - row["ready"] - row["held"] - mine_now)
-    minutes = _minutes(person, row["ready"] + mine_now)
-    return Counts(row["ready"], row["held"], row["until"], mine_now, for_others, done, minutes)
+    return Counts(
+        **offered,
+        mine=mine,
+        for_others=max(0, total - offered["ready"] - offered["held"] - mine),
+        done_today=Reading.objects.standing().filter(reader=reader, final_at__gte=today).count(),
+        minutes_left=_minutes(reader, offered["ready"] + mine),
+    )
 
 
-def _minutes(person: User, cases: int) -> int | None:
-    """At the median pace of one's own last readings, rounded up."""
-    last = Reading.objects.filter(reader=person, blind_seconds__isnull=False).order_by("-blind_at")[:RECENT]
-    spent = [(blind or 0.0) + (final or 0.0) for blind, final in last.values_list("blind_seconds", "final_seconds")]
-    return -int(-cases * (median(spent) + HANDLING) // 60) if spent else None
+def _minutes(reader: User, cases: int) -> int | None:
+    """Minutes for this many cases at the median pace of the reader's last readings, rounded up."""
+    last = Reading.objects.filter(reader=reader, blind_seconds__isnull=False).order_by("-blind_at")[:RECENT]
+    seconds = [(blind or 0.0) + (final or 0.0) for blind, final in last.values_list("blind_seconds", "final_seconds")]
+    return -int(-cases * (median(seconds) + OVERHEAD) // 60) if seconds else None
 
 
 def in_words(counts: Counts) -> str:
-    """'12 of 40, about 6 minutes': how far one is, and nothing that would make anybody hurry."""
+    """ "12 of 40 read, about 6 minutes left": the progress, without anything that makes a reader hurry."""
     if counts.minutes_left is None:
         return f"{counts.done_today} of {counts.of_today} read"
     unit = "minute" if counts.minutes_left == 1 else "minutes"

@@ -1,38 +1,63 @@
-"""Every write of the review: claim, answer blind, keep or change, undo, adjudicate.
+"""Writes to the queue: request or repeat a reading, assign cases, set priorities."""
 
-The server decides what a reader sees: the AI's answer leaves only after a blind answer is stored. Whoever comes too
-late gets a `machine.Conflict` whose text is for that person; nothing is overwritten.
-"""
+from collections.abc import Iterable
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import QuerySet
 
+from predictions.answering import services as answering_services
 from predictions.answering.models import Prediction
 from review.cases.models import ReviewCase
+from review.labels.models import Label
 from review.queue import policy
+from review.queue.opening import new_case
 
 
 def request_review(*, prediction: Prediction) -> ReviewCase:
-    """Send a prediction to people by hand. Its existing case is returned unchanged."""
-    case = policy.new_case(prediction, reasons=["requested"])
+    """Open a case for this prediction on request. An existing case is returned unchanged."""
+    case = new_case(prediction, reasons=["requested"])
     case.review_propensity = 1.0
     ReviewCase.objects.bulk_create([case], ignore_conflicts=True)
     return ReviewCase.objects.get(prediction=prediction)
 
 
-def assign_cases(*, cases: QuerySet[ReviewCase], reader: User | None) -> int:
-    """Let one person read these open cases next, or anybody again (None); returns how many were assigned.
+def recheck_labels(*, labels: Iterable[Label]) -> int:
+    """Open a case for the photo of each standing label in doubt, unless one is open; returns how many.
 
-    Left as they are: cases that this person has read, or whose AI answer this person knows.
+    The photo gets a new prediction and is read blind: readers do not learn that its label is in doubt. The new label
+    replaces the old one unless the old one's provenance is stronger (`review.labels.services.RANK`).
     """
-    found = cases.filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE)
+    opened = 0
+    for label in labels:
+        is_open = ReviewCase.objects.filter(
+            image=label.image_id, kind=ReviewCase.Kind.CASE, status__in=ReviewCase.OPEN
+        ).exists()
+        if is_open or label.superseded_at is not None:
+            continue
+        with transaction.atomic():
+            prediction = answering_services.predict_again(image=label.image)
+            new_case(prediction, reasons=[policy.SUSPECTED]).save(force_insert=True)
+        opened += 1
+    return opened
+
+
+def assign_cases(*, cases: QuerySet[ReviewCase], reader: User | None) -> int:
+    """Reserve these open cases for one reader, or for all readers again (None); returns how many were assigned.
+
+    Leaves out cases this reader has read or whose AI answer this reader knows.
+    """
+    assignable = cases.filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE)
     if reader is not None:
-        found = found.filter(pk__in=policy.readable(reader).values("pk"))
-    return found.update(assigned_to=reader)
+        assignable = assignable.filter(pk__in=policy.readable(reader).values("pk"))
+    return assignable.update(assigned_to=reader)
 
 
 def set_priority(*, cases: QuerySet[ReviewCase], priority: int) -> int:
-    """Move open cases forward or back in the queue: 1 is the most urgent, 99 the least; returns how many."""
+    """Set the priority of these open cases, 1 (most urgent) to 99; returns how many were changed.
+
+    Raises ValueError for any other priority.
+    """
     if not 1 <= priority <= 99:
         raise ValueError("A priority is a number from 1 (most urgent) to 99.")
     return cases.filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE).update(priority=priority)

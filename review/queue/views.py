@@ -1,4 +1,4 @@
-"""The pages around the reading: the worklist, one's own keys, and sending a result to a reader by hand."""
+"""The worklist, and sending a result to a reader by hand."""
 
 from typing import Any
 from uuid import UUID
@@ -15,9 +15,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from cataract.core.http.users import user_of
 from predictions.answering.models import Prediction
-from review.cases import permissions
+from review.cases.permissions import ADJUDICATE, ASSIGN, READ, VIEW_CASES, has_any
 from review.queue import services, worklist
-from review.queue.forms import AssignForm, WorklistForm
+from review.queue.forms import ANY_READER, AssignForm, WorklistForm
 
 PAGE_SIZE = 50
 
@@ -26,55 +26,54 @@ PAGE_SIZE = 50
 @never_cache
 @login_required
 def worklist_page(request: HttpRequest) -> HttpResponse:
-    """All cases by state, age, site and reader; admins also see reasons, and assign or move what they ticked."""
-    person = user_of(request)
-    if not any(person.has_perm(name) for name in (permissions.READ, permissions.ADJUDICATE, worklist.LOOK)):
+    """All cases with filters; admins also see reasons, and assign or prioritise the selected cases."""
+    user = user_of(request)
+    if not has_any(user, READ, ADJUDICATE, VIEW_CASES):
         raise PermissionDenied
-    chosen = AssignForm(request.POST or None)
+    assign_form = AssignForm(request.POST or None)
     if request.method == "POST":
-        if not person.has_perm(worklist.ASSIGN):
+        if not user.has_perm(ASSIGN):
             raise PermissionDenied
-        if chosen.is_valid():
-            _say(request, chosen.cleaned_data)
+        if assign_form.is_valid():
+            _assign_and_prioritise(request, assign_form.cleaned_data)
             return redirect(request.get_full_path())
-    form = WorklistForm(request.GET, person=person)
-    filters = form.filters()
-    page = Paginator(worklist.cases(person, filters), PAGE_SIZE).get_page(request.GET.get("page"))
+    form = WorklistForm(request.GET, user=user)
+    cases = worklist.cases(user, form.filters())
     context = {
         "form": form,
-        "chosen": chosen,
-        "page_obj": page,
-        "totals": worklist.totals(person),
-        "with_reasons": worklist.may_see_reasons(person),
-        "may_assign": person.has_perm(worklist.ASSIGN),
+        "assign_form": assign_form,
+        "page_obj": Paginator(cases, PAGE_SIZE).get_page(request.GET.get("page")),
+        "totals": worklist.totals(user),
+        "with_reasons": worklist.may_see_reasons(user),
+        "may_assign": user.has_perm(ASSIGN),
         "now": timezone.now(),
     }
-    return render(request, "review/worklist.html", context, status=422 if chosen.is_bound else 200)
+    return render(request, "review/worklist.html", context, status=422 if assign_form.is_bound else 200)
 
 
-def _say(request: HttpRequest, data: dict[str, Any]) -> None:
-    """Do what the form asks, and say how many cases it touched."""
-    ticked = len(data["cases"])
-    if data["assign"] is not None:
-        reader = None if data["assign"] == "nobody" else data["assign"]
-        done = services.assign_cases(cases=data["cases"], reader=reader)
-        left = (
-            f" {ticked - done} not: closed, read by this person, or the AI's answer is known." if done < ticked else ""
-        )
-        messages.success(request, f"{done} assigned to {reader or 'nobody in particular'}.{left}")
-    if data["priority"] is not None:
-        done = services.set_priority(cases=data["cases"], priority=data["priority"])
-        messages.success(request, f"{done} have priority {data['priority']} now.")
+def _assign_and_prioritise(request: HttpRequest, data: dict[str, Any]) -> None:
+    """Apply the form to the selected cases and report how many changed."""
+    cases, assign, priority = data["cases"], data["assign"], data["priority"]
+    if assign is not None:
+        reader = None if assign == ANY_READER else assign
+        selected = len(cases)
+        assigned = services.assign_cases(cases=cases, reader=reader)
+        left_out = selected - assigned
+        reason = f" {left_out} not: closed, read by this reader, or the AI's answer is known." if left_out else ""
+        messages.success(request, f"{assigned} assigned to {reader or 'any reader'}.{reason}")
+    if priority is not None:
+        changed = services.set_priority(cases=cases, priority=priority)
+        messages.success(request, f"{changed} {'has' if changed == 1 else 'have'} priority {priority} now.")
 
 
 @require_POST
 @login_required
-def ask(request: HttpRequest, prediction: UUID) -> HttpResponse:
-    """Send a result to a reader by hand, by anybody who may see it; asked twice is asked once."""
-    found = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction)
-    if found.status == Prediction.Status.QUEUED:
-        messages.info(request, "The answer is still on its way. Ask again when it is there.")
+def request_review(request: HttpRequest, prediction: UUID) -> HttpResponse:
+    """Send a result that this user may see to a reader. A second request changes nothing."""
+    row = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction)
+    if row.status == Prediction.Status.QUEUED:
+        messages.info(request, "The result is not ready yet. Request a review when it is.")
     else:
-        services.request_review(prediction=found)
+        services.request_review(prediction=row)
         messages.success(request, "A clinician will read this photo.")
-    return redirect("predictions:detail", found.pk)
+    return redirect("predictions:detail", row.pk)

@@ -1,4 +1,4 @@
-"""The work behind the review's clock: open what should be read, clear what nobody holds any more."""
+"""Background work of the queue: open missing cases, prepare their photos, clear expired leases."""
 
 import logging
 from collections.abc import Iterable
@@ -7,22 +7,23 @@ from django.utils import timezone
 
 from review.cases.models import ReviewCase
 from review.cases.photos import photo_of
-from review.queue import claims, policy
+from review.queue import claims, opening
 
 log = logging.getLogger(__name__)
 
 
 def sweep() -> tuple[int, int]:
-    """Open missing cases and clear ended leases; returns how many of each. Safe at any time and any number of times."""
+    """Open missing cases and clear expired leases; returns how many of each. Safe to run at any time."""
     started = timezone.now()
-    opened = policy.open_cases()
-    freed = claims.free_expired()
-    _prepare_photos(ReviewCase.objects.filter(created_at__gte=started).select_related("image") if opened else ())
-    return opened, freed
+    opened = opening.open_cases()
+    cleared = claims.clear_expired()
+    if opened:
+        _prepare_photos(ReviewCase.objects.filter(created_at__gte=started).select_related("image"))
+    return opened, cleared
 
 
 def _prepare_photos(cases: Iterable[ReviewCase]) -> None:
-    """Make the readers' view of new photos now, so that no reader waits for it; a failure shows when it is read."""
+    """Make the readers' view of new photos in advance. Failures are logged; the reader's page tries again."""
     for case in cases:
         try:
             photo_of(case)

@@ -1,4 +1,4 @@
-"""The list of cases with its filters. It does not lead readers: reasons, priorities and exact states are for others."""
+"""The list of cases with its filters. Reasons, priorities and exact states would lead readers, so readers see none."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,27 +7,32 @@ from django.contrib.auth.models import Permission, User
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
-from review.cases import permissions as queue
 from review.cases.models import ReviewCase
+from review.cases.permissions import READ, VIEW_CASES
 
-ASSIGN = "review.assign_reviewcase"
-LOOK = "review.view_reviewcase"
 AGES = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 STATES = {
     "open": Q(status__in=ReviewCase.OPEN),
     **{status.value: Q(status=status) for status in ReviewCase.Status},
 }
-FOR_READERS = ("open", "resolved")  # that a second reader is asked hints at what the AI said
+STATE_NAMES = {"open": "Open", **{value: label.capitalize() for value, label in ReviewCase.Status.choices}}
+# A state that says "second reader" hints at what the AI said.
+STATE_NAMES_FOR_READERS = {"open": "Open", "resolved": "Resolved"}
 
 
-def may_see_reasons(person: User) -> bool:
-    """Why a case is in the queue, and how urgent it is, hints at what the AI said: never for those who read blind."""
-    return person.has_perm(LOOK) and not person.has_perm(queue.READ)
+def may_see_reasons(user: User) -> bool:
+    """Whether this user sees reasons and priorities. They hint at what the AI said, so blind readers never do."""
+    return user.has_perm(VIEW_CASES) and not user.has_perm(READ)
+
+
+def state_names(user: User) -> dict[str, str]:
+    """The states this user may filter by, with their names."""
+    return STATE_NAMES if may_see_reasons(user) else STATE_NAMES_FOR_READERS
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What the address asks for; empty asks for nothing."""
+    """The filters of the page address; an empty one does not filter."""
 
     state: str = "open"
     reason: str = ""
@@ -36,42 +41,42 @@ class Filters:
     reader: int | None = None
 
 
-def cases(person: User, filters: Filters) -> QuerySet[ReviewCase]:
-    """The cases that match, newest first, with what a row shows. A hidden check is a case to its reader only."""
-    found = _listed(person).filter(STATES.get(filters.state, Q()))
+def cases(user: User, filters: Filters) -> QuerySet[ReviewCase]:
+    """The cases that match, newest first. A hidden check is listed for its reader only."""
+    rows = _listed(user).filter(STATES.get(filters.state, Q()))
     if filters.age in AGES:
-        found = found.filter(created_at__lt=timezone.now() - AGES[filters.age])
+        rows = rows.filter(created_at__lt=timezone.now() - AGES[filters.age])
     if filters.site:
-        found = found.filter(image__site=filters.site)
+        rows = rows.filter(image__site=filters.site)
     if filters.reader is not None:
-        holds = Q(claimed_by=filters.reader, lease_until__gt=timezone.now())
-        found = found.filter(holds | Q(assigned_to=filters.reader))
-    if filters.reason and may_see_reasons(person):
-        found = found.filter(reasons__icontains=f'"{filters.reason}"')
-    return found.select_related("image", "claimed_by", "assigned_to").order_by("-created_at", "pk")
+        claimed = Q(claimed_by=filters.reader, lease_until__gt=timezone.now())
+        rows = rows.filter(claimed | Q(assigned_to=filters.reader))
+    if filters.reason and may_see_reasons(user):
+        rows = rows.filter(reasons__icontains=f'"{filters.reason}"')
+    return rows.select_related("image", "claimed_by", "assigned_to").order_by("-created_at", "pk")
 
 
-def totals(person: User) -> dict[str, int]:
-    """How many cases there are by state, in one query."""
-    counted = {name: Count("pk", filter=condition) for name, condition in STATES.items()}
-    return dict(_listed(person).aggregate(**counted))
+def totals(user: User) -> dict[str, int]:
+    """The number of cases in each state, in one query."""
+    counts = {name: Count("pk", filter=condition) for name, condition in STATES.items()}
+    return dict(_listed(user).aggregate(**counts))
 
 
 def sites() -> list[str]:
     """The sites that have cases."""
-    named = ReviewCase.objects.exclude(image__site="").order_by("image__site")
-    return list(named.values_list("image__site", flat=True).distinct())
+    rows = ReviewCase.objects.exclude(image__site="").order_by("image__site")
+    return list(rows.values_list("image__site", flat=True).distinct())
 
 
 def readers() -> list[tuple[int, str]]:
-    """Everybody who may read, by name; in one query however many there are."""
-    app, codename = queue.READ.split(".")
+    """Every active user who may read, by name, in one query."""
+    app, codename = READ.split(".")
     wanted = {"content_type__app_label": app, "codename": codename}
     permissions = Permission.objects.filter(**wanted)
     may_read = Q(is_superuser=True) | Q(user_permissions__in=permissions) | Q(groups__permissions__in=permissions)
-    people = User.objects.filter(may_read, is_active=True).distinct().order_by("username")
-    return list(people.values_list("pk", "username"))
+    users = User.objects.filter(may_read, is_active=True).distinct().order_by("username")
+    return list(users.values_list("pk", "username"))
 
 
-def _listed(person: User) -> QuerySet[ReviewCase]:
-    return ReviewCase.objects.filter(Q(kind=ReviewCase.Kind.CASE) | Q(only_for=person))
+def _listed(user: User) -> QuerySet[ReviewCase]:
+    return ReviewCase.objects.filter(Q(kind=ReviewCase.Kind.CASE) | Q(only_for=user))

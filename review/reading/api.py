@@ -1,6 +1,7 @@
-"""The review over the API: the same services and the same rules as the pages.
+"""The review over the API, by the same services and rules as the pages.
 
-Claim with `next`, answer blind; where the AI differs it is then in the answer, and a second, final answer is due.
+Claim a case with `next` and answer it blind. Where the AI differs, the response shows its answer and a final answer is
+due.
 """
 
 from collections.abc import Callable
@@ -8,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -17,47 +18,43 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, post_once
+from cataract.core.http.users import user_of
 from cataract.core.models import ApiToken
-from review.cases import permissions
 from review.cases.models import ReviewCase
+from review.cases.permissions import ADJUDICATE, READ, find_case, has_any
 from review.cases.photos import photo_of
-from review.queue import access, claims, progress
-from review.reading import services, transitions
+from review.queue import claims, progress
+from review.reading import access, services, transitions
 from review.reading.serializers import AnswerSerializer, CaseSerializer, SkipSerializer
 
 TAG = ["review"]
-CONFLICT = {409: OpenApiResponse(description="The case has moved on; nothing was stored.")}
+CONFLICT = {409: OpenApiResponse(description="The case has changed since; nothing was stored.")}
 
 
 class MayReview(BasePermission):
-    """A reader or adjudicator; with a key, one that has the scope `review`."""
+    """A reader or adjudicator; with an API key, the key needs the scope `review`."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         if isinstance(request.auth, ApiToken) and ApiToken.Scope.REVIEW not in request.auth.scopes:
             return False
-        return any(request.user.has_perm(name) for name in (permissions.READ, permissions.ADJUDICATE))
+        return has_any(user_of(request), READ, ADJUDICATE)
 
 
 class ReviewView(APIView):
     permission_classes = (MayReview,)
 
-    def find(self, pk: UUID) -> ReviewCase:
-        case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image", "prediction"), pk=pk)
-        return case
-
-    def shown(self, case: ReviewCase) -> Response:
-        """The case as its caller may see it now."""
-        found, person = self.find(case.pk), self.request.user
-        reads = access.step(found, person) == "blind"
-        ai_first = reads and services.show_ai_first(case=found, reader=person)  # type: ignore[arg-type]
-        context = {"request": self.request, "ai_first": ai_first}
-        return Response(CaseSerializer(found, context=context).data)
+    def case_response(self, case: ReviewCase) -> Response:
+        """The case as the caller may see it now."""
+        case, user = find_case(case.pk), user_of(self.request)
+        is_blind = access.screen_for(case, user) == access.Screen.BLIND
+        ai_first = is_blind and services.show_ai_first(case=case, reader=user)
+        return Response(CaseSerializer(case, context={"request": self.request, "ai_first": ai_first}).data)
 
 
 class QueueView(ReviewView):
-    @extend_schema(tags=TAG, summary="How many cases wait for me", responses={200: dict})
+    @extend_schema(tags=TAG, summary="How many cases are waiting for me", responses={200: dict})
     def get(self, request: Request) -> Response:
-        return Response(asdict(progress.counts(request.user)))  # type: ignore[arg-type]
+        return Response(asdict(progress.counts(user_of(request))))
 
 
 class NextView(ReviewView):
@@ -65,24 +62,24 @@ class NextView(ReviewView):
         tags=TAG,
         summary="Claim my next case",
         request=None,
-        responses={200: CaseSerializer, 204: OpenApiResponse(description="Nothing is free for you.")},
+        responses={200: CaseSerializer, 204: OpenApiResponse(description="No cases for you right now.")},
     )
     def post(self, request: Request) -> Response:
-        case = services.claim_next(reader=request.user)  # type: ignore[arg-type]
-        return self.shown(case) if case is not None else Response(status=204)
+        case = services.claim_next(reader=user_of(request))
+        return self.case_response(case) if case is not None else Response(status=204)
 
 
 class CaseView(ReviewView):
     @extend_schema(tags=TAG, summary="One case, as I may see it now", responses=CaseSerializer)
     def get(self, request: Request, pk: UUID) -> Response:
-        return self.shown(self.find(pk))
+        return self.case_response(find_case(pk))
 
 
 class PhotoView(ReviewView):
     @extend_schema(tags=TAG, summary="The photo of a case", responses={(200, "image/jpeg"): bytes})
     def get(self, request: Request, pk: UUID) -> HttpResponse:
-        case = self.find(pk)
-        if not access.may_see_photo(case, request.user):  # type: ignore[arg-type]
+        case = find_case(pk)
+        if not access.may_see_photo(case, user_of(request)):
             self.permission_denied(request)
         return HttpResponse(photo_of(case), content_type="image/jpeg", headers={"Cache-Control": "private"})
 
@@ -93,26 +90,31 @@ class AnswerView(ReviewView):
         parameters=[IDEMPOTENCY_KEY], responses={200: CaseSerializer, **CONFLICT},
     )  # fmt: skip
     def post(self, request: Request, pk: UUID) -> Response:
-        case = self.find(pk)
+        case = find_case(pk)
         serializer = AnswerSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        return post_once(request, lambda: self._store(case, dict(serializer.validated_data)), self.shown)
 
-    def _store(self, case: ReviewCase, given: dict[str, Any]) -> ReviewCase:
-        person = self.request.user
-        step, reason = given.pop("step"), given.pop("reason", "")
-        if step == "blind":
-            services.store_blind_answer(case=case, reader=person, **given)  # type: ignore[arg-type]
-        elif step == "adjudicate":
-            services.adjudicate(
-                case=case, adjudicator=person, answer=given["answer"], reason=reason, viewer=given.get("viewer")  # type: ignore[arg-type]
-            )  # fmt: skip
-        else:
-            reading = access.own_reading(case, person)
-            if reading is None:
-                raise transitions.Conflict("There is no blind answer of yours on this case yet.")
-            services.store_final_answer(reading=reading, answer=given["answer"], seconds=given.get("seconds"))
-        return case
+        def act() -> ReviewCase:
+            _store_answer(case, user_of(request), dict(serializer.validated_data))
+            return case
+
+        return post_once(request, act, self.case_response)
+
+
+def _store_answer(case: ReviewCase, user: User, data: dict[str, Any]) -> None:
+    """Store a valid answer to its step."""
+    step, reason = data.pop("step"), data.pop("reason", "")
+    if step == "blind":
+        services.store_blind_answer(case=case, reader=user, **data)
+    elif step == "adjudicate":
+        services.adjudicate(
+            case=case, adjudicator=user, answer=data["answer"], reason=reason, viewer=data.get("viewer")
+        )
+    else:
+        reading = access.own_reading(case, user)
+        if reading is None:
+            raise transitions.Conflict("You have no blind answer on this case yet.")
+        services.store_final_answer(reading=reading, answer=data["answer"], seconds=data.get("seconds"))
 
 
 class ActView(ReviewView):
@@ -127,40 +129,44 @@ class ActView(ReviewView):
         responses={200: CaseSerializer, **CONFLICT},
     )
     def post(self, request: Request, pk: UUID) -> Response:
-        case = self.find(pk)
+        case = find_case(pk)
 
         def act() -> ReviewCase:
             ACTS[self.act](case, request)
             return case
 
-        return post_once(request, act, self.shown)
+        return post_once(request, act, self.case_response)
+
+
+def _claim(case: ReviewCase, request: Request) -> None:
+    services.claim_case(case=case, reader=user_of(request))
 
 
 def _renew(case: ReviewCase, request: Request) -> None:
-    if not claims.renew(case, request.user):
-        raise transitions.Conflict("You no longer hold this case.")
+    if not claims.renew(case, user_of(request)):
+        raise transitions.Conflict("Your claim on this case has ended.")
 
 
 def _release(case: ReviewCase, request: Request) -> None:
-    if not claims.release(case, request.user):
-        raise transitions.Conflict("You no longer hold this case.")
+    if not claims.release(case, user_of(request)):
+        raise transitions.Conflict("Your claim on this case has ended.")
 
 
 def _skip(case: ReviewCase, request: Request) -> None:
     serializer = SkipSerializer(data=request.data)
     serializer.is_valid(raise_exception=True)
-    services.skip_case(case=case, reader=request.user, reason=serializer.validated_data["reason"])  # type: ignore[arg-type]
+    services.skip_case(case=case, reader=user_of(request), reason=serializer.validated_data["reason"])
 
 
 def _undo(case: ReviewCase, request: Request) -> None:
-    reading = access.own_reading(case, request.user)
+    reading = access.own_reading(case, user_of(request))
     if reading is None:
-        raise transitions.Conflict("You have no answer on this case to take back.")
-    services.undo_reading(reading=reading, reader=request.user)  # type: ignore[arg-type]
+        raise transitions.Conflict("You have no answer on this case to undo.")
+    services.undo_reading(reading=reading, reader=user_of(request))
 
 
-ACTS: dict[str, Callable[[ReviewCase, Request], Any]] = {
-    "claim": lambda case, request: services.claim_case(case=case, reader=request.user),  # type: ignore[arg-type]
+ACTS: dict[str, Callable[[ReviewCase, Request], None]] = {
+    "claim": _claim,
     "renew": _renew,
     "release": _release,
     "skip": _skip,

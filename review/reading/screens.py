@@ -1,4 +1,4 @@
-"""What a reader sees of a case: blind, reveal, adjudicate, finished or closed; and the way from one case to the next.
+"""Render a case on the screen its user sees, and go from one case to the next.
 
 Until a reader's blind answer is stored, nothing here renders, names or links the AI's answer.
 """
@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.contrib.auth.models import User
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,64 +19,65 @@ from django_htmx.http import HttpResponseClientRedirect
 from cataract.core.http.users import user_of
 from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase
-from review.queue import access, claims, policy, progress
-from review.reading import services, transitions
+from review.queue import claims, policy, progress
+from review.reading import access, services, transitions
+from review.reading.access import Screen
 from review.reading.forms import AdjudicationForm, BlindForm
-from review.reading.shortcuts import keys_of
+from review.reading.keyboard import keys_of
 
 UNDO_WITHIN = timedelta(hours=1)
 REASONS = {
     "uncertain": "the AI was not sure",
     "disagreement": "its two models disagreed",
-    "out_of_distribution": "the photo is unlike those it knows",
+    "out_of_distribution": "the photo looks different from the photos the AI was trained on",
     "quality": "the quality of the photo",
     "ungradable": "the AI could not judge it",
     "audit_sample": "a random check of sure answers",
     "no_champion": "no model was in service",
     "failed": "the analysis failed",
-    "requested": "somebody asked for a reading",
+    "requested": "a review was requested",
     "suspected_label": "its label was in doubt",
 }
 
 
 # From case to case ----------------------------------------------------------------------------------------------------
-def go_next(request: HttpRequest, answered: Reading | None = None) -> HttpResponse:
-    """Claim the next case and go there; without a free case, to the queue page, which says what others hold.
+def go_to_next(request: HttpRequest, answered: Reading | None = None) -> HttpResponse:
+    """Claim the next case and go there; without one, go to the queue page.
 
-    A page that has the next screen in memory already names it (`next`): where this person still holds that case, the
-    answer is a few lines and a header, and the page paints at once.
+    A page that has the next screen in memory names its case (`next`). If this user's claim on it still runs, the
+    response is only the strip and a header, and the page paints the screen at once.
     """
-    if request.htmx and (case := _held_ahead(request)) is not None:  # type: ignore[attr-defined]
-        response = render(request, "review/_told.html", _told(request, answered))
-        response["Review-Case"] = str(case)
-        response["HX-Push-Url"] = reverse("review:case", args=[case])
+    if request.htmx and (case_id := _renew_named_next(request)) is not None:  # type: ignore[attr-defined]
+        response = render(request, "review/_strip.html", _strip(request, answered))
+        response["Review-Case"] = str(case_id)
+        response["HX-Push-Url"] = reverse("review:case", args=[case_id])
         return response
-    following = services.claim_next(reader=user_of(request))
-    if following is not None:
-        return go_to(request, following, answered)
+    case = services.claim_next(reader=user_of(request))
+    if case is not None:
+        return go_to(request, case, answered)
     if request.htmx:  # type: ignore[attr-defined]
         return HttpResponseClientRedirect(reverse("review:queue"))
     return redirect("review:queue")
 
 
 def go_to(request: HttpRequest, case: ReviewCase, answered: Reading | None = None) -> HttpResponse:
-    """The case's address; for htmx the case itself at once, which saves a second request."""
+    """Redirect to a case just claimed; for htmx render it at once, which saves a request."""
     if request.htmx:  # type: ignore[attr-defined]
-        return show(request, case, just_claimed=True, answered=answered)
+        return render_case(request, case, just_claimed=True, answered=answered)
     return redirect("review:case", pk=case.pk)
 
 
-def _held_ahead(request: HttpRequest) -> UUID | None:
-    """The case whose screen the page has in memory, now held for as long as any other; None where it is not held."""
+def _renew_named_next(request: HttpRequest) -> UUID | None:
+    """The case the page has in memory, its lease now a full one; None if it names none or the lease has ended."""
     try:
-        case = UUID(request.POST.get("next", ""))
+        case_id = UUID(request.POST.get("next", ""))
     except ValueError:
         return None
-    return case if claims.hold_on(case, user_of(request)) else None
+    return case_id if claims.renew_ahead(case_id, user_of(request)) else None
 
 
 # One case -------------------------------------------------------------------------------------------------------------
-def show(
+def render_case(
     request: HttpRequest,
     case: ReviewCase,
     *,
@@ -85,80 +87,87 @@ def show(
     just_claimed: bool = False,
     answered: Reading | None = None,
 ) -> HttpResponse:
-    """The screen on which this person stands with the case. `just_claimed`: held for this request already."""
-    person = user_of(request)
+    """The case on this user's screen.
+
+    `form` and `problem`: the answer that was not stored, and why. `just_claimed`: this request has claimed the case.
+    `answered`: the reading this request has stored.
+    """
+    user = user_of(request)
     if not just_claimed:
         case.refresh_from_db()
-        claims.renew(case, person)
-    screen = access.step(case, person, just_claimed=just_claimed)
-    context = _context(request, case, screen, form) | {"problem": problem}
-    if screen in ("reveal", "finished"):
-        own = answered if screen == "reveal" and answered is not None else access.own_reading(case, person)
-        context |= {"reading": own, **(_ai(case) if access.is_told(case, own) else {})}
-    elif screen == "blind" and services.show_ai_first(case=case, reader=person):
+        claims.renew(case, user)
+    screen = access.screen_for(case, user, just_claimed=just_claimed)
+    context = _context(case, user, screen, form) | _strip(request, answered)
+    if screen in access.ANSWERED:
+        reading = answered if screen == Screen.REVEAL and answered is not None else access.own_reading(case, user)
+        context |= {"reading": reading, **(_ai(case) if access.may_see_ai(case, reading) else {})}
+    elif screen == Screen.BLIND and services.show_ai_first(case=case, reader=user):
         context |= {"ai_first": True, **_ai(case)}
-    elif screen == "closed":
-        context["may_claim"] = policy.readable(person).filter(pk=case.pk).exists()
-        context["why"] = transitions.why_closed(case, person)
-        context["kept"] = form.cleaned_data if form is not None and problem else None
-    context["with_photo"] = just_claimed or access.may_see_photo(case, person)
-    context |= _told(request, answered)
+    elif screen == Screen.CLOSED:
+        context |= _closed(case, user)
+        context["unstored"] = form.cleaned_data if form is not None and problem else None
+    context |= {"problem": problem, "with_photo": just_claimed or access.may_see_photo(case, user)}
     if request.htmx:  # type: ignore[attr-defined]
         response = render(request, "review/_swap.html", context, status=status)
         response["HX-Push-Url"] = reverse("review:case", args=[case.pk])
         return response
-    context["progress"] = progress.in_words(progress.counts(person))
+    context["progress"] = progress.in_words(progress.counts(user))
     return render(request, "review/case.html", context, status=status)
 
 
-def in_advance(request: HttpRequest, case: ReviewCase, *, besides: ReviewCase) -> str | None:
-    """The screen of a case that is kept for this person, to be painted after `besides` without asking again.
+def render_ahead(request: HttpRequest, case: ReviewCase, *, current: ReviewCase) -> str | None:
+    """The screen of a case claimed in advance, for the page to paint after `current` without another request.
 
-    None where the AI is shown first, for which the moment counts and is written down when it is shown.
+    None where the AI is shown first: the time it is shown must be recorded when it happens.
     """
-    person = user_of(request)
-    if policy.shows_ai_first(case, person):
+    user = user_of(request)
+    if policy.shows_ai_first(case, user):
         return None
-    context = _context(request, case, access.step(case, person, just_claimed=True), None) | {"with_photo": True}
-    context["visits"] = context["visits"].exclude(pk=besides.image_id)  # by then it has been read
+    context = _context(case, user, access.screen_for(case, user, just_claimed=True), None) | {"with_photo": True}
+    # By the time this screen is painted, the current photo has been read.
+    context["other_photos"] = context["other_photos"].exclude(pk=current.image_id)
     return render_to_string("review/_case.html", context, request)
 
 
-def _context(request: HttpRequest, case: ReviewCase, screen: str, form: Form | None) -> dict[str, Any]:
-    """What a screen shows that does not depend on what the AI said."""
-    person = user_of(request)
-    visits = access.visits(case, has_answered=screen in ("reveal", "finished"))
-    context: dict[str, Any] = {"case": case, "screen": screen, "keys": keys_of(person), "visits": visits}
-    if screen == "adjudicate":
-        readings = case.readings.filter(retracted_at__isnull=True).exclude(role=Reading.Role.EXTRA)
-        context |= {"readings": readings.order_by("pk"), "form": _filled(form, AdjudicationForm)}  # not who was first
-    elif screen == "blind":
-        context |= {"form": _filled(form, BlindForm), "seen": policy.has_seen(case, person)}
+def _context(case: ReviewCase, user: User, screen: Screen, form: Form | None) -> dict[str, Any]:
+    """The part of a screen that does not depend on the AI's answer."""
+    other_photos = access.other_photos(case, has_answered=screen in access.ANSWERED)
+    context: dict[str, Any] = {"case": case, "screen": screen, "keys": keys_of(user), "other_photos": other_photos}
+    if screen == Screen.ADJUDICATE:
+        context |= {"readings": access.readings_to_adjudicate(case), "form": _form_or_new(form, AdjudicationForm)}
+    elif screen == Screen.BLIND:
+        context |= {"form": _form_or_new(form, BlindForm), "seen": policy.has_seen(case, user)}
     return context
 
 
-def _filled(form: Form | None, form_class: type[Form]) -> Form:
-    """The form as the person filled it in, where it belongs to this screen; else an empty one."""
+def _form_or_new(form: Form | None, form_class: type[Form]) -> Form:
+    """The submitted form if it belongs to this screen, else an empty one."""
     return form if isinstance(form, form_class) else form_class()
 
 
+def _closed(case: ReviewCase, user: User) -> dict[str, Any]:
+    may_claim = policy.readable(user).filter(pk=case.pk).exists()
+    return {"may_claim": may_claim, "closed_message": transitions.closed_message(case, user)}
+
+
 def _ai(case: ReviewCase) -> dict[str, Any]:
-    """What the AI said, for one whose blind answer is stored or who is shown it first on purpose."""
-    opinion = policy.opinion(case)
+    """The AI's answer, for a reader who may see it."""
+    decision = policy.ai_decision(case)
     return {
-        "ai": case.prediction if opinion else None,
-        "ai_says": Answer(opinion).label if opinion else "",  # in the words in which people answer
+        "ai": case.prediction if decision else None,
+        "ai_answer": Answer(decision).label if decision else "",  # in the words in which readers answer
         "reasons": [REASONS.get(reason, reason) for reason in case.reasons],
     }
 
 
-def _told(request: HttpRequest, answered: Reading | None) -> dict[str, Any]:
-    """What the strip above the case says: the answer that `Z` takes back."""
-    return {"last": answered or last_reading(request), "keys": keys_of(user_of(request))}
+# The strip above the case ---------------------------------------------------------------------------------------------
+def _strip(request: HttpRequest, answered: Reading | None) -> dict[str, Any]:
+    """The strip above the case: messages, and the answer that can be undone."""
+    user = user_of(request)
+    return {"last": answered or last_reading(user), "keys": keys_of(user)}
 
 
-def last_reading(request: HttpRequest) -> Reading | None:
-    """This person's last answer, while it may be taken back."""
+def last_reading(user: User) -> Reading | None:
+    """This user's last answer, while it may be undone."""
     since = timezone.now() - UNDO_WITHIN
-    own = Reading.objects.filter(reader=user_of(request), retracted_at__isnull=True, blind_at__gte=since)
-    return own.order_by("-blind_at").first()
+    return Reading.objects.standing().filter(reader=user, blind_at__gte=since).order_by("-blind_at").first()

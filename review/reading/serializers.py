@@ -1,20 +1,25 @@
-"""What the review API takes and gives. Nothing of the AI is in it before the caller's blind answer is stored."""
+"""What the review API takes and returns. Nothing about the AI is in it before the caller's blind answer is stored."""
 
 from typing import Any
 
+from django.contrib.auth.models import User
 from rest_framework import serializers
 from rest_framework.reverse import reverse
 
+from cataract.core.http.users import user_of
 from review.cases.answers import VIEWER_KEYS, Answer, Grade, OtherPathology, UngradableBecause
 from review.cases.models import Reading, ReviewCase
-from review.queue import access, claims
+from review.queue import claims
+from review.reading import access
+from review.reading.access import Screen
 
 DETAILS = UngradableBecause.choices + OtherPathology.choices
 STEPS = ["blind", "final", "adjudicate"]
+STEP_OF_SCREEN = {Screen.BLIND: "blind", Screen.REVEAL: "final", Screen.ADJUDICATE: "adjudicate"}
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
-    """One answer. `step` says which question it answers, so that a repeated request never answers the next one."""
+    """One answer. `step` names the question it answers, so a repeated request never answers the next one."""
 
     step = serializers.ChoiceField(choices=STEPS)
     answer = serializers.ChoiceField(choices=Answer.choices)
@@ -22,7 +27,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
     detail = serializers.ChoiceField(choices=DETAILS, required=False, allow_blank=True)
     unsure = serializers.BooleanField(required=False, default=False)
     note = serializers.CharField(required=False, allow_blank=True, max_length=2000)
-    reason = serializers.CharField(required=False, max_length=2000, help_text="Needed to adjudicate.")
+    reason = serializers.CharField(required=False, max_length=2000, help_text="Required to adjudicate.")
     viewer = serializers.DictField(child=serializers.FloatField(), required=False)
     seconds = serializers.FloatField(required=False, min_value=0, max_value=24 * 3600)
 
@@ -64,7 +69,7 @@ class UnnamedReadingSerializer(serializers.ModelSerializer[Reading]):
         fields = ("final_answer", "grade", "detail", "unsure", "note")
 
 
-class OpinionSerializer(serializers.Serializer[Any]):
+class AiAnswerSerializer(serializers.Serializer[Any]):
     decision = serializers.CharField()
     probability = serializers.FloatField(allow_null=True)
     fast = serializers.FloatField(allow_null=True, source="fast_probability")
@@ -74,7 +79,7 @@ class OpinionSerializer(serializers.Serializer[Any]):
 
 
 class CaseSerializer(serializers.Serializer[ReviewCase]):
-    """A case for one person: `next_step` is blind, final, adjudicate, or empty when nothing is left for the caller."""
+    """A case for one user: `next_step` is blind, final, adjudicate, or empty when nothing is left for the caller."""
 
     id = serializers.UUIDField()
     next_step = serializers.SerializerMethodField()
@@ -86,40 +91,33 @@ class CaseSerializer(serializers.Serializer[ReviewCase]):
     ai_shown_first = serializers.SerializerMethodField()
     readings = serializers.SerializerMethodField()
 
-    _STEP = {"blind": "blind", "reveal": "final", "adjudicate": "adjudicate"}
-
     def get_next_step(self, case: ReviewCase) -> str:
-        return self._STEP.get(access.step(case, self._person), "")
+        return STEP_OF_SCREEN.get(access.screen_for(case, self._user), "")
 
     def get_photo(self, case: ReviewCase) -> str:
         return reverse("review-photo", args=[case.pk], request=self.context["request"])
 
     def get_lease_until(self, case: ReviewCase) -> str | None:
-        held = claims.held_by(self._person).filter(pk=case.pk).first()
-        return held.lease_until.isoformat() if held is not None and held.lease_until else None
+        claimed = claims.claimed_by(self._user).filter(pk=case.pk).first()
+        return claimed.lease_until.isoformat() if claimed is not None and claimed.lease_until else None
 
     def get_reading(self, case: ReviewCase) -> dict[str, Any] | None:
-        own = access.own_reading(case, self._person)
-        return dict(OwnReadingSerializer(own).data) if own is not None else None
+        reading = access.own_reading(case, self._user)
+        return dict(OwnReadingSerializer(reading).data) if reading is not None else None
 
     def get_ai(self, case: ReviewCase) -> dict[str, Any] | None:
-        own = access.own_reading(case, self._person)
-        if self.context.get("ai_first"):
-            return dict(OpinionSerializer(case.prediction).data)
-        if not access.is_told(case, own):
-            return None
-        return dict(OpinionSerializer(case.prediction).data)
+        is_shown = self.context["ai_first"] or access.may_see_ai(case, access.own_reading(case, self._user))
+        return dict(AiAnswerSerializer(case.prediction).data) if is_shown else None
 
     def get_ai_shown_first(self, case: ReviewCase) -> bool:
         """True where the AI's answer is shown before this reading on purpose (a marked, random share)."""
-        return bool(self.context.get("ai_first"))
+        return bool(self.context["ai_first"])
 
     def get_readings(self, case: ReviewCase) -> list[Any]:
-        if access.step(case, self._person) != "adjudicate":
+        if access.screen_for(case, self._user) != Screen.ADJUDICATE:
             return []
-        others = case.readings.filter(retracted_at__isnull=True).exclude(role=Reading.Role.EXTRA).order_by("pk")
-        return list(UnnamedReadingSerializer(others, many=True).data)
+        return list(UnnamedReadingSerializer(access.readings_to_adjudicate(case), many=True).data)
 
     @property
-    def _person(self) -> Any:
-        return self.context["request"].user
+    def _user(self) -> User:
+        return user_of(self.context["request"])

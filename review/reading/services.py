@@ -1,9 +1,11 @@
-"""Every write of the review: claim, answer blind, keep or change, undo, adjudicate.
+"""Every write of a reading: claim, skip, answer blind, keep or change, adjudicate, undo.
 
-The server decides what a reader sees: the AI's answer leaves only after a blind answer is stored. Whoever comes too
-late gets a `machine.Conflict` whose text is for that person; nothing is overwritten.
+The AI's answer is shown only after a blind answer is stored. A user who comes too late gets a
+`transitions.Conflict`; nothing is overwritten.
 """
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -17,57 +19,62 @@ from review.cases import permissions
 from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.labels.models import Label
-from review.queue import access, claims, controls, policy
-from review.reading import transitions
+from review.queue import claims, hidden_checks, policy
+from review.reading import access, transitions
+
+EXTRA_READING_WITHIN = timedelta(minutes=10)  # a blind answer is still kept this long after its case was resolved
 
 
-# Taking a case --------------------------------------------------------------------------------------------------------
+# Claiming a case ------------------------------------------------------------------------------------------------------
 def claim_next(*, reader: User) -> ReviewCase | None:
-    """Hold the next case for this person, or return None when nothing is free for them.
+    """Claim the next case for this reader; None when there is none.
 
-    What this person holds already (kept ahead by the page, say) comes first, and costs two queries.
+    A case this reader has claimed already (in advance, say) comes first, and costs two queries.
     """
-    held = claims.claim_held(reader)
-    if held is not None:
-        return held
+    claimed = claims.renew_longest(reader)
+    if claimed is not None:
+        return claimed
     settle_abandoned()
-    # The last: what the page's look-ahead has taken for this person since, so that nothing else was free.
-    return controls.plant(reader) or claims.claim_free(reader) or claims.claim_held(reader)
+    # The last alternative: another request of this page may have claimed the last case in advance meanwhile.
+    return hidden_checks.claim_if_drawn(reader) or claims.claim_next(reader) or claims.renew_longest(reader)
 
 
 def claim_ahead(*, case: ReviewCase, reader: User) -> list[ReviewCase]:
-    """Keep the next cases for the holder of this one, so that their photos are fetched while this one is read.
+    """Claim the next cases for the reader of this one, so that their photos load while this one is read.
 
-    Nothing for a page that asks too late, when its case has been answered: the page of the next case asks itself.
+    Claims nothing once the case is answered: the page of the next case asks again.
     """
-    if access.step(case, reader) in ("closed", "finished"):
+    if access.screen_for(case, reader) in (access.Screen.CLOSED, access.Screen.FINISHED):
         return []
     settle_abandoned()
-    controls.plant(reader)
+    hidden_checks.claim_if_drawn(reader)
     return claims.claim_ahead(reader, case)
 
 
 def claim_case(*, case: ReviewCase, reader: User) -> ReviewCase:
-    """Hold this very case. Raises Conflict when it is held, finished, or not this person's to read."""
+    """Claim this case. Raises Conflict when it is claimed, resolved, or this reader may not read it."""
     case.refresh_from_db()
     if not policy.readable(reader).filter(pk=case.pk).exists() or not claims.claim(case, reader):
-        raise transitions.Conflict(transitions.why_closed(case, reader))
+        raise transitions.Conflict(transitions.closed_message(case, reader))
     case.refresh_from_db()
     return case
 
 
 def skip_case(*, case: ReviewCase, reader: User, reason: str = "") -> None:
-    """Put a held case back unread; it comes to this reader again after all others. Raises Conflict if not held."""
+    """Give a claimed case back unread; it goes to the end of this reader's queue.
+
+    Raises Conflict when the reader has no claim, or has stored a blind answer.
+    """
     with transaction.atomic():
-        if transitions.pending(case, reader) is not None:
-            raise transitions.Conflict("Your blind answer is stored: keep it or change it, or undo it first.")
+        if case.readings.standing().filter(reader=reader, final_answer="").exists():
+            raise transitions.Conflict("Your blind answer is stored. Keep it, change it, or undo it first.")
         if not claims.release(case, reader):
-            raise transitions.Conflict("You no longer hold this case, so there is nothing to skip.")
+            raise transitions.Conflict("Your claim on this case has ended, so there is nothing to skip.")
         Skip.objects.create(case=case, reader=reader, reason=reason[:200])
 
 
 def show_ai_first(*, case: ReviewCase, reader: User) -> bool:
-    """Whether the AI's answer is shown to this holder before the reading; where it is, that is written down first."""
+    """Whether this reader, who has claimed the case, sees the AI's answer before reading. If so, that is recorded."""
     if not policy.shows_ai_first(case, reader):
         return False
     ShownFirst.objects.get_or_create(case=case, reader=reader)
@@ -88,11 +95,12 @@ def store_blind_answer(
     viewer: dict[str, Any] | None = None,
     seconds: float | None = None,
 ) -> Reading:
-    """Store one blind answer. Where the AI agrees (or has no answer) it is final at once; else the AI is now shown.
+    """Store one blind answer. It is final at once if the AI agrees or has no answer; else the AI's answer is now shown.
 
-    The same answer sent twice is stored once. Raises Conflict when the case is not this reader's any more.
+    The same answer sent twice is stored once. If another reader has taken the case over, the answer is kept as an
+    extra reading. Raises Conflict when the case is no longer this reader's.
     """
-    said: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "blind_answer": answer,
         "blind_seconds": seconds,
         "grade": grade if answer == Answer.CATARACT else "",
@@ -102,65 +110,70 @@ def store_blind_answer(
         "viewer": viewer or {},
     }
     with transaction.atomic():
-        held = transitions.hold(case, reader, roles=(Reading.Role.FIRST, Reading.Role.SECOND))
-        others = list(transitions.standing(case))
+        has_claim = transitions.ensure_claim(case, reader, roles=(Reading.Role.FIRST, Reading.Role.SECOND))
+        others = list(case.readings.standing())
         earlier = next((each for each in others if each.reader_id == reader.pk), None)
-        if earlier is not None and earlier.blind_answer == answer:
-            return earlier
         if earlier is not None:
-            raise transitions.Conflict(transitions.why_closed(case, reader))
-        if not held:
-            return _keep_beside(case, reader, said)
-        now = timezone.now()
-        decision = policy.opinion(case)
-        seen = Disclosure.objects.filter(image=case.image_id, user=reader).order_by("at").first()
-        shown_first = seen is not None and ShownFirst.objects.filter(case=case, reader=reader).exists()
-        is_final = shown_first or not policy.contradicts(answer, decision)
-        reading = Reading.objects.create(
-            case=case,
-            reader=reader,
-            role=transitions.ROLE_OF_STATUS[case.status],
-            blind_at=now,
-            # Shown on purpose, or read again after undoing: the person has seen the AI's answer, so it never trains.
-            ai_shown_first=seen is not None,
-            ai_shown_at=seen.at if seen is not None else None if is_final else now,
-            final_answer=answer if is_final else "",
-            final_at=now if is_final else None,
-            **said,
-        )
-        if decision:  # that it agrees is told as well
-            transitions.disclose(case, reader)
-        if is_final:
-            transitions.advance(case, reading, others)
+            if earlier.blind_answer == answer:
+                return earlier
+            raise transitions.Conflict(transitions.closed_message(case, reader))
+        if has_claim:
+            return _store_blind_reading(case, reader, fields, others)
+        return _store_extra_reading(case, reader, fields)
+
+
+def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any], others: Sequence[Reading]) -> Reading:
+    """Store the answer of a reader who has claimed the case, and move the case on if the answer is final."""
+    now = timezone.now()
+    answer, decision = fields["blind_answer"], policy.ai_decision(case)
+    # Shown first on purpose, or read again after undoing: the reader has seen the AI's answer, so it never trains.
+    seen = _first_disclosure(case, reader)
+    shown_first = seen is not None and ShownFirst.objects.filter(case=case, reader=reader).exists()
+    is_final = shown_first or not policy.contradicts(answer, decision)
+    reading = Reading.objects.create(
+        case=case,
+        reader=reader,
+        role=transitions.ROLE_OF_STATUS[case.status],
+        blind_at=now,
+        ai_shown_first=seen is not None,
+        ai_shown_at=seen.at if seen is not None else None if is_final else now,
+        final_answer=answer if is_final else "",
+        final_at=now if is_final else None,
+        **fields,
+    )
+    if decision:  # that the AI agrees is shown as well
+        transitions.disclose(case, reader)
+    if is_final:
+        transitions.advance(case, reading, others)
     return reading
 
 
-def _keep_beside(case: ReviewCase, reader: User, said: dict[str, Any]) -> Reading:
-    """Keep the blind answer of one whom another reader overtook, as a second opinion: no work is lost.
+def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any]) -> Reading:
+    """Keep the blind answer of a reader whose claim passed to another, so that no work is lost.
 
-    It becomes the second reading as soon as one is asked for, or when it differs from the first. Raises Conflict for
-    whoever could not have read the case blind, and long after the case was closed.
+    It becomes the second reading when one is needed, or when it differs from the first. Raises Conflict for a reader
+    who could not have read the case blind, and `EXTRA_READING_WITHIN` after the case was resolved.
     """
-    ReviewCase.objects.filter(pk=case.pk).update(status=F("status"))  # takes the row: the other answer is in, or waits
+    ReviewCase.objects.filter(pk=case.pk).update(status=F("status"))  # locks the row: the other answer is in, or waits
     case.refresh_from_db()
-    overtaken = Q(status__in=ReviewCase.OPEN) | Q(resolved_at__gte=timezone.now() - policy.LATE)
-    may_read = reader.has_perm(permissions.READ) and not policy.has_seen(case, reader)
-    if not may_read or not ReviewCase.objects.filter(overtaken, pk=case.pk, kind=ReviewCase.Kind.CASE).exists():
-        raise transitions.Conflict(transitions.why_closed(case, reader))
     now = timezone.now()
+    accepts = Q(status__in=ReviewCase.OPEN) | Q(resolved_at__gte=now - EXTRA_READING_WITHIN)
+    may_read = reader.has_perm(permissions.READ) and not policy.has_seen(case, reader)
+    if not may_read or not ReviewCase.objects.filter(accepts, pk=case.pk, kind=ReviewCase.Kind.CASE).exists():
+        raise transitions.Conflict(transitions.closed_message(case, reader))
     reading = Reading.objects.create(
         case=case,
         reader=reader,
         role=Reading.Role.EXTRA,
         blind_at=now,
-        final_answer=said["blind_answer"],
+        final_answer=fields["blind_answer"],
         final_at=now,
-        **said,
+        **fields,
     )
-    second = transitions.standing(case).filter(role=Reading.Role.SECOND)
-    read_once = case.status == ReviewCase.Status.RESOLVED and not second.exists()
+    has_second = case.readings.standing().filter(role=Reading.Role.SECOND).exists()
     label = Label.objects.standing().filter(case=case).first()
-    if read_once and label is not None and label.answer != reading.final_answer:
+    is_read_once = case.status == ReviewCase.Status.RESOLVED and not has_second
+    if is_read_once and label is not None and label.answer != reading.final_answer:
         Label.objects.filter(pk=label.pk).update(superseded_at=now)
         ReviewCase.objects.filter(pk=case.pk).move(ReviewCase.Status.SECOND, resolved_at=None)
         transitions.take_as_second(case, reading)
@@ -168,32 +181,37 @@ def _keep_beside(case: ReviewCase, reader: User, said: dict[str, Any]) -> Readin
 
 
 def store_final_answer(*, reading: Reading, answer: str, seconds: float | None = None) -> Reading:
-    """Store what the reader says after the AI was shown: the same again, or another answer. Once only."""
+    """Store the answer after the AI's was shown: the same or another one.
+
+    The same final answer sent twice is stored once. Raises Conflict for a different one, or after an undo.
+    """
     with transaction.atomic():
-        pending = Reading.objects.filter(pk=reading.pk, final_answer="", retracted_at__isnull=True)
+        pending = Reading.objects.standing().filter(pk=reading.pk, final_answer="")
         stored = pending.update(final_answer=answer, final_at=timezone.now(), final_seconds=seconds)
         reading.refresh_from_db()
         if stored:
             transitions.advance(reading.case, reading)
         elif reading.final_answer != answer or reading.retracted_at:
-            raise transitions.Conflict("This answer was already settled. Undo it if you want to answer again.")
+            raise transitions.Conflict("Your answer is final already. Undo it to answer again.")
     return reading
 
 
 def adjudicate(
     *, case: ReviewCase, adjudicator: User, answer: str, reason: str, viewer: dict[str, Any] | None = None
 ) -> Reading:
-    """Decide between two readers who differ. The adjudicator is neither of them and is not shown the AI's answer."""
+    """Decide between two readers who differ. The adjudicator is neither of them and does not see the AI's answer.
+
+    Raises PermissionDenied without the permission, ValueError without a reason, Conflict when the case is not theirs.
+    """
     if not adjudicator.has_perm(permissions.ADJUDICATE):
-        raise PermissionDenied("Adjudicating needs the role of adjudicator.")
+        raise PermissionDenied("Only adjudicators can adjudicate.")
     if not reason.strip():
         raise ValueError("An adjudication needs a reason.")
     with transaction.atomic():
-        held = transitions.hold(case, adjudicator, roles=(Reading.Role.ADJUDICATOR,))
-        if not held:
-            raise transitions.Conflict(transitions.why_closed(case, adjudicator))
+        if not transitions.ensure_claim(case, adjudicator, roles=(Reading.Role.ADJUDICATOR,)):
+            raise transitions.Conflict(transitions.closed_message(case, adjudicator))
         now = timezone.now()
-        seen = Disclosure.objects.filter(image=case.image_id, user=adjudicator).order_by("at").first()
+        seen = _first_disclosure(case, adjudicator)
         reading = Reading.objects.create(
             case=case,
             reader=adjudicator,
@@ -211,48 +229,54 @@ def adjudicate(
     return reading
 
 
-def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
-    """Retract one's own last answer on a case: it reopens and is held by this reader; its label no longer stands.
+def _first_disclosure(case: ReviewCase, user: User) -> Disclosure | None:
+    """When this user was first shown the AI's answer on this photo."""
+    return Disclosure.objects.filter(image=case.image_id, user=user).order_by("at").first()
 
-    Raises Conflict when somebody has read the case since, or is reading it.
+
+# Undoing and settling -------------------------------------------------------------------------------------------------
+def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
+    """Retract one's own last answer: the case reopens, claimed by this reader, and its label no longer stands.
+
+    Raises PermissionDenied for another reader's answer, Conflict when a later reader has begun.
     """
     if reading.reader_id != reader.pk:
-        raise PermissionDenied("Only your own answers can be undone.")
+        raise PermissionDenied("You can only undo your own answers.")
     with transaction.atomic():
         case = reading.case
         case.refresh_from_db()
         if reading.role == Reading.Role.EXTRA:
             _retract(reading)
             return case
-        back_to = transitions.STATUS_OF_ROLE[Reading.Role(reading.role)]
-        mine = ReviewCase.objects.filter(
-            Q(lease_until__isnull=True) | Q(lease_until__lte=timezone.now()) | Q(claimed_by=reader), pk=case.pk
-        )
-        lease = {"claimed_by": reader, "lease_until": claims.lease_end()}
-        if case.status == back_to:  # the AI is shown and the final answer is still open
-            held = mine.filter(status=back_to).update(**lease)
-        else:
-            held = mine.filter(status=case.status).move(back_to, resolved_at=None, **lease)
-        later = transitions.standing(case).filter(role__in=transitions.AFTER[reading.role]).exists()
-        if not held or later:
-            raise transitions.Conflict("Another reader has begun since: this answer can no longer be undone.")
+        if not _reopen(case, reading, reader):
+            raise transitions.Conflict("Another reader has begun this case, so your answer can no longer be undone.")
         _retract(reading)
         Label.objects.standing().filter(case=case).update(superseded_at=timezone.now())
         case.refresh_from_db()
     return case
 
 
+def _reopen(case: ReviewCase, reading: Reading, reader: User) -> bool:
+    """Move the case back to the status of this reading, claimed by its reader; False when a later reader has begun."""
+    back_to = transitions.STATUS_OF_ROLE[Reading.Role(reading.role)]
+    rows = ReviewCase.objects.filter(claims.is_unclaimed() | Q(claimed_by=reader), pk=case.pk, status=case.status)
+    lease = {"claimed_by": reader, "lease_until": claims.lease_end()}
+    is_open = case.status == back_to  # the AI's answer is shown and the final answer is still due
+    reopened = rows.update(**lease) if is_open else rows.move(back_to, resolved_at=None, **lease)
+    later = transitions.LATER_ROLES[reading.role]
+    return bool(reopened) and not case.readings.standing().filter(role__in=later).exists()
+
+
 def _retract(reading: Reading) -> None:
-    standing = Reading.objects.filter(pk=reading.pk, retracted_at__isnull=True)
-    if not standing.update(retracted_at=timezone.now()):
-        raise transitions.Conflict("This answer was undone already.")
+    if not Reading.objects.standing().filter(pk=reading.pk).update(retracted_at=timezone.now()):
+        raise transitions.Conflict("This answer is undone already.")
 
 
 def settle_abandoned() -> int:
-    """Keep the blind answer of readers who left after the AI was shown: it is what they last said. Returns how many."""
-    left = Reading.objects.filter(final_answer="", retracted_at__isnull=True).exclude(
-        case__claimed_by=F("reader"), case__lease_until__gt=timezone.now()
-    )
-    for reading in left.select_related("case__prediction"):
+    """Make the blind answers of readers who left after the AI was shown final; returns how many."""
+    still_reading = Q(case__claimed_by=F("reader"), case__lease_until__gt=timezone.now())
+    pending = Reading.objects.standing().filter(~still_reading, final_answer="")
+    abandoned = list(pending.select_related("case__prediction"))
+    for reading in abandoned:
         store_final_answer(reading=reading, answer=reading.blind_answer)
-    return len(left)
+    return len(abandoned)

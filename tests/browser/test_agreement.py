@@ -14,7 +14,7 @@ from predictions.releases import services as releases_services
 from predictions.releases import store
 from review.cases.models import ReviewCase
 from review.labels.models import Label
-from review.queue import claims, controls, policy
+from review.queue import claims, hidden_checks, opening, policy
 from review.reading import services as reading_services
 from tests.browser.conftest import Site, drawn_eye
 from tests.releases import make_tiny_release
@@ -33,7 +33,7 @@ def read(reader: User, case: ReviewCase, answer: str, *, keep: bool = True) -> N
     assert claims.claim(case, reader)
     reading = reading_services.store_blind_answer(case=case, reader=reader, answer=answer)
     if not reading.final_answer:
-        reading_services.store_final_answer(reading=reading, answer=answer if keep else policy.opinion(case))
+        reading_services.store_final_answer(reading=reading, answer=answer if keep else policy.ai_decision(case))
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def read_cases(site: Site, settings: Any) -> None:
     make_case()
     for number in range(8):
         Label.objects.create(image=make_image(), answer="cataract", provenance="imported", may_train=True)
-        check = controls.plant(readers[number % 2])
+        check = hidden_checks.claim_if_drawn(readers[number % 2])
         assert check is not None
         read(readers[number % 2], check, "cataract" if number else "normal")
 
@@ -71,7 +71,7 @@ def read_cases(site: Site, settings: Any) -> None:
 def test_the_agreement_page_full_and_empty(site: Site, read_cases: None, keep: Callable[[Page, str], None]) -> None:
     page = site.log_in("auditor")
     page.goto("/review/agreement/")
-    expect(page.get_by_role("heading", level=1)).to_have_text("How far readers and the AI agree with the truth.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Agreement and accuracy")
     expect(page.get_by_role("link", name="Agreement")).to_have_attribute("aria-current", "page")
     site.look(page, "agreement")
     page.set_viewport_size({"width": 1280, "height": 900})
@@ -88,7 +88,7 @@ def test_the_agreement_page_full_and_empty(site: Site, read_cases: None, keep: C
 def test_the_agreement_page_before_anything_was_read(site: Site) -> None:
     page = site.log_in("admin")
     page.goto("/review/agreement/")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing has been read yet.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No readings yet.")
     site.look(page, "agreement-empty")
 
 
@@ -107,7 +107,7 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
             patient_key=f"P-{seed:04}",
             eye="OD" if seed % 2 else "OS",
         )
-    policy.open_cases()
+    opening.open_cases()
     page = site.log_in("reader")
     page.goto("/review/")
     keep(page, "review-queue")
@@ -115,7 +115,7 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
     heading = page.get_by_role("heading", level=1)
     expect(heading).to_have_text("Does this eye show a cataract?")
     case = ReviewCase.objects.get(pk=page.url.rstrip("/").split("/")[-1])
-    mine, theirs = ("1", "2") if policy.opinion(case) == "normal" else ("2", "1")
+    mine, theirs = ("1", "2") if policy.ai_decision(case) == "normal" else ("2", "1")
     page.keyboard.press(mine)
     expect(heading).to_have_text("The AI sees it differently.")
     _photo_is_there(page)
@@ -125,14 +125,14 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
 
     second = site.log_in("reader", "second")
     second.goto(f"/review/cases/{case.pk}/")
-    second.get_by_role("button", name="Read it").click()
+    second.get_by_role("button", name="Read this case").click()
     expect(second.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
     second.keyboard.press(theirs)
     expect(second.get_by_role("status")).to_contain_text("Saved")
 
     judge = site.log_in("adjudicator")
     judge.goto(f"/review/cases/{case.pk}/")
-    judge.get_by_role("button", name="Read it").click()
+    judge.get_by_role("button", name="Read this case").click()
     expect(judge.get_by_role("heading", level=1)).to_have_text("Two readers differ. What is it?")
     _photo_is_there(judge)
     keep(judge, "review-adjudication")

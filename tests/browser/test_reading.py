@@ -156,7 +156,7 @@ def test_the_keys_are_shown_changed_and_switched_off(site: Site) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
     site.look(page, "review-keys-overlay")
-    page.get_by_role("link", name="Change the keys").click()
+    page.get_by_role("link", name="Change keys").click()
     site.look(page, "review-keys")
     site.expect_complaint("422")
     page.get_by_label("No cataract").fill("1")

@@ -12,7 +12,7 @@ from predictions.releases import services as releases_services
 from predictions.releases import store
 from review.cases.models import Reading, ReviewCase
 from review.labels.models import Label
-from review.queue import policy
+from review.queue import opening
 from tests.browser.conftest import Site, drawn_eye
 from tests.releases import make_tiny_release
 
@@ -30,7 +30,7 @@ def unsure(site: Site, tmp_path: Path) -> None:
             patient_key=f"P-{seed:04}",
             eye="OD" if seed % 2 else "OS",
         )
-    policy.open_cases()
+    opening.open_cases()
 
 
 def start(page: Page) -> ReviewCase:
@@ -62,7 +62,7 @@ def test_pages_of_a_review(site: Site, unsure: None, keep: Callable[[Page, str],
     case = start(page)
     site.look(page, "review-blind")
     keep(page, "review-blind")
-    page.get_by_text("Grade, doubt or a note").click()
+    page.get_by_text("Grade, details or a note").click()
     page.set_viewport_size({"width": 360, "height": 740})
     site.shoot(page, "review-details")
     page.set_viewport_size({"width": 1280, "height": 800})
@@ -80,14 +80,14 @@ def test_pages_of_a_review(site: Site, unsure: None, keep: Callable[[Page, str],
     assert case.status == ReviewCase.Status.SECOND
     other.goto(f"/review/cases/{case.pk}/")
     site.look(other, "review-closed")
-    other.get_by_role("button", name="Read it").click()
+    other.get_by_role("button", name="Read this case").click()
     expect(other.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
     other.keyboard.press(agreeing_key(case))
     expect(other.get_by_role("status")).to_contain_text("Saved")
 
     judge = site.log_in("adjudicator")
     judge.goto(f"/review/cases/{case.pk}/")
-    judge.get_by_role("button", name="Read it").click()
+    judge.get_by_role("button", name="Read this case").click()
     expect(judge.get_by_role("heading", level=1)).to_have_text("Two readers differ. What is it?")
     site.look(judge, "review-adjudicate")
     judge.get_by_label("Why").fill("The lens is white.")
@@ -99,7 +99,7 @@ def test_pages_of_a_review(site: Site, unsure: None, keep: Callable[[Page, str],
 def test_an_empty_queue_says_what_comes_next(site: Site) -> None:
     page = site.log_in("reader")
     page.goto("/")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing waits for you.")
+    expect(page.get_by_role("heading", level=1)).to_have_text("No cases yet.")
     site.look(page, "queue-empty")
 
 

@@ -11,7 +11,7 @@ from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import Cluster, EyeImage
 from predictions.releases.models import Release
 from review.cases.models import ReviewCase
-from review.queue import policy
+from review.queue import opening
 
 _numbers = itertools.count(1)
 READER = ("read_reviewcase",)
@@ -77,7 +77,7 @@ def make_prediction(decision: str = "cataract", **values: Any) -> Prediction:
 
 def make_case(decision: str = "cataract", **values: Any) -> ReviewCase:
     prediction = make_prediction(decision, **values)
-    policy.open_cases()
+    opening.open_cases()
     return ReviewCase.objects.get(prediction=prediction)
 
 

@@ -15,7 +15,7 @@ from review.agreement import report as agreement_report
 from review.agreement.estimates import Measure, nothing
 from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
-from review.queue import claims, controls
+from review.queue import claims, hidden_checks, policy
 from review.reading import services
 from tests.factories import make_user
 from tests.review.makers import make_adjudicator, make_case, make_image, make_reader, make_release
@@ -78,7 +78,7 @@ def test_the_random_share_is_the_draw_of_the_queue(settings: Any) -> None:
         read(make_reader(), case, "cataract")
         case.refresh_from_db()
         drawn.append(case.status == ReviewCase.Status.SECOND)
-        assert drawn[-1] == agreement_report.by_chance(case.pk)
+        assert drawn[-1] == policy.is_read_twice_by_chance(case.pk)
     assert 0 < sum(drawn) < 24
 
 
@@ -101,7 +101,7 @@ def test_controls_and_repeats_count_for_the_reader_alone(settings: Any) -> None:
         Label.objects.create(image=make_image(), answer="cataract", provenance="imported", may_train=True)
     make_case()
     for answer in ("cataract", "normal", "cataract"):
-        case = controls.plant(anna)
+        case = hidden_checks.claim_if_drawn(anna)
         assert case is not None
         read(anna, case, answer)
     report = agreement_report.report()
@@ -112,27 +112,27 @@ def test_controls_and_repeats_count_for_the_reader_alone(settings: Any) -> None:
 
 
 # Readers and the AI ---------------------------------------------------------------------------------------------------
-def test_the_ledger_counts_switches_where_the_truth_is_settled() -> None:
+def test_the_report_counts_switches_where_the_truth_is_settled() -> None:
     readers = [make_reader() for _ in range(2)]
     for final, truth in (("cataract", "cataract"), ("cataract", "normal"), ("normal", "normal")):
         case = make_case("cataract")
         read(readers[0], case, "normal", final=final, unsure=True)  # unsure: a second reader is asked in any case
         read(readers[1], case, "ungradable", final="ungradable")
         judge(case, truth)
-    ledger = agreement_report.report().ledger
-    assert (ledger.shown, ledger.known) == (6, 6)
-    found = values(ledger.measures)
-    assert found["Overrode the AI: kept the blind answer"] == (pytest.approx(4 / 6), 6)
+    differed = agreement_report.report().differed
+    assert (differed.shown, differed.known) == (6, 6)
+    found = values(differed.measures)
+    assert found["Overruled the AI: kept the blind answer"] == (pytest.approx(4 / 6), 6)
     assert found["Wrong, then right"] == (pytest.approx(1 / 6), 6)
     assert found["Right, then wrong"] == (pytest.approx(1 / 6), 6)
-    assert dict(ledger.switches)["right, and stayed so"] == 1
+    assert dict(differed.switches)["right, and kept"] == 1
 
 
 def test_a_label_that_followed_the_ai_is_no_truth() -> None:
     read(make_reader(), make_case("cataract"), "normal", final="cataract")
     assert Label.objects.get().provenance == Label.Provenance.AFTER_AI
-    ledger = agreement_report.report().ledger
-    assert (ledger.shown, ledger.known) == (1, 0)
+    differed = agreement_report.report().differed
+    assert (differed.shown, differed.known) == (1, 0)
 
 
 def test_answers_after_the_ai_was_shown_first_stand_apart(settings: Any) -> None:
@@ -157,8 +157,8 @@ def test_each_read_photo_stands_for_as_many_as_its_chance_says() -> None:
     read(make_reader(), missed, "cataract", final="cataract")
     found = values(in_service.measures(in_service.rows()))
     assert found["Sensitivity, all photos"] == (pytest.approx(4 / 24), 5)
-    assert found["Sensitivity, only as read"] == (pytest.approx(4 / 5), 5)
-    assert found["Sure answers that were right"] == (pytest.approx(0), 1)
+    assert found["Sensitivity, unweighted"] == (pytest.approx(4 / 5), 5)
+    assert found["Sure answers that were correct"] == (pytest.approx(0), 1)
     assert in_service.counts(in_service.rows()) == {"chosen": 5, "read": 5, "after_ai": 0, "neither": 0}
 
 
@@ -167,7 +167,7 @@ def test_nothing_read_gives_no_figures() -> None:
     assert all(measure.estimate == nothing() for measure in in_service.measures(in_service.rows()))
     report = agreement_report.report()
     assert report.readings == 0
-    assert all(measure.estimate.value is None for measure in [*report.between, *report.ledger.measures])
+    assert all(measure.estimate.value is None for measure in [*report.between, *report.differed.measures])
 
 
 # The page -------------------------------------------------------------------------------------------------------------

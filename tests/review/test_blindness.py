@@ -17,7 +17,7 @@ from django.urls import get_resolver
 from cataract.core.models import ApiToken
 from cataract.core.tokens import create_token
 from review.cases.models import Reading, ReviewCase
-from review.queue import claims, policy
+from review.queue import claims, opening
 from tests.factories import make_user
 from tests.predictions.test_matrix import TABLE, _walk
 from tests.review.makers import make_prediction
@@ -85,7 +85,7 @@ def walk() -> Iterator[tuple[str, Any]]:
     _, key = create_token(user=reader, name="walk", scopes=ApiToken.Scope.values, days=1)
     program = Client(headers={"Authorization": f"Bearer {key}"})
     yield "start", client.post("/review/next/")
-    case = claims.held_by(reader).get()
+    case = claims.claimed_by(reader).get()
     ahead = client.post(f"/review/cases/{case.pk}/ahead/")
     assert [bool(each["screen"]) for each in ahead.json()["cases"]] == [True, True]
     yield "ahead", ahead
@@ -125,7 +125,7 @@ def test_no_address_tells_a_reader_what_the_ai_said_before_the_blind_answer(cham
         with transaction.atomic():
             for _ in range(3):
                 make_prediction(decision, image=stored_image(patient_key="P-1"), **values)
-            policy.open_cases()
+            opening.open_cases()
             seen[decision] = [(name, bare(response)) for name, response in walk()]
             transaction.set_rollback(True)
     first, *others = seen.values()

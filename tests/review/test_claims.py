@@ -9,7 +9,7 @@ from django.utils import timezone
 from predictions.embeddings.models import Embedding
 from predictions.releases.models import Release
 from review.cases.models import ReviewCase
-from review.queue import claims, policy, progress
+from review.queue import claims, opening, policy, progress
 from review.queue import services as queue_services
 from review.reading import services as reading_services
 from review.reading import transitions
@@ -103,8 +103,8 @@ def test_an_adjudicator_is_neither_of_the_readers() -> None:
 def test_opening_cases_twice_opens_them_once_with_their_propensity() -> None:
     make_prediction("normal", reasons=["audit_sample"], review_propensity=0.05)
     make_prediction("", status="failed", done_at=None, review_propensity=None, needs_review=False)
-    assert policy.open_cases() == 2
-    assert policy.open_cases() == 0
+    assert opening.open_cases() == 2
+    assert opening.open_cases() == 0
     assert sorted(ReviewCase.objects.values_list("review_propensity", flat=True)) == [0.05, 1.0]
     assert ReviewCase.objects.get(review_propensity=1.0).reasons == ["failed"]
     assert set(ReviewCase.objects.values_list("policy_version", flat=True)) == {policy.POLICY_VERSION}
@@ -120,7 +120,7 @@ def test_assigned_cases_come_first_and_wait_for_their_reader_but_not_for_ever() 
     assert reading_services.claim_next(reader=other) != case and progress.counts(other).for_others == 1
     assert reading_services.claim_next(reader=reader) == case
     claims.release(case, reader)
-    claims.held_by(other).update(claimed_by=None, lease_until=None)
+    claims.claimed_by(other).update(claimed_by=None, lease_until=None)
     ReviewCase.objects.filter(pk=case.pk).update(created_at=timezone.now() - timedelta(days=2))
     assert reading_services.claim_next(reader=other) == case, "it has waited too long for one person"
 
@@ -142,7 +142,7 @@ def test_cases_are_kept_ahead_shortly_and_given_back_with_the_page() -> None:
     taken = reading_services.claim_next(reader=reader)
     assert taken is not None and taken in kept
     claims.leave(taken, reader)
-    ends = claims.held_by(reader).values_list("lease_until", flat=True)
+    ends = claims.claimed_by(reader).values_list("lease_until", flat=True)
     assert len(ends) == 2 and all(end and end < timezone.now() + timedelta(seconds=21) for end in ends)
     assert reading_services.claim_ahead(case=case, reader=other) == [], "nothing is kept for one who holds nothing"
 
@@ -158,7 +158,7 @@ def test_a_case_alike_to_the_last_one_waits_behind_the_others_of_its_band(champi
     read, copy, different = case_like(1, 0), case_like(0.999, 0.01), case_like(0.2, 1)
     reader = make_reader()
     for order, case in enumerate((read, copy, different)):
-        ReviewCase.objects.filter(pk=case.pk).update(shuffle=order ^ policy.shuffle_of(reader))
+        ReviewCase.objects.filter(pk=case.pk).update(shuffle=order ^ policy.order_mask(reader))
     assert reading_services.claim_next(reader=reader) == read
     reading_services.store_blind_answer(case=read, reader=reader, answer="cataract")
     assert reading_services.claim_next(reader=reader) == different

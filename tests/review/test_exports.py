@@ -129,7 +129,7 @@ def test_the_command_writes_a_file_and_never_over_one(tmp_path: Path) -> None:
     read()
     assert "1 labels written" in run(tmp_path / "labels.csv")
     assert "cataract" in (tmp_path / "labels.csv").read_text()
-    with pytest.raises(CommandError, match="exists already"):
+    with pytest.raises(CommandError, match="already exists"):
         run(tmp_path / "labels.csv")
     with pytest.raises(CommandError, match="no folder"):
         run(tmp_path / "nowhere" / "labels.csv")

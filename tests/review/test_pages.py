@@ -53,7 +53,7 @@ def stored_image(**values: Any) -> Any:
 def test_where_the_ai_agrees_one_answer_is_enough_and_makes_a_label_that_trains() -> None:
     case, reader = make_case("cataract", review_propensity=0.05, reasons=["audit_sample"]), make_reader()
     client = logged_in(reader)
-    assert "1 photo waits" in " ".join(client.get("/review/").content.decode().split())
+    assert "1 case waiting" in " ".join(client.get("/review/").content.decode().split())
     address = start(client)
     assert "Does this eye show a cataract?" in client.get(address).content.decode()
     answer = blind(client, address, "cataract", grade="mature", seconds="3.5", viewer='{"zoom": 2, "evil": "x"}')

@@ -14,7 +14,7 @@ from predictions.photos.models import EyeImage
 from predictions.releases import services as releases_services
 from predictions.releases import store
 from review.cases.models import Reading, ReviewCase
-from review.queue import policy
+from review.queue import opening, policy
 from review.reading import services as reading_services
 from tests.releases import make_tiny_release
 from tests.review.makers import make_adjudicator, make_case, make_reader
@@ -33,7 +33,7 @@ def case(tmp_path: Path) -> ReviewCase:
     answering_services.upload_photo(
         data=file.getvalue(), user=make_reader("sender"), source="upload", patient_key="P-1", eye="OD"
     )
-    policy.open_cases()
+    opening.open_cases()
     return ReviewCase.objects.get()
 
 
@@ -48,7 +48,7 @@ def test_the_heat_map_comes_after_the_answer_and_only_to_those_who_are_told(case
     address = reader.post("/review/next/").headers["Location"]
     assert reader.get(address + "heat/").status_code == 403
     assert b"heat" not in reader.get(address).content
-    said = "normal" if policy.opinion(case) == "cataract" else "cataract"
+    said = "normal" if policy.ai_decision(case) == "cataract" else "cataract"
     reader.post(address, {"step": "blind", "answer": said})
     assert b"heat/" in reader.get(address).content
     heat = reader.get(address + "heat/")
@@ -64,12 +64,12 @@ def test_other_photos_of_the_patient_and_of_nobody_else() -> None:
     fellow, stranger = stored_image(patient_key="P-7", eye="OS"), stored_image(patient_key="P-8")
     case = make_case("cataract", image=stored_image(patient_key="P-7"))
     client = logged_in(make_reader())
-    assert client.get(f"/review/cases/{case.pk}/visits/{fellow.pk}/").status_code == 403, "not held"
+    assert client.get(f"/review/cases/{case.pk}/photos/{fellow.pk}/").status_code == 403, "not held"
     address = client.post("/review/next/").headers["Location"]
     assert "Other photos of this patient (1)" in client.get(address).content.decode()
-    assert client.get(f"{address}visits/{fellow.pk}/").content[:2] == b"\xff\xd8"
-    assert client.get(f"{address}visits/{stranger.pk}/").status_code == 404
-    assert client.get(f"{address}visits/{case.image_id}/").status_code == 404
+    assert client.get(f"{address}photos/{fellow.pk}/").content[:2] == b"\xff\xd8"
+    assert client.get(f"{address}photos/{stranger.pk}/").status_code == 404
+    assert client.get(f"{address}photos/{case.image_id}/").status_code == 404
 
 
 def test_photos_that_were_read_already_are_shown_after_the_answer() -> None:
@@ -80,10 +80,10 @@ def test_photos_that_were_read_already_are_shown_after_the_answer() -> None:
     client.post(f"/review/cases/{case.pk}/claim/")
     address = f"/review/cases/{case.pk}/"
     assert "Other photos" not in client.get(address).content.decode()
-    assert client.get(f"{address}visits/{visit.image_id}/").status_code == 404
+    assert client.get(f"{address}photos/{visit.image_id}/").status_code == 404
     client.post(address, {"step": "blind", "answer": "normal"})
     assert "Other photos of this patient (1)" in client.get(address).content.decode()
-    assert client.get(f"{address}visits/{visit.image_id}/").status_code == 200
+    assert client.get(f"{address}photos/{visit.image_id}/").status_code == 200
 
 
 def test_asking_for_a_reader_by_hand(champion: object) -> None:
@@ -92,7 +92,7 @@ def test_asking_for_a_reader_by_hand(champion: object) -> None:
     prediction = Prediction.objects.get(review_case=make_case("normal", image=image))
     ReviewCase.objects.all().delete()
     Prediction.objects.update(needs_review=False, reasons=[], review_propensity=0.05)
-    address = f"/review/ask/{prediction.pk}/"
+    address = f"/review/request/{prediction.pk}/"
     assert logged_in(other).post(address).status_code == 404, "not theirs to see"
     client = logged_in(sender)
     assert client.get(address).status_code == 405

@@ -18,7 +18,7 @@ from django.db.models import Count
 from predictions.answering.models import Prediction
 from predictions.photos.models import Cluster, EyeImage
 from review.cases.models import Reading, ReviewCase
-from review.queue import policy
+from review.queue import opening
 from review.reading import services
 from tests.review.makers import make_case, make_prediction, make_reader
 
@@ -68,7 +68,7 @@ def make_cases(number: int) -> None:
         another.id = Prediction._meta.pk.get_default()
         predictions.append(another)
     Prediction.objects.bulk_create(predictions)
-    assert policy.open_cases() == number
+    assert opening.open_cases() == number
 
 
 def test_twenty_readers_share_no_case_of_a_thousand_and_lose_no_answer() -> None:
@@ -114,7 +114,7 @@ def test_of_two_who_answer_at_the_same_instant_one_wins_and_the_other_is_kept_as
 
 def test_all_this_on_postgresql(postgres_url: str) -> None:
     """The tests of this file, and those of what the database itself refuses, in a session of their own."""
-    tests = ["tests/review/test_races.py", "tests/review/test_machine.py"]
+    tests = ["tests/review/test_races.py", "tests/review/test_transitions.py"]
     command = [
         sys.executable,
         "-m",

@@ -16,7 +16,7 @@ from django.utils import timezone
 from predictions.answering.models import Prediction
 from predictions.photos.models import Cluster, EyeImage
 from review.cases.models import ReviewCase
-from review.queue import policy
+from review.queue import opening
 from review.reading import services
 from tests.review.makers import make_case, make_image, make_reader, make_release, make_user
 from tests.review.test_pages import logged_in
@@ -71,7 +71,7 @@ def test_an_admin_assigns_and_moves_what_was_ticked(admin: Client) -> None:
     assert "1 assigned to anna" in text and "1 not:" in text and "2 have priority 7" in text
     assert ReviewCase.objects.get(assigned_to=reader) == mine
     assert set(ReviewCase.objects.values_list("priority", flat=True)) == {7}
-    admin.post("/review/worklist/", {"cases": [mine.pk], "assign": "nobody"})
+    admin.post("/review/worklist/", {"cases": [mine.pk], "assign": "any"})
     assert not ReviewCase.objects.filter(assigned_to__isnull=False).exists()
     assert admin.post("/review/worklist/", {"assign": reader.pk}).status_code == 422
     assert admin.post("/review/worklist/", {"cases": [mine.pk], "assign": "12345"}).status_code == 422
@@ -122,5 +122,5 @@ def make_ten_thousand() -> None:
     given: dict[str, Any] = {"status": "done", "done_at": now, "release": release, "decision": "cataract"}
     given |= {"needs_review": True, "reasons": ["uncertain"], "review_propensity": 1.0}
     Prediction.objects.bulk_create([Prediction(image=image, **given) for image in images], batch_size=500)
-    while policy.open_cases(2000):
+    while opening.open_cases(2000):
         pass

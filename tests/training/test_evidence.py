@@ -57,7 +57,7 @@ def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) ->
         "Decided without a person",
         "CC-1 Sensitivity not worse by more than 2 points",
         "of 8 test photos; the surest",
-        "Overrode the AI",
+        "Overruled the AI",
         "A release for tests",
     ):
         assert words in html, words

@@ -18,7 +18,7 @@ from predictions.shadow import worker
 from predictions.shadow.models import ShadowAnswer
 from review.cases.models import ReviewCase
 from review.labels.models import Label
-from review.queue import policy
+from review.queue import opening
 from tests.factories import jpeg_bytes
 from tests.releases import make_tiny_release
 from tests.training.makers import make_user
@@ -62,7 +62,7 @@ def test_a_challenger_in_shadow_scores_live_photos_and_changes_nothing(
     imported = upload(5, source="command")
     assert {prediction.release_id for prediction in live} == {champion.pk}
     asked = {prediction.pk: prediction.needs_review for prediction in Prediction.objects.all()}
-    policy.open_cases()
+    opening.open_cases()
     cases = ReviewCase.objects.count()
 
     assert worker.sweep() == 3
@@ -71,7 +71,7 @@ def test_a_challenger_in_shadow_scores_live_photos_and_changes_nothing(
     assert {answer.prediction_id for answer in answers} == {prediction.pk for prediction in live}
     assert not answers.filter(prediction__in=[before, imported]).exists()
     assert all(answer.needs_review and not answer.error and answer.timings for answer in answers)
-    policy.open_cases()
+    opening.open_cases()
     assert ReviewCase.objects.count() == cases, "its doubts open no case"
     assert {row.pk: row.needs_review for row in Prediction.objects.all()} == asked
 

@@ -118,7 +118,7 @@ def people(release: Release) -> list[Block]:
             f"This release in service ({len(chosen)} of its answers were chosen for reading)",
             in_service.measures(chosen),
         ),
-        _measures("When readers were shown that the AI differs (all releases)", agreement.ledger.measures),
+        _measures("When readers were shown that the AI differs (all releases)", agreement.differed.measures),
         _measures("Agreement with the AI, read blind and shown first (all releases)", agreement.anchoring),
         _measures("Between readers", agreement.between),
     ]

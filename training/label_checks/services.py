@@ -7,7 +7,7 @@ from cataract.core.errors import DomainError
 from cataract.core.nudge import nudge
 from cataract.ml.learn.fit.label_errors import can_find
 from review.labels.models import Label
-from review.queue import rechecks
+from review.queue import services as queue_services
 from training.label_checks import tasks
 from training.label_checks.models import LabelCheck
 
@@ -40,4 +40,4 @@ def standing_suspects(check: LabelCheck | None) -> list[tuple[Label, float]]:
 
 def send_to_review(*, check: LabelCheck) -> int:
     """Send the photos of all standing suspects to blind readers; return the number of cases opened."""
-    return rechecks.recheck_labels(labels=[label for label, _ in standing_suspects(check)])
+    return queue_services.recheck_labels(labels=[label for label, _ in standing_suspects(check)])

@@ -58,7 +58,7 @@ def ab_report(test: LiveTest) -> dict[str, Any]:
     return {"photos": len(answered), "outside": _outside(predictions), "arms": arms}
 
 
-def _arm(arm: str, release: str, answers: Sequence[_Answered], cases: list[in_service.Chosen]) -> dict[str, Any]:
+def _arm(arm: str, release: str, answers: Sequence[_Answered], cases: list[in_service.SampledCase]) -> dict[str, Any]:
     clusters = [row.cluster for row in answers]
     rates = [
         share_row("Said cataract", [row.decision == "cataract" for row in answers], clusters),

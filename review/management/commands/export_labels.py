@@ -1,4 +1,4 @@
-"""Writes the labels to a file, or labels and photos to a folder."""
+"""Export labels to a file, or labels and photos to a folder."""
 
 import shutil
 import tempfile
@@ -17,38 +17,36 @@ FOLDER = "folder"
 
 class Command(BaseCommand):
     help = (
-        "Export the standing labels with their provenance. Formats: csv, jsonl, coco (one file), or folder: the photos "
-        "that may train, in split/class folders (ImageFolder), with metadata.jsonl and coco.json."
+        "Export the standing labels with their provenance. Formats: csv, jsonl and coco write one file; folder copies "
+        "the photos that may train to split/class folders (ImageFolder) and adds metadata.jsonl and coco.json."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("out", type=Path, help="The file or folder to write; it must not exist yet.")
+        parser.add_argument("out", type=Path, help="File or folder to write; it must not exist.")
         parser.add_argument("--format", choices=[*exports.FORMATS, FOLDER], default="csv")
-        parser.add_argument("--training", action="store_true", help="Only labels that may train, with consent.")
-        parser.add_argument("--without-ai", action="store_true", help="Leave out what the AI had said.")
+        parser.add_argument("--training", action="store_true", help="Only labels that may train the models.")
+        parser.add_argument("--without-ai", action="store_true", help="Leave out the AI's answers.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         out: Path = options["out"].absolute()
         if out.exists():
-            raise CommandError(f"{out} exists already. Name a new file, or remove it first.")
+            raise CommandError(f"{out} already exists. Choose another name or remove it.")
         with_ai = not options["without_ai"]
         temporary = Path(tempfile.mkdtemp(prefix=".export-", dir=_folder_of(out)))
         try:
             as_folder = options["format"] == FOLDER
             labels = exports.labels_to_export(training_only=options["training"] or as_folder)
-            made = temporary / "export"
+            export = temporary / "export"
             if as_folder:
-                count = _write_folder(made, labels, with_ai=with_ai)
+                count = _write_folder(export, labels, with_ai=with_ai)
             else:
                 count = labels.count()
-                _write_file(made, exports.FORMATS[options["format"]], labels, with_ai=with_ai)
-            made.rename(out)
+                _write_file(export, exports.FORMATS[options["format"]], labels, with_ai=with_ai)
+            export.rename(out)
         except DatabaseError as error:
-            raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate` first.") from None
+            raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate`.") from None
         except FileNotFoundError as error:
-            raise CommandError(
-                f"{error.filename} is missing. Nothing was written; `manage.py doctor` says more."
-            ) from error
+            raise CommandError(f"{error.filename} is missing. Nothing was written. Run `manage.py doctor`.") from error
         except OSError as error:
             raise CommandError(f"{out} cannot be written: {error}.") from error
         finally:
@@ -58,7 +56,7 @@ class Command(BaseCommand):
 
 def _folder_of(out: Path) -> Path:
     if not out.parent.is_dir():
-        raise CommandError(f"There is no folder {out.parent}. Make it first.")
+        raise CommandError(f"There is no folder {out.parent}.")
     return out.parent
 
 
@@ -68,7 +66,7 @@ def _write_file(path: Path, form: exports.Format, labels: Any, *, with_ai: bool)
 
 
 def _write_folder(folder: Path, labels: Any, *, with_ai: bool) -> int:
-    """Photos by split and class, beside the two files that describe them. Returns how many."""
+    """Write the photos by split and class, and the two files that describe them. Returns the number of photos."""
     folder.mkdir()
     _write_file(folder / "metadata.jsonl", exports.FORMATS["jsonl"], labels, with_ai=with_ai)
     _write_file(folder / "coco.json", exports.FORMATS["coco"], labels, with_ai=with_ai)

@@ -89,7 +89,7 @@ def assert_true(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> None:
         if len(standing) < 3:
             assert {r.final_answer for r in standing} == {label.answer}
     if case.status == "resolved" and len(finished) == 1:
-        assert not policy.contradicts(finished[0].final_answer, policy.opinion(case)), (
+        assert not policy.contradicts(finished[0].final_answer, policy.ai_decision(case)), (
             "no single reader overrules the AI"
         )
 

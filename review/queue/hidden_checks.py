@@ -1,8 +1,8 @@
-"""Hidden checks of a reader: photos whose answer is known, and photos that the same reader read before, mirrored.
+"""Hidden checks of a reader: controls (photos with a known answer) and repeats (photos read before, now mirrored).
 
-A check is a ReviewCase without a prediction that only one reader gets. It looks like any other case, its answer makes
-no label, and it is planted while that reader claims: the chance is a setting, the draw a hash, so that asking again
-never changes it.
+A hidden check is a ReviewCase without a prediction that only one reader gets. It looks like any other case and its
+answer makes no label. It is created while its reader claims a case. Settings give its probability; the draw is a hash,
+so asking again never changes it.
 """
 
 import uuid
@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from predictions.answering.models import Disclosure
 from predictions.photos.models import EyeImage
-from review.cases import permissions
 from review.cases.models import Reading, ReviewCase
+from review.cases.permissions import READ
 from review.labels.models import Label
 from review.queue import claims, policy
 
@@ -26,12 +26,15 @@ PRIORITY = 30  # what most cases have
 KNOWN = (Label.Provenance.ADJUDICATED, Label.Provenance.IMPORTED)
 
 
-def plant(reader: User) -> ReviewCase | None:
-    """Hold a hidden check for this reader when the draw says so and a real case waits; else do nothing."""
+def claim_if_drawn(reader: User) -> ReviewCase | None:
+    """Create a hidden check claimed by this reader if the draw says so; else None.
+
+    None as well while no real case is readable (the check would stand out) or an earlier check is unanswered.
+    """
     draw = policy.fraction(f"check:{reader.pk}:{_answers(reader)}")
     if draw >= settings.REVIEW_CONTROL_RATE + settings.REVIEW_REPEAT_RATE:
         return None
-    if not reader.has_perm(permissions.READ) or not policy.readable(reader).exists():
+    if not reader.has_perm(READ) or not policy.readable(reader).exists():
         return None
     if ReviewCase.objects.filter(only_for=reader, status=ReviewCase.Status.FIRST).exists():
         return None
@@ -42,43 +45,42 @@ def plant(reader: User) -> ReviewCase | None:
 
 
 def _control(reader: User) -> ReviewCase | None:
-    """A photo that this reader has never met and whose answer an adjudicator or an import has settled."""
-    met = ReviewCase.objects.filter(image=OuterRef("image"))
+    """A photo new to this reader whose answer an adjudicator or an import has settled."""
+    cases = ReviewCase.objects.filter(image=OuterRef("image"))
     labels = Label.objects.standing().filter(
-        ~Exists(met.filter(readings__reader=reader)),
-        ~Exists(met.filter(status__in=ReviewCase.OPEN)),
+        ~Exists(cases.filter(readings__reader=reader)),
+        ~Exists(cases.filter(status__in=ReviewCase.OPEN)),
         ~Exists(Disclosure.objects.filter(image=OuterRef("image"), user=reader)),
         provenance__in=KNOWN,
         answer__in=["cataract", "normal"],
     )
-    label = _any_of(labels.exclude(image__uploaded_by=reader), reader)
+    label = _draw_one(labels.exclude(image__uploaded_by=reader), reader)
     if label is None:
         return None
-    return _check(reader, ReviewCase.Kind.CONTROL, label.image, known_answer=label.answer)
+    return _new_check(reader, ReviewCase.Kind.CONTROL, label.image, known_answer=label.answer)
 
 
 def _repeat(reader: User) -> ReviewCase | None:
-    """A photo that this reader read blind at least `REVIEW_REPEAT_DAYS` ago and has not been given again since."""
-    again = ReviewCase.objects.filter(image=OuterRef("case__image"), only_for=reader)
-    long_ago = timezone.now() - timedelta(days=settings.REVIEW_REPEAT_DAYS)
-    readings = Reading.objects.filter(
-        ~Exists(again),
+    """A photo this reader read blind at least `REVIEW_REPEAT_DAYS` ago and has not been given again."""
+    repeated = ReviewCase.objects.filter(image=OuterRef("case__image"), only_for=reader)
+    latest = timezone.now() - timedelta(days=settings.REVIEW_REPEAT_DAYS)
+    readings = Reading.objects.standing().filter(
+        ~Exists(repeated),
         reader=reader,
-        retracted_at__isnull=True,
         ai_shown_first=False,
         role__in=[Reading.Role.FIRST, Reading.Role.SECOND],
         case__kind=ReviewCase.Kind.CASE,
         case__status=ReviewCase.Status.RESOLVED,
-        blind_at__lte=long_ago,
+        blind_at__lte=latest,
     )
-    reading = _any_of(readings, reader)
+    reading = _draw_one(readings, reader)
     if reading is None:
         return None
     known = reading.blind_answer
-    return _check(reader, ReviewCase.Kind.REPEAT, reading.case.image, known_answer=known, mirrored=True)
+    return _new_check(reader, ReviewCase.Kind.REPEAT, reading.case.image, known_answer=known, mirrored=True)
 
 
-def _any_of(rows: QuerySet[Any], reader: User) -> Any | None:
+def _draw_one(rows: QuerySet[Any], reader: User) -> Any | None:
     """One of these rows, the same at every call until the reader has answered again."""
     keys = list(rows.order_by("pk").values_list("pk", flat=True))
     if not keys:
@@ -91,7 +93,7 @@ def _answers(reader: User) -> int:
     return Reading.objects.filter(reader=reader).count()
 
 
-def _check(
+def _new_check(
     reader: User, kind: ReviewCase.Kind, image: EyeImage, *, known_answer: str, mirrored: bool = False
 ) -> ReviewCase:
     case_id = uuid.uuid4()
@@ -105,7 +107,7 @@ def _check(
         review_propensity=1.0,
         policy_version=POLICY_VERSION,
         priority=PRIORITY,
-        shuffle=int(policy.fraction(f"shuffle:{case_id}") * 2**31),
+        shuffle=policy.shuffle_of(case_id),
         claimed_by=reader,
         lease_until=claims.lease_end(),
     )

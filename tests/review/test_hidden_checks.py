@@ -17,7 +17,7 @@ from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
 from review.cases.photos import photo_of
 from review.labels.models import Label
-from review.queue import claims, controls, policy
+from review.queue import claims, hidden_checks, policy
 from review.reading import services, transitions
 from tests.factories import jpeg_bytes
 from tests.review.makers import make_case, make_image, make_reader
@@ -96,11 +96,11 @@ def test_a_control_can_be_undone_and_answered_again(only_controls: None) -> None
 def test_no_control_where_no_case_waits_or_the_reader_knows_the_photo(only_controls: None) -> None:
     reader = make_reader()
     know()
-    assert controls.plant(reader) is None  # nothing waits, so a case out of nowhere would stand out
+    assert hidden_checks.claim_if_drawn(reader) is None  # nothing waits, so a case out of nowhere would stand out
     Label.objects.all().delete()
     know(uploaded_by=reader)
     make_case()
-    assert controls.plant(reader) is None
+    assert hidden_checks.claim_if_drawn(reader) is None
 
 
 def test_asking_again_never_changes_the_draw(settings: Any) -> None:
@@ -110,10 +110,10 @@ def test_asking_again_never_changes_the_draw(settings: Any) -> None:
     know()
     for _ in range(8):
         reader = make_reader()
-        first = controls.plant(reader)
+        first = hidden_checks.claim_if_drawn(reader)
         if first is not None:
             claims.release(first, reader)
-        assert controls.plant(reader) is None
+        assert hidden_checks.claim_if_drawn(reader) is None
         assert ReviewCase.objects.filter(only_for=reader).count() == (first is not None)
 
 
@@ -127,20 +127,20 @@ def test_a_repeat_comes_after_fourteen_days_once_and_mirrored(only_repeats: None
     reader = make_reader()
     read_long_ago(reader, days=13)
     make_case()
-    assert controls.plant(reader) is None
+    assert hidden_checks.claim_if_drawn(reader) is None
     reading = read_long_ago(reader)
     case = services.claim_next(reader=reader)
     assert case is not None and case.kind == ReviewCase.Kind.REPEAT
     assert (case.image_id, case.known_answer, case.mirrored) == (reading.case.image_id, "cataract", True)
     assert (reading.case.image.eye, case.shown_eye) == ("OD", "OS")
     services.store_blind_answer(case=case, reader=reader, answer="normal")
-    assert controls.plant(reader) is None
+    assert hidden_checks.claim_if_drawn(reader) is None
 
 
 def test_another_reader_gets_no_repeat_of_what_somebody_else_read(only_repeats: None) -> None:
     read_long_ago(make_reader())
     make_case()
-    assert controls.plant(make_reader()) is None
+    assert hidden_checks.claim_if_drawn(make_reader()) is None
 
 
 def test_the_photo_of_a_repeat_is_mirrored(only_repeats: None) -> None:
@@ -174,7 +174,7 @@ def test_the_other_photos_of_a_repeat_are_mirrored_with_it(only_repeats: None, c
     page = " ".join(client.get(reverse("review:case", args=[case.pk])).content.decode().split())
     assert "OS</strong> left eye" in page and "Other photos of this patient (1)" in page
     assert page.count("Right eye, ") == 2 and "Left eye, " not in page, "the left eye, shown as a right one"
-    address = reverse("review:visit", args=[case.pk, fellow.pk])
+    address = reverse("review:other-photo", args=[case.pk, fellow.pk])
     answer = client.get(address).content
     assert answer == photo_of(case), "the same file, mirrored as the case is"
 

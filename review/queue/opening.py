@@ -1,0 +1,33 @@
+"""Turn predictions into cases."""
+
+from django.db.models import Q
+
+from predictions.answering.models import Prediction
+from review.cases.models import ReviewCase
+from review.queue import policy
+
+
+def open_cases(limit: int = 1000) -> int:
+    """Open a case for every prediction that needs review and has none; returns how many. Safe to run twice."""
+    unopened = Prediction.objects.filter(
+        Q(status=Prediction.Status.DONE, needs_review=True) | Q(status=Prediction.Status.FAILED),
+        review_case__isnull=True,
+    ).order_by("created_at")[:limit]
+    cases = [new_case(prediction) for prediction in unopened]
+    ReviewCase.objects.bulk_create(cases, ignore_conflicts=True)
+    return len(cases)
+
+
+def new_case(prediction: Prediction, *, reasons: list[str] | None = None) -> ReviewCase:
+    """The unsaved case of one prediction. A FAILED prediction is reviewed with certainty."""
+    if reasons is None:
+        reasons = list(prediction.reasons) if prediction.status == Prediction.Status.DONE else ["failed"]
+    return ReviewCase(
+        prediction=prediction,
+        image_id=prediction.image_id,
+        reasons=reasons,
+        review_propensity=prediction.review_propensity or 1.0,
+        policy_version=policy.POLICY_VERSION,
+        priority=policy.priority_of(reasons),
+        shuffle=policy.shuffle_of(prediction.pk),
+    )
