@@ -1,31 +1,163 @@
-"""Small makers that tests share."""
+"""factory_boy factories for the rows that tests need, and drawn photos."""
 
+import functools
+import hashlib
 import io
-from functools import cache
+from collections.abc import Sequence
+from typing import Any
 
+import factory
 from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from factory.django import DjangoModelFactory
 from PIL import Image
 
+from cataract.management.commands.setup import STAFF
 from cataract.ml.synthetic import render_eye
 from cataract.roles import ensure_roles
+from predictions.answering.models import Disclosure, Prediction
+from predictions.photos.models import Cluster, EyeImage
+from predictions.releases.models import Release
+from review.labels.models import Label
+from training.datasets.models import Dataset
+from training.runs.models import TrainingRun
 
-PASSWORD = "only-for-tests"
-
-
-def make_user(*roles: str, name: str = "") -> User:
-    """A user with these roles, named after the first."""
-    ensure_roles()
-    taken = User.objects.count()
-    user = User.objects.create_user(name or f"{roles[0] if roles else 'nobody'}-{taken}", password=PASSWORD)
-    user.groups.set(Group.objects.filter(name__in=roles))
-    user.is_staff = bool({"admin", "auditor"} & set(roles))
-    user.save()
-    return user
+PASSWORD = "a long password for tests"
 
 
-@cache
+@functools.cache
 def jpeg_bytes(seed: int = 1, *, opacity: float = 0.0, size: int = 320) -> bytes:
     """A rendered eye as JPEG: the same bytes for the same arguments."""
     file = io.BytesIO()
     Image.fromarray(render_eye(seed, opacity=opacity, size=size)).save(file, "JPEG", quality=92)
     return file.getvalue()
+
+
+class UserFactory(DjangoModelFactory[User]):
+    """A user with these roles, whose password is PASSWORD."""
+
+    class Meta:
+        model = User
+
+    roles: Sequence[str] = ()
+    username = factory.LazyAttributeSequence(lambda user, number: f"{'-'.join(user.roles[:1]) or 'user'}{number}")
+    password = factory.django.Password(PASSWORD)
+    is_staff = factory.LazyAttribute(lambda user: not STAFF.isdisjoint(user.roles))
+
+    @classmethod
+    def _create(cls, model_class: type[User], *args: Any, roles: Sequence[str] = (), **values: Any) -> User:
+        user: User = super()._create(model_class, *args, **values)
+        if roles:
+            user.groups.set(_groups(roles))
+        return user
+
+
+def _groups(roles: Sequence[str]) -> list[Group]:
+    groups = Group.objects.filter(name__in=roles)
+    if len(groups) < len(set(roles)):
+        ensure_roles()
+        groups = groups.all()
+    return list(groups)
+
+
+class ReaderFactory(UserFactory):
+    roles = ("reader",)
+
+
+class AdjudicatorFactory(UserFactory):
+    roles = ("adjudicator",)
+
+
+class ClusterFactory(DjangoModelFactory[Cluster]):
+    class Meta:
+        model = Cluster
+
+    split = "train"
+
+
+class EyeImageFactory(DjangoModelFactory[EyeImage]):
+    """The row of a photo in a cluster of its own. There is no file unless the test stores one."""
+
+    class Meta:
+        model = EyeImage
+
+    sha256 = factory.Sequence(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
+    stored_sha256 = factory.SelfAttribute("sha256")
+    stored_name = factory.LazyAttribute(lambda image: f"{image.sha256}.jpg")
+    format = "JPEG"
+    width = 640
+    height = 480
+    size = 1000
+    perceptual_hash = factory.LazyAttribute(lambda image: image.sha256[:16])
+    eye = "OD"
+    split = "train"
+    cluster = factory.SubFactory(ClusterFactory, split=factory.SelfAttribute("..split"))
+    source = "upload"
+
+
+class ReleaseFactory(DjangoModelFactory[Release]):
+    """The row of a release without a folder; the same row for the same id."""
+
+    class Meta:
+        model = Release
+        django_get_or_create = ("id",)
+
+    id = "release-of-the-test"
+    manifest_sha256 = "0" * 64
+    encoder = "0" * 64
+
+
+class PredictionFactory(DjangoModelFactory[Prediction]):
+    """A done prediction that asks for review. `decision=""`: made while no release served."""
+
+    class Meta:
+        model = Prediction
+
+    image = factory.SubFactory(EyeImageFactory)
+    status = "done"
+    done_at = factory.LazyFunction(timezone.now)
+    decision = "cataract"
+    release = factory.Maybe("decision", factory.SubFactory(ReleaseFactory), None)
+    probability = factory.Maybe("decision", 0.6173, None)
+    fast_probability = factory.Maybe("decision", 0.6173, None)
+    accurate_probability = factory.Maybe("decision", 0.5921, None)
+    route = factory.Maybe("decision", "fast+accurate", "")
+    needs_review = True
+    reasons = factory.LazyAttribute(lambda prediction: ["uncertain"] if prediction.decision else ["no_champion"])
+    review_propensity = 1.0
+
+
+class DisclosureFactory(DjangoModelFactory[Disclosure]):
+    """The fact that a user has seen what the AI answered for a photo."""
+
+    class Meta:
+        model = Disclosure
+
+    image = factory.SelfAttribute("prediction.image")
+
+
+class LabelFactory(DjangoModelFactory[Label]):
+    """An imported label that may train."""
+
+    class Meta:
+        model = Label
+
+    image = factory.SubFactory(EyeImageFactory)
+    answer = "cataract"
+    provenance = "imported"
+    may_train = True
+
+
+class DatasetFactory(DjangoModelFactory[Dataset]):
+    class Meta:
+        model = Dataset
+
+    fingerprint = factory.Sequence("{:064x}".format)
+
+
+class TrainingRunFactory(DjangoModelFactory[TrainingRun]):
+    class Meta:
+        model = TrainingRun
+
+    dataset = factory.SubFactory(DatasetFactory)
+    base_release = factory.SubFactory(ReleaseFactory)

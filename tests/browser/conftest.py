@@ -14,22 +14,19 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings as django_settings
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import User
 from django.test import Client
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, FilePayload, Page, expect
 
-from cataract import roles
-from cataract.management.commands.setup import STAFF
 from cataract.ml.synthetic import render_eye
+from tests.factories import UserFactory
 
 expect.set_options(timeout=15_000)  # a small machine may be busy
 
 SHOTS = django_settings.BASE_DIR / "docs" / "screenshots"
 WIDTHS = {360: 740, 1280: 800}
 THEMES = ("light", "dark")
-PASSWORD = "a long password for tests"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -64,16 +61,10 @@ class Site:
     expected: list[str] = field(default_factory=list)
     contexts: list[BrowserContext] = field(default_factory=list)
 
-    def user(self, role: str, name: str = "") -> Any:
+    def user(self, role: str, name: str = "") -> User:
         """The user of that name (the role's, if none), made when it is first asked for."""
-        user, created = get_user_model().objects.get_or_create(username=name or role)
-        if created:
-            roles.ensure_roles()
-            user.is_staff = role in STAFF
-            user.set_password(PASSWORD)
-            user.save()
-            user.groups.add(Group.objects.get(name=role))
-        return user
+        user = User.objects.filter(username=name or role).first()
+        return user or UserFactory.create(username=name or role, roles=[role])
 
     def open(self, *, width: int = 1280, theme: str = "light", javascript: bool = True, touch: bool = False) -> Page:
         """A page of an own, anonymous browser."""

@@ -13,12 +13,12 @@ from predictions.answering import services as answering_services
 from predictions.releases import services as releases_services
 from predictions.releases import store
 from review.cases.models import ReviewCase
-from review.labels.models import Label
 from review.queue import claims, hidden_checks, opening, policy
 from review.reading import services as reading_services
 from tests.browser.conftest import Site, drawn_eye
+from tests.factories import LabelFactory
 from tests.releases import make_tiny_release
-from tests.review.makers import make_case, make_image
+from tests.review.makers import make_case
 
 CASES = 60
 
@@ -62,7 +62,7 @@ def read_cases(site: Site, settings: Any) -> None:
     settings.REVIEW_CONTROL_RATE = 1.0
     make_case()
     for number in range(8):
-        Label.objects.create(image=make_image(), answer="cataract", provenance="imported", may_train=True)
+        LabelFactory.create()
         check = hidden_checks.claim_if_drawn(readers[number % 2])
         assert check is not None
         read(readers[number % 2], check, "cataract" if number else "normal")

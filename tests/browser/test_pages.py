@@ -9,7 +9,8 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from playwright.sync_api import expect
 
-from tests.browser.conftest import PASSWORD, Site
+from tests.browser.conftest import Site
+from tests.factories import PASSWORD
 
 
 def test_login_page(site: Site) -> None:

@@ -14,7 +14,8 @@ from review.cases.photos import photo_of
 from review.labels.models import Label
 from review.reading import services
 from tests.browser.conftest import Site, drawn_eye
-from tests.review.makers import make_case, make_image
+from tests.factories import EyeImageFactory
+from tests.review.makers import make_case
 
 CASES, DIFFERING = 20, 5
 
@@ -45,7 +46,7 @@ def no_second_reader_by_chance(settings: Any) -> None:
 def drawn_case(seed: int, decision: str) -> ReviewCase:
     eye = drawn_eye(seed, opacity=0.9 if seed % 2 else 0.0, size=480)
     name, digest = storage.store(eye["buffer"], suffix=".jpg")
-    image: EyeImage = make_image(stored_name=name, stored_sha256=digest, width=480, height=480)
+    image: EyeImage = EyeImageFactory.create(stored_name=name, stored_sha256=digest, width=480, height=480)
     return make_case(decision, image=image)
 
 
@@ -54,7 +55,7 @@ def real_case(path: Path, decision: str) -> ReviewCase:
     with Image.open(path) as photo:
         width, height = photo.size
     name, digest = storage.store(path.read_bytes(), suffix=path.suffix)
-    image: EyeImage = make_image(stored_name=name, stored_sha256=digest, width=width, height=height)
+    image: EyeImage = EyeImageFactory.create(stored_name=name, stored_sha256=digest, width=width, height=height)
     case = make_case(decision, image=image)
     photo_of(case)
     return case

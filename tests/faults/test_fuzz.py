@@ -22,7 +22,7 @@ from cataract.ml.photos.images import PhotoRefused
 from predictions.photos import intake
 from predictions.photos.models import EyeImage
 from tests import photos
-from tests.factories import make_user
+from tests.factories import UserFactory
 from tests.ml.test_bad_input import DOCUMENTED
 
 FUZZ = int(os.environ.get("FUZZ", "10000"))
@@ -77,7 +77,7 @@ def test_the_reader_takes_or_refuses_each() -> None:
 @pytest.mark.django_db
 def test_over_http_rows_change_only_with_201(settings: Any) -> None:
     settings.DECODER_PROCESSES = 1
-    user = make_user("integrator")
+    user = UserFactory.create(roles=["integrator"])
     _, key = tokens.create_token(user=user, name="fuzz", scopes=["upload"], days=1)
     client = Client(headers={"Authorization": f"Bearer {key}"})
     intake.examine(SEEDS[0])

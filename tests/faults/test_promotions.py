@@ -30,13 +30,13 @@ from django.conf import settings
 from cataract.core.tokens import create_token
 from predictions.releases.services import make_champion
 from predictions.releases.store import register_release
-from tests.factories import make_user
+from tests.factories import UserFactory
 from tests.releases import make_tiny_release
 
 folder = Path(settings.DATA_DIR) / "made"
 made = [register_release(folder=make_tiny_release(folder / str(s), seed=s, name=f"r{s}")) for s in (0, 7)]
 make_champion(release=made[0], user=None, reason="the first")
-key = create_token(user=make_user("integrator"), name="load", scopes=["upload"], days=1)[1]
+key = create_token(user=UserFactory.create(roles=["integrator"]), name="load", scopes=["upload"], days=1)[1]
 print(json.dumps({"key": key, "releases": [release.pk for release in made]}))
 """
 PROMOTE = f"""

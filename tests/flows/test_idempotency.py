@@ -21,7 +21,7 @@ from predictions.releases import store
 from predictions.releases.models import Release
 from predictions.webhooks import services
 from predictions.webhooks.models import WebhookEndpoint
-from tests.factories import make_user
+from tests.factories import UserFactory
 from tests.releases import make_tiny_release
 from tests.review.makers import make_case
 from tests.training.makers import capture_published, label_photos
@@ -35,7 +35,7 @@ class Caller:
     """Somebody who may do everything, with a key of their own."""
 
     def __init__(self) -> None:
-        self.user: User = make_user(*ROLES)
+        self.user: User = UserFactory.create(roles=ROLES)
         key = tokens.create_token(user=self.user, name="test", scopes=list(ApiToken.Scope.values), days=1)[1]
         self._client = Client(headers={"Authorization": f"Bearer {key}"})
 
@@ -235,7 +235,7 @@ def test_every_post_that_creates_takes_a_key(client: Client) -> None:
         "/api/v1/review/next",
         "/api/v1/webhook-deliveries/{delivery_id}/redeliver",
     }
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     paths = client.get("/api/v1/schema/?format=json").json()["paths"]
     posts = {path: methods["post"] for path, methods in paths.items() if "post" in methods}
     without = {

@@ -25,11 +25,9 @@ from predictions.answering.models import Prediction
 from predictions.photos import storage
 from predictions.releases import store
 from predictions.releases.models import Release
-from tests.factories import jpeg_bytes
+from tests.factories import TrainingRunFactory, jpeg_bytes
 from tests.releases import make_tiny_release
 from tests.services import free_port
-from training.datasets.models import Dataset
-from training.runs.models import TrainingRun
 
 LONG_AGO = timedelta(days=2)
 
@@ -151,28 +149,24 @@ def test_a_prediction_that_nobody_will_ever_read(photo: Prediction) -> None:
 # Training ---------------------------------------------------------------------------------------------------------
 
 
-def make_run(champion: Release, **facts: Any) -> TrainingRun:
-    dataset = Dataset.objects.create(fingerprint="0" * 64)
-    return TrainingRun.objects.create(dataset=dataset, base_release=champion, **facts)
-
-
 def test_a_run_whose_worker_is_gone(photo: Prediction, champion: Release) -> None:
-    run = make_run(champion, status="running", heartbeat_at=timezone.now() - timedelta(minutes=2))
+    silent_since = timezone.now() - timedelta(minutes=2)
+    run = TrainingRunFactory.create(base_release=champion, status="running", heartbeat_at=silent_since)
     assert the_error("training").startswith(f"Run {run.pk} is silent since ")
 
 
 def test_a_run_that_is_alive_is_well(photo: Prediction, champion: Release) -> None:
-    make_run(champion, status="running", heartbeat_at=timezone.now())
+    TrainingRunFactory.create(base_release=champion, status="running", heartbeat_at=timezone.now())
     assert examine() == (0, [])
 
 
 def test_a_run_that_no_worker_takes(photo: Prediction, champion: Release) -> None:
-    run = make_run(champion, created_at=timezone.now() - timedelta(minutes=6))
+    run = TrainingRunFactory.create(base_release=champion, created_at=timezone.now() - timedelta(minutes=6))
     assert the_error("training") == f"Run {run.pk} waits for over five minutes."
 
 
 def test_an_interrupted_run_is_a_note(photo: Prediction, champion: Release) -> None:
-    make_run(champion, status="interrupted")
+    TrainingRunFactory.create(base_release=champion, status="interrupted")
     assert the_note("training") == "1 training runs were interrupted."
 
 

@@ -8,14 +8,14 @@ from django.test import Client
 from cataract.core.models import ApiToken
 from predictions.answering import services
 from predictions.answering.models import Disclosure
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def admin(client: Client) -> Client:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     return client
 
 
@@ -36,7 +36,7 @@ def test_records_are_looked_at_and_never_edited(admin: Client, champion: Any) ->
 
 
 def test_a_key_is_shown_once(admin: Client) -> None:
-    user = make_user("integrator")
+    user = UserFactory.create(roles=["integrator"])
     form = {"user": user.pk, "name": "Clinic", "scopes": ["upload", "read"], "days": 30}
     page = admin.post("/admin/predictions/apitoken/add/", form, follow=True).content.decode()
     token = ApiToken.objects.get()

@@ -18,7 +18,7 @@ from cataract.core.models import ApiToken, IdempotentRequest
 from predictions.answering.inference import answer_now, run_prediction
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/predictions"
@@ -28,7 +28,7 @@ class Api:
     """A caller with a key."""
 
     def __init__(self, role: str = "integrator", scopes: tuple[str, ...] = ("upload", "read")) -> None:
-        self.user = make_user(role)
+        self.user = UserFactory.create(roles=[role])
         self.token, self.key = tokens.create_token(user=self.user, name="test", scopes=list(scopes), days=1)
         self.client = Client(headers={"Authorization": f"Bearer {self.key}"})
 
@@ -263,10 +263,10 @@ def test_a_key_is_stored_as_a_digest_and_ends(api: Api) -> None:
 
 
 def test_a_session_works_too(client: Client, champion: Any) -> None:
-    client.force_login(make_user("screener"))
+    client.force_login(UserFactory.create(roles=["screener"]))
     assert client.get(URL).status_code == 200
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(make_user("screener"))
+    strict.force_login(UserFactory.create(roles=["screener"]))
     assert strict.post(URL, {"photo": SimpleUploadedFile("a.jpg", jpeg_bytes(1)), "eye": "OD"}).status_code == 403
 
 

@@ -26,7 +26,7 @@ from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from tests import photos
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 from tests.ml.test_bad_input import ACCEPTED, JPEG, PNG, REFUSED, take
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:Corrupt EXIF")]
@@ -61,7 +61,7 @@ class Sender:
     """Somebody who sends a photo, through the API or the form."""
 
     def __init__(self, place: str) -> None:
-        self.place, self.user = place, make_user("integrator" if place == API else "screener")
+        self.place, self.user = place, UserFactory.create(roles=["integrator" if place == API else "screener"])
         self.client = Client()
         if place == API:
             _, key = tokens.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
@@ -191,7 +191,7 @@ def test_a_name_is_only_a_label(api: Sender, name: str, label: str | None, setti
         assert image.original_name.isprintable() and len(image.original_name) <= 100
         assert label in (None, image.original_name)
         assert image.stored_name.endswith(".jpg") and image.stored_sha256 in image.stored_name
-        api.client.force_login(make_user("admin"))
+        api.client.force_login(UserFactory.create(roles=["admin"]))
         original = api.client.get(f"/photos/{image.pk}/original/")
         assert original["Content-Disposition"] == f'attachment; filename="{image.pk}.jpg"'
         assert b"<img src=x" not in api.client.get(f"/results/{answer.json()['id']}/").content
@@ -266,7 +266,7 @@ def test_a_body_is_refused_by_its_header_for_people_too(extra: dict[str, str], s
 
 def test_b89_a_form_without_its_token_is_refused() -> None:
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(make_user("screener"))
+    strict.force_login(UserFactory.create(roles=["screener"]))
     assert strict.post(PAGE, {}).status_code == 403
     assert Client().post(PAGE, {}).status_code == 302
 

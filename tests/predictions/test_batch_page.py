@@ -9,7 +9,7 @@ from django.test import Client
 
 from predictions.batches import views, worker
 from predictions.batches.models import Batch
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/batches/"
@@ -18,7 +18,7 @@ URL = "/batches/"
 @pytest.fixture
 def screener(client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setattr("predictions.batches.tasks.run_batch.delay", lambda *args: None)
-    client.force_login(make_user("screener"))
+    client.force_login(UserFactory.create(roles=["screener"]))
     return client
 
 
@@ -77,7 +77,7 @@ def test_what_was_wrong_stands_on_the_form(screener: Client, settings: Any) -> N
 
 def test_the_form_needs_its_token(champion: Any) -> None:
     strict = Client(enforce_csrf_checks=True)
-    strict.force_login(make_user("screener"))
+    strict.force_login(UserFactory.create(roles=["screener"]))
     assert strict.post(URL, {"photos": [photo()]}).status_code == 403
     assert not Batch.objects.exists()
 
@@ -86,11 +86,11 @@ def test_strangers_see_nothing(screener: Client) -> None:
     screener.post(URL, {**form_of(screener), "photos": [photo()]})
     address = f"{URL}{Batch.objects.get().pk}/"
     other = Client()
-    other.force_login(make_user("screener"))
+    other.force_login(UserFactory.create(roles=["screener"]))
     assert other.get(address).status_code == other.post(f"{address}cancel/").status_code == 404
     assert Client().get(address).status_code == 302
     reader = Client()
-    reader.force_login(make_user("reader"))
+    reader.force_login(UserFactory.create(roles=["reader"]))
     assert reader.get(URL).status_code == 403
 
 

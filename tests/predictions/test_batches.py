@@ -19,7 +19,7 @@ from predictions.batches import worker
 from predictions.batches.models import Batch, BatchItem
 from predictions.photos import intake
 from predictions.photos.models import EyeImage
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/batches"
@@ -35,7 +35,7 @@ class Sender:
     """An integrator with a key, who sends batches."""
 
     def __init__(self) -> None:
-        self.user = make_user("integrator")
+        self.user = UserFactory.create(roles=["integrator"])
         _, key = tokens.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
         self.client = Client(headers={"Authorization": f"Bearer {key}"})
 

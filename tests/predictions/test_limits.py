@@ -7,7 +7,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from cataract.core.http.limits import size_text
-from tests.factories import make_user
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -19,7 +19,7 @@ def screener(settings: Any) -> Client:
     settings.MAX_BATCH_FILES = 4_000
     settings.DATA_UPLOAD_MAX_NUMBER_FILES = 7
     client = Client()
-    client.force_login(make_user("screener"))
+    client.force_login(UserFactory.create(roles=["screener"]))
     return client
 
 

@@ -15,7 +15,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from cataract.core import tokens
 from cataract.core.models import ApiToken
 from cataract.roles import ROLES
-from tests.factories import make_user
+from tests.factories import UserFactory
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 VALUES = {"uuid": "00000000-0000-0000-0000-000000000000", "str": "nothing", "photo_kind": "thumb"}
@@ -132,7 +132,7 @@ def _walk(resolver: URLResolver, prefix: str) -> Iterator[tuple[str, str]]:
 def client_of(role: str) -> Client:
     client = Client()
     if role != "anonymous":
-        user = make_user(*([role] if role in ROLES else ["admin"] if role == "suspended" else []))
+        user = UserFactory.create(roles=[role] if role in ROLES else ["admin"] if role == "suspended" else [])
         client.force_login(user)
         User.objects.filter(pk=user.pk).update(is_active=role != "suspended")
     return client
@@ -184,7 +184,7 @@ def test_who_may_call_what(champion: Any) -> None:
 @pytest.mark.django_db
 def test_a_key_opens_only_its_scope(champion: Any) -> None:
     """A user with every role, one key with the scope that is needed, one with all others."""
-    user = make_user(*ROLES)
+    user = UserFactory.create(roles=ROLES)
     scopes = set(ApiToken.Scope.values)
 
     def client_with(chosen: set[str]) -> Client:
@@ -203,8 +203,9 @@ def test_a_key_opens_only_its_scope(champion: Any) -> None:
 
 @pytest.mark.django_db
 def test_keys_open_no_page() -> None:
-    """Pages take sessions: a key in a header is nobody there."""
-    _, key = tokens.create_token(user=make_user(*ROLES), name="test", scopes=ApiToken.Scope.values, days=1)
+    """Pages take sessions and ignore API keys."""
+    user = UserFactory.create(roles=ROLES)
+    _, key = tokens.create_token(user=user, name="test", scopes=ApiToken.Scope.values, days=1)
     client = Client(headers={"Authorization": f"Bearer {key}"})
     for route, address in listed():
         if not route.startswith(("api/", "accounts/")):

@@ -17,8 +17,7 @@ from cataract.ml.statistics import drift
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
-from review.labels.models import Label
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import LabelFactory, UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/predictions"
@@ -28,7 +27,7 @@ class Caller:
     """Somebody with a key."""
 
     def __init__(self, role: str = "integrator") -> None:
-        self.user = make_user(role)
+        self.user = UserFactory.create(roles=[role])
         _, key = tokens.create_token(user=self.user, name="test", scopes=["upload", "read"], days=1)
         self.client = Client(headers={"Authorization": f"Bearer {key}"})
 
@@ -69,7 +68,7 @@ def test_similar_cases_are_confirmed_and_of_other_patients(caller: Caller) -> No
     foreign = other_sender.send(4, "P-4", 1.0)
     caller.send(5, "P-5", 1.0)  # nobody has confirmed it
     for row in (same_patient, confirmed, foreign):
-        Label.objects.create(image_id=row["image"]["id"], answer="cataract", provenance="blind", may_train=True)
+        LabelFactory.create(image=EyeImage.objects.get(pk=row["image"]["id"]), provenance="blind")
     Disclosure.objects.all().delete()
     cases = caller.get(f"{URL}/{asked['id']}/similar").json()["cases"]
     assert [case["image"] for case in cases] == [confirmed["image"]["id"]]

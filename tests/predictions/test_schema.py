@@ -31,7 +31,7 @@ from predictions.photos.models import EyeImage
 from predictions.webhooks import services as webhooks_services
 from predictions.webhooks.models import WebhookDelivery
 from review.cases.models import ReviewCase
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 CHECKS = [
     not_a_server_error,
@@ -57,7 +57,7 @@ def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Ite
     cache.clear()
     monkeypatch.setattr("cataract.ops.system._BROKER_SECONDS", 0.1)  # there is no broker to wait for
     settings.API_RATES = dict.fromkeys(settings.API_RATES, "1000000/min")
-    user = make_user(*ROLES)
+    user = UserFactory.create(roles=ROLES)
     prediction = answering_services.upload_photo(
         user=user, data=jpeg_bytes(1), name="eye.jpg", source="api", patient_key="P-1", eye="OD"
     )

@@ -11,7 +11,7 @@ from django.test import Client
 
 from cataract.core import counters, tokens
 from cataract.core.http.throttles import PerCaller
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/predictions"
@@ -31,7 +31,7 @@ def key_of(user: Any) -> Client:
 
 
 def test_each_key_has_its_own_rate() -> None:
-    user = make_user("integrator")
+    user = UserFactory.create(roles=["integrator"])
     first, second = key_of(user), key_of(user)
     assert [first.get(URL).status_code for _ in range(3)] == [200, 200, 429]
     assert second.get(URL).status_code == 200
@@ -41,7 +41,7 @@ def test_each_key_has_its_own_rate() -> None:
 
 
 def test_reading_and_sending_are_counted_apart(champion: Any) -> None:
-    client = key_of(make_user("integrator"))
+    client = key_of(UserFactory.create(roles=["integrator"]))
 
     def send(seed: int) -> Any:
         photo = SimpleUploadedFile("a.jpg", jpeg_bytes(seed))
@@ -62,7 +62,7 @@ def test_health_is_never_throttled_and_strangers_are(client: Client) -> None:
 def test_all_processes_count_together(redis_url: str, settings: Any) -> None:
     """What one process has in its own memory makes no difference."""
     settings.CELERY_BROKER_URL = redis_url
-    client = key_of(make_user("integrator"))
+    client = key_of(UserFactory.create(roles=["integrator"]))
     assert client.get(URL).status_code == client.get(URL).status_code == 200
     cache.clear()
     assert client.get(URL).status_code == 429

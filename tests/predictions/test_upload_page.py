@@ -12,7 +12,7 @@ from django.test import Client
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
 from tests import photos
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HTMX = {"HX-Request": "true"}
@@ -20,7 +20,7 @@ HTMX = {"HX-Request": "true"}
 
 @pytest.fixture
 def screener(client: Client) -> Client:
-    client.force_login(make_user("screener"))
+    client.force_login(UserFactory.create(roles=["screener"]))
     return client
 
 
@@ -167,7 +167,7 @@ def test_only_the_uploader_sees_a_photo(screener: Client, champion: Any) -> None
     for address in (location, photo):
         assert other.get(address).status_code == 302
     for role, status in (("screener", 404), ("reader", 404), ("integrator", 404), ("auditor", 200), ("admin", 200)):
-        other.force_login(make_user(role))
+        other.force_login(UserFactory.create(roles=[role]))
         assert [other.get(address).status_code for address in (location, photo)] == [status, status], role
         original = other.get(f"/photos/{image.pk}/original/")
         assert original.status_code == (200 if role == "admin" else 404)
@@ -179,7 +179,7 @@ def test_only_the_uploader_sees_a_photo(screener: Client, champion: Any) -> None
     [("screener", "/upload/"), ("reader", "/review/"), ("auditor", "/uploads/"), ("admin", "/upload/")],
 )
 def test_home_sends_each_person_to_the_work(client: Client, role: str, place: str) -> None:
-    client.force_login(make_user(role))
+    client.force_login(UserFactory.create(roles=[role]))
     assert client.get("/")["Location"] == place
 
 
@@ -191,7 +191,7 @@ def test_the_list_shows_own_uploads(screener: Client, champion: Any) -> None:
 
 
 def test_nobody_uploads_without_the_role(client: Client) -> None:
-    client.force_login(make_user("reader"))
+    client.force_login(UserFactory.create(roles=["reader"]))
     assert client.get("/upload/").status_code == 403
     assert send(client).status_code == 403
 

@@ -24,7 +24,7 @@ from predictions.webhooks import delivery as webhooks
 from predictions.webhooks import outgoing
 from predictions.webhooks import services as webhooks_services
 from predictions.webhooks.models import WebhookDelivery, WebhookEndpoint
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 from tests.releases import make_tiny_release
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,7 +64,7 @@ def receiver(settings: Any) -> Iterator[Receiver]:
 
 
 def caller(role: str = "integrator") -> Client:
-    _, key = tokens.create_token(user=make_user(role), name="test", scopes=["upload", "read"], days=1)
+    _, key = tokens.create_token(user=UserFactory.create(roles=[role]), name="test", scopes=["upload", "read"], days=1)
     return Client(headers={"Authorization": f"Bearer {key}"})
 
 
@@ -252,7 +252,7 @@ def test_what_is_added_can_be_deleted_by_its_owner(receiver: Receiver) -> None:
 
 
 def test_an_admin_adds_endpoints_and_sends_again(client: Client, receiver: Receiver, champion: Any) -> None:
-    admin = make_user("admin")
+    admin = UserFactory.create(roles=["admin"])
     client.force_login(admin)
     form = {"user": admin.pk, "url": receiver.url, "events": ["release.promoted"], "active": "on"}
     page = client.post("/admin/predictions/webhookendpoint/add/", form, follow=True)

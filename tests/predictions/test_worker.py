@@ -15,7 +15,7 @@ from predictions.answering import inference, services
 from predictions.answering.models import Prediction
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
-from tests.factories import jpeg_bytes, make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,7 +107,7 @@ def test_a_worker_that_always_dies_ends_as_failed(waiting: Prediction) -> None:
 
 
 def test_the_sweeper_tidies_up(settings: Any) -> None:
-    user = make_user("integrator")
+    user = UserFactory.create(roles=["integrator"])
     row = IdempotentRequest.objects.create(user=user, endpoint="x", key="k", body_sha256="0" * 64)
     IdempotentRequest.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=25))
     stale = Path(settings.PHOTO_DIR) / "ab" / ".tmp-1"

@@ -17,8 +17,14 @@ from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
 from review.reading import services
-from tests.factories import make_user
-from tests.review.makers import make_adjudicator, make_case, make_image, make_reader, make_release
+from tests.factories import (
+    AdjudicatorFactory,
+    LabelFactory,
+    ReaderFactory,
+    ReleaseFactory,
+    UserFactory,
+)
+from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +45,7 @@ def read(reader: User, case: ReviewCase, answer: str, *, final: str = "", unsure
 
 def judge(case: ReviewCase, answer: str) -> None:
     case.refresh_from_db()
-    person = make_adjudicator()
+    person = AdjudicatorFactory.create()
     assert claims.claim(case, person)
     services.adjudicate(case=case, adjudicator=person, answer=answer, reason="Seen.")
 
@@ -51,7 +57,7 @@ def values(measures: list[Measure]) -> dict[str, Any]:
 # Readers --------------------------------------------------------------------------------------------------------------
 def test_kappa_and_alpha_of_cases_that_two_people_read(settings: Any) -> None:
     settings.REVIEW_SECOND_READ_RATE = 1.0
-    anna, ben = make_reader("anna"), make_reader("ben")
+    anna, ben = ReaderFactory.create(username="anna"), ReaderFactory.create(username="ben")
     for first, second in [("cataract", "cataract")] * 3 + [("normal", "normal")] * 2 + [("cataract", "normal")]:
         case = make_case(first)
         read(anna, case, first)
@@ -63,8 +69,8 @@ def test_kappa_and_alpha_of_cases_that_two_people_read(settings: Any) -> None:
 
 def test_cases_that_somebody_found_difficult_are_no_random_share() -> None:
     case = make_case("cataract")
-    read(make_reader(), case, "cataract", unsure=True)
-    read(make_reader(), case, "normal", final="normal")
+    read(ReaderFactory.create(), case, "cataract", unsure=True)
+    read(ReaderFactory.create(), case, "normal", final="normal")
     found = values(agreement_report.report().between)
     assert found["Cohen's kappa, random share"][1] == 0
     assert found["Cohen's kappa, all read twice"][1] == 1
@@ -75,7 +81,7 @@ def test_the_random_share_is_the_draw_of_the_queue(settings: Any) -> None:
     drawn = []
     for _ in range(24):
         case = make_case("cataract")
-        read(make_reader(), case, "cataract")
+        read(ReaderFactory.create(), case, "cataract")
         case.refresh_from_db()
         drawn.append(case.status == ReviewCase.Status.SECOND)
         assert drawn[-1] == policy.is_read_twice_by_chance(case.pk)
@@ -83,7 +89,7 @@ def test_the_random_share_is_the_draw_of_the_queue(settings: Any) -> None:
 
 
 def test_each_reader_against_what_an_adjudicator_decided() -> None:
-    anna, ben = make_reader("anna"), make_reader("ben")
+    anna, ben = ReaderFactory.create(username="anna"), ReaderFactory.create(username="ben")
     case = make_case("cataract")
     read(anna, case, "normal", final="normal")
     read(ben, case, "cataract")
@@ -96,9 +102,9 @@ def test_each_reader_against_what_an_adjudicator_decided() -> None:
 
 def test_controls_and_repeats_count_for_the_reader_alone(settings: Any) -> None:
     settings.REVIEW_CONTROL_RATE = 1.0
-    anna = make_reader("anna")
+    anna = ReaderFactory.create(username="anna")
     for _ in range(3):
-        Label.objects.create(image=make_image(), answer="cataract", provenance="imported", may_train=True)
+        LabelFactory.create()
     make_case()
     for answer in ("cataract", "normal", "cataract"):
         case = hidden_checks.claim_if_drawn(anna)
@@ -113,7 +119,7 @@ def test_controls_and_repeats_count_for_the_reader_alone(settings: Any) -> None:
 
 # Readers and the AI ---------------------------------------------------------------------------------------------------
 def test_the_report_counts_switches_where_the_truth_is_settled() -> None:
-    readers = [make_reader() for _ in range(2)]
+    readers = [ReaderFactory.create() for _ in range(2)]
     for final, truth in (("cataract", "cataract"), ("cataract", "normal"), ("normal", "normal")):
         case = make_case("cataract")
         read(readers[0], case, "normal", final=final, unsure=True)  # unsure: a second reader is asked in any case
@@ -129,16 +135,16 @@ def test_the_report_counts_switches_where_the_truth_is_settled() -> None:
 
 
 def test_a_label_that_followed_the_ai_is_no_truth() -> None:
-    read(make_reader(), make_case("cataract"), "normal", final="cataract")
+    read(ReaderFactory.create(), make_case("cataract"), "normal", final="cataract")
     assert Label.objects.get().provenance == Label.Provenance.AFTER_AI
     differed = agreement_report.report().differed
     assert (differed.shown, differed.known) == (1, 0)
 
 
 def test_answers_after_the_ai_was_shown_first_stand_apart(settings: Any) -> None:
-    read(make_reader(), make_case("cataract"), "normal", final="normal")
+    read(ReaderFactory.create(), make_case("cataract"), "normal", final="normal")
     settings.REVIEW_AI_FIRST_RATE = 1.0
-    case, reader = make_case("cataract"), make_reader()
+    case, reader = make_case("cataract"), ReaderFactory.create()
     assert claims.claim(case, reader)
     services.show_ai_first(case=case, reader=reader)
     assert ShownFirst.objects.count() == 1
@@ -149,12 +155,12 @@ def test_answers_after_the_ai_was_shown_first_stand_apart(settings: Any) -> None
 
 # The AI in service ----------------------------------------------------------------------------------------------------
 def test_each_read_photo_stands_for_as_many_as_its_chance_says() -> None:
-    reader = make_reader()
+    reader = ReaderFactory.create()
     for _ in range(4):
         read(reader, make_case("cataract"), "cataract")
     missed = make_case("normal", reasons=["audit_sample"], review_propensity=0.05)
     read(reader, missed, "cataract", final="cataract")
-    read(make_reader(), missed, "cataract", final="cataract")
+    read(ReaderFactory.create(), missed, "cataract", final="cataract")
     found = values(in_service.measures(in_service.rows()))
     assert found["Sensitivity, all photos"] == (pytest.approx(4 / 24), 5)
     assert found["Sensitivity, unweighted"] == (pytest.approx(4 / 5), 5)
@@ -173,23 +179,23 @@ def test_nothing_read_gives_no_figures() -> None:
 # The page -------------------------------------------------------------------------------------------------------------
 def test_who_may_look(client: Client) -> None:
     for person, status in (
-        (make_user("admin"), 200),
-        (make_user("auditor"), 200),
-        (make_adjudicator(), 200),
-        (make_reader(), 403),
-        (make_user("screener"), 403),
+        (UserFactory.create(roles=["admin"]), 200),
+        (UserFactory.create(roles=["auditor"]), 200),
+        (AdjudicatorFactory.create(), 200),
+        (ReaderFactory.create(), 403),
+        (UserFactory.create(roles=["screener"]), 403),
     ):
         client.force_login(person)
         assert client.get(reverse("review:agreement")).status_code == status
 
 
 def test_the_page_shows_each_figure_with_interval_n_and_data(client: Client) -> None:
-    anna = make_reader("anna<script>")
+    anna = ReaderFactory.create(username="anna<script>")
     case = make_case("cataract")
     read(anna, case, "normal", final="normal")
-    read(make_reader(), case, "cataract")
+    read(ReaderFactory.create(), case, "cataract")
     judge(case, "cataract")
-    client.force_login(make_user("auditor"))
+    client.force_login(UserFactory.create(roles=["auditor"]))
     page = client.get(reverse("review:agreement")).content.decode()
     assert page.count('<svg class="chart"') == page.count("<summary>Data") >= 6
     assert "anna&lt;script&gt;" in page and "anna<script>" not in page
@@ -200,18 +206,18 @@ def test_the_page_shows_each_figure_with_interval_n_and_data(client: Client) -> 
 
 
 def test_each_release_has_its_own_figures_where_there_are_several(client: Client) -> None:
-    reader = make_reader()
+    reader = ReaderFactory.create()
     for name in ("release-one", "release-two"):
-        read(reader, make_case("cataract", release=make_release(name)), "cataract")
-    client.force_login(make_user("auditor"))
+        read(reader, make_case("cataract", release=ReleaseFactory.create(id=name)), "cataract")
+    client.force_login(UserFactory.create(roles=["auditor"]))
     page = client.get(reverse("review:agreement")).content.decode()
     assert "Release release-one" in page and "Release release-two" in page
 
 
 def test_the_page_asks_few_questions_of_the_database(client: Client, django_assert_max_num_queries: Any) -> None:
     for _ in range(10):
-        read(make_reader(), make_case("cataract"), "cataract")
-    client.force_login(make_user("auditor"))
+        read(ReaderFactory.create(), make_case("cataract"), "cataract")
+    client.force_login(UserFactory.create(roles=["auditor"]))
     client.get(reverse("review:agreement"))
     with django_assert_max_num_queries(14):
         client.get(reverse("review:agreement"))

@@ -12,7 +12,8 @@ from cataract.core.models import ApiToken
 from cataract.core.tokens import digest, new_key
 from review.cases.models import Reading, ReviewCase
 from review.labels.models import Label
-from tests.review.makers import make_adjudicator, make_case, make_reader, make_user
+from tests.factories import AdjudicatorFactory, ReaderFactory, UserFactory
+from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 
@@ -33,8 +34,8 @@ def with_key(user: User, *scopes: str) -> APIClient:
 
 def test_blind_then_final_then_the_second_reader_then_the_adjudicator() -> None:
     make_case("cataract")
-    one, two = with_key(make_reader(), "review"), with_key(make_reader(), "review")
-    judge = with_key(make_adjudicator(), "review")
+    one, two = with_key(ReaderFactory.create(), "review"), with_key(ReaderFactory.create(), "review")
+    judge = with_key(AdjudicatorFactory.create(), "review")
     case = one.post("/api/v1/review/next").json()
     address = f"/api/v1/review/cases/{case['id']}"
     assert (case["next_step"], case["ai"], case["reading"], case["readings"]) == ("blind", None, None, [])
@@ -61,7 +62,7 @@ def test_blind_then_final_then_the_second_reader_then_the_adjudicator() -> None:
 
 def test_skip_undo_renew_and_release() -> None:
     make_case("normal")
-    client = with_key(make_reader(), "review")
+    client = with_key(ReaderFactory.create(), "review")
     address = f"/api/v1/review/cases/{client.post('/api/v1/review/next').json()['id']}"
     assert client.post(f"{address}/renew").status_code == 200
     assert client.post(f"{address}/skip", {"reason": "Ask a colleague"}, format="json").json()["next_step"] == ""
@@ -77,7 +78,7 @@ def test_skip_undo_renew_and_release() -> None:
 def test_a_share_is_shown_the_ai_first(settings: Any) -> None:
     settings.REVIEW_AI_FIRST_RATE = 1.0
     make_case("cataract")
-    client, other = with_key(make_reader(), "review"), with_key(make_reader(), "review")
+    client, other = with_key(ReaderFactory.create(), "review"), with_key(ReaderFactory.create(), "review")
     case = client.post("/api/v1/review/next").json()
     assert (case["next_step"], case["ai_shown_first"], case["ai"]["decision"]) == ("blind", True, "cataract")
     address = f"/api/v1/review/cases/{case['id']}"
@@ -88,11 +89,11 @@ def test_a_share_is_shown_the_ai_first(settings: Any) -> None:
 
 def test_a_key_without_the_scope_and_a_person_without_the_role_are_refused() -> None:
     case = make_case()
-    for client in (with_key(make_reader(), "upload", "read"), with_key(make_user(), "review")):
+    for client in (with_key(ReaderFactory.create(), "upload", "read"), with_key(UserFactory.create(), "review")):
         for address in ("queue", f"cases/{case.pk}", f"cases/{case.pk}/photo"):
             assert client.get(f"/api/v1/review/{address}").status_code == 403
         assert client.post("/api/v1/review/next").status_code == 403
     assert APIClient().get("/api/v1/review/queue").status_code == 401
-    reader = with_key(make_reader(), "review")
+    reader = with_key(ReaderFactory.create(), "review")
     assert reader.get(f"/api/v1/review/cases/{case.pk}/photo").status_code == 403, "not held, so not shown"
     assert reader.get(f"/api/v1/review/cases/{case.pk}").json()["ai"] is None

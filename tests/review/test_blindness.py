@@ -18,9 +18,8 @@ from cataract.core.models import ApiToken
 from cataract.core.tokens import create_token
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims, opening
-from tests.factories import make_user
+from tests.factories import PredictionFactory, UserFactory
 from tests.predictions.test_matrix import TABLE, _walk
-from tests.review.makers import make_prediction
 from tests.review.test_pages import neutral, stored_image
 
 WORLDS: dict[str, dict[str, Any]] = {
@@ -79,7 +78,7 @@ def address_of(route: str, case: ReviewCase) -> str:
 
 def walk() -> Iterator[tuple[str, Any]]:
     """What a reader is answered who has just taken a case, and has two more in advance."""
-    reader = make_user("reader")
+    reader = UserFactory.create(username="reader", roles=["reader"])  # the same name in every world
     client = Client()
     client.force_login(reader)
     _, key = create_token(user=reader, name="walk", scopes=ApiToken.Scope.values, days=1)
@@ -124,7 +123,7 @@ def test_no_address_tells_a_reader_what_the_ai_said_before_the_blind_answer(cham
     for decision, values in WORLDS.items():
         with transaction.atomic():
             for _ in range(3):
-                make_prediction(decision, image=stored_image(patient_key="P-1"), **values)
+                PredictionFactory.create(decision=decision, image=stored_image(patient_key="P-1"), **values)
             opening.open_cases()
             seen[decision] = [(name, bare(response)) for name, response in walk()]
             transaction.set_rollback(True)

@@ -13,13 +13,21 @@ from review.queue import claims, opening, policy, progress
 from review.queue import services as queue_services
 from review.reading import services as reading_services
 from review.reading import transitions
-from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_prediction, make_reader
+from tests.factories import (
+    AdjudicatorFactory,
+    DisclosureFactory,
+    EyeImageFactory,
+    PredictionFactory,
+    ReaderFactory,
+    UserFactory,
+)
+from tests.review.makers import make_case
 
 
 @pytest.mark.django_db
 def test_uploader_is_never_the_blind_reader() -> None:
-    uploader = make_reader()
-    image = make_image(uploaded_by=uploader)
+    uploader = ReaderFactory.create()
+    image = EyeImageFactory.create(uploaded_by=uploader)
     make_case(image=image)
     assert reading_services.claim_next(reader=uploader) is None
     assert progress.counts(uploader).for_others == 1
@@ -28,15 +36,15 @@ def test_uploader_is_never_the_blind_reader() -> None:
 @pytest.mark.django_db
 def test_a_case_that_is_kept_ahead_in_the_middle_of_a_claim_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page asks for the next case while its look-ahead, in another request, is taking the last free one."""
-    reader, case = make_reader(), make_case()
+    reader, case = ReaderFactory.create(), make_case()
     monkeypatch.setattr(reading_services, "settle_abandoned", lambda: claims.claim(case, reader))
     assert reading_services.claim_next(reader=reader) == case
 
 
 @pytest.mark.django_db
 def test_whoever_saw_the_answer_of_the_ai_is_never_the_blind_reader() -> None:
-    reader, case = make_reader(), make_case()
-    disclose(case, reader)
+    reader, case = ReaderFactory.create(), make_case()
+    DisclosureFactory.create(prediction=case.prediction, user=reader)
     assert reading_services.claim_next(reader=reader) is None
     with pytest.raises(transitions.Conflict):
         reading_services.store_blind_answer(case=case, reader=reader, answer="normal")
@@ -44,10 +52,9 @@ def test_whoever_saw_the_answer_of_the_ai_is_never_the_blind_reader() -> None:
 
 @pytest.mark.django_db
 def test_one_without_permission_gets_nothing() -> None:
-    from tests.review.makers import make_user
 
     make_case()
-    assert reading_services.claim_next(reader=make_user()) is None
+    assert reading_services.claim_next(reader=UserFactory.create()) is None
 
 
 @pytest.mark.django_db
@@ -55,7 +62,7 @@ def test_where_the_ai_gave_no_answer_comes_first_and_the_starving_before_all() -
     audit = make_case(reasons=["audit_sample"])
     make_case(reasons=["uncertain"])
     waiting = make_case("")
-    reader = make_reader()
+    reader = ReaderFactory.create()
     assert reading_services.claim_next(reader=reader) == waiting
     reading_services.skip_case(case=waiting, reader=reader)
     ReviewCase.objects.filter(pk=audit.pk).update(created_at=timezone.now() - timedelta(days=2))
@@ -64,7 +71,7 @@ def test_where_the_ai_gave_no_answer_comes_first_and_the_starving_before_all() -
 
 @pytest.mark.django_db
 def test_a_skipped_case_comes_after_all_others_and_goes_to_others_at_once() -> None:
-    reader, other = make_reader(), make_reader()
+    reader, other = ReaderFactory.create(), ReaderFactory.create()
     make_case(), make_case()
     first = reading_services.claim_next(reader=reader)
     assert first is not None
@@ -76,7 +83,7 @@ def test_a_skipped_case_comes_after_all_others_and_goes_to_others_at_once() -> N
 
 @pytest.mark.django_db
 def test_a_held_case_is_counted_with_its_end_and_comes_back_after_it() -> None:
-    reader, other, case = make_reader(), make_reader(), make_case()
+    reader, other, case = ReaderFactory.create(), ReaderFactory.create(), make_case()
     assert reading_services.claim_next(reader=reader) == case
     seen = progress.counts(other)
     assert (seen.ready, seen.held) == (0, 1) and seen.held_until is not None
@@ -87,7 +94,7 @@ def test_a_held_case_is_counted_with_its_end_and_comes_back_after_it() -> None:
 
 @pytest.mark.django_db
 def test_an_adjudicator_is_neither_of_the_readers() -> None:
-    one, two, judge = make_adjudicator(), make_adjudicator(), make_adjudicator()
+    one, two, judge = AdjudicatorFactory.create(), AdjudicatorFactory.create(), AdjudicatorFactory.create()
     case = make_case("cataract")
     reading = reading_services.store_blind_answer(case=case, reader=one, answer="normal")
     reading_services.store_final_answer(reading=reading, answer="normal")
@@ -95,14 +102,14 @@ def test_an_adjudicator_is_neither_of_the_readers() -> None:
     case.refresh_from_db()
     assert case.status == "adjudication"
     assert reading_services.claim_next(reader=one) is None
-    assert reading_services.claim_next(reader=make_reader()) is None
+    assert reading_services.claim_next(reader=ReaderFactory.create()) is None
     assert reading_services.claim_next(reader=judge) == case
 
 
 @pytest.mark.django_db
 def test_opening_cases_twice_opens_them_once_with_their_propensity() -> None:
-    make_prediction("normal", reasons=["audit_sample"], review_propensity=0.05)
-    make_prediction("", status="failed", done_at=None, review_propensity=None, needs_review=False)
+    PredictionFactory.create(decision="normal", reasons=["audit_sample"], review_propensity=0.05)
+    PredictionFactory.create(decision="", status="failed", done_at=None, review_propensity=None, needs_review=False)
     assert opening.open_cases() == 2
     assert opening.open_cases() == 0
     assert sorted(ReviewCase.objects.values_list("review_propensity", flat=True)) == [0.05, 1.0]
@@ -112,7 +119,7 @@ def test_opening_cases_twice_opens_them_once_with_their_propensity() -> None:
 
 @pytest.mark.django_db
 def test_assigned_cases_come_first_and_wait_for_their_reader_but_not_for_ever() -> None:
-    reader, other = make_reader(), make_reader()
+    reader, other = ReaderFactory.create(), ReaderFactory.create()
     make_case(reasons=["no_champion"])
     case = make_case(reasons=["uncertain"])
     assert queue_services.assign_cases(cases=ReviewCase.objects.filter(pk=case.pk), reader=reader) == 1
@@ -127,7 +134,7 @@ def test_assigned_cases_come_first_and_wait_for_their_reader_but_not_for_ever() 
 
 @pytest.mark.django_db
 def test_cases_are_kept_ahead_shortly_and_given_back_with_the_page() -> None:
-    reader, other = make_reader(), make_reader()
+    reader, other = ReaderFactory.create(), ReaderFactory.create()
     for _ in range(4):
         make_case()
     case = reading_services.claim_next(reader=reader)
@@ -156,20 +163,20 @@ def test_a_case_alike_to_the_last_one_waits_behind_the_others_of_its_band(champi
         return case
 
     read, copy, different = case_like(1, 0), case_like(0.999, 0.01), case_like(0.2, 1)
-    reader = make_reader()
+    reader = ReaderFactory.create()
     for order, case in enumerate((read, copy, different)):
         ReviewCase.objects.filter(pk=case.pk).update(shuffle=order ^ policy.order_mask(reader))
     assert reading_services.claim_next(reader=reader) == read
     reading_services.store_blind_answer(case=read, reader=reader, answer="cataract")
     assert reading_services.claim_next(reader=reader) == different
-    assert reading_services.claim_next(reader=make_reader()) == copy, "another reader has not seen the like"
+    assert reading_services.claim_next(reader=ReaderFactory.create()) == copy, "another reader has not seen the like"
 
 
 @pytest.mark.django_db
 def test_each_reader_has_an_own_constant_order_inside_a_band() -> None:
     for _ in range(12):
-        make_case(reasons=["uncertain"], image=make_image(source="import"))
-    readers = [make_reader() for _ in range(6)]
+        make_case(reasons=["uncertain"], image=EyeImageFactory.create(source="import"))
+    readers = [ReaderFactory.create() for _ in range(6)]
     orders = [[case.pk for case in policy.in_order(policy.offered(reader), reader)] for reader in readers]
     assert orders == [[case.pk for case in policy.in_order(policy.offered(reader), reader)] for reader in readers]
     assert len({order[0] for order in orders}) > 1 and all(set(order) == set(orders[0]) for order in orders)
@@ -177,8 +184,8 @@ def test_each_reader_has_an_own_constant_order_inside_a_band() -> None:
 
 @pytest.mark.django_db
 def test_a_patient_who_may_still_be_there_comes_before_the_photos_of_a_folder() -> None:
-    folder = make_case(reasons=["disagreement"], image=make_image(source="import"))
-    waiting = make_case(reasons=["uncertain"], image=make_image(source="upload"))
-    checked = make_case(reasons=["audit_sample"], image=make_image(source="upload"))
-    reader = make_reader()
+    folder = make_case(reasons=["disagreement"], image=EyeImageFactory.create(source="import"))
+    waiting = make_case(reasons=["uncertain"], image=EyeImageFactory.create(source="upload"))
+    checked = make_case(reasons=["audit_sample"], image=EyeImageFactory.create(source="upload"))
+    reader = ReaderFactory.create()
     assert [case.pk for case in policy.in_order(policy.offered(reader), reader)] == [waiting.pk, folder.pk, checked.pk]

@@ -18,8 +18,8 @@ from review.labels import exports
 from review.labels.models import Label
 from review.queue import claims
 from review.reading import services
-from tests.factories import jpeg_bytes, make_user
-from tests.review.makers import make_adjudicator, make_case, make_image, make_reader
+from tests.factories import AdjudicatorFactory, EyeImageFactory, ReaderFactory, UserFactory, jpeg_bytes
+from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ def no_chance(settings: Any) -> None:
 
 def read(answer: str = "cataract", *, note: str = "", **values: Any) -> Label:
     """The label of a photo that one reader read as the AI did."""
-    case, reader = make_case(answer, **values), make_reader()
+    case, reader = make_case(answer, **values), ReaderFactory.create()
     assert claims.claim(case, reader)
     services.store_blind_answer(case=case, reader=reader, answer=answer, note=note)
     return Label.objects.get(case=case)
@@ -78,14 +78,14 @@ def test_csv_has_a_column_for_each_value_and_the_numbers_of_readers() -> None:
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
 def test_no_cell_runs_as_a_formula(formula: str) -> None:
-    read(image=make_image(site=formula, patient_key=formula))
+    read(image=EyeImageFactory.create(site=formula, patient_key=formula))
     (row,) = list(csv.DictReader(io.StringIO(text("csv"), newline="")))
     assert row["site"] == row["patient"] == "'" + formula
 
 
 def test_only_labels_that_may_train_where_asked() -> None:
     kept = read()
-    read(image=make_image(may_train=False))
+    read(image=EyeImageFactory.create(may_train=False))
     found = [json.loads(line)["label"] for line in text("jsonl", training_only=True).splitlines()]
     assert found == [str(kept.pk)]
     assert len(text("jsonl").splitlines()) == 2
@@ -138,8 +138,8 @@ def test_the_command_writes_a_file_and_never_over_one(tmp_path: Path) -> None:
 
 def test_a_folder_holds_the_photos_by_split_and_class(tmp_path: Path) -> None:
     name, digest = storage.store(jpeg_bytes(5), suffix=".jpg")
-    label = read(image=make_image(stored_name=name, stored_sha256=digest))
-    read(image=make_image(may_train=False))
+    label = read(image=EyeImageFactory.create(stored_name=name, stored_sha256=digest))
+    read(image=EyeImageFactory.create(may_train=False))
     run(tmp_path / "out", "--format", "folder")
     (line,) = (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()
     photo = tmp_path / "out" / json.loads(line)["file_name"]
@@ -161,11 +161,11 @@ def test_who_may_download(client: Client) -> None:
     read()
     page = reverse("review:export")
     for person, may, with_ai in (
-        (make_user("admin"), True, True),
-        (make_user("auditor"), True, True),
-        (make_adjudicator(), True, False),
-        (make_reader(), False, False),
-        (make_user("screener"), False, False),
+        (UserFactory.create(roles=["admin"]), True, True),
+        (UserFactory.create(roles=["auditor"]), True, True),
+        (AdjudicatorFactory.create(), True, False),
+        (ReaderFactory.create(), False, False),
+        (UserFactory.create(roles=["screener"]), False, False),
     ):
         client.force_login(person)
         answer = client.get(page, {"format": "jsonl"})
@@ -179,5 +179,5 @@ def test_who_may_download(client: Client) -> None:
 
 
 def test_an_unknown_format_is_not_found(client: Client) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     assert client.get(reverse("review:export"), {"format": "exe"}).status_code == 404

@@ -19,18 +19,11 @@ from review.cases.photos import photo_of
 from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
 from review.reading import services, transitions
-from tests.factories import jpeg_bytes
-from tests.review.makers import make_case, make_image, make_reader
+from tests.factories import EyeImageFactory, LabelFactory, ReaderFactory, jpeg_bytes
+from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 CHECKS = [ReviewCase.Kind.CONTROL, ReviewCase.Kind.REPEAT]
-
-
-def know(answer: str = "cataract", **values: Any) -> EyeImage:
-    """An image whose answer an import has settled."""
-    image = make_image(**values)
-    Label.objects.create(image=image, answer=answer, provenance=Label.Provenance.IMPORTED, may_train=True)
-    return image
 
 
 def read(reader: User, case: ReviewCase, answer: str = "cataract") -> Reading:
@@ -58,7 +51,7 @@ def only_repeats(settings: Any) -> None:
 
 
 def test_a_control_is_held_by_its_reader_and_by_nobody_else(only_controls: None) -> None:
-    image, reader, other = know(), make_reader(), make_reader()
+    image, reader, other = LabelFactory.create().image, ReaderFactory.create(), ReaderFactory.create()
     make_case()
     case = services.claim_next(reader=reader)
     assert case is not None and case.kind == ReviewCase.Kind.CONTROL
@@ -69,7 +62,7 @@ def test_a_control_is_held_by_its_reader_and_by_nobody_else(only_controls: None)
 
 
 def test_a_control_ends_with_one_answer_shows_no_ai_and_makes_no_label(only_controls: None) -> None:
-    image, reader = know("cataract"), make_reader()
+    image, reader = LabelFactory.create().image, ReaderFactory.create()
     make_case()
     case = services.claim_next(reader=reader)
     assert case is not None
@@ -81,8 +74,8 @@ def test_a_control_ends_with_one_answer_shows_no_ai_and_makes_no_label(only_cont
 
 
 def test_a_control_can_be_undone_and_answered_again(only_controls: None) -> None:
-    know()
-    reader = make_reader()
+    LabelFactory.create()
+    reader = ReaderFactory.create()
     make_case()
     case = services.claim_next(reader=reader)
     assert case is not None
@@ -94,11 +87,11 @@ def test_a_control_can_be_undone_and_answered_again(only_controls: None) -> None
 
 
 def test_no_control_where_no_case_waits_or_the_reader_knows_the_photo(only_controls: None) -> None:
-    reader = make_reader()
-    know()
+    reader = ReaderFactory.create()
+    LabelFactory.create()
     assert hidden_checks.claim_if_drawn(reader) is None  # nothing waits, so a case out of nowhere would stand out
     Label.objects.all().delete()
-    know(uploaded_by=reader)
+    LabelFactory.create(image__uploaded_by=reader)
     make_case()
     assert hidden_checks.claim_if_drawn(reader) is None
 
@@ -107,9 +100,9 @@ def test_asking_again_never_changes_the_draw(settings: Any) -> None:
     settings.REVIEW_CONTROL_RATE, settings.REVIEW_REPEAT_RATE = 0.5, 0.0
     for _ in range(8):
         make_case()
-    know()
+    LabelFactory.create()
     for _ in range(8):
-        reader = make_reader()
+        reader = ReaderFactory.create()
         first = hidden_checks.claim_if_drawn(reader)
         if first is not None:
             claims.release(first, reader)
@@ -124,7 +117,7 @@ def test_controls_come_as_often_as_the_setting_says(settings: Any) -> None:
 
 
 def test_a_repeat_comes_after_fourteen_days_once_and_mirrored(only_repeats: None) -> None:
-    reader = make_reader()
+    reader = ReaderFactory.create()
     read_long_ago(reader, days=13)
     make_case()
     assert hidden_checks.claim_if_drawn(reader) is None
@@ -138,13 +131,13 @@ def test_a_repeat_comes_after_fourteen_days_once_and_mirrored(only_repeats: None
 
 
 def test_another_reader_gets_no_repeat_of_what_somebody_else_read(only_repeats: None) -> None:
-    read_long_ago(make_reader())
+    read_long_ago(ReaderFactory.create())
     make_case()
-    assert hidden_checks.claim_if_drawn(make_reader()) is None
+    assert hidden_checks.claim_if_drawn(ReaderFactory.create()) is None
 
 
 def test_the_photo_of_a_repeat_is_mirrored(only_repeats: None) -> None:
-    reader = make_reader()
+    reader = ReaderFactory.create()
     name, digest = storage.store(jpeg_bytes(3), suffix=".jpg")
     reading = read_long_ago(reader)
     EyeImage.objects.filter(pk=reading.case.image_id).update(stored_name=name, stored_sha256=digest)
@@ -161,12 +154,12 @@ def test_the_photo_of_a_repeat_is_mirrored(only_repeats: None) -> None:
 
 
 def test_the_other_photos_of_a_repeat_are_mirrored_with_it(only_repeats: None, client: Client) -> None:
-    reader = make_reader()
+    reader = ReaderFactory.create()
     name, digest = storage.store(jpeg_bytes(3), suffix=".jpg")
     reading = read_long_ago(reader)
     shown = {"stored_name": name, "stored_sha256": digest, "patient_key": "P-1"}
     EyeImage.objects.filter(pk=reading.case.image_id).update(eye="OD", **shown)
-    fellow = make_image(eye="OS", **shown)
+    fellow = EyeImageFactory.create(eye="OS", **shown)
     make_case()
     case = services.claim_next(reader=reader)
     assert case is not None and case.mirrored
@@ -180,8 +173,8 @@ def test_the_other_photos_of_a_repeat_are_mirrored_with_it(only_repeats: None, c
 
 
 def test_a_check_looks_like_any_other_case(only_controls: None, client: Client) -> None:
-    know()
-    reader = make_reader()
+    LabelFactory.create()
+    reader = ReaderFactory.create()
     plain = make_case()
     assert claims.claim(plain, reader)
     client.force_login(reader)

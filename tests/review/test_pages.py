@@ -15,7 +15,8 @@ from predictions.photos import storage
 from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
 from review.queue import policy
-from tests.review.makers import disclose, make_adjudicator, make_case, make_image, make_reader, make_user
+from tests.factories import AdjudicatorFactory, DisclosureFactory, EyeImageFactory, ReaderFactory, UserFactory
+from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 AI_SAYS_CATARACT = "<dt>The AI</dt><dd>Cataract</dd>"
@@ -47,11 +48,11 @@ def stored_image(**values: Any) -> Any:
     file = BytesIO()
     Image.new("RGB", (64, 48), "grey").save(file, "JPEG")
     name, _ = storage.store(file.getvalue(), suffix=".jpg")
-    return make_image(stored_name=name, **values)
+    return EyeImageFactory.create(stored_name=name, **values)
 
 
 def test_where_the_ai_agrees_one_answer_is_enough_and_makes_a_label_that_trains() -> None:
-    case, reader = make_case("cataract", review_propensity=0.05, reasons=["audit_sample"]), make_reader()
+    case, reader = make_case("cataract", review_propensity=0.05, reasons=["audit_sample"]), ReaderFactory.create()
     client = logged_in(reader)
     assert "1 case waiting" in " ".join(client.get("/review/").content.decode().split())
     address = start(client)
@@ -72,7 +73,7 @@ def test_where_the_ai_agrees_one_answer_is_enough_and_makes_a_label_that_trains(
 
 def test_where_the_ai_differs_both_are_shown_and_a_change_never_trains() -> None:
     make_case("cataract")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     address = start(client)
     assert blind(client, address, "normal").headers["Location"] == address
     page = client.get(address).content.decode()
@@ -86,7 +87,7 @@ def test_where_the_ai_differs_both_are_shown_and_a_change_never_trains() -> None
 
 def test_who_keeps_an_answer_against_the_ai_gets_a_second_reader_and_their_agreement_trains() -> None:
     case = make_case("cataract")
-    one, two = logged_in(make_reader()), logged_in(make_reader())
+    one, two = logged_in(ReaderFactory.create()), logged_in(ReaderFactory.create())
     address = start(one)
     blind(one, address, "normal")
     one.post(address, {"step": "final", "answer": "normal"})
@@ -105,8 +106,8 @@ def test_who_keeps_an_answer_against_the_ai_gets_a_second_reader_and_their_agree
 
 def test_two_that_differ_go_to_an_adjudicator_who_sees_no_names_and_says_why() -> None:
     make_case("cataract")
-    one, two = make_reader("anna-reader"), make_reader("bert-reader")
-    judge = logged_in(make_adjudicator())
+    one, two = ReaderFactory.create(username="anna-reader"), ReaderFactory.create(username="bert-reader")
+    judge = logged_in(AdjudicatorFactory.create())
     address = start(logged_in(one))
     blind(logged_in(one), address, "normal")
     logged_in(one).post(address, {"step": "final", "answer": "normal"})
@@ -127,7 +128,7 @@ def test_two_that_differ_go_to_an_adjudicator_who_sees_no_names_and_says_why() -
 
 def test_an_unsure_reader_gets_a_second_one_even_when_the_ai_agrees() -> None:
     case = make_case("normal")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     blind(client, start(client), "normal", unsure="on")
     case.refresh_from_db()
     assert case.status == "second"
@@ -135,7 +136,7 @@ def test_an_unsure_reader_gets_a_second_one_even_when_the_ai_agrees() -> None:
 
 def test_a_case_without_an_answer_of_the_ai_reveals_nothing_and_is_resolved() -> None:
     make_case("")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     blind(client, start(client), "cataract")
     assert Label.objects.get().provenance == "blind"
     assert "The AI says the same" not in client.get("/review/").content.decode()
@@ -154,7 +155,7 @@ def test_a_share_is_shown_the_ai_first_marked_so_final_at_once_and_never_trains(
     settings: Any, answer: str, status: str
 ) -> None:
     settings.REVIEW_AI_FIRST_RATE = 1.0
-    case, reader = make_case("cataract"), make_reader()
+    case, reader = make_case("cataract"), ReaderFactory.create()
     client = logged_in(reader)
     address = start(client)
     assert not ShownFirst.objects.exists(), "only what was shown is marked"
@@ -168,7 +169,7 @@ def test_a_share_is_shown_the_ai_first_marked_so_final_at_once_and_never_trains(
     assert reading.ai_shown_at is not None and reading.ai_shown_at <= reading.blind_at
     case.refresh_from_db()
     assert case.status == status
-    other = logged_in(make_reader())
+    other = logged_in(ReaderFactory.create())
     if status == "second":
         assert "<dt>The AI</dt>" not in other.get(start(other)).content.decode(), "the second reader is blind"
         blind(other, address, answer)
@@ -189,7 +190,7 @@ def test_who_is_shown_the_ai_first_is_chosen_by_hash(settings: Any) -> None:
 
 def test_undo_takes_the_label_back_and_the_next_answer_knows_that_the_ai_was_seen() -> None:
     case = make_case("cataract")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     address = start(client)
     blind(client, address, "cataract")
     reading = Reading.objects.get()
@@ -209,7 +210,7 @@ def test_undo_takes_the_label_back_and_the_next_answer_knows_that_the_ai_was_see
 
 def test_undo_is_refused_once_another_reader_has_begun() -> None:
     make_case("cataract")
-    one, two = logged_in(make_reader()), logged_in(make_reader())
+    one, two = logged_in(ReaderFactory.create()), logged_in(ReaderFactory.create())
     address = start(one)
     blind(one, address, "cataract", unsure="on")
     start(two)
@@ -221,7 +222,7 @@ def test_undo_is_refused_once_another_reader_has_begun() -> None:
 
 def overtaken(case: ReviewCase) -> tuple[Client, Client, str]:
     """Two readers of one case: the first one's lease has passed to the second."""
-    one, two = logged_in(make_reader()), logged_in(make_reader())
+    one, two = logged_in(ReaderFactory.create()), logged_in(ReaderFactory.create())
     address = start(one)
     ReviewCase.objects.filter(pk=case.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
     assert start(two) == address
@@ -279,7 +280,7 @@ def test_an_answer_long_after_the_case_was_closed_is_409_and_keeps_what_was_type
 
 def test_an_answer_after_the_lease_ended_is_taken_where_nobody_else_came() -> None:
     make_case("cataract")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     address = start(client)
     ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     blind(client, address, "cataract")
@@ -288,7 +289,7 @@ def test_an_answer_after_the_lease_ended_is_taken_where_nobody_else_came() -> No
 
 def test_the_same_answer_sent_twice_is_stored_once() -> None:
     make_case("cataract")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     address = start(client)
     blind(client, address, "cataract")
     assert blind(client, address, "cataract").status_code == 302
@@ -298,19 +299,19 @@ def test_the_same_answer_sent_twice_is_stored_once() -> None:
 
 def test_who_leaves_after_the_ai_was_shown_keeps_the_blind_answer() -> None:
     case = make_case("cataract")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     address = start(client)
     blind(client, address, "normal")
     client.post(address + "leave/")
     ReviewCase.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    assert start(logged_in(make_reader())) == address, "a second reader gets it"
+    assert start(logged_in(ReaderFactory.create())) == address, "a second reader gets it"
     case.refresh_from_db()
     assert case.status == "second" and Reading.objects.get().final_answer == "normal"
 
 
 def test_a_reload_keeps_the_case_that_leaving_would_have_given_back() -> None:
     case = make_case("cataract")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     address = start(client)
     client.post(address + "leave/")
     client.get(address)
@@ -322,13 +323,13 @@ def test_permissions() -> None:
     case = make_case(image=stored_image())
     address = f"/review/cases/{case.pk}/"
     assert Client().get("/review/").headers["Location"].startswith("/accounts/login/")
-    nobody, reader = logged_in(make_user()), make_reader()
+    nobody, reader = logged_in(UserFactory.create()), ReaderFactory.create()
     assert nobody.get("/review/").status_code == 403
     assert nobody.get(address).status_code == 403
     assert nobody.get(address + "photo/").status_code == 403
     assert logged_in(reader).get(address + "photo/").status_code == 403, "not held, so not shown"
     assert blind(nobody, address, "cataract").status_code == 403
-    disclose(case, reader)
+    DisclosureFactory.create(prediction=case.prediction, user=reader)
     assert blind(logged_in(reader), address, "cataract").status_code == 409
     assert logged_in(reader).post(address + "claim/").status_code == 409
     assert not Reading.objects.exists()
@@ -336,7 +337,7 @@ def test_permissions() -> None:
 
 def test_the_holder_sees_the_photo_and_htmx_gets_the_case_alone() -> None:
     make_case(image=stored_image())
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     address = start(client)
     photo = client.get(address + "photo/")
     assert photo.headers["Content-Type"] == "image/jpeg" and photo.content[:2] == b"\xff\xd8"

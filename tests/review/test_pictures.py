@@ -16,8 +16,9 @@ from predictions.releases import store
 from review.cases.models import Reading, ReviewCase
 from review.queue import opening, policy
 from review.reading import services as reading_services
+from tests.factories import AdjudicatorFactory, ReaderFactory
 from tests.releases import make_tiny_release
-from tests.review.makers import make_adjudicator, make_case, make_reader
+from tests.review.makers import make_case
 from tests.review.test_pages import logged_in, stored_image
 
 pytestmark = pytest.mark.django_db
@@ -31,7 +32,7 @@ def case(tmp_path: Path) -> ReviewCase:
     file = BytesIO()
     Image.fromarray(render_eye(3, opacity=1.0, size=320)).save(file, "JPEG")
     answering_services.upload_photo(
-        data=file.getvalue(), user=make_reader("sender"), source="upload", patient_key="P-1", eye="OD"
+        data=file.getvalue(), user=ReaderFactory.create(username="sender"), source="upload", patient_key="P-1", eye="OD"
     )
     opening.open_cases()
     return ReviewCase.objects.get()
@@ -44,7 +45,7 @@ def answer(client: Client, case: ReviewCase, said: str) -> str:
 
 
 def test_the_heat_map_comes_after_the_answer_and_only_to_those_who_are_told(case: ReviewCase) -> None:
-    reader, judge = logged_in(make_reader()), logged_in(make_adjudicator())
+    reader, judge = logged_in(ReaderFactory.create()), logged_in(AdjudicatorFactory.create())
     address = reader.post("/review/next/").headers["Location"]
     assert reader.get(address + "heat/").status_code == 403
     assert b"heat" not in reader.get(address).content
@@ -63,7 +64,7 @@ def test_the_heat_map_comes_after_the_answer_and_only_to_those_who_are_told(case
 def test_other_photos_of_the_patient_and_of_nobody_else() -> None:
     fellow, stranger = stored_image(patient_key="P-7", eye="OS"), stored_image(patient_key="P-8")
     case = make_case("cataract", image=stored_image(patient_key="P-7"))
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     assert client.get(f"/review/cases/{case.pk}/photos/{fellow.pk}/").status_code == 403, "not held"
     address = client.post("/review/next/").headers["Location"]
     assert "Other photos of this patient (1)" in client.get(address).content.decode()
@@ -74,9 +75,9 @@ def test_other_photos_of_the_patient_and_of_nobody_else() -> None:
 
 def test_photos_that_were_read_already_are_shown_after_the_answer() -> None:
     visit = make_case("cataract", image=stored_image(patient_key="P-7"))
-    reading_services.store_blind_answer(case=visit, reader=make_reader(), answer="cataract")
+    reading_services.store_blind_answer(case=visit, reader=ReaderFactory.create(), answer="cataract")
     case = make_case("cataract", image=stored_image(patient_key="P-7"))
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     client.post(f"/review/cases/{case.pk}/claim/")
     address = f"/review/cases/{case.pk}/"
     assert "Other photos" not in client.get(address).content.decode()
@@ -87,7 +88,7 @@ def test_photos_that_were_read_already_are_shown_after_the_answer() -> None:
 
 
 def test_asking_for_a_reader_by_hand(champion: object) -> None:
-    sender, other = make_reader("sender"), make_reader("other")
+    sender, other = ReaderFactory.create(username="sender"), ReaderFactory.create(username="other")
     image: EyeImage = stored_image(uploaded_by=sender)
     prediction = Prediction.objects.get(review_case=make_case("normal", image=image))
     ReviewCase.objects.all().delete()

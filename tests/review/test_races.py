@@ -20,7 +20,8 @@ from predictions.photos.models import Cluster, EyeImage
 from review.cases.models import Reading, ReviewCase
 from review.queue import opening
 from review.reading import services
-from tests.review.makers import make_case, make_prediction, make_reader
+from tests.factories import PredictionFactory, ReaderFactory
+from tests.review.makers import make_case
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -48,7 +49,7 @@ def at_once(acts: list[Callable[[], object]]) -> None:
 
 def make_cases(number: int) -> None:
     """That many cases like one made the long way, in a few statements."""
-    model = make_prediction("cataract")
+    model = PredictionFactory.create()
     assert model.image is not None
 
     def like(row: EyeImage | Prediction, **values: object) -> dict[str, object]:
@@ -74,7 +75,7 @@ def make_cases(number: int) -> None:
 def test_twenty_readers_share_no_case_of_a_thousand_and_lose_no_answer() -> None:
     """Every fourth reader also keeps cases in advance, as the page does."""
     make_cases(1000)
-    readers = [make_reader() for _ in range(20)]
+    readers = [ReaderFactory.create() for _ in range(20)]
     begun = time.monotonic()
 
     def read_all(number: int) -> None:
@@ -94,7 +95,7 @@ def test_twenty_readers_share_no_case_of_a_thousand_and_lose_no_answer() -> None
 
 def test_of_two_who_answer_at_the_same_instant_one_wins_and_the_other_is_kept_as_a_second_opinion() -> None:
     """Both have the case on the screen; the lease has ended, so either may be first."""
-    one, two = make_reader(), make_reader()
+    one, two = ReaderFactory.create(), ReaderFactory.create()
     for number in range(20):
         case = make_case("cataract")
         said = {one.pk: "cataract", two.pk: "cataract" if number % 2 else "normal"}

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from tests.review.makers import make_case, make_image, make_reader
+from tests.factories import EyeImageFactory, ReaderFactory
+from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -34,9 +35,9 @@ def answer(client: Client, address: str, following: str) -> float:
 
 def test_an_answer_costs_few_queries_and_little_time_however_long_the_queue_is() -> None:
     for number in range(45):
-        make_case("cataract", image=make_image(patient_key=f"P-{number}"))
+        make_case("cataract", image=EyeImageFactory.create(patient_key=f"P-{number}"))
     client = Client()
-    client.force_login(make_reader())
+    client.force_login(ReaderFactory.create())
     address = client.post("/review/next/").headers["Location"]
     in_memory, rendered, queries = [], [], []
     for number in range(40):

@@ -16,7 +16,8 @@ from review.cases.models import Reading, ReviewCase, ReviewCaseQuerySet
 from review.labels.models import Label
 from review.queue import policy
 from review.reading import services, transitions
-from tests.review.makers import make_adjudicator, make_case, make_reader
+from tests.factories import AdjudicatorFactory, ReaderFactory
+from tests.review.makers import make_case
 
 ANSWERS = st.sampled_from(Answer.values)
 STEPS = st.lists(
@@ -40,7 +41,7 @@ class TestMachine(TestCase):
     @given(decision=st.sampled_from(["cataract", "normal", "ungradable", ""]), steps=STEPS)
     def test_no_sequence_of_acts_breaks_a_case(self, decision: str, steps: list[Any]) -> None:
         case = make_case(decision)
-        people = [make_reader(), make_reader(), make_adjudicator(), make_adjudicator()]
+        people = [*ReaderFactory.create_batch(2), *AdjudicatorFactory.create_batch(2)]
         history: dict[Any, tuple[str, str]] = {}
         for act, who, answer, unsure in steps:
             person = people[who]
@@ -134,7 +135,7 @@ def test_no_code_at_all_can_move_a_case_against_its_machine(old: str) -> None:
 @pytest.mark.django_db
 def test_no_code_at_all_can_change_an_answer_or_a_label() -> None:
     case = make_case("cataract")
-    reading = services.store_blind_answer(case=case, reader=make_reader(), answer="cataract")
+    reading = services.store_blind_answer(case=case, reader=ReaderFactory.create(), answer="cataract")
     changes: list[tuple[Any, dict[str, Any]]] = [
         (Reading.objects.filter(pk=reading.pk), {"blind_answer": "normal"}),
         (Reading.objects.filter(pk=reading.pk), {"final_answer": "normal"}),

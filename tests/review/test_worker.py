@@ -9,7 +9,7 @@ from PIL import Image
 from predictions.photos import storage
 from review.cases.models import ReviewCase
 from review.queue import worker
-from tests.review.makers import make_image, make_prediction
+from tests.factories import PredictionFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -18,8 +18,8 @@ def test_the_sweep_opens_cases_and_prepares_their_photos() -> None:
     file = BytesIO()
     Image.new("RGB", (64, 48), "grey").save(file, "JPEG")
     name, _ = storage.store(file.getvalue(), suffix=".jpg")
-    make_prediction(image=make_image(stored_name=name))
-    make_prediction()  # its file is missing: the case is opened all the same
+    PredictionFactory.create(image__stored_name=name)
+    PredictionFactory.create()  # its file is missing: the case is opened all the same
     assert worker.sweep() == (2, 0)
     assert ReviewCase.objects.count() == 2
     assert len(list((settings.PHOTO_DIR / "derived").rglob("*-view.jpg"))) == 1

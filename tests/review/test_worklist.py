@@ -14,11 +14,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from predictions.answering.models import Prediction
-from predictions.photos.models import Cluster, EyeImage
+from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import opening
 from review.reading import services
-from tests.review.makers import make_case, make_image, make_reader, make_release, make_user
+from tests.factories import ClusterFactory, EyeImageFactory, ReaderFactory, ReleaseFactory, UserFactory
+from tests.review.makers import make_case
 from tests.review.test_pages import logged_in
 
 pytestmark = pytest.mark.django_db
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def admin() -> Client:
-    return logged_in(make_user("view_reviewcase", "assign_reviewcase", name="the-admin"))
+    return logged_in(UserFactory.create(roles=["admin"], username="the-admin"))
 
 
 def rows(client: Client, query: str = "") -> int:
@@ -36,9 +37,9 @@ def rows(client: Client, query: str = "") -> int:
 
 
 def test_filters_are_in_the_address_and_what_does_not_exist_asks_for_nothing(admin: Client) -> None:
-    reader = make_reader()
-    make_case(reasons=["uncertain"], image=make_image(site="North"))
-    old = make_case(reasons=["disagreement"], image=make_image(site="South"))
+    reader = ReaderFactory.create()
+    make_case(reasons=["uncertain"], image=EyeImageFactory.create(site="North"))
+    old = make_case(reasons=["disagreement"], image=EyeImageFactory.create(site="South"))
     ReviewCase.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=3))
     done = make_case(reasons=["uncertain"])
     services.claim_case(case=done, reader=reader)
@@ -53,17 +54,17 @@ def test_a_reader_sees_neither_reasons_nor_priorities_nor_who_was_asked_second()
     make_case(reasons=["uncertain"])
     second = make_case(reasons=["disagreement"])
     ReviewCase.objects.filter(pk=second.pk).move("second")
-    client = logged_in(make_reader())
+    client = logged_in(ReaderFactory.create())
     page = client.get("/review/worklist/?reason=uncertain&state=second").content.decode()
     assert rows(client, "?reason=uncertain") == 2 and rows(client, "?state=second") == 2
     assert "second reader" not in page and "disagreement" not in page and "Priority" not in page
     assert client.post("/review/worklist/", {"cases": str(second.pk), "priority": 1}).status_code == 403
-    assert logged_in(make_user()).get("/review/worklist/").status_code == 403
+    assert logged_in(UserFactory.create()).get("/review/worklist/").status_code == 403
 
 
 def test_an_admin_assigns_and_moves_what_was_ticked(admin: Client) -> None:
-    reader = make_reader("anna")
-    mine, seen = make_case(), make_case(image=make_image(uploaded_by=reader))
+    reader = ReaderFactory.create(username="anna")
+    mine, seen = make_case(), make_case(image=EyeImageFactory.create(uploaded_by=reader))
     sent: dict[str, Any] = {"cases": [mine.pk, seen.pk], "assign": reader.pk, "priority": 7}
     page = admin.post("/review/worklist/?state=open", sent, follow=True)
     assert page.redirect_chain == [("/review/worklist/?state=open", 302)]
@@ -86,8 +87,8 @@ def test_it_costs_the_same_queries_however_long_it_is(admin: Client) -> None:
     make_case()
     few = queries()
     for _ in range(60):
-        make_reader()
-        make_case(image=make_image(site="North"))
+        ReaderFactory.create()
+        make_case(image=EyeImageFactory.create(site="North"))
     assert queries() == few
 
 
@@ -102,14 +103,14 @@ def test_the_first_page_of_ten_thousand_cases(admin: Client) -> None:
         spent.append((time.perf_counter() - started) * 1000)
     print(f"\nworklist of 10,000 cases: median {median(spent):.0f} ms, most {max(spent):.0f} ms ({connection.vendor})")
     assert median(spent) < 3000, "generous: the aim is 300 ms on PostgreSQL on a machine of its own"
-    reader: User = make_reader()
+    reader: User = ReaderFactory.create()
     started = time.perf_counter()
     assert services.claim_next(reader=reader) is not None
     print(f"first claim of 10,000 cases: {(time.perf_counter() - started) * 1000:.0f} ms")
 
 
 def make_ten_thousand() -> None:
-    cluster, release, now = Cluster.objects.create(split="train"), make_release(), timezone.now()
+    cluster, release, now = ClusterFactory.create(), ReleaseFactory.create(), timezone.now()
     values: dict[str, Any] = {"format": "JPEG", "width": 640, "height": 480, "size": 1000, "source": "import"}
     values |= {"cluster": cluster, "split": "train", "perceptual_hash": "0" * 16}
     images = []

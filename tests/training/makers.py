@@ -7,66 +7,51 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Group, User
 from PIL import Image
 
 from cataract.ml.release.manifest import Manifest, read_manifest
 from cataract.ml.synthetic import render_eye
-from cataract.roles import ensure_roles
-from predictions.photos.models import Cluster, EyeImage, Split
+from predictions.photos.models import Split
 from review.labels.models import Label
+from tests.factories import EyeImageFactory, LabelFactory
 from tests.releases import make_tiny_release
-
-_numbers = itertools.count(1)
-
-
-def make_user(role: str) -> User:
-    """A user of one role; `admin` may enter the admin pages."""
-    ensure_roles()
-    user = User.objects.create_user(
-        f"{role}{next(_numbers)}", password="a long password", is_staff=role in ("admin", "auditor")
-    )
-    user.groups.add(Group.objects.get(name=role))
-    return user
 
 
 @functools.cache
 def photo_bytes(seed: int, answer: str) -> bytes:
-    """A drawn eye as PNG; drawn once a session."""
+    """A drawn eye as PNG; drawn once per session."""
     file = io.BytesIO()
     Image.fromarray(render_eye(seed, opacity=1.0 if answer == "cataract" else 0.0)).save(file, "PNG")
     return file.getvalue()
 
 
 def label_photo(answer: str, split: str, seed: int, **facts: Any) -> Label:
-    """One drawn eye, stored, in a cluster of its own in `split`, with an imported label.
+    """One stored drawn eye with an imported label, in a cluster of its own in `split`.
 
-    Drawn eyes resemble each other more than photos do, so that the cluster is made here and not by likeness.
+    Clusters are not formed by similarity here: drawn eyes resemble each other more than photos do.
     """
     from predictions.photos import storage
 
     data = photo_bytes(seed, answer)
     name, digest = storage.store(data, suffix=".png")
-    image = EyeImage.objects.create(
-        sha256=digest,
-        stored_sha256=digest,
-        stored_name=name,
-        original_name=f"eye{seed}.png",
-        format="PNG",
-        width=320,
-        height=320,
-        size=len(data),
-        perceptual_hash=f"{seed:016x}",
-        cluster=Cluster.objects.create(split=split),
-        split=split,
-        source="import",
-        **facts,
-    )
-    return Label.objects.create(image=image, answer=answer, provenance="imported", may_train=True)
+    values = {
+        "sha256": digest,
+        "stored_name": name,
+        "original_name": f"eye{seed}.png",
+        "format": "PNG",
+        "width": 320,
+        "height": 320,
+        "size": len(data),
+        "perceptual_hash": f"{seed:016x}",
+        "eye": "",
+        "split": split,
+        "source": "import",
+    }
+    return LabelFactory.create(answer=answer, image=EyeImageFactory.create(**values | facts))
 
 
 def label_photos(train: int = 10, calibration: int = 3, test: int = 3) -> list[Label]:
-    """That many drawn eyes of each class in each split: enough for a dataset by default. Once a test."""
+    """Labelled eyes, that many per class in each split; the defaults suffice for a dataset. Call it once per test."""
     seeds = itertools.count(1)
     made = []
     for split, count in ((Split.TRAIN, train), (Split.CALIBRATION, calibration), (Split.TEST, test)):

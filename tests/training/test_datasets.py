@@ -11,8 +11,9 @@ from cataract.ml.photos.duplicates import NEAR, hamming
 from predictions.photos.models import Cluster, EyeImage
 from review.labels.models import Label
 from review.reading import services as reading_services
+from tests.factories import ClusterFactory, LabelFactory, ReaderFactory
 from tests.predictions.test_clusters import arrive
-from tests.review.makers import make_case, make_reader
+from tests.review.makers import make_case
 from tests.training.makers import label_photo, label_photos
 from training.change_control.rules import rules
 from training.datasets import selectors
@@ -45,7 +46,7 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
     after_ai.provenance, after_ai.may_train = Label.Provenance.AFTER_AI, False
     after_ai.save(force_insert=True)
     merged = label_photo("normal", "train", 903)
-    merged.image.cluster = Cluster.objects.create(split="test")
+    merged.image.cluster = ClusterFactory.create(split="test")
     merged.image.split = "excluded"
     merged.image.save()
     unclear = label_photo("ungradable", "train", 904)
@@ -61,7 +62,7 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
 
 def test_the_preview_says_whose_readings_a_run_would_learn_from() -> None:
     label_photo("normal", "train", 905, site="A", device="slit lamp")
-    reader, case = make_reader("Ada"), make_case("normal")
+    reader, case = ReaderFactory.create(username="Ada"), make_case("normal")
     reading_services.claim_case(case=case, reader=reader)
     reading_services.store_blind_answer(case=case, reader=reader, answer="normal")
     assert preview().readers == [("Ada", 1)]
@@ -95,7 +96,7 @@ def test_too_few_labels_are_refused_with_what_is_missing() -> None:
 
 def test_many_photos_of_one_patient_count_once() -> None:
     labels = label_photos()
-    shared = Cluster.objects.create(split="train")
+    shared = ClusterFactory.create()
     for label in labels[:10]:
         label.image.cluster = shared
         label.image.save()
@@ -119,7 +120,7 @@ def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: py
         for bit in data.draw(st.sets(st.integers(0, 63), max_size=NEAR)):
             word ^= 1 << bit
         photo = arrive(word, data.draw(st.sampled_from("AB")), data.draw(st.sampled_from(["train", "test"])))
-        Label.objects.create(image=photo, answer="normal", provenance="imported", may_train=True)
+        LabelFactory.create(image=photo, answer="normal")
         now = dict(Cluster.objects.values_list("pk", "split"))
         assert all(now[cluster] == split for cluster, split in decided.items() if cluster in now), "decided for ever"
         decided |= now

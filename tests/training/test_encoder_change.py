@@ -29,7 +29,8 @@ from predictions.releases import services as releases_services
 from predictions.releases import serving, store
 from predictions.releases.errors import PromotionConflict
 from predictions.releases.models import Release
-from tests.training.makers import capture_published, label_photos, make_user
+from tests.factories import UserFactory
+from tests.training.makers import capture_published, label_photos
 from training.comparison import services as comparison_services
 from training.promotion import services as promotion_services
 from training.runs import services as runs_services
@@ -130,7 +131,7 @@ def test_a_run_from_a_base_release_trains_both_models(
     change_encoder(*arguments), change_encoder(*arguments)
     made = Release.objects.get(status="base")  # the same weights again are the same release
 
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     page = client.get("/admin/training/trainingrun/add/")
     assert made.pk in page.content.decode()
     asked = {"kind": "fast", "base": made.pk, "reason": ""}

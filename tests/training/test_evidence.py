@@ -9,8 +9,9 @@ from django.urls import reverse
 
 from predictions.releases import store
 from predictions.releases.models import Release
+from tests.factories import UserFactory
 from tests.releases import make_tiny_release
-from tests.training.makers import label_photos, make_user
+from tests.training.makers import label_photos
 from training.change_control.rules import rules
 from training.comparison import worker
 from training.datasets.services import freeze_dataset
@@ -40,7 +41,7 @@ def text_of(pdf: bytes) -> str:
 
 
 def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) -> None:
-    client.force_login(make_user("auditor"))
+    client.force_login(UserFactory.create(roles=["auditor"]))
     page = client.get(reverse("admin:training_evidence", args=[compared.pk]))
     assert page.status_code == 200
     html = page.content.decode()
@@ -70,7 +71,7 @@ def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) ->
 
 
 def test_a_release_of_which_nothing_is_known_says_so(client: Client, champion: Release) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     html = client.get(reverse("admin:training_evidence", args=[champion.pk])).content.decode()
     assert "It was not made from labels of this installation" in html
     assert "It was not compared with another release on the labelled photos of this installation yet." in html
@@ -81,7 +82,7 @@ def test_a_release_of_which_nothing_is_known_says_so(client: Client, champion: R
 
 @pytest.mark.parametrize("role", ["screener", "reader", "integrator"])
 def test_others_do_not_see_the_evidence(client: Client, champion: Release, role: str) -> None:
-    client.force_login(make_user(role))
+    client.force_login(UserFactory.create(roles=[role]))
     for name in ("training_evidence", "training_evidence_pdf"):
         assert client.get(reverse(f"admin:{name}", args=[champion.pk])).status_code in (302, 403)
     assert client.get(f"/api/v1/releases/{champion.pk}/evidence.pdf").status_code == 403

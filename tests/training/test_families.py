@@ -15,7 +15,8 @@ from django.test import Client
 from django.utils import timezone
 
 from predictions.releases.models import Release
-from tests.training.makers import capture_published, label_photo, label_photos, make_user, tiny_build
+from tests.factories import UserFactory
+from tests.training.makers import capture_published, label_photo, label_photos, tiny_build
 from training.runs import services, triggers, worker
 from training.runs.models import TrainingPolicy, TrainingRun
 from training.runs.progress import Progress
@@ -51,7 +52,7 @@ def test_the_database_holds_one_active_run_a_model(first: str, second: str) -> N
 
 
 def test_the_two_models_train_side_by_side_and_the_pages_name_each_run(client: Client) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     assert client.post(START, {"kind": "fast"}).status_code == 302
     assert client.post(RUNS, {"model": "accurate"}, content_type="application/json").status_code == 202
     page = client.get(START).content.decode()
@@ -67,7 +68,7 @@ def test_the_two_models_train_side_by_side_and_the_pages_name_each_run(client: C
 
 def test_runs_of_the_same_model_where_the_setting_lets_them(client: Client, settings: Any) -> None:
     settings.TRAINING_PARALLEL = True
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     for kind in ("both", "both", "fast"):
         assert client.post(START, {"kind": kind}).status_code == 302
     assert "Runs share the machine" in client.get(START).content.decode()
@@ -93,7 +94,7 @@ def test_of_starts_at_the_same_instant_one_a_model_wins() -> None:
 
 
 def test_an_interrupted_run_is_resumed_beside_the_other_model_and_never_beside_its_own(client: Client) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     lost = start("fast")
     TrainingRun.objects.filter(pk=lost.pk).update(status="interrupted")
     rival, _ = start("fast"), start("accurate")

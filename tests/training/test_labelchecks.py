@@ -12,7 +12,8 @@ from predictions.releases.models import Release
 from review.agreement import in_service
 from review.cases.models import ReviewCase
 from review.labels.models import Label
-from tests.training.makers import label_photos, make_user
+from tests.factories import UserFactory
+from tests.training.makers import label_photos
 from training.label_checks import services, tasks, worker
 from training.label_checks.models import LabelCheck
 
@@ -58,7 +59,7 @@ def test_most_planted_mislabels_of_real_photos_are_found_and_reach_the_readers(
     planted = wrong_labels(0.1)
     assert len(planted) >= 8
 
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     client.post("/admin/training/trainingrun/labels/check/")
     assert published == [str(LabelCheck.objects.get().pk)]
     waiting = client.get(START).content.decode()
@@ -87,7 +88,7 @@ def test_a_reader_is_not_told_and_the_case_says_nothing_of_the_ai_in_service(cli
     assert services.send_to_review(check=check) == 1
     case = ReviewCase.objects.get()
     assert case.prediction is not None and case.prediction.status == "queued"
-    client.force_login(make_user("reader"))
+    client.force_login(UserFactory.create(roles=["reader"]))
     page = client.post("/review/next/", follow=True).content.decode()
     assert str(case.pk) in page
     assert "suspected" not in page and "in doubt" not in page
@@ -106,7 +107,7 @@ def test_the_test_split_and_photos_without_consent_are_not_looked_at(champion: R
 
 
 def test_what_cannot_be_checked_is_said(client: Client, published: list[str], champion: Release) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     client.post("/admin/training/trainingrun/labels/check/")
     again = client.post("/admin/training/trainingrun/labels/check/", follow=True)
     assert b"being checked already" in again.content
@@ -114,7 +115,7 @@ def test_what_cannot_be_checked_is_said(client: Client, published: list[str], ch
     assert b"There are no labels of both classes yet" in client.get(START).content
     assert LabelCheck.objects.get().status == "failed"
 
-    client.force_login(make_user("auditor"))
+    client.force_login(UserFactory.create(roles=["auditor"]))
     for path in ("check/", "send/"):
         assert client.post(f"/admin/training/trainingrun/labels/{path}").status_code == 403
 

@@ -17,11 +17,9 @@ from predictions.releases.models import LiveTest, Release
 from predictions.shadow import worker
 from predictions.shadow.models import ShadowAnswer
 from review.cases.models import ReviewCase
-from review.labels.models import Label
 from review.queue import opening
-from tests.factories import jpeg_bytes
+from tests.factories import DatasetFactory, LabelFactory, UserFactory, jpeg_bytes
 from tests.releases import make_tiny_release
-from tests.training.makers import make_user
 from training.comparison.models import Comparison
 from training.comparison.services import PromotionRefused
 from training.livetests import services as livetests_services
@@ -79,8 +77,8 @@ def test_a_challenger_in_shadow_scores_live_photos_and_changes_nothing(
 def test_the_report_compares_both_on_the_same_photos(champion: Release, challenger: Release) -> None:
     test = start(challenger, photos=4)
     live = [upload(seed, opacity=float(seed % 2)) for seed in (2, 3, 4, 5)]
-    Label.objects.create(image=live[0].image, answer="normal", provenance="blind", may_train=True, weight=2.0)
-    Label.objects.create(image=live[1].image, answer="cataract", provenance="after_ai", may_train=False)
+    LabelFactory.create(image=live[0].image, answer="normal", provenance="blind", weight=2.0)
+    LabelFactory.create(image=live[1].image, provenance="after_ai", may_train=False)
     worker.sweep()
     report = report_on(test)
     assert (report["photos"], report["failed"], report["complete"]) == (4, 0, True)
@@ -206,8 +204,8 @@ def test_where_two_people_promote_two_people_give_a_challenger_patients(
     settings.PROMOTION_NEEDS_TWO = True
     passed(challenger, champion)
     asking, acting = Client(), Client()
-    asking.force_login(make_user("admin"))
-    acting.force_login(make_user("admin"))
+    asking.force_login(UserFactory.create(roles=["admin"]))
+    acting.force_login(UserFactory.create(roles=["admin"]))
     test = {"release": challenger.pk, "kind": "ab", "share": 0.1, "photos": 100, "reason": REASON}
 
     def begin(client: Client) -> Any:
@@ -228,10 +226,9 @@ def test_where_two_people_promote_two_people_give_a_challenger_patients(
 
 
 def passed(challenger: Release, champion: Release) -> None:
-    """There is no test set in these tests, so that an acknowledgement is what the plan asks for: give a passed one."""
-    from training.datasets.models import Dataset
+    """A passed comparison. Without a test set no comparison can pass, and the plan would ask for an acknowledgement."""
 
-    dataset = Dataset.objects.create(fingerprint="0" * 64)
+    dataset = DatasetFactory.create()
     report = {"verdict": "pass", "gates": [], "flips": []}
     Comparison.objects.create(challenger=challenger, champion=champion, dataset=dataset, verdict="pass", report=report)
 
@@ -240,7 +237,7 @@ def passed(challenger: Release, champion: Release) -> None:
 def test_an_admin_starts_reads_and_stops_a_live_test_and_is_no_blind_reader_after(
     client: Client, champion: Release, challenger: Release
 ) -> None:
-    admin = make_user("admin")
+    admin = UserFactory.create(roles=["admin"])
     client.force_login(admin)
     add = reverse("admin:training_livetestreview_add")
     assert (
@@ -266,7 +263,7 @@ def test_an_admin_starts_reads_and_stops_a_live_test_and_is_no_blind_reader_afte
 def test_the_answers_of_a_challenger_in_shadow_reach_neither_uploader_nor_reader(
     client: Client, champion: Release, challenger: Release
 ) -> None:
-    screener, reader = make_user("screener"), make_user("reader")
+    screener, reader = UserFactory.create(roles=["screener"]), UserFactory.create(roles=["reader"])
     start(challenger)
     prediction = answering_services.upload_photo(
         data=jpeg_bytes(7, size=160), user=screener, source="upload", patient_key="P-1"
@@ -283,7 +280,7 @@ def test_the_answers_of_a_challenger_in_shadow_reach_neither_uploader_nor_reader
 
 
 def test_the_api_starts_reads_and_stops_a_live_test(client: Client, champion: Release, challenger: Release) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     body = {"kind": "shadow", "release": challenger.pk, "photos": 5, "reason": REASON}
     started = client.post("/api/v1/live-tests", body, content_type="application/json")
     assert started.status_code == 201, started.content

@@ -16,8 +16,7 @@ from predictions.photos.models import Cluster, EyeImage
 from predictions.releases.models import LiveTest, Release
 from predictions.shadow.models import ShadowAnswer
 from review.labels.models import Label
-from tests.factories import jpeg_bytes
-from tests.training.makers import make_user
+from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,7 +67,7 @@ def answer_many(test: LiveTest, number: int, *, first: int = 0) -> None:
 def test_the_page_of_a_large_test_asks_the_database_as_often_as_that_of_a_small_one(
     champion: Release, client: Client, kind: str
 ) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     test = LiveTest.objects.create(
         kind=kind,
         challenger=champion,

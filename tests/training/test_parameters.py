@@ -9,7 +9,8 @@ from django.test import Client
 
 from clients import cataract_client
 from predictions.releases.models import Release
-from tests.training.makers import capture_published, label_photos, make_user
+from tests.factories import UserFactory
+from tests.training.makers import capture_published, label_photos
 from training.runs.models import TrainingRun
 from training.runs.parameters import CHOICES
 
@@ -22,7 +23,7 @@ SAID = {"trials": 60, "minutes": 2.5, "epochs": 7, "distil": True, "teach_weight
 def admin(champion: Release, client: Client, monkeypatch: pytest.MonkeyPatch) -> Client:
     capture_published(monkeypatch)
     label_photos(test=1)
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     return client
 
 

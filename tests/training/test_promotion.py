@@ -21,8 +21,9 @@ from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Promotion, Release
 from review.labels.models import Label
+from tests.factories import UserFactory
 from tests.releases import make_tiny_release
-from tests.training.makers import capture_published, label_photo, label_photos, make_user
+from tests.training.makers import capture_published, label_photo, label_photos
 from training.change_control.rules import rules
 from training.comparison import services as comparison_services
 from training.comparison import worker
@@ -48,7 +49,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def admin(client: Client) -> Client:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     return client
 
 
@@ -185,7 +186,7 @@ def test_a_release_that_was_not_compared_cannot_be_promoted(
 
 @pytest.mark.parametrize("role", ["screener", "reader", "auditor", "integrator"])
 def test_nobody_but_an_admin_promotes_or_rolls_back(client: Client, challenger: Release, role: str) -> None:
-    client.force_login(make_user(role))
+    client.force_login(UserFactory.create(roles=[role]))
     for path in (
         url("training_promote", challenger),
         url("training_compare", challenger),
@@ -202,7 +203,7 @@ def test_the_api_promotes_and_rolls_back_with_an_admin_key(
     client: Client, challenger: Release, champion: Release
 ) -> None:
     set_report(challenger, "too_few", flips=[])
-    person = make_user("admin")
+    person = UserFactory.create(roles=["admin"])
 
     def post(path: str, scope: str, **body: Any) -> Any:
         _, key = create_token(user=person, name=scope, scopes=[scope], days=1)
@@ -220,7 +221,7 @@ def test_the_api_promotes_and_rolls_back_with_an_admin_key(
 
 def test_the_api_starts_a_run_and_shows_it(client: Client, champion: Release) -> None:
     label_photos()
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     started = client.post("/api/v1/training-runs", {"model": "fast"}, content_type="application/json")
     assert (started.status_code, started.json()["status"]) == (202, "queued")
     again = client.post("/api/v1/training-runs", {"model": "fast"}, content_type="application/json")
@@ -329,7 +330,7 @@ def test_where_two_people_promote_one_asks_and_another_confirms(
         promotion_services.promote(user=None, release=challenger, reason=REASON, acknowledge_too_few=True)
 
     other = Client()
-    second = make_user("admin")
+    second = UserFactory.create(roles=["admin"])
     other.force_login(second)
     assert b"Confirm: promote" in other.get(url("training_releasereview_change", challenger)).content
     other.post(url("training_decide", challenger), {"confirm": "1"})
@@ -346,7 +347,7 @@ def test_the_api_asks_and_another_confirms_and_a_request_can_be_declined(
 ) -> None:
     settings.PROMOTION_NEEDS_TWO = True
     set_report(challenger, "pass", flips=[])
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     path = f"/api/v1/releases/{challenger.pk}"
     asked = client.post(f"{path}/promote", {"reason": REASON}, content_type="application/json")
     assert (asked.status_code, asked.json()["release"]) == (202, challenger.pk)
@@ -354,6 +355,6 @@ def test_the_api_asks_and_another_confirms_and_a_request_can_be_declined(
     client.post(url("training_decide", challenger), {"decline": "1"})
     assert client.post(f"{path}/confirm").status_code == 404
     client.post(f"{path}/promote", {"reason": REASON}, content_type="application/json")
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     done = client.post(f"{path}/confirm")
     assert (done.status_code, done.json()["release"]) == (201, challenger.pk)

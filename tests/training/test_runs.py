@@ -13,7 +13,8 @@ from django.utils import timezone
 from mlflow import MlflowClient
 
 from predictions.releases.models import Release
-from tests.training.makers import capture_published, label_photos, make_user, tiny_build
+from tests.factories import UserFactory
+from tests.training.makers import capture_published, label_photos, tiny_build
 from training.comparison.models import Comparison
 from training.runs import services, worker
 from training.runs.models import TrainingRun
@@ -40,7 +41,7 @@ def test_an_admin_starts_a_run_and_gets_a_challenger_with_its_evidence(
     client: Client, champion: Release, published: list[tuple[str, str]], settings: Any
 ) -> None:
     label_photos()
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     page = client.get(START)
     assert b"32 photos with a confirmed label, 32 of them new" in page.content
 
@@ -117,7 +118,7 @@ def test_a_training_goes_on_beside_an_mlflow_that_takes_calls_and_never_answers(
 
 
 def test_one_run_at_a_time(run: TrainingRun, client: Client) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     answer = client.post(START, {"kind": "fast", "reason": ""})
     assert answer.status_code == 422
     assert b"Another training run is active" in answer.content
@@ -139,7 +140,7 @@ def test_a_run_delivered_twice_runs_once(run: TrainingRun) -> None:
 
 
 def test_a_queued_run_is_cancelled_at_once_and_never_runs(run: TrainingRun, client: Client) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     client.post(f"/admin/training/trainingrun/{run.pk}/cancel/")
     worker.run(str(run.pk), build=tiny_build)
     run.refresh_from_db()
@@ -194,7 +195,7 @@ def test_a_failed_build_says_why_and_leaves_no_release(run: TrainingRun, client:
     assert (run.status, run.error) == ("failed", "The training split needs labelled photos of both classes.")
     assert Release.objects.count() == 1
     assert not list(Path(settings.RELEASE_DIR).glob(".building-*"))
-    client.force_login(make_user("auditor"))
+    client.force_login(UserFactory.create(roles=["auditor"]))
     assert run.error in client.get(f"/admin/training/trainingrun/{run.pk}/change/").content.decode()
 
 
@@ -224,7 +225,7 @@ def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
     assert run.status == "interrupted"
     zombie = Progress(run, 1)
 
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     page = client.get(f"/admin/training/trainingrun/{run.pk}/change/").content.decode()
     assert "Resume" in page and "The champion keeps serving" in page
     client.post(f"/admin/training/trainingrun/{run.pk}/resume/")
@@ -290,14 +291,14 @@ def test_a_light_installation_says_how_to_add_the_training_set(
 ) -> None:
     label_photos()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     answer = client.post(START, {"kind": "both"})
     assert answer.status_code == 422 and b"make install" in answer.content
     assert client.post(START, {"kind": "fast"}).status_code == 302
 
 
 def test_without_labels_or_without_a_champion_the_page_says_what_is_missing(client: Client, champion: Release) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     answer = client.post(START, {"kind": "fast"})
     assert answer.status_code == 422 and b"cataract in the training split: 0" in answer.content
     Release.objects.filter(pk=champion.pk).update(status="retired")
@@ -306,14 +307,14 @@ def test_without_labels_or_without_a_champion_the_page_says_what_is_missing(clie
 
 
 def test_a_run_that_is_not_there_is_a_404(client: Client) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     assert client.get("/admin/training/trainingrun/nothing/change/").status_code == 404
     assert client.get("/admin/training/releasereview/nothing/change/").status_code == 404
 
 
 @pytest.mark.parametrize("role", ["screener", "reader", "auditor", "integrator"])
 def test_nobody_but_an_admin_starts_or_stops_a_run(client: Client, run: TrainingRun, role: str) -> None:
-    client.force_login(make_user(role))
+    client.force_login(UserFactory.create(roles=[role]))
     for path in (
         START,
         f"/admin/training/trainingrun/{run.pk}/cancel/",

@@ -11,9 +11,9 @@ from django.utils import timezone
 from predictions.releases import serving
 from predictions.releases.models import Promotion, Release
 from review.cases.models import ReviewCase
-from review.labels.models import Label
+from tests.factories import LabelFactory, UserFactory
 from tests.review.makers import make_case
-from tests.training.makers import capture_published, label_photo, label_photos, make_user
+from tests.training.makers import capture_published, label_photo, label_photos
 from training.runs import triggers
 from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring
 
@@ -109,7 +109,7 @@ def test_contradicted_answers_start_a_run_where_they_are_surely_too_many(
 ) -> None:
     def read(decision: str, answer: str) -> None:
         case = make_case(decision)
-        Label.objects.create(image=case.image, answer=answer, provenance="blind", may_train=False)
+        LabelFactory.create(image=case.image, answer=answer, provenance="blind", may_train=False)
         ReviewCase.objects.filter(pk=case.pk).update(status="resolved", resolved_at=timezone.now())
 
     set_policy(max_override_rate=0.2)
@@ -148,7 +148,7 @@ def test_of_two_checks_at_once_one_starts_a_run(labelled: Release) -> None:
 def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
     client: Client, labelled: Release, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client.force_login(make_user("admin"))
+    client.force_login(UserFactory.create(roles=["admin"]))
     page = client.get("/admin/training/trainingpolicy/", follow=True)
     assert page.status_code == 200 and b"Start when the last run is so old" in page.content
     form = {
@@ -172,7 +172,7 @@ def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
         assert "the policy (new labels: 28 labels are new, 5 asked for)" in shown and "the command line" not in shown
     answer = client.get(f"/api/v1/training-runs/{run.pk}").json()
     assert answer["asked_for_by"] == "the policy (new labels: 28 labels are new, 5 asked for)"
-    client.force_login(make_user("auditor"))
+    client.force_login(UserFactory.create(roles=["auditor"]))
     assert client.get("/admin/training/trainingpolicy/1/change/").status_code == 200
     assert client.post("/admin/training/trainingpolicy/1/change/", form).status_code == 403
     assert serving.champion() is not None
