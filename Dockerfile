@@ -1,8 +1,8 @@
-# Two images from one file: `web` (web server, workers, beat, MLflow server; no torch) and `trainer` (adds the training set).
+# Two images: `web` (web server, workers, beat, MLflow server; without torch) and `trainer` (with torch).
 #   docker build --target web .        docker build --target trainer .
 
 FROM python:3.11-slim-bookworm AS base
-# libgomp1: LightGBM and ONNX Runtime link it. The version is the distribution's, which only ever gets fixes.
+# LightGBM and ONNX Runtime link libgomp1. Its version is not pinned: the distribution publishes only fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
@@ -39,7 +39,7 @@ COPY static static
 
 FROM code AS web
 COPY --from=core-packages /venv /venv
-# Collected when the image is built: a running container writes nothing outside /data and /tmp.
+# Collected at build time: a running container writes only to /data and /tmp.
 RUN DATA_DIR=/tmp/build python manage.py collectstatic --noinput --ignore redoc --verbosity 0 \
     && rm -rf /tmp/build
 USER 10001

@@ -1,22 +1,22 @@
-# Two commands: `make run` and `make test`. Everything else helps them.
+# Two commands: `make run` and `make test`. Everything else supports them.
 #
-#   PORT=8000 DATA_DIR=data   where the system listens and where it keeps all of its state
-#   LIGHT=1                   leaves out torch and what comes with it: all works but training the accurate model
-#   PYTHON=python3.12         which Python makes the environment (3.11 or later)
-#   VENV=.venv  UV=           another place for the environment; an empty UV installs with pip alone
-#   JOBS=2                    how many processes share the tests (default: one a core; 0: none but pytest's own)
+#   PORT=8000 DATA_DIR=data   the port to listen on, and the folder for all state
+#   LIGHT=1                   skip torch and its dependencies: everything works except training the accurate model
+#   PYTHON=python3.12         the Python that creates the environment (3.11 or later)
+#   VENV=.venv  UV=           another folder for the environment; an empty UV installs with pip only
+#   JOBS=2                    the number of test processes (default: one per core; 0: no extra processes)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test faults fuzz load lint check lock tree clean
+.PHONY: help run install test faults fuzz load lint check lock docs clean
 
 PYTHON ?= python3
 VENV ?= .venv
 UV ?= $(shell command -v uv)
 LIGHT ?=
-# nproc heeds OMP_NUM_THREADS, which says something else here.
+# nproc obeys OMP_NUM_THREADS, which limits the threads of each process, not their number.
 JOBS ?= $(shell env -u OMP_NUM_THREADS nproc)
 SET := $(if $(filter-out 0,$(LIGHT)),core,train)
 IN := $(abspath $(VENV))/bin
@@ -25,14 +25,15 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
 help:
-	@echo "make run      install what is missing and run the whole system (PORT, DATA_DIR, LIGHT=1)"
-	@echo "make test     install what tests need and run them (ARGS=... goes to pytest)"
+	@echo "make run      install the requirements and run the whole system (PORT, DATA_DIR, LIGHT=1)"
+	@echo "make test     install the test requirements and run the tests (ARGS=... goes to pytest)"
 	@echo "make check    make lint, then make test"
-	@echo "make faults   kill the web process a thousand times; make fuzz sends 100,000 broken photos"
-	@echo "make load     photos a second of whole systems, plain and scaled out (ARGS=... goes to manage.py load)"
-	@echo "make lint     ruff, format, mypy, lint-imports, migrations, deploy check"
-	@echo "make lock     resolve the requirements anew"
-	@echo "make tree     write the file tree of the README anew"
+	@echo "make lint     ruff, mypy, lint-imports, hadolint, migrations, deploy check"
+	@echo "make faults   kill the web process a thousand times"
+	@echo "make fuzz     send 100,000 broken photos"
+	@echo "make load     measure the throughput of whole systems (ARGS=... goes to manage.py load)"
+	@echo "make lock     update the locked requirements"
+	@echo "make docs     regenerate docs/file-tree.md and docs/settings.md"
 	@echo "make clean    remove the environment and the caches, never the data"
 
 run: $(VENV)/.$(SET)
@@ -40,44 +41,63 @@ run: $(VENV)/.$(SET)
 
 install: $(VENV)/.$(SET)
 
+# Coverage counts only in a run of all tests; its floor is `fail_under` in pyproject.toml.
 test: $(VENV)/.dev
-	$(IN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(ARGS)
+	$(IN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(if $(ARGS),$(ARGS),--cov)
 
-# The long forms of two tests: a thousand crashes, a hundred thousand broken photos.
+# The long versions of two tests.
 faults: $(VENV)/.dev
 	CRASHES=500 $(IN)/python -m pytest tests/faults -k "not fuzz" $(ARGS)
 
 fuzz: $(VENV)/.dev
 	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)
 
-# Whole systems on 127.0.0.1, thrown away afterwards.
+# Starts whole systems on 127.0.0.1 and deletes them afterwards.
 load: $(VENV)/.core
 	$(IN)/python manage.py load $(ARGS)
 
 check: lint test
 
-# Nothing below reads or writes the data of a real system.
-lint: export DATA_DIR := $(shell mktemp -d)
-lint: $(VENV)/.dev
-	@trap 'rm -rf "$$DATA_DIR"' EXIT; \
-	set -x; \
-	$(IN)/ruff check .; \
-	$(IN)/ruff format --check .; \
-	$(IN)/mypy .; \
-	$(IN)/lint-imports; \
-	$(IN)/hadolint Dockerfile; \
-	$(IN)/python manage.py makemigrations --check --dry-run; \
+# .pre-commit-config.yaml calls the same targets. Those that load the settings do so in a temporary data folder.
+LINTS := lint-ruff lint-format lint-mypy lint-imports lint-dockerfile lint-migrations lint-deploy
+IN_SCRATCH = folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; export DATA_DIR="$$folder"; set -x
+.PHONY: $(LINTS)
+
+lint: $(LINTS)
+
+$(LINTS): $(VENV)/.dev
+
+lint-ruff:
+	$(IN)/ruff check .
+
+lint-format:
+	$(IN)/ruff format --check .
+
+lint-mypy:
+	@$(IN_SCRATCH); $(IN)/mypy .
+
+lint-imports:
+	$(IN)/lint-imports
+
+lint-dockerfile:
+	$(IN)/hadolint Dockerfile
+
+lint-migrations:
+	@$(IN_SCRATCH); $(IN)/python manage.py makemigrations --check --dry-run
+
+lint-deploy:
+	@$(IN_SCRATCH); \
 	PRODUCTION=1 SECRET_KEY="$$(head -c 48 /dev/urandom | base64 -w0)" ALLOWED_HOSTS=screening.example \
-	DATABASE_URL=postgres://nobody@localhost/nothing REDIS_URL=redis://localhost/0 \
+	DATABASE_URL=postgres://user@localhost/name REDIS_URL=redis://localhost/0 \
 	$(IN)/python manage.py check --deploy --fail-level WARNING
 
-# The environment: one stamp a set, so that a second start installs nothing.
+# The environment. A stamp file per set of requirements: a second start installs nothing.
 $(VENV)/bin/python:
-	@echo "Making the environment in $(VENV) ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed; PYTHON=... says which.")'
+	@echo "Creating the environment in $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is required; choose one with PYTHON=...")'
 	@if [ -n "$(UV)" ]; then $(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" $(VENV); \
 	else $(PYTHON) -m venv $(VENV) && { $(IN)/pip install --quiet --require-hashes -r requirements/uv.txt \
-	|| echo "uv is not to be had; pip installs, which takes longer."; }; fi
+	|| echo "uv unavailable; falling back to pip (slower)."; }; fi
 
 define install
 	@echo "Installing requirements: $(1) ..."
@@ -98,7 +118,7 @@ $(VENV)/.dev: requirements/train.txt requirements/dev.txt | $(VENV)/bin/python
 	$(call install,core and train and dev,-r requirements/train.txt -r requirements/dev.txt)
 	@touch $(VENV)/.core $(VENV)/.train
 
-# Hashes, and no addresses: the same files serve uv and pip, from whatever index is configured.
+# With hashes and without index addresses: uv and pip install the same files from the configured index.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --generate-hashes
 lock:
 	$(COMPILE) pyproject.toml -o requirements/core.txt
@@ -106,8 +126,9 @@ lock:
 	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -c requirements/train.txt -o requirements/dev.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
 
-tree: $(VENV)/.core
+docs: $(VENV)/.core
 	$(IN)/python docs/file_tree.py
+	$(IN)/python docs/settings_table.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage

@@ -1,9 +1,12 @@
-"""All settings, in one file; every value that differs between installations is a typed environment variable.
+"""All settings. Every value that differs between installations is a typed environment variable.
 
-Two ways to run share it (docs/decisions/0001-embedded-default.md):
+There are two ways to run (docs/decisions/0001-embedded-default.md):
 
-* embedded, the default of `make run`: SQLite, a private Valkey/Redis on a unix socket, all state in `DATA_DIR`;
-* production (`PRODUCTION=1`): PostgreSQL, Redis and every secret come from the environment, nothing has a default.
+* embedded, the default of `make run`: SQLite, a private Valkey or Redis on a unix socket, all state in `DATA_DIR`;
+* production (`PRODUCTION=1`): PostgreSQL, Redis and every secret come from the environment and have no default.
+
+The comment above each `env` call describes the variable, and `make docs` copies it to docs/settings.md. A final
+"Default: ..." states a default that is computed.
 """
 
 import os
@@ -16,9 +19,15 @@ from django.core.exceptions import ImproperlyConfigured
 env = environ.Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Folder of photos, releases, batches and, in the embedded default, the database and the broker. Default: `data` beside
+# `manage.py`.
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
+# 1 makes secrets and servers required and switches on TLS-only cookies, the redirect to TLS and HSTS.
 PRODUCTION = env.bool("PRODUCTION", default=False)
+# 1 shows settings and source code on error pages. Never set it where others can reach the system.
 DEBUG = env.bool("DEBUG", default=False)
+# Port of `make run`. Without PRODUCTION it is also part of the cookie names, so two systems on one host do not clash.
 PORT = env.int("PORT", default=8000)
 
 
@@ -30,7 +39,7 @@ def _required(name: str) -> str:
 
 
 def _embedded_secret_key() -> str:
-    """The key of this data folder, made once and readable by its owner only."""
+    """The key of this data folder, created once and readable by its owner only."""
     path = DATA_DIR / "secret.key"
     if not path.exists():
         DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -38,17 +47,21 @@ def _embedded_secret_key() -> str:
             with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.write(secrets.token_urlsafe(64))
         except FileExistsError:
-            pass  # another process was first: its key is the key
+            pass  # another process created it first; use that one
     return path.read_text().strip()
 
 
+# Signs sessions and the digests of API keys. Default: a random key in `DATA_DIR`, created on first use.
 SECRET_KEY = _required("SECRET_KEY") if PRODUCTION else env.str("SECRET_KEY", default="") or _embedded_secret_key()
+# Earlier values of SECRET_KEY that are still accepted while the key is rotated.
 SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
+# Host names that the system serves.
 ALLOWED_HOSTS = (
     _required("ALLOWED_HOSTS").split(",")
     if PRODUCTION
     else env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 )
+# Other origins that may submit forms, with their scheme: `https://clinic.example`.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
@@ -106,7 +119,9 @@ TEMPLATES = [
 ]
 
 # Databases -----------------------------------------------------------------------------------------------------------
-DATABASE_WAIT_SECONDS = env.int("DATABASE_WAIT_SECONDS", default=20)  # for a lock; then the answer is 503
+# How long a request waits for a database lock before the answer is 503.
+DATABASE_WAIT_SECONDS = env.int("DATABASE_WAIT_SECONDS", default=20)
+# Database: `postgres://user:password@host:5432/name`. Default: SQLite in `DATA_DIR`.
 if PRODUCTION or env.str("DATABASE_URL", default=""):
     DATABASES = {"default": env.db_url_config(_required("DATABASE_URL"))}
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
@@ -119,7 +134,7 @@ else:
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": DATA_DIR / "db.sqlite3",
             "OPTIONS": {
-                # IMMEDIATE: a deferred read-then-write fails at once with SQLITE_BUSY_SNAPSHOT, whatever the timeout.
+                # IMMEDIATE: a deferred read-then-write fails with SQLITE_BUSY_SNAPSHOT, regardless of the timeout.
                 # FULL: an acknowledged upload survives a power cut.
                 "transaction_mode": "IMMEDIATE",
                 "timeout": DATABASE_WAIT_SECONDS,
@@ -130,24 +145,26 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Broker and tasks ----------------------------------------------------------------------------------------------------
+# Celery's broker and the counters of rate limits: `redis://:password@host:6379/0`. Default: a private server in
+# `DATA_DIR`.
 EMBEDDED_BROKER = not PRODUCTION and not env.str("REDIS_URL", default="")
 BROKER_SOCKET = DATA_DIR / "run" / "broker.sock"
 CELERY_BROKER_URL = (
     _required("REDIS_URL") if PRODUCTION else env.str("REDIS_URL", default=f"redis+socket://{BROKER_SOCKET}")
 )
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # Longer than the longest task: a shorter one starts a long training twice.
+    # Longer than the longest task; otherwise a long training run starts twice.
     "visibility_timeout": 6 * 3600,
     "unacked_restore_interval": 10,
     "unacked_restore_throttle": 1,
-    # A stopped broker still accepts connections and never answers: without these an upload would hang for ever.
+    # A stopped broker accepts connections but never answers. Without these timeouts an upload would hang.
     "socket_timeout": 2,
     "socket_connect_timeout": 2,
     "retry_on_timeout": False,
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
-CELERY_TASK_IGNORE_RESULT = True  # the row is the truth, the message a nudge
+CELERY_TASK_IGNORE_RESULT = True  # results are database rows; a message only says that there is work
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = True
@@ -156,7 +173,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ROUTES = {
     "predictions.webhooks.tasks.send_webhooks": {"queue": "default"},
-    "predictions.shadow.tasks.score_in_shadow": {"queue": "default"},  # photos that people wait for come first
+    "predictions.shadow.tasks.score_in_shadow": {"queue": "default"},  # must not delay the photos that users wait for
     "predictions.embeddings.tasks.sweep_embeddings": {"queue": "default"},
     "predictions.answering.tasks.*": {"queue": "predict"},
     "predictions.batches.tasks.*": {"queue": "predict"},
@@ -164,7 +181,7 @@ CELERY_TASK_ROUTES = {
     "training.label_checks.tasks.check_labels": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
-# In memory: every entry below is due within seconds anyway, and the stock scheduler keeps its file as a pickle.
+# In memory: every entry below is due within a minute, and the default scheduler writes a pickle file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.answering.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
@@ -189,64 +206,100 @@ CELERY_BEAT_SCHEDULE = {
 PHOTO_DIR = DATA_DIR / "photos"
 RELEASE_DIR = DATA_DIR / "releases"
 STARTER_DIR = BASE_DIR / "cataract" / "starter"
+# Largest photo, in bytes.
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=20_000_000)
+# Largest photo, in pixels. Read from the file's header, before the photo is decoded.
 MAX_UPLOAD_PIXELS = env.int("MAX_UPLOAD_PIXELS", default=64_000_000)
-ACCEPT_DICOM = env.bool("ACCEPT_DICOM", default=True)  # single photos inside DICOM; their headers are not kept
+# 1 accepts single photos inside DICOM files (docs/bad-input.md); 0 refuses all DICOM.
+ACCEPT_DICOM = env.bool("ACCEPT_DICOM", default=True)
 FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
-FILE_UPLOAD_HANDLERS = [
-    "predictions.photos.uploads.BoundedUploadHandler"
-]  # never more than the limit in memory, no temp file
+# Keeps at most the limit in memory and writes no temporary file.
+FILE_UPLOAD_HANDLERS = ["predictions.photos.uploads.BoundedUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
-MAX_BODY_BYTES = 100_000_000  # of a request that is no batch: more is refused by its header, unread
-DECODER_PROCESSES = env.int(
-    "DECODER_PROCESSES", default=os.cpu_count() or 1
-)  # 0: photos are decoded in the web process
-BATCH_DIR = DATA_DIR / "batches"  # what was sent and is not gone through yet
-MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2_000_000_000)  # as sent, and again as unpacked
-MAX_BATCH_FILES = env.int("MAX_BATCH_FILES", default=10_000)  # in one archive
-DATA_UPLOAD_MAX_NUMBER_FILES = 100  # in one form; more come as an archive
+MAX_BODY_BYTES = 100_000_000  # of a request that is not a batch; a larger one is refused by its header, unread
+# Child processes that decode photos. 0 decodes them in the web process. Default: the number of cores.
+DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=os.cpu_count() or 1)
+BATCH_DIR = DATA_DIR / "batches"  # files that were sent and are not processed yet
+# Largest batch, in bytes; applies to what is sent and again to what it unpacks to.
+MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2_000_000_000)
+# Most files in one archive.
+MAX_BATCH_FILES = env.int("MAX_BATCH_FILES", default=10_000)
+DATA_UPLOAD_MAX_NUMBER_FILES = 100  # in one form; larger batches come as an archive
+
+# Answering photos ----------------------------------------------------------------------------------------------------
+# ONNX Runtime's execution providers, in order of preference.
 INFERENCE_PROVIDERS = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
+# ONNX Runtime's threads in each process.
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
-INFERENCE = env.str("INFERENCE", default="web")  # uploads are answered in the web process, or by workers: celery
-INFERENCE_WAIT_SECONDS = 1.0  # an upload waits so long for a worker's answer; then it is told to ask again (202)
-WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)  # of `make run`
-WEB_THREADS = env.int("WEB_THREADS", default=32)  # of each of them; whoever sends slowly holds one for a while
-WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)  # of `make run`; a training takes one for as long as it runs
+# Where uploads are answered: `web`, inside the request, or `celery`, by the workers of the queue `predict`.
+INFERENCE = env.str("INFERENCE", default="web")
+INFERENCE_WAIT_SECONDS = 1.0  # how long an upload waits for a worker's answer before it gets 202
+# Web processes of `make run`. Elsewhere use granian's `--workers`.
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
+# Threads of each web process of `make run`; a slow sender occupies one. Elsewhere use granian's `--blocking-threads`.
+WEB_THREADS = env.int("WEB_THREADS", default=32)
+# Worker processes of `make run`: one more than the training runs that should run at once. Elsewhere use Celery's
+# `--concurrency`.
+WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)
+# How a photo is answered if the request does not choose: `cascade`, `fast`, `accurate` or `always`.
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
+# Smallest share of sure answers that a clinician reads as well; up to four times as many near doubt. Above 0.
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
-# What a release that is trained here promises of the photos it decides alone: at most this share wrong, this surely.
+# What newly trained releases promise: at most this share of the answers given without a clinician is wrong.
 AUTO_MAX_ERROR = env.float("AUTO_MAX_ERROR", default=0.05)
+# The confidence with which releases keep AUTO_MAX_ERROR.
 AUTO_CONFIDENCE = env.float("AUTO_CONFIDENCE", default=0.95)
 PREDICTION_ATTEMPTS = 3
+# After this many seconds without a sign of life from a worker, another one takes over its photo.
 PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)
-INLINE_PREDICTION_SECONDS = 10  # an upload waits no longer for its answer; a worker then finishes it
-PROMOTION_NEEDS_TWO = env.bool("PROMOTION_NEEDS_TWO", default=False)  # one admin asks, another confirms
-SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
-# Lets webhooks reach addresses inside this network, and over plain HTTP: for tests, and for receivers next door.
-WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
-FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)  # tests only: lets FAILPOINT kill the process
-TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)  # then its worker is taken for lost
-TRAINING_MAX_HOURS = env.float("TRAINING_MAX_HOURS", default=5)
-TRAINING_MAX_GIGABYTES = env.float("TRAINING_MAX_GIGABYTES", default=0)  # 0: three quarters of the machine's memory
-TRAINING_PARALLEL = env.bool("TRAINING_PARALLEL", default=False)  # several runs may train the same model at once
-REVIEW_LEASE_SECONDS = 600
-REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
-REVIEW_AI_FIRST_RATE = env.float("REVIEW_AI_FIRST_RATE", default=0.10)  # shown the AI first, to measure how it leads
-REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)  # hidden cases whose answer is known
-REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)  # hidden cases that the reader read before
-REVIEW_REPEAT_DAYS = 14
-# Review cases wait while a queue is longer than this; uploads are then answered, and a person is told to wait.
+INLINE_PREDICTION_SECONDS = 10  # how long an upload waits for its answer before a worker takes over
+# Photos that may wait for an answer. Above this, uploads get 503 and `Retry-After`.
 MAX_QUEUED_PREDICTIONS = env.int("MAX_QUEUED_PREDICTIONS", default=10_000)
+# 1 lets webhooks call addresses inside this network, and over plain HTTP: for tests and for receivers on this host.
+WEBHOOK_ALLOW_PRIVATE = env.bool("WEBHOOK_ALLOW_PRIVATE", default=False)
+# Tests only: 1 lets FAILPOINT kill the process at a named point. `check --deploy` refuses it.
+FAULT_INJECTION = env.bool("FAULT_INJECTION", default=False)
+
+# Review --------------------------------------------------------------------------------------------------------------
+REVIEW_LEASE_SECONDS = 600
+# Share of cases that a second reader gets at random. Doubtful and disputed cases always get one.
+REVIEW_SECOND_READ_RATE = env.float("REVIEW_SECOND_READ_RATE", default=0.10)
+# Share of cases that show the AI's answer first, to measure its influence on readers. 0 keeps every reader blind.
+REVIEW_AI_FIRST_RATE = env.float("REVIEW_AI_FIRST_RATE", default=0.10)
+# Share of hidden control cases, whose result is known.
+REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)
+# Share of hidden repeats, which the same reader has read before.
+REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)
+REVIEW_REPEAT_DAYS = 14
+
+# Training ------------------------------------------------------------------------------------------------------------
+SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
+# After this many seconds without a heartbeat a training run counts as interrupted. The heartbeat is an eighth of it.
+TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)
+# Longest training run, in hours. Keep it below 6: after that the broker delivers the task again.
+TRAINING_MAX_HOURS = env.float("TRAINING_MAX_HOURS", default=5)
+# Most memory for one training run, in gigabytes. 0 means three quarters of the machine's memory, divided by the number
+# of runs when it starts.
+TRAINING_MAX_GIGABYTES = env.float("TRAINING_MAX_GIGABYTES", default=0)
+# 1 allows several runs to train the same model at once; 0 allows one run for the fast model and one for the accurate.
+TRAINING_PARALLEL = env.bool("TRAINING_PARALLEL", default=False)
+# 1 needs two admins for a promotion: one requests it, another confirms it or tries it A/B first
+# (docs/change-control.md).
+PROMOTION_NEEDS_TWO = env.bool("PROMOTION_NEEDS_TWO", default=False)
 
 # MLflow: only training/tracking/ talks to it -------------------------------------------------------------------------
-MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1000)  # so that PORT=8000 and PORT=8001 run side by side
+# Port of MLflow's pages under `make run`. Default: `PORT` + 1000.
+MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1000)
+# Where training runs are recorded. Default: SQLite in `DATA_DIR`.
 MLFLOW_TRACKING_URI = env.str("MLFLOW_TRACKING_URI", default=f"sqlite:///{DATA_DIR / 'mlflow' / 'mlflow.db'}")
 MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
+# Address of MLflow's pages that the admin links to. Default: this host at `MLFLOW_PORT`.
 MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default=f"http://127.0.0.1:{MLFLOW_PORT}")
 
 # Web -----------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Where `collectstatic` puts the static files. The container image sets it. Default: `static` in `DATA_DIR`.
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -254,9 +307,10 @@ STORAGES = {
 }
 WHITENOISE_MANIFEST_STRICT = False
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
-# Source maps are large, and only a developer's tools ask for them.
+# Source maps are large, and only developer tools request them.
 WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("gif", "gz", "ico", "jpeg", "jpg", "map", "png", "webp", "woff", "woff2", "zip")
 LANGUAGE_CODE = "en"
+# Time zone of the pages. Times are stored in UTC.
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True
@@ -306,16 +360,26 @@ SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 
-# Requests of one key, counted in Redis. A clinic's whole day goes in batches; a loop that never stops is stopped.
+# Rate limits ---------------------------------------------------------------------------------------------------------
+# Counted in Redis over all web processes; without Redis each process counts by itself. They stop runaway loops: a
+# clinic's whole day fits in a few batches.
 API_RATES = {
+    # Reading requests of one key or user.
     "read": env.str("RATE_READ", default="600/min"),
+    # Changing requests of one key or user.
     "write": env.str("RATE_WRITE", default="120/min"),
+    # Single photos of one key or user.
     "upload": env.str("RATE_UPLOAD", default="240/min"),
+    # Batches of one key or user.
     "batch": env.str("RATE_BATCH", default="60/hour"),
+    # Heat maps for one key or user.
     "explain": env.str("RATE_EXPLAIN", default="30/min"),
+    # Requests without a key from one address.
     "anonymous": env.str("RATE_ANONYMOUS", default="60/min"),
 }
-# The memory of one process: only what may differ between them lies here.
+
+# API -----------------------------------------------------------------------------------------------------------------
+# In the memory of one process: store nothing here that all processes must agree on.
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 10_000}}}
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -329,7 +393,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "cataract.core.http.problems.problem_response",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
-    # Of X-Forwarded-For only what our own proxy wrote counts: else any caller would be a new one at every request.
+    # Trust only our own proxy's entry in X-Forwarded-For. Otherwise a caller could appear as a new one each time.
     "NUM_PROXIES": 1 if PRODUCTION else 0,
 }
 SPECTACULAR_SETTINGS = {
@@ -350,11 +414,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 
+# Logging -------------------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # Lowest level of log messages on stderr.
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
 }
 

@@ -1,4 +1,4 @@
-"""Exit code 0 when the web server of this container answers. Its host check wants a name that it serves."""
+"""Exits with 0 if this container's web server answers. The Host header must be one of ALLOWED_HOSTS."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Writes the file tree of the README from the first sentence of each module: `make tree`."""
+"""Writes docs/file-tree.md from the first sentence of each module's docstring: `make docs`."""
 
 import ast
 import re
@@ -7,47 +7,58 @@ import textwrap
 from pathlib import Path
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+PAGE = BASE_DIR / "docs" / "file-tree.md"
 PACKAGES = ("cataract", "predictions", "review", "training")
-BEGIN, END = "<!-- tree -->", "<!-- /tree -->"
+INTRODUCTION = """# File tree
+
+The first sentence of every module. `make docs` generates this page; a test fails when it is out of date.
+"""
 OTHERS = {
     "manage.py": "Django's command line",
-    "Makefile": "the two commands, and what helps them",
-    "Dockerfile": "two images: web without torch, trainer with it",
+    "clients/": "the API client, one file without dependencies",
+    "templates/, static/": "pages, one folder per app",
+    "tests/": "flows over HTTP, then each app, ml, browser, faults, meta",
+    "docs/": "architecture, API, production, decisions",
+    "Makefile": "the two commands, and what supports them",
+    "Dockerfile, docker/": "two images: web without torch, trainer with it",
     "docker-compose.yml": "production on one host",
-    "pyproject.toml": "what is needed, and the settings of ruff, mypy, pytest and import-linter",
-    "requirements/": "locks with hashes: core, train, dev",
-    "templates/, static/": "pages, one folder an app",
-    "tests/": "flows over HTTP first, then each app, ml, browser, faults, meta",
-    "docs/": "architecture, production, decisions",
+    "pyproject.toml": "requirements, and the configuration of ruff, mypy, pytest, coverage and import-linter",
+    "requirements/": "locked requirements with hashes: core, train, dev",
+    ".ci/run": "what a CI server runs",
 }
 
 
 def first_sentence(path: Path) -> str:
-    """What the module promises, in one line without marks; "" for one without a docstring."""
-    said = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
-    sentence = re.split(r"(?<=\.)\s", " ".join(said.replace("`", "").split()))[0].rstrip(".")
+    """The first sentence of the module's docstring, without backticks and full stop; empty without a docstring."""
+    docstring = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split("\n\n")[0]
+    sentence = re.split(r"(?<=\.)\s", " ".join(docstring.replace("`", "").split()))[0].rstrip(".")
     return textwrap.shorten(sentence, 110, placeholder=" ...")
 
 
-def tree() -> str:
-    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=BASE_DIR, capture_output=True, text=True, check=True)
-    lines = []
-    for package in PACKAGES:
-        lines.append(f"{package}/")
-        for name in sorted(line for line in listed.stdout.split() if line.startswith(f"{package}/")):
-            sentence = first_sentence(BASE_DIR / name) if (BASE_DIR / name).exists() else ""
-            if sentence and "/migrations/" not in name:
-                lines.append(f"  {name.removeprefix(package + '/'):<36} {sentence}")
-    lines += [f"{name:<38} {what}" for name, what in OTHERS.items()]
+def tree(package: str) -> str:
+    """The modules of `package` with a docstring, one line each, folder by folder."""
+    listed = subprocess.run(
+        ["git", "ls-files", f"{package}/*.py"], cwd=BASE_DIR, capture_output=True, text=True, check=True
+    )
+    lines, folder = [], ""
+    paths = [BASE_DIR / name for name in listed.stdout.split() if "/migrations/" not in name]
+    for path in sorted(paths, key=lambda each: (each.parent, each.name)):
+        sentence = first_sentence(path) if path.exists() else ""
+        if not sentence:
+            continue
+        if folder != (folder := f"{path.parent.relative_to(BASE_DIR)}/"):
+            lines.append(folder)
+        lines.append(f"  {path.name:<26} {sentence}")
     return "\n".join(lines)
 
 
-def main() -> None:
-    readme = BASE_DIR / "README.md"
-    before, _, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    after = rest.partition(END)[2]
-    readme.write_text(f"{before}{BEGIN}\n```\n{tree()}\n```\n{END}{after}", encoding="utf-8")
+def page() -> str:
+    """The whole of docs/file-tree.md."""
+    parts = [INTRODUCTION]
+    parts += [f"\n## {package}\n\n```\n{tree(package)}\n```\n" for package in PACKAGES]
+    others = "\n".join(f"{name:<22} {what}" for name, what in OTHERS.items())
+    return "".join([*parts, f"\n## Everything else\n\n```\n{others}\n```\n"])
 
 
 if __name__ == "__main__":
-    main()
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,7 +1,9 @@
-"""docs/production.md lists every environment variable of the settings, and no other."""
+"""docs/settings.md lists every environment variable of the settings with its default and what it does."""
 
 import ast
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from cataract.core.checks import promise
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
+_ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
 
 
 def variables_read() -> set[str]:
@@ -27,22 +29,21 @@ def variables_read() -> set[str]:
 
 
 def rows() -> list[tuple[str, str, str]]:
-    return _ROW.findall((BASE_DIR / "docs" / "production.md").read_text(encoding="utf-8"))
+    return _ROW.findall((BASE_DIR / "docs" / "settings.md").read_text(encoding="utf-8"))
 
 
 def test_every_variable_of_the_settings_is_described_once() -> None:
     found = variables_read()
     assert {"SECRET_KEY", "DATABASE_URL", "PORT", "RATE_READ", "LOG_LEVEL"} <= found, "the settings are read otherwise"
     described = Counter(name for name, _, _ in rows())
-    assert not found - set(described), "missing in docs/production.md"
-    assert not set(described) - found, "described in docs/production.md, but read nowhere in the settings"
+    assert not found - set(described), "missing in docs/settings.md"
+    assert not set(described) - found, "described in docs/settings.md, but read nowhere in the settings"
     assert set(described.values()) == {1}
 
 
 def test_every_plain_number_that_is_a_default_is_the_one_described() -> None:
-    """A literal default in the settings stands in the table as it is, thousands with or without commas."""
     tree = ast.parse((BASE_DIR / "cataract" / "settings.py").read_text(encoding="utf-8"))
-    described = {name: default.replace(",", "").strip() for name, default, _ in rows()}
+    described = {name: default.strip("` ") for name, default, _ in rows()}
     wrong = []
     for call in ast.walk(tree):
         if not (isinstance(call, ast.Call) and ast.unparse(call.func) in ("env.int", "env.float", "env.bool")):
@@ -55,6 +56,16 @@ def test_every_plain_number_that_is_a_default_is_the_one_described() -> None:
         if float(described[name]) != float(number):
             wrong.append(f"{name}: {described[name]} instead of {number}")
     assert not wrong
+
+
+def test_the_page_of_settings_is_up_to_date_and_describes_each_variable() -> None:
+    program = "import settings_table as s; print(s.page(), end=''); assert all(v.meaning for v in s.variables())"
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=BASE_DIR / "docs", capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, f"a variable has no comment above it\n{result.stderr}"
+    written = (BASE_DIR / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert result.stdout == written, "docs/settings.md is out of date: `make docs`"
 
 
 @pytest.mark.parametrize(("error", "confidence"), [(0.0, 0.95), (0.5, 0.95), (0.05, 1.0), (0.05, 0.4)])

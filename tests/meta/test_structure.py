@@ -48,7 +48,7 @@ def test_the_migrations_match_the_models(tmp_path: Path) -> None:
 _PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yml))(?:::(\w+(?:\.\w+)*))?`")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/reliability.md"])
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/reliability.md", "docs/decisions/README.md"])
 def test_every_path_and_function_a_document_names_exists(document: str) -> None:
     problems = []
     for path, function in _PATH.findall((BASE_DIR / document).read_text()):
@@ -60,6 +60,14 @@ def test_every_path_and_function_a_document_names_exists(document: str) -> None:
         elif function and not re.search(rf"(?:def|class) {function.split('.')[-1]}\b", found.read_text()):
             problems.append(f"{path} has no {function}")
     assert not problems, "\n".join(problems)
+
+
+def test_the_file_tree_is_up_to_date() -> None:
+    program = "import file_tree; print(file_tree.page(), end='')"
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=BASE_DIR / "docs", capture_output=True, text=True, check=True
+    )
+    assert result.stdout == (BASE_DIR / "docs" / "file-tree.md").read_text(), "docs/file-tree.md is stale: `make docs`"
 
 
 def test_the_readme_follows_one_image_through_real_functions() -> None:
