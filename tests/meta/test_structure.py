@@ -48,7 +48,9 @@ def test_the_migrations_match_the_models(tmp_path: Path) -> None:
 _PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|toml|yml))(?:::(\w+(?:\.\w+)*))?`")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/architecture.md", "docs/reliability.md", "docs/decisions/README.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/architecture.md", "docs/reliability.md", "docs/decisions/README.md"]
+)
 def test_every_path_and_function_a_document_names_exists(document: str) -> None:
     problems = []
     for path, function in _PATH.findall((BASE_DIR / document).read_text()):
