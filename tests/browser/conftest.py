@@ -1,7 +1,7 @@
 """A real Chromium in front of a live server, and eyes for what no page may do.
 
 Every page opened here fails its test on a content security policy violation, an uncaught exception or a console error.
-`CHROMIUM_PATH` names the browser (default /usr/bin/chromium). `UPDATE_SCREENSHOTS=1` writes the pictures of the README.
+`CHROMIUM_PATH` names the browser (default /usr/bin/chromium). `UPDATE_SCREENSHOTS=1` writes the screenshots in docs.
 """
 
 import io
@@ -141,7 +141,7 @@ def site(browser: Browser, live_server: Any, shots: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def keep() -> Callable[[Page, str], None]:
-    """Writes a picture of the README, when UPDATE_SCREENSHOTS=1 asks for it. Rendered eyes only, never a real photo."""
+    """Writes a picture of the documents if UPDATE_SCREENSHOTS=1. Rendered eyes only, never a real photo."""
 
     def write(page: Page, name: str) -> None:
         if os.environ.get("UPDATE_SCREENSHOTS") != "1":
