@@ -32,6 +32,11 @@ def test_every_import_contract_is_kept() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def test_no_two_rooms_import_each_other() -> None:
+    done = run(sys.executable, "docs/rooms.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_migrations_match_the_models(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", "makemigrations", "--check", "--dry-run"],
