@@ -11,6 +11,7 @@ On the command line, with CATARACT_URL and CATARACT_KEY in the environment:
 """
 
 import argparse
+import base64
 import hashlib
 import hmac
 import json
@@ -29,7 +30,6 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-SIGNATURE = "Cataract-Signature"
 _AGAIN = (429, 502, 503, 504)  # busy, not wrong: sent again with the same Idempotency-Key
 _RUNNING = "request_running"  # ... and this code, of the same key's first request
 _ATTEMPTS = 5
@@ -194,20 +194,24 @@ class Client:
             pause = min(pause * 1.5, 10)
 
 
-def verify_webhook(secret: str, body: bytes, signature: str, *, tolerance: float = 300) -> dict[str, Any]:
+def verify_webhook(secret: str, body: bytes, headers: Mapping[str, str], *, tolerance: float = 300) -> dict[str, Any]:
     """The message of a webhook. Raises ValueError when it is forged, changed, or older than `tolerance` seconds.
 
-    `signature` is the header Cataract-Signature, `body` the bytes as they arrived.
+    `headers` are those of the request, `body` its bytes as they arrived. The scheme is Standard Webhooks, so every
+    library of standardwebhooks.com works too. A secret from before `whsec_` is accepted as it is.
     """
-    parts = dict(part.partition("=")[::2] for part in signature.split(","))
-    moment, given = parts.get("t", ""), parts.get("v1", "")
-    expected = hmac.new(secret.encode(), moment.encode() + b"." + body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), given.encode()):
+    sent = {name.lower(): value for name, value in headers.items()}
+    moment = sent.get("webhook-timestamp", "")
+    content = f"{sent.get('webhook-id', '')}.{moment}.".encode() + body
+    key = base64.b64decode(secret[6:]) if secret.startswith("whsec_") else secret.encode()
+    expected = "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+    signatures = sent.get("webhook-signature", "").split(" ")
+    if not any(hmac.compare_digest(expected.encode(), given.encode()) for given in signatures):
         raise ValueError("The signature is wrong.")
     if abs(time.time() - int(moment)) > tolerance:
         raise ValueError("The message is too old.")
-    found: dict[str, Any] = json.loads(body)
-    return found
+    message: dict[str, Any] = json.loads(body)
+    return message
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Photos, predictions and releases in the admin, to look at; and keys, to make. Records are not edited here."""
+"""Webhook endpoints and their deliveries in the admin."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import pluralize
 from django.utils.html import format_html
 
 from cataract.core.admin import ModelAdmin, ReadOnlyAdmin
@@ -15,7 +16,7 @@ from predictions.webhooks.models import WebhookDelivery, WebhookEndpoint
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A new endpoint: whose, where, what about."""
+    """An endpoint: its owner, address and events."""
 
     url = forms.URLField(max_length=500, assume_scheme="https")
     events = forms.MultipleChoiceField(choices=WebhookEndpoint.Event.choices, widget=forms.CheckboxSelectMultiple)
@@ -35,7 +36,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(WebhookEndpoint)
 class WebhookEndpointAdmin(ModelAdmin):
-    """Endpoints of other systems. The secret is shown once, when an endpoint is made."""
+    """Webhook endpoints. The secret is shown once, when an endpoint is created."""
 
     form = EndpointForm
     fields = ("user", "url", "events", "active")
@@ -47,7 +48,9 @@ class WebhookEndpointAdmin(ModelAdmin):
         obj.events = form.cleaned_data["events"]
         if not change:
             obj.secret = webhooks_services.new_secret()
-            text = format_html("The secret of {}: <code>{}</code> Copy it now: it is not shown again.", obj, obj.secret)
+            text = format_html(
+                "The secret of {}: <code>{}</code> Copy it now: it is not shown again.", obj, obj.signing_secret
+            )
             messages.warning(request, text)
         super().save_model(request, obj, form, change)
 
@@ -60,10 +63,10 @@ class WebhookDeliveryAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
     actions = ("redeliver",)
 
-    @admin.action(description="Send the chosen messages again", permissions=["redeliver"])
+    @admin.action(description="Redeliver the selected messages", permissions=["redeliver"])
     def redeliver(self, request: HttpRequest, chosen: QuerySet[WebhookDelivery]) -> None:
         count = sum(webhooks_services.redeliver(delivery=delivery) for delivery in chosen)
-        self.message_user(request, f"{count} messages are sent again.", messages.INFO)
+        self.message_user(request, f"{count} message{pluralize(count)} will be sent again.", messages.INFO)
 
     def has_redeliver_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("predictions.change_webhookdelivery")

@@ -1,4 +1,4 @@
-"""Endpoints of other systems that are told when something happened, and what was sent to them."""
+"""API views of webhook endpoints and deliveries."""
 
 from uuid import UUID
 
@@ -48,8 +48,9 @@ class Webhooks(generics.ListAPIView[WebhookEndpoint]):
         operation_id="webhooks_create",
         summary="Add an endpoint",
         description="The secret in the answer is shown once, and again only to a retry with the same `Idempotency-Key` "
-        "and body. It signs every message: `Cataract-Signature: "
-        't=<unix seconds>,v1=<hex>`, where hex is HMAC-SHA256 of `"<t>." + body`.',
+        "and body. It starts with `whsec_` and signs every message by Standard Webhooks (standardwebhooks.com), which "
+        "has libraries in many languages: the headers are `webhook-id`, `webhook-timestamp` (unix seconds) and "
+        "`webhook-signature` (`v1,` and the base64 of HMAC-SHA256 over `<id>.<timestamp>.<body>`).",
         request=WebhookCreateSerializer,
         parameters=[IDEMPOTENCY_KEY],
         responses={201: WebhookCreatedSerializer} | problems(400, 401, 403, 409, 415, 422),
@@ -72,7 +73,7 @@ class OneWebhook(APIView):
     @extend_schema(
         tags=TAG,
         summary="Delete an endpoint",
-        description="What was not sent yet is not sent any more.",
+        description="Messages that are still waiting are deleted with it.",
         responses={204: None} | problems(401, 403, 404),
     )
     def delete(self, request: Request, endpoint_id: UUID) -> Response:
@@ -81,7 +82,7 @@ class OneWebhook(APIView):
 
 
 class Deliveries(generics.ListAPIView[WebhookDelivery]):
-    """What was sent to the caller's endpoints, newest first."""
+    """The messages to the caller's endpoints, newest first."""
 
     serializer_class = WebhookDeliverySerializer
     permission_classes = (_MAY,)
@@ -92,7 +93,7 @@ class Deliveries(generics.ListAPIView[WebhookDelivery]):
 
     @extend_schema(
         tags=TAG,
-        summary="What was sent",
+        summary="Deliveries",
         responses={200: WebhookDeliverySerializer} | problems(401, 403, 404),
     )
     def get(self, request: Request, *args: object, **kwargs: object) -> Response:
@@ -111,8 +112,7 @@ class Redeliver(APIView):
         responses={202: WebhookDeliverySerializer} | problems(401, 403, 404),
     )
     def post(self, request: Request, delivery_id: UUID) -> Response:
-        mine = WebhookDelivery.objects.filter(endpoint__in=_own(request))
-        delivery = get_object_or_404(mine, pk=delivery_id)
+        delivery = get_object_or_404(WebhookDelivery, endpoint__in=_own(request), pk=delivery_id)
         services.redeliver(delivery=delivery)
         delivery.refresh_from_db()
         return Response(WebhookDeliverySerializer(delivery).data, status=202)

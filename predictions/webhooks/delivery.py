@@ -1,40 +1,39 @@
-"""Telling other systems what happened: rows written with the event itself, sent and sent again by a worker.
+"""Deliver webhook messages: signed, retried after growing pauses, one thread for each endpoint.
 
-A message names things and says nothing of anybody's health: the receiver fetches the result with its own key.
+A message names rows and holds no health data: the receiver fetches the result with its own API key. Signatures follow
+Standard Webhooks (https://www.standardwebhooks.com).
 """
 
-import hashlib
-import hmac
 import http.client
 import json
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Min
 from django.db.models.functions import Now
+from standardwebhooks import Webhook
 
 from predictions.webhooks import outgoing
 from predictions.webhooks.models import WebhookDelivery
 
 log = logging.getLogger(__name__)
 
-SIGNATURE = "Cataract-Signature"
-# After these pauses a message is sent again; then it has FAILED, until somebody sends it anew.
+# A message is sent again after each of these pauses; then it has FAILED until it is redelivered.
 PAUSES = tuple(timedelta(seconds=s) for s in (10, 60, 300, 1800, 7200, 21600, 43200))
 _LEASE = timedelta(seconds=60)
 _SEND_SECONDS = 20.0
-_AT_ONCE = 8  # endpoints that are called at the same time
-_KEPT = timedelta(days=90)  # what arrived is remembered so long
+_AT_ONCE = 8  # endpoints called in parallel
+_KEPT = timedelta(days=90)  # how long a delivered message stays on record
 
 
 def send_due() -> int:
-    """Send the messages that are due, for some seconds; return how many arrived.
+    """Send the messages that are due, for at most `_SEND_SECONDS`; return how many arrived.
 
-    Each endpoint has a thread of its own meanwhile: who is slow or silent delays nobody else.
+    Each endpoint has its own thread: a slow or silent receiver does not delay the others.
     """
     WebhookDelivery.objects.in_status(WebhookDelivery.Status.DELIVERED).filter(created_at__lt=Now() - _KEPT).delete()
     deadline = time.monotonic() + _SEND_SECONDS
@@ -45,7 +44,7 @@ def send_due() -> int:
 
 
 def _send_to(endpoint_id: UUID, deadline: float) -> int:
-    """How many messages arrived at one endpoint, until the first that does not."""
+    """Send to one endpoint until a message fails; return how many arrived."""
     arrived = 0
     try:
         due = WebhookDelivery.objects.free().filter(endpoint=endpoint_id)
@@ -59,7 +58,7 @@ def _send_to(endpoint_id: UUID, deadline: float) -> int:
 
 
 def send(delivery: WebhookDelivery) -> bool:
-    """Send one WAITING message, if nobody else does; return whether it arrived. A failure is tried again later."""
+    """Send one WAITING message unless another worker holds it; return whether it arrived. Failures are retried."""
     attempt = WebhookDelivery.objects.claim(delivery, _LEASE)
     if attempt is None:
         return False
@@ -75,30 +74,29 @@ def send(delivery: WebhookDelivery) -> bool:
     return False
 
 
-def sign(secret: str, moment: int, body: bytes) -> str:
-    """The signature header: `t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<body>">`."""
-    digest = hmac.new(secret.encode(), f"{moment}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={moment},v1={digest}"
+def signed_headers(secret: str, message_id: str, body: str, *, at: datetime | None = None) -> dict[str, str]:
+    """The headers of Standard Webhooks for `body`, sent now or at a UTC time. `secret` starts with whsec_."""
+    at = at or datetime.now(tz=UTC)
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(secret).sign(message_id, at, body),
+    }
 
 
 def _post(delivery: WebhookDelivery) -> tuple[int | None, str]:
-    """(status of the answer, what went wrong or nothing)."""
+    """(HTTP status or None, error message or an empty string)."""
     message = {
         "id": str(delivery.pk),
         "event": delivery.event,
         "created_at": delivery.created_at.isoformat(),
         "data": delivery.payload,
     }
-    body = json.dumps(message, separators=(",", ":")).encode()
-    headers = {
-        "Content-Type": "application/json",
-        "User-Agent": "cataract-webhooks/1",
-        "Cataract-Event": delivery.event,
-        "Cataract-Delivery": str(delivery.pk),
-        SIGNATURE: sign(delivery.endpoint.secret, int(time.time()), body),
-    }
+    body = json.dumps(message, separators=(",", ":"))
+    headers = {"Content-Type": "application/json", "User-Agent": "cataract-webhooks/1"}
+    headers |= signed_headers(delivery.endpoint.signing_secret, str(delivery.pk), body)
     try:
-        status = outgoing.post(delivery.endpoint.url, body, headers)
+        status = outgoing.post(delivery.endpoint.url, body.encode(), headers)
     except outgoing.AddressRefused as error:
         return None, str(error)
     except (OSError, http.client.HTTPException, UnicodeError, ValueError) as error:

@@ -1,5 +1,6 @@
-"""Webhooks: whom to tell what, and the outbox of messages."""
+"""Webhook endpoints, and the outbox of messages to them."""
 
+import base64
 import uuid
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ from cataract.core.querysets import LeasedQuerySet
 
 
 class WebhookEndpoint(models.Model):
-    """An address of another system that is told when something happened. Its owner's rights say about what."""
+    """An address of another system that is told of events, as far as its owner may see them."""
 
     class Event(models.TextChoices):
         PREDICTION_FINISHED = "prediction.finished", "a prediction is finished"
@@ -32,6 +33,14 @@ class WebhookEndpoint(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def signing_secret(self) -> str:
+        """The secret in the form of Standard Webhooks: `whsec_` and the base64 of the key.
+
+        The key is the stored text itself, so endpoints from before this form sign with it without a new secret.
+        """
+        return "whsec_" + base64.b64encode(self.secret.encode()).decode()
 
 
 class WebhookDeliveryQuerySet(LeasedQuerySet["WebhookDelivery"]):

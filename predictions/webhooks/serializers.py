@@ -1,4 +1,4 @@
-"""What the API takes and gives about endpoints of other systems, and what was sent to them."""
+"""Serializers of webhook endpoints and deliveries."""
 
 from typing import Any
 
@@ -22,7 +22,9 @@ class WebhookEndpointSerializer(serializers.ModelSerializer[WebhookEndpoint]):
 
 
 class WebhookCreatedSerializer(WebhookEndpointSerializer):
-    """With the secret, which is shown this once."""
+    """An endpoint with its secret, which is shown only when the endpoint is created."""
+
+    secret = serializers.CharField(source="signing_secret", read_only=True, help_text="Starts with whsec_.")
 
     class Meta(WebhookEndpointSerializer.Meta):
         fields = (*WebhookEndpointSerializer.Meta.fields, "secret")

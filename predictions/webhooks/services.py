@@ -1,6 +1,6 @@
-"""Telling other systems what happened: rows written with the event itself, sent and sent again by a worker.
+"""Add webhook endpoints, record messages for them, and redeliver messages.
 
-A message names things and says nothing of anybody's health: the receiver fetches the result with its own key.
+A message names rows and holds no health data: the receiver fetches the result with its own API key.
 """
 
 import logging
@@ -29,7 +29,7 @@ def add_endpoint(*, user: User, url: str, events: list[str]) -> WebhookEndpoint:
 
 
 def check_address(url: str) -> None:
-    """Raise BadField when `url` is refused by its text; where its name leads is looked at whenever it is called."""
+    """Raise BadField when the text of `url` is refused. Where its host name leads is checked again at each delivery."""
     try:
         outgoing.check_url(url)
     except outgoing.AddressRefused as error:
@@ -37,15 +37,15 @@ def check_address(url: str) -> None:
 
 
 def new_secret() -> str:
-    """A secret with 256 bits of randomness."""
+    """A random text of 256 bits, the key of the endpoint's signatures."""
     return secrets.token_urlsafe(32)
 
 
 def record(event: str, data: dict[str, Any], *, owner_id: int | None = None, is_private: bool = False) -> int:
-    """Write one message for each endpoint that wants `event` and may know; return how many.
+    """Write one message for each endpoint that subscribes to `event` and whose owner may see it; return how many.
 
-    Call it inside the transaction of the event itself. `is_private`: only the user `owner_id` and those who may see
-    every photo are told.
+    Call it inside the transaction of the event itself. `is_private`: only the user `owner_id` and users who may see
+    every photo get a message.
     """
     endpoints = [
         endpoint
@@ -59,7 +59,7 @@ def record(event: str, data: dict[str, Any], *, owner_id: int | None = None, is_
 
 
 def redeliver(*, delivery: WebhookDelivery) -> bool:
-    """Send a message anew that arrived or failed; return whether it was one."""
+    """Queue a delivered or failed message again; return False when it is already waiting."""
     return bool(
         WebhookDelivery.objects.filter(pk=delivery.pk).move(
             WebhookDelivery.Status.WAITING, attempts=0, next_at=timezone.now(), error=""

@@ -1,11 +1,12 @@
 """What happened is told: written with the event, signed, sent until it arrives, never into our own network."""
 
+import base64
 import contextlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
+from standardwebhooks import Webhook
+from standardwebhooks.webhooks import WebhookVerificationError
 
 from cataract.core import tokens
 from clients.cataract_client import verify_webhook
@@ -35,13 +38,13 @@ class Receiver:
     """Another system: keeps what arrives and answers `status`."""
 
     def __init__(self) -> None:
-        self.status, self.got = 204, []  # type: tuple[int, list[tuple[bytes, str]]]
+        self.status, self.got = 204, []  # type: tuple[int, list[tuple[bytes, dict[str, str]]]]
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((body, self.headers[webhooks.SIGNATURE]))
+                outer.got.append((body, dict(self.headers)))
                 self.send_response(outer.status)
                 self.send_header("Location", "http://127.0.0.1:1/")
                 self.end_headers()
@@ -85,18 +88,47 @@ def test_a_finished_prediction_is_told_signed_and_without_health(receiver: Recei
     assert "secret" not in client.get(URL).json()["results"][0]
     result = send(client)
     assert webhooks.send_due() == 1
-    ((body, signature),) = receiver.got
-    message = verify_webhook(secret, body, signature)
+    ((body, headers),) = receiver.got
+    message = verify_webhook(secret, body, headers)
+    assert message == Webhook(secret).verify(body, headers), "a receiver verifies with the library"
+    assert headers["webhook-id"] == message["id"]
     assert message["event"] == "prediction.finished" and message["data"]["prediction"] == result["id"]
     assert client.get(message["data"]["address"]).json()["prediction"] == result["prediction"]
     assert b'cataract"' not in body and b"normal" not in body
     with pytest.raises(ValueError, match="wrong"):
-        verify_webhook(secret, body + b" ", signature)
+        verify_webhook(secret, body + b" ", headers)
+    with pytest.raises(WebhookVerificationError, match="matching"):
+        Webhook(secret).verify(body + b" ", headers)
+    before = datetime.now(tz=UTC) - timedelta(seconds=400)
+    old = webhooks.signed_headers(secret, message["id"], body.decode(), at=before)
     with pytest.raises(ValueError, match="old"):
-        verify_webhook(secret, body, webhooks.sign(secret, int(time.time()) - 400, body))
+        verify_webhook(secret, body, old)
+    with pytest.raises(WebhookVerificationError, match="old"):
+        Webhook(secret).verify(body, old)
     (delivery,) = client.get("/api/v1/webhook-deliveries").json()["results"]
     assert delivery["status"] == "delivered" and delivery["response_status"] == 204
     assert webhooks.send_due() == 0
+
+
+def test_a_secret_from_before_the_standard_form_still_verifies(receiver: Receiver) -> None:
+    """Its characters are the key: a receiver keeps the old secret with our client, or re-encodes it for a library."""
+    add(caller(), receiver.url, "release.promoted")
+    old = "Zm9vYmFy-_an-old-secret-of-43-characters-xx"
+    WebhookEndpoint.objects.update(secret=old)
+    webhooks_services.record("release.promoted", {"release": "x"})
+    assert webhooks.send_due() == 1
+    ((body, headers),) = receiver.got
+    assert verify_webhook(old, body, headers)["data"] == {"release": "x"}
+    library = Webhook("whsec_" + base64.b64encode(old.encode()).decode())
+    assert library.verify(body, headers)["data"] == {"release": "x"}
+
+
+@pytest.mark.parametrize("missing", ["webhook-id", "webhook-timestamp", "webhook-signature"])
+def test_a_message_without_a_header_is_refused(missing: str) -> None:
+    headers = webhooks.signed_headers("whsec_c2VjcmV0", "1", "{}")
+    assert verify_webhook("whsec_c2VjcmV0", b"{}", headers) == {}
+    with pytest.raises(ValueError, match="wrong"):
+        verify_webhook("whsec_c2VjcmV0", b"{}", {name: text for name, text in headers.items() if name != missing})
 
 
 def test_a_photo_that_failed_for_good_is_told_too(
