@@ -12,11 +12,22 @@ The comment above each `env` call describes the variable, and `make docs` copies
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-env = environ.Env()
+
+class _Env(environ.Env):
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        """The value of a variable; names it when its text cannot be read, which the library does not."""
+        try:
+            return super().get_value(var, *args, **kwargs)
+        except (ValueError, TypeError) as error:
+            raise ImproperlyConfigured(f"{var} has a value that cannot be used: {error}") from None
+
+
+env = _Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 

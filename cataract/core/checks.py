@@ -1,7 +1,10 @@
-"""System checks: what the settings promise, said before the system starts instead of in the middle of an upload."""
+"""System checks: a bad setting is reported by name before the system starts, not in the middle of an upload."""
 
+import math
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from cataract.core.broker import BrokerUnavailable, check_socket_path
 
-# The checks that `manage.py up` and `setup` run: the others import every page first, which costs four seconds.
+# The tag of the checks that `manage.py up` and `setup` run: all others import every page first, which takes four seconds.
 SETTINGS = "settings"
 
 
@@ -30,7 +33,7 @@ def data_folder_is_writable(app_configs: Sequence[Any] | None, **_: Any) -> list
 
 
 @register(SETTINGS)
-def broker_socket_has_a_possible_path(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+def broker_socket_path_is_short_enough(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     if not settings.EMBEDDED_BROKER:
         return []
     try:
@@ -40,18 +43,104 @@ def broker_socket_has_a_possible_path(app_configs: Sequence[Any] | None, **_: An
     return []
 
 
+@dataclass(frozen=True)
+class Rule:
+    """What the settings of these names must be; `requirement` completes the sentence "it must be ..."."""
+
+    names: tuple[str, ...]
+    allows: Callable[[Any], bool]
+    requirement: str
+
+
+def _one_of(name: str, *values: str) -> Rule:
+    return Rule((name,), values.__contains__, " or ".join(values))
+
+
+def _is_rate(text: str) -> bool:
+    """As Django REST framework reads it: a number, a slash, and a unit of which the first letter counts."""
+    return re.fullmatch(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)", text) is not None
+
+
+def _are_splits(fractions: dict[str, float]) -> bool:
+    parts = fractions.values()
+    return set(fractions) == {"train", "calibration", "test"} and min(parts) > 0 and math.isclose(sum(parts), 1)
+
+
+RULES = (
+    _one_of("INFERENCE", "web", "celery"),
+    _one_of("CASCADE_MODE", "cascade", "fast", "accurate", "always"),
+    Rule(
+        ("REVIEW_SECOND_READ_RATE", "REVIEW_AI_FIRST_RATE", "REVIEW_CONTROL_RATE", "REVIEW_REPEAT_RATE"),
+        lambda rate: 0 <= rate <= 1,
+        "between 0 and 1",
+    ),
+    # A share of the confident answers is always read by clinicians, or live sensitivity cannot be estimated.
+    Rule(("AUDIT_RATE",), lambda rate: 0 < rate <= 1, "above 0 and at most 1"),
+    Rule(("AUTO_MAX_ERROR",), lambda error: 0 < error < 0.5, "above 0 and below 0.5"),
+    Rule(("AUTO_CONFIDENCE",), lambda confidence: 0.5 <= confidence < 1, "at least 0.5 and below 1"),
+    Rule(("SPLIT_FRACTIONS",), _are_splits, "positive shares of train, calibration and test that add up to 1"),
+    Rule(
+        (
+            "DATABASE_WAIT_SECONDS",
+            "INFERENCE_THREADS",
+            "MAX_BATCH_BYTES",
+            "MAX_BATCH_FILES",
+            "MAX_QUEUED_PREDICTIONS",
+            "MAX_UPLOAD_BYTES",
+            "MAX_UPLOAD_PIXELS",
+            "PREDICTION_LEASE_SECONDS",
+            "TRAINING_MAX_HOURS",
+            "TRAINING_SILENT_SECONDS",
+            "WEB_PROCESSES",
+            "WEB_THREADS",
+            "WORKER_PROCESSES",
+        ),
+        lambda number: number > 0,
+        "above 0",
+    ),
+    Rule(("DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES"), lambda number: number >= 0, "0 or more"),
+    Rule(("PORT", "MLFLOW_PORT"), lambda port: 1 <= port <= 65_535, "a port between 1 and 65535"),
+    Rule(
+        ("INFERENCE_PROVIDERS",),
+        lambda names: bool(names) and all(name.endswith("ExecutionProvider") for name in names),
+        "a list of ONNX Runtime providers, such as CPUExecutionProvider",
+    ),
+    Rule(
+        ("RATE_READ", "RATE_WRITE", "RATE_UPLOAD", "RATE_BATCH", "RATE_EXPLAIN", "RATE_ANONYMOUS"),
+        _is_rate,
+        "a positive number per sec, min, hour or day, such as 600/min",
+    ),
+)
+
+
 @register(SETTINGS)
-def review_rates_are_probabilities(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
-    rates = {name: getattr(settings, name) for name in ("REVIEW_SECOND_READ_RATE", "REVIEW_AI_FIRST_RATE")}
+def values_are_possible(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """Each setting follows its rule in `RULES`."""
     return [
-        Error(f"{name} must be between 0 and 1, not {rate}.", id="cataract.E003")
-        for name, rate in rates.items()
-        if not 0 <= rate <= 1
+        Error(f"{name} is {value!r}: it must be {rule.requirement}.", id="cataract.E003")
+        for rule in RULES
+        for name in rule.names
+        if not rule.allows(value := _value(name))
     ]
 
 
+@register(SETTINGS)
+def enough_is_audited(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    if not 0 < settings.AUDIT_RATE < 0.05:
+        return []
+    hint = "At least 5 % of the confident answers should be read by clinicians."
+    return [Warning(f"AUDIT_RATE is only {settings.AUDIT_RATE}.", hint=hint, id="cataract.W004")]
+
+
+def _value(name: str) -> Any:
+    """The value of a setting. The rates of the API are settings by name that share one dictionary."""
+    if name.startswith("RATE_"):
+        return settings.API_RATES[name.removeprefix("RATE_").lower()]
+    return getattr(settings, name)
+
+
 @register(Tags.security, deploy=True)
-def production_is_switched_on(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+def production_is_configured(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     problems: list[CheckMessage] = []
     if not settings.PRODUCTION:
         problems.append(
@@ -69,46 +158,14 @@ def production_is_switched_on(app_configs: Sequence[Any] | None, **_: Any) -> li
 
 
 @register(Tags.security, deploy=True)
-def no_faults_in_production(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Points that kill the process belong to tests only."""
+def no_faults_in_production(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """Failpoints, which kill the process, are for tests only."""
     if settings.FAULT_INJECTION and not settings.DEBUG:
         return [
             Error(
                 "FAULT_INJECTION is on.",
                 hint="Unset FAULT_INJECTION: it lets FAILPOINT kill this process.",
-                id="predictions.E001",
+                id="cataract.E004",
             )
         ]
     return []
-
-
-@register(SETTINGS)
-def inference_place(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """Uploads are answered in the web process or by workers."""
-    if settings.INFERENCE in ("web", "celery"):
-        return []
-    hint = "Set it to web (in the request) or celery (by the workers of the queue predict)."
-    return [Error(f"INFERENCE is {settings.INFERENCE!r}.", hint=hint, id="predictions.E003")]
-
-
-@register(SETTINGS)
-def audit_rate(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """A share of the sure answers is always read by people, or live sensitivity could not be known."""
-    if not 0 < settings.AUDIT_RATE <= 1:
-        return [
-            Error(f"AUDIT_RATE is {settings.AUDIT_RATE}.", hint="Set it above 0 and at most 1.", id="predictions.E002")
-        ]
-    if settings.AUDIT_RATE < 0.05:
-        hint = "At least 5 % of the sure answers should be read by people."
-        return [Warning(f"AUDIT_RATE is only {settings.AUDIT_RATE}.", hint=hint, id="predictions.W001")]
-    return []
-
-
-@register(SETTINGS)
-def promise(app_configs: Any, **kwargs: Any) -> Sequence[CheckMessage]:
-    """What the thresholds of a release promise can be promised."""
-    if 0 < settings.AUTO_MAX_ERROR < 0.5 and 0.5 <= settings.AUTO_CONFIDENCE < 1:
-        return []
-    found = f"AUTO_MAX_ERROR is {settings.AUTO_MAX_ERROR}, AUTO_CONFIDENCE {settings.AUTO_CONFIDENCE}."
-    hint = "Set the error above 0 and below 0.5, the confidence at least 0.5 and below 1."
-    return [Error(found, hint=hint, id="predictions.E004")]

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
+from cataract.core.csv_cells import safe_cell
 from predictions.answering.models import Prediction
 from predictions.answering.wording import confidence
 from predictions.batches.models import Batch, BatchItem
@@ -89,11 +90,7 @@ def _values(item: BatchItem, found: Prediction | None) -> list[Any]:
 
 
 def _line(values: Iterable[Any]) -> str:
-    """One CSV line; text that a spreadsheet would take for a formula gets a quote in front."""
+    """One CSV line in which no cell runs as a formula."""
     file = io.StringIO()
-    csv.writer(file).writerow([_harmless(value) for value in values])
+    csv.writer(file).writerow([safe_cell(value) for value in values])
     return file.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

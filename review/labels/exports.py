@@ -14,14 +14,13 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
+from cataract.core.csv_cells import safe_cell
 from review.cases.answers import Answer
 from review.cases.models import Reading
 from review.labels.models import Label
 
 CHUNK = 500
 SPOOL = 8_000_000  # bytes kept in memory before spilling to disk
-# A spreadsheet runs a cell that begins so as a formula (OWASP, "CSV injection").
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def labels_to_export(*, training_only: bool = False) -> QuerySet[Label]:
@@ -130,13 +129,6 @@ def _columns(*, with_ai: bool) -> list[str]:
 
 def _joined(value: Any) -> Any:
     return " ".join(value) if isinstance(value, list) else value
-
-
-def safe_cell(cell: Any) -> Any:
-    """The cell, with an apostrophe before a text that a spreadsheet would run as a formula."""
-    if isinstance(cell, str) and cell.startswith(FORMULA_STARTS):
-        return "'" + cell
-    return cell
 
 
 def as_coco(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[str]:

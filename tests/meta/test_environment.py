@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cataract.core.checks import promise
+from cataract.core.checks import values_are_possible
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 _ROW = re.compile(r"^\| `([A-Z][A-Z0-9_]*)` \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", re.MULTILINE)
@@ -70,6 +70,6 @@ def test_the_page_of_settings_is_up_to_date_and_describes_each_variable() -> Non
 
 @pytest.mark.parametrize(("error", "confidence"), [(0.0, 0.95), (0.5, 0.95), (0.05, 1.0), (0.05, 0.4)])
 def test_a_promise_that_cannot_be_kept_is_no_setting(settings: Any, error: float, confidence: float) -> None:
-    assert promise(None) == []
+    assert values_are_possible(None) == []
     settings.AUTO_MAX_ERROR, settings.AUTO_CONFIDENCE = error, confidence
-    assert [message.id for message in promise(None)] == ["predictions.E004"]
+    assert [message.id for message in values_are_possible(None)] == ["cataract.E003"]

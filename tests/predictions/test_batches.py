@@ -144,6 +144,15 @@ def test_a_late_worker_stores_nothing(sender: Sender, champion: Any, monkeypatch
     assert not EyeImage.objects.exists() and BatchItem.objects.get().status == "waiting"
 
 
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+def test_no_cell_of_the_results_runs_as_a_formula(sender: Sender, formula: str) -> None:
+    batch = sender.send(photos=[file("a.jpg", b"no photo")]).json()
+    BatchItem.objects.update(patient_key=formula)
+    text = b"".join(sender.client.get(f"{URL}/{batch['id']}/results.csv")).decode()
+    (row,) = csv.DictReader(io.StringIO(text, newline=""))
+    assert row["patient"] == "'" + formula
+
+
 def test_a_full_queue_makes_it_wait(sender: Sender, champion: Any, settings: Any) -> None:
     batch = sender.send(photos=[file("a.jpg", jpeg_bytes(1))]).json()
     settings.MAX_QUEUED_PREDICTIONS = 0

@@ -1,0 +1,101 @@
+"""A setting with a bad value fails the system check by its name, before the system starts."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
+
+from cataract.core.checks import RULES, SETTINGS
+
+BAD: list[tuple[str, Any]] = [
+    ("INFERENCE", "ray"),
+    ("CASCADE_MODE", "foo"),
+    *(
+        (f"REVIEW_{rate}_RATE", value)
+        for rate in ("SECOND_READ", "AI_FIRST", "CONTROL", "REPEAT")
+        for value in (-0.1, 1.1)
+    ),
+    ("AUDIT_RATE", 0.0),
+    ("AUDIT_RATE", 1.5),
+    ("AUTO_MAX_ERROR", 0.5),
+    ("AUTO_CONFIDENCE", 1.0),
+    ("AUTO_CONFIDENCE", float("nan")),
+    ("DATABASE_WAIT_SECONDS", 0),
+    ("MAX_UPLOAD_BYTES", 0),
+    ("MAX_UPLOAD_PIXELS", -1),
+    ("MAX_BATCH_BYTES", 0),
+    ("MAX_BATCH_FILES", 0),
+    ("MAX_QUEUED_PREDICTIONS", 0),
+    ("PREDICTION_LEASE_SECONDS", 0),
+    ("TRAINING_SILENT_SECONDS", 0),
+    ("TRAINING_MAX_HOURS", 0.0),
+    ("TRAINING_MAX_GIGABYTES", -1.0),
+    ("DECODER_PROCESSES", -1),
+    ("INFERENCE_THREADS", 0),
+    ("WEB_PROCESSES", 0),
+    ("WEB_THREADS", 0),
+    ("WORKER_PROCESSES", 0),
+    ("PORT", 0),
+    ("MLFLOW_PORT", 66_000),
+    ("INFERENCE_PROVIDERS", []),
+    ("INFERENCE_PROVIDERS", ["cuda"]),
+    ("SPLIT_FRACTIONS", {"train": 0.6, "calibration": 0.2, "test": 0.3}),
+    ("SPLIT_FRACTIONS", {"train": 0.8, "test": 0.2}),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_fails_by_name(name: str, value: Any, settings: Any) -> None:
+    setattr(settings, name, value)
+    (message,) = run_checks(tags=[SETTINGS])
+    assert message.is_serious() and message.msg.startswith(f"{name} ") and str(value) in message.msg
+
+
+@pytest.mark.parametrize("rate", ["600", "many/min", "600/fortnight", "0/min", "", "-5/min"])
+@pytest.mark.parametrize("name", ["read", "write", "upload", "batch", "explain", "anonymous"])
+def test_a_bad_rate_fails_by_name(name: str, rate: str, settings: Any) -> None:
+    settings.API_RATES = settings.API_RATES | {name: rate}
+    (message,) = run_checks(tags=[SETTINGS])
+    assert message.is_serious() and message.msg.startswith(f"RATE_{name.upper()} ")
+
+
+@pytest.mark.parametrize("command", ["setup", "up"])
+def test_the_system_does_not_start_with_a_bad_value(command: str, settings: Any) -> None:
+    settings.CASCADE_MODE = "foo"
+    with pytest.raises(SystemCheckError, match="CASCADE_MODE"):
+        call_command(command, skip_checks=False)
+
+
+def test_the_values_as_shipped_are_good() -> None:
+    assert run_checks(tags=[SETTINGS]) == []
+
+
+def test_every_number_among_the_settings_has_a_rule() -> None:
+    tree = ast.parse((settings.BASE_DIR / "cataract" / "settings.py").read_text(encoding="utf-8"))
+    numbers = {
+        str(ast.literal_eval(call.args[0]))
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("env.int", "env.float")
+    }
+    assert numbers and numbers <= {name for rule in RULES for name in rule.names}
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("AUDIT_RATE", "5 %")])
+def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import cataract.settings"],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path), name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode and f"ImproperlyConfigured: {name} " in done.stderr
