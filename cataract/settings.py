@@ -18,7 +18,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 
-class _Env(environ.Env):
+class _Env(environ.Env):  # type: ignore[misc]
     def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
         """The value of a variable; names it when its text cannot be read, which the library does not."""
         try:

@@ -12,7 +12,7 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from cataract.core.broker import BrokerUnavailable, check_socket_path
 
-# The tag of the checks that `manage.py up` and `setup` run: all others import every page first, which takes four seconds.
+# The tag of the checks that `manage.py up` and `setup` run. All others import every page first: four seconds.
 SETTINGS = "settings"
 
 

@@ -88,7 +88,7 @@ def test_every_number_among_the_settings_has_a_rule() -> None:
     assert numbers and numbers <= {name for rule in RULES for name in rule.names}
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("AUDIT_RATE", "5 %")])
+@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("TRAINING_MAX_HOURS", "five")])
 def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "import cataract.settings"],
