@@ -115,15 +115,15 @@ def krippendorff_alpha(cases: Sequence[Sequence[str]], clusters: ArrayLike, seed
     Krippendorff, "Computing Krippendorff's alpha-reliability" (2011), section C. The tests compare it with the package
     `krippendorff`, which is GPL and so not a dependency. The interval is the percentile bootstrap over clusters.
     """
-    kept = [position for position, answers in enumerate(cases) if len(answers) > 1]
-    names = sorted({answer for position in kept for answer in cases[position]})
+    paired = [position for position, answers in enumerate(cases) if len(answers) > 1]
+    names = sorted({answer for position in paired for answer in cases[position]})
     if len(names) < 2:
-        return nothing(len(kept))
-    counts = np.array([[cases[position].count(name) for name in names] for position in kept], dtype=np.float64)
+        return nothing(len(paired))
+    counts = np.array([[cases[position].count(name) for name in names] for position in paired], dtype=np.float64)
     agreeing = (counts * (counts - 1)).sum(axis=1) / (counts.sum(axis=1) - 1)
     sums = np.column_stack([agreeing, counts])
-    low, high = _bootstrap(sums, np.asarray(clusters)[kept], _alpha, seed)
-    return Estimate(float(_alpha(sums.sum(axis=0, keepdims=True))[0]), low, high, len(kept))
+    low, high = _bootstrap(sums, np.asarray(clusters)[paired], _alpha, seed)
+    return Estimate(float(_alpha(sums.sum(axis=0, keepdims=True))[0]), low, high, len(paired))
 
 
 def _alpha(sums: Array) -> Array:
@@ -145,8 +145,8 @@ def _bootstrap(
     by_cluster = np.zeros((size, sums.shape[1]))
     np.add.at(by_cluster, groups, sums)
     # Equal clusters are drawn together: the same distribution, and thousands of clusters cost no more.
-    alike, many = np.unique(by_cluster, axis=0, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(size, many / size, size=RESAMPLES) @ alike
+    distinct, counts = np.unique(by_cluster, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(size, counts / size, size=RESAMPLES) @ distinct
     with np.errstate(divide="ignore", invalid="ignore"):
         values = statistic(drawn)
     values = values[np.isfinite(values)]

@@ -12,7 +12,7 @@ from review.cases.models import ReviewCase
 from review.queue import diversity
 from review.queue.policy import in_order, offered
 
-AHEAD = 2  # cases claimed in advance, so that the next photo is there at once
+AHEAD = 2  # cases claimed in advance, so the next photo is there at once
 AHEAD_LEASE = timedelta(minutes=3)
 LEAVING_LEASE = timedelta(seconds=20)  # long enough for a reload to keep the case
 CANDIDATES = 16  # cases read from the queue for one claim

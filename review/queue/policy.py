@@ -1,6 +1,6 @@
 """The rules of the queue: who may read which case, in which order, and when a second reader is needed.
 
-Change `POLICY_VERSION` with every rule: each case stores it, so that its treatment can be explained later.
+Change `POLICY_VERSION` with every rule: each case stores it, so its treatment can be explained later.
 """
 
 import hashlib

@@ -16,12 +16,12 @@ STATES = {
     **{status.value: Q(status=status) for status in ReviewCase.Status},
 }
 STATE_NAMES = {"open": "Open", **{value: label.capitalize() for value, label in ReviewCase.Status.choices}}
-# A state that says "second reader" hints at what the AI said.
+# A state that says "second reader" hints at the AI's answer.
 STATE_NAMES_FOR_READERS = {"open": "Open", "resolved": "Resolved"}
 
 
 def may_see_reasons(user: User) -> bool:
-    """Whether this user sees reasons and priorities. They hint at what the AI said, so blind readers never do."""
+    """Whether this user sees reasons and priorities. They hint at the AI's answer, so blind readers never do."""
     return user.has_perm(VIEW_CASES) and not user.has_perm(READ)
 
 

@@ -40,7 +40,7 @@ def claim_next(*, reader: User) -> ReviewCase | None:
 
 
 def claim_ahead(*, case: ReviewCase, reader: User) -> list[ReviewCase]:
-    """Claim the next cases for the reader of this one, so that their photos load while this one is read.
+    """Claim the next cases for the reader of this one: their photos load while this one is read.
 
     Claims nothing once the case is answered: the page of the next case asks again.
     """
@@ -149,7 +149,7 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
 
 
 def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any]) -> Reading:
-    """Keep the blind answer of a reader whose claim passed to another, so that no work is lost.
+    """Keep the blind answer of a reader whose claim passed to another: no work is lost.
 
     It becomes the second reading when one is needed, or when it differs from the first. Raises Conflict for a reader
     who could not have read the case blind, and `EXTRA_READING_WITHIN` after the case was resolved.

@@ -1,4 +1,4 @@
-"""The agreement page counts what happened: by hand on a few cases, over HTTP, and only for those who may look."""
+"""The figures of the agreement page, checked by hand on a few cases, and who may see them."""
 
 import re
 from typing import Any
@@ -67,7 +67,7 @@ def test_kappa_and_alpha_of_cases_that_two_people_read(settings: Any) -> None:
     assert found["Krippendorff's alpha, random share"] == (pytest.approx(0.6857, abs=1e-4), 6)
 
 
-def test_cases_that_somebody_found_difficult_are_no_random_share() -> None:
+def test_cases_that_a_reader_found_difficult_are_no_random_share() -> None:
     case = make_case("cataract")
     read(ReaderFactory.create(), case, "cataract", unsure=True)
     read(ReaderFactory.create(), case, "normal", final="normal")
@@ -141,7 +141,7 @@ def test_a_label_that_followed_the_ai_is_no_truth() -> None:
     assert (differed.shown, differed.known) == (1, 0)
 
 
-def test_answers_after_the_ai_was_shown_first_stand_apart(settings: Any) -> None:
+def test_readings_with_the_ai_shown_first_are_counted_apart(settings: Any) -> None:
     read(ReaderFactory.create(), make_case("cataract"), "normal", final="normal")
     settings.REVIEW_AI_FIRST_RATE = 1.0
     case, reader = make_case("cataract"), ReaderFactory.create()

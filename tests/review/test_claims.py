@@ -1,4 +1,4 @@
-"""Who gets which case: no case twice, nobody's own case, the waiting ones first."""
+"""Which case a reader gets: never one twice, never their own upload, urgent cases first."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def test_uploader_is_never_the_blind_reader() -> None:
 
 
 @pytest.mark.django_db
-def test_a_case_that_is_kept_ahead_in_the_middle_of_a_claim_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_case_claimed_ahead_in_the_middle_of_a_claim_comes_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page asks for the next case while its look-ahead, in another request, is taking the last free one."""
     reader, case = ReaderFactory.create(), make_case()
     monkeypatch.setattr(reading_services, "settle_abandoned", lambda: claims.claim(case, reader))
@@ -42,7 +42,7 @@ def test_a_case_that_is_kept_ahead_in_the_middle_of_a_claim_comes_next(monkeypat
 
 
 @pytest.mark.django_db
-def test_whoever_saw_the_answer_of_the_ai_is_never_the_blind_reader() -> None:
+def test_a_reader_who_saw_the_answer_of_the_ai_never_reads_blind() -> None:
     reader, case = ReaderFactory.create(), make_case()
     DisclosureFactory.create(prediction=case.prediction, user=reader)
     assert reading_services.claim_next(reader=reader) is None
@@ -51,14 +51,14 @@ def test_whoever_saw_the_answer_of_the_ai_is_never_the_blind_reader() -> None:
 
 
 @pytest.mark.django_db
-def test_one_without_permission_gets_nothing() -> None:
+def test_a_user_without_permission_gets_nothing() -> None:
 
     make_case()
     assert reading_services.claim_next(reader=UserFactory.create()) is None
 
 
 @pytest.mark.django_db
-def test_where_the_ai_gave_no_answer_comes_first_and_the_starving_before_all() -> None:
+def test_where_the_ai_gave_no_answer_comes_first_and_overdue_cases_before_all() -> None:
     audit = make_case(reasons=["audit_sample"])
     make_case(reasons=["uncertain"])
     waiting = make_case("")
@@ -82,7 +82,7 @@ def test_a_skipped_case_comes_after_all_others_and_goes_to_others_at_once() -> N
 
 
 @pytest.mark.django_db
-def test_a_held_case_is_counted_with_its_end_and_comes_back_after_it() -> None:
+def test_a_claimed_case_is_counted_with_its_end_and_comes_back_after_it() -> None:
     reader, other, case = ReaderFactory.create(), ReaderFactory.create(), make_case()
     assert reading_services.claim_next(reader=reader) == case
     seen = progress.counts(other)
@@ -118,7 +118,7 @@ def test_opening_cases_twice_opens_them_once_with_their_propensity() -> None:
 
 
 @pytest.mark.django_db
-def test_assigned_cases_come_first_and_wait_for_their_reader_but_not_for_ever() -> None:
+def test_assigned_cases_come_first_and_wait_for_their_reader_for_a_day() -> None:
     reader, other = ReaderFactory.create(), ReaderFactory.create()
     make_case(reasons=["no_champion"])
     case = make_case(reasons=["uncertain"])
@@ -133,7 +133,7 @@ def test_assigned_cases_come_first_and_wait_for_their_reader_but_not_for_ever() 
 
 
 @pytest.mark.django_db
-def test_cases_are_kept_ahead_shortly_and_given_back_with_the_page() -> None:
+def test_cases_are_claimed_ahead_briefly_and_given_back_with_the_page() -> None:
     reader, other = ReaderFactory.create(), ReaderFactory.create()
     for _ in range(4):
         make_case()
@@ -155,7 +155,7 @@ def test_cases_are_kept_ahead_shortly_and_given_back_with_the_page() -> None:
 
 
 @pytest.mark.django_db
-def test_a_case_alike_to_the_last_one_waits_behind_the_others_of_its_band(champion: Release) -> None:
+def test_a_case_similar_to_the_last_one_waits_behind_the_others_of_its_band(champion: Release) -> None:
     def case_like(*numbers: float) -> ReviewCase:
         case = make_case(reasons=["uncertain"])
         vector = np.array(numbers, dtype="<f4").tobytes()
@@ -169,11 +169,13 @@ def test_a_case_alike_to_the_last_one_waits_behind_the_others_of_its_band(champi
     assert reading_services.claim_next(reader=reader) == read
     reading_services.store_blind_answer(case=read, reader=reader, answer="cataract")
     assert reading_services.claim_next(reader=reader) == different
-    assert reading_services.claim_next(reader=ReaderFactory.create()) == copy, "another reader has not seen the like"
+    assert reading_services.claim_next(reader=ReaderFactory.create()) == copy, (
+        "another reader has not seen a similar one"
+    )
 
 
 @pytest.mark.django_db
-def test_each_reader_has_an_own_constant_order_inside_a_band() -> None:
+def test_each_reader_has_a_constant_order_of_their_own_inside_a_band() -> None:
     for _ in range(12):
         make_case(reasons=["uncertain"], image=EyeImageFactory.create(source="import"))
     readers = [ReaderFactory.create() for _ in range(6)]

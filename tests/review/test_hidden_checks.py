@@ -1,4 +1,4 @@
-"""Hidden checks of a reader look like any other case, come as often as promised, and teach nobody anything."""
+"""Hidden checks look like any other case, come as often as the settings say, and make no label."""
 
 import io
 from datetime import timedelta
@@ -50,7 +50,7 @@ def only_repeats(settings: Any) -> None:
     settings.REVIEW_SECOND_READ_RATE = settings.REVIEW_AI_FIRST_RATE = 0.0
 
 
-def test_a_control_is_held_by_its_reader_and_by_nobody_else(only_controls: None) -> None:
+def test_a_control_goes_to_its_reader_only(only_controls: None) -> None:
     image, reader, other = LabelFactory.create().image, ReaderFactory.create(), ReaderFactory.create()
     make_case()
     case = services.claim_next(reader=reader)
@@ -130,7 +130,7 @@ def test_a_repeat_comes_after_fourteen_days_once_and_mirrored(only_repeats: None
     assert hidden_checks.claim_if_drawn(reader) is None
 
 
-def test_another_reader_gets_no_repeat_of_what_somebody_else_read(only_repeats: None) -> None:
+def test_a_reader_gets_no_repeat_of_what_another_read(only_repeats: None) -> None:
     read_long_ago(ReaderFactory.create())
     make_case()
     assert hidden_checks.claim_if_drawn(ReaderFactory.create()) is None

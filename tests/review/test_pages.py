@@ -1,4 +1,4 @@
-"""The reading pages over HTTP: blind, then both answers, then a label; nothing of the AI before, nothing lost."""
+"""The reading pages over HTTP: a blind answer, then both answers, then a label."""
 
 import re
 from datetime import timedelta
@@ -229,7 +229,7 @@ def overtaken(case: ReviewCase) -> tuple[Client, Client, str]:
     return one, two, address
 
 
-def test_one_whom_another_reader_overtook_gives_a_second_opinion_and_learns_nothing_of_the_ai() -> None:
+def test_a_reader_overtaken_by_another_gives_a_second_opinion_and_does_not_see_the_ai() -> None:
     case = make_case("cataract")
     one, two, address = overtaken(case)
     answer = one.post(address, {"step": "blind", "answer": "cataract", "note": "Worth keeping."}, follow=True)
@@ -246,7 +246,7 @@ def test_one_whom_another_reader_overtook_gives_a_second_opinion_and_learns_noth
 
 
 @pytest.mark.parametrize("early", [True, False])
-def test_a_second_opinion_that_differs_goes_to_an_adjudicator_whoever_was_faster(early: bool) -> None:
+def test_a_second_opinion_that_differs_goes_to_an_adjudicator_in_either_order(early: bool) -> None:
     case = make_case("cataract")
     one, two, address = overtaken(case)
     for client, answer in ((one, "normal"), (two, "cataract")) if early else ((two, "cataract"), (one, "normal")):
@@ -278,7 +278,7 @@ def test_an_answer_long_after_the_case_was_closed_is_409_and_keeps_what_was_type
     assert Reading.objects.count() == 1
 
 
-def test_an_answer_after_the_lease_ended_is_taken_where_nobody_else_came() -> None:
+def test_an_answer_after_the_lease_ended_is_accepted_if_no_other_reader_claimed_the_case() -> None:
     make_case("cataract")
     client = logged_in(ReaderFactory.create())
     address = start(client)
@@ -323,12 +323,12 @@ def test_permissions() -> None:
     case = make_case(image=stored_image())
     address = f"/review/cases/{case.pk}/"
     assert Client().get("/review/").headers["Location"].startswith("/accounts/login/")
-    nobody, reader = logged_in(UserFactory.create()), ReaderFactory.create()
-    assert nobody.get("/review/").status_code == 403
-    assert nobody.get(address).status_code == 403
-    assert nobody.get(address + "photo/").status_code == 403
+    outsider, reader = logged_in(UserFactory.create()), ReaderFactory.create()
+    assert outsider.get("/review/").status_code == 403
+    assert outsider.get(address).status_code == 403
+    assert outsider.get(address + "photo/").status_code == 403
     assert logged_in(reader).get(address + "photo/").status_code == 403, "not held, so not shown"
-    assert blind(nobody, address, "cataract").status_code == 403
+    assert blind(outsider, address, "cataract").status_code == 403
     DisclosureFactory.create(prediction=case.prediction, user=reader)
     assert blind(logged_in(reader), address, "cataract").status_code == 409
     assert logged_in(reader).post(address + "claim/").status_code == 409

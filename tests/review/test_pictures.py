@@ -1,4 +1,4 @@
-"""Where the AI looked, and other photos of the patient: each only when it can no longer lead the reader."""
+"""Heat maps and other photos of the patient appear only when they can no longer lead the reader."""
 
 from io import BytesIO
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_the_heat_map_comes_after_the_answer_and_only_to_those_who_are_told(case
     assert reader.get(address + "heat/").status_code == 403, "the answer was taken back"
 
 
-def test_other_photos_of_the_patient_and_of_nobody_else() -> None:
+def test_other_photos_of_this_patient_only() -> None:
     fellow, stranger = stored_image(patient_key="P-7", eye="OS"), stored_image(patient_key="P-8")
     case = make_case("cataract", image=stored_image(patient_key="P-7"))
     client = logged_in(ReaderFactory.create())

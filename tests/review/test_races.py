@@ -88,7 +88,7 @@ def test_twenty_readers_share_no_case_of_a_thousand_and_lose_no_answer() -> None
     print(f"\n20 readers, 1000 cases: {time.monotonic() - begun:.0f} s, {connection.vendor}")
     read = Counter(Reading.objects.values_list("case_id", "role"))
     assert len(read) == 1000 and set(read.values()) == {1}, "each once"
-    assert set(Reading.objects.values_list("role", flat=True)) == {"first"}, "nobody was overtaken"
+    assert set(Reading.objects.values_list("role", flat=True)) == {"first"}, "no claim passed to another reader"
     assert not ReviewCase.objects.filter(status="first").exists()
     assert Reading.objects.values("reader").distinct().count() > 10, "the work was shared"
 

@@ -1,4 +1,4 @@
-"""Whatever people do, in whatever order, the case, its readings and its label stay true to each other."""
+"""In every sequence of actions a case, its readings and its label stay consistent."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ STEPS = st.lists(
 
 
 @override_settings(REVIEW_SECOND_READ_RATE=0.0)
-class TestMachine(TestCase):
+class TestTransitions(TestCase):
     @settings(max_examples=120, deadline=None)
     @given(decision=st.sampled_from(["cataract", "normal", "ungradable", ""]), steps=STEPS)
     def test_no_sequence_of_acts_breaks_a_case(self, decision: str, steps: list[Any]) -> None:
@@ -66,10 +66,10 @@ class TestMachine(TestCase):
             except (transitions.Conflict, PermissionDenied):
                 pass
             case.refresh_from_db()
-            assert_true(case, history)
+            assert_consistent(case, history)
 
 
-def assert_true(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> None:
+def assert_consistent(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> None:
     everyone = list(Reading.objects.filter(case=case, retracted_at__isnull=True))
     standing = [reading for reading in everyone if reading.role != Reading.Role.EXTRA]
     finished = [reading for reading in standing if reading.final_answer]
@@ -113,7 +113,7 @@ def test_illegal_moves_touch_no_row() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("old", ReviewCase.Status.values)
-def test_no_code_at_all_can_move_a_case_against_its_machine(old: str) -> None:
+def test_the_database_refuses_illegal_moves(old: str) -> None:
     """Every pair of states, by an UPDATE that knows nothing of `move()`: the database itself says no."""
     legal = ReviewCaseQuerySet.MOVES
     for new in ReviewCase.Status.values:
@@ -133,7 +133,7 @@ def test_no_code_at_all_can_move_a_case_against_its_machine(old: str) -> None:
 
 
 @pytest.mark.django_db
-def test_no_code_at_all_can_change_an_answer_or_a_label() -> None:
+def test_the_database_refuses_to_change_an_answer_or_a_label() -> None:
     case = make_case("cataract")
     reading = services.store_blind_answer(case=case, reader=ReaderFactory.create(), answer="cataract")
     changes: list[tuple[Any, dict[str, Any]]] = [

@@ -1,4 +1,4 @@
-"""What the clock does for the readers."""
+"""The background sweep of the queue."""
 
 from io import BytesIO
 
