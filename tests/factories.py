@@ -3,13 +3,21 @@
 import functools
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import factory
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
-from factory.django import DjangoModelFactory
+from factory.declarations import (
+    LazyAttribute,
+    LazyAttributeSequence,
+    LazyFunction,
+    Maybe,
+    SelfAttribute,
+    Sequence,
+    SubFactory,
+)
+from factory.django import DjangoModelFactory, Password
 from PIL import Image
 
 from cataract.management.commands.setup import STAFF
@@ -39,20 +47,20 @@ class UserFactory(DjangoModelFactory[User]):
     class Meta:
         model = User
 
-    roles: Sequence[str] = ()
-    username = factory.LazyAttributeSequence(lambda user, number: f"{'-'.join(user.roles[:1]) or 'user'}{number}")
-    password = factory.django.Password(PASSWORD)
-    is_staff = factory.LazyAttribute(lambda user: not STAFF.isdisjoint(user.roles))
+    roles: Iterable[str] = ()
+    username = LazyAttributeSequence(lambda user, number: f"{next(iter(user.roles), 'user')}{number}")
+    password = Password(PASSWORD)
+    is_staff = LazyAttribute(lambda user: not STAFF.isdisjoint(user.roles))
 
     @classmethod
-    def _create(cls, model_class: type[User], *args: Any, roles: Sequence[str] = (), **values: Any) -> User:
-        user: User = super()._create(model_class, *args, **values)
+    def _create(cls, model_class: type[User], *args: Any, roles: Iterable[str] = (), **values: Any) -> User:
+        user: User = super()._create(model_class, *args, **values)  # type: ignore[no-untyped-call]
         if roles:
             user.groups.set(_groups(roles))
         return user
 
 
-def _groups(roles: Sequence[str]) -> list[Group]:
+def _groups(roles: Iterable[str]) -> list[Group]:
     groups = Group.objects.filter(name__in=roles)
     if len(groups) < len(set(roles)):
         ensure_roles()
@@ -81,17 +89,17 @@ class EyeImageFactory(DjangoModelFactory[EyeImage]):
     class Meta:
         model = EyeImage
 
-    sha256 = factory.Sequence(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
-    stored_sha256 = factory.SelfAttribute("sha256")
-    stored_name = factory.LazyAttribute(lambda image: f"{image.sha256}.jpg")
+    sha256 = Sequence(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
+    stored_sha256 = SelfAttribute("sha256")
+    stored_name = LazyAttribute(lambda image: f"{image.sha256}.jpg")
     format = "JPEG"
     width = 640
     height = 480
     size = 1000
-    perceptual_hash = factory.LazyAttribute(lambda image: image.sha256[:16])
+    perceptual_hash = LazyAttribute(lambda image: image.sha256[:16])
     eye = "OD"
     split = "train"
-    cluster = factory.SubFactory(ClusterFactory, split=factory.SelfAttribute("..split"))
+    cluster = SubFactory(ClusterFactory, split=SelfAttribute("..split"))
     source = "upload"
 
 
@@ -113,17 +121,17 @@ class PredictionFactory(DjangoModelFactory[Prediction]):
     class Meta:
         model = Prediction
 
-    image = factory.SubFactory(EyeImageFactory)
+    image = SubFactory(EyeImageFactory)
     status = "done"
-    done_at = factory.LazyFunction(timezone.now)
+    done_at = LazyFunction(timezone.now)
     decision = "cataract"
-    release = factory.Maybe("decision", factory.SubFactory(ReleaseFactory), None)
-    probability = factory.Maybe("decision", 0.6173, None)
-    fast_probability = factory.Maybe("decision", 0.6173, None)
-    accurate_probability = factory.Maybe("decision", 0.5921, None)
-    route = factory.Maybe("decision", "fast+accurate", "")
+    release = Maybe("decision", SubFactory(ReleaseFactory), None)
+    probability = Maybe("decision", 0.6173, None)
+    fast_probability = Maybe("decision", 0.6173, None)
+    accurate_probability = Maybe("decision", 0.5921, None)
+    route = Maybe("decision", "fast+accurate", "")
     needs_review = True
-    reasons = factory.LazyAttribute(lambda prediction: ["uncertain"] if prediction.decision else ["no_champion"])
+    reasons = LazyAttribute(lambda prediction: ["uncertain"] if prediction.decision else ["no_champion"])
     review_propensity = 1.0
 
 
@@ -133,7 +141,7 @@ class DisclosureFactory(DjangoModelFactory[Disclosure]):
     class Meta:
         model = Disclosure
 
-    image = factory.SelfAttribute("prediction.image")
+    image = SelfAttribute("prediction.image")
 
 
 class LabelFactory(DjangoModelFactory[Label]):
@@ -142,7 +150,7 @@ class LabelFactory(DjangoModelFactory[Label]):
     class Meta:
         model = Label
 
-    image = factory.SubFactory(EyeImageFactory)
+    image = SubFactory(EyeImageFactory)
     answer = "cataract"
     provenance = "imported"
     may_train = True
@@ -152,12 +160,12 @@ class DatasetFactory(DjangoModelFactory[Dataset]):
     class Meta:
         model = Dataset
 
-    fingerprint = factory.Sequence("{:064x}".format)
+    fingerprint = Sequence("{:064x}".format)
 
 
 class TrainingRunFactory(DjangoModelFactory[TrainingRun]):
     class Meta:
         model = TrainingRun
 
-    dataset = factory.SubFactory(DatasetFactory)
-    base_release = factory.SubFactory(ReleaseFactory)
+    dataset = SubFactory(DatasetFactory)
+    base_release = SubFactory(ReleaseFactory)

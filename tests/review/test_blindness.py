@@ -19,7 +19,7 @@ from cataract.core.tokens import create_token
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims, opening
 from tests.factories import PredictionFactory, UserFactory
-from tests.predictions.test_matrix import TABLE, _walk
+from tests.predictions.test_permissions import TABLE, _walk
 from tests.review.test_pages import neutral, stored_image
 
 WORLDS: dict[str, dict[str, Any]] = {
@@ -53,7 +53,7 @@ def known_routes() -> list[tuple[str, str]]:
     """Every address and method of the system, the admin by GET; what is listed nowhere fails here, by its name."""
     routes = [route for route, _ in _walk(get_resolver(), "") if "(?P<" not in route]
     unlisted = [route for route in routes if route not in TABLE and not route.startswith("admin/")]
-    assert not unlisted, f"say in tests/predictions/test_matrix.py who may ask {unlisted}"
+    assert not unlisted, f"add {unlisted} to tests/predictions/test_permissions.py"
     asked = [(route, method) for route in routes for method in TABLE.get(route, ["GET"])]
     # Those that end the session, or give the case back, come last: before them the case is held.
     late = ("logout", "leave", "release", "skip")

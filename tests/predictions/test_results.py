@@ -1,4 +1,4 @@
-"""More about one result: where the model looked, what looks alike, FHIR; and how the system does."""
+"""One result: explanation, similar photos, FHIR; and the state of the system."""
 
 import io
 from datetime import timedelta

@@ -1,6 +1,6 @@
-"""Who may call what: every role, every address, every method. An address that is not listed here fails the test.
+"""Who may call what: every role, every URL, every method. A URL that is not listed here fails the test.
 
-The requests name rows that do not exist, so that 404 means "you may ask": whose rows one may see is tested elsewhere.
+The requests name rows that do not exist, so a 404 means "allowed". Which rows a user sees is tested elsewhere.
 """
 
 import logging

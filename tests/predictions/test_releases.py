@@ -1,4 +1,4 @@
-"""Releases: verified before they serve, one champion at a time, and back with one call."""
+"""Releases: verified before they serve, one champion at a time, rollback with one call."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A prediction is written once, whatever happens to messages, workers and leases."""
+"""A prediction is written once, even when messages repeat, workers die or leases end."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
