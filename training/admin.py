@@ -1,4 +1,4 @@
-"""Where Django finds the admin pages of this app; each room has its own."""
+"""Registers the admin pages of each room with Django."""
 
 from training.datasets import admin as datasets
 from training.livetests import admin as livetests

@@ -1,4 +1,4 @@
-"""Where Django finds the models of this app. Import a model from its room: `training.runs.models`, and so on."""
+"""Registers the models of each room with Django. Import a model from its room: `training.runs.models`."""
 
 from training.comparison import models as comparison
 from training.datasets import models as datasets

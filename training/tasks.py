@@ -1,4 +1,4 @@
-"""The Celery tasks of this app, from its rooms."""
+"""Registers the tasks of each room with Celery."""
 
 from training.comparison import tasks as comparison
 from training.label_checks import tasks as label_checks

@@ -8,6 +8,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
+from django.utils.text import capfirst
 
 from cataract.core import tokens
 from cataract.core.models import ApiToken
@@ -21,6 +22,8 @@ else:
 class ReadOnlyAdmin(ModelAdmin):
     """Rows to look at. Nothing is added, edited or deleted here: rows are written by services."""
 
+    list_title = ""
+
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
@@ -29,6 +32,11 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list, with `list_title` as its heading instead of "Select ... to view"."""
+        title = self.list_title or capfirst(str(self.opts.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
 
     def page(self, request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
         """A page of our own inside the admin's frame."""

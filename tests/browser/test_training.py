@@ -122,7 +122,7 @@ def test_a_worse_release_cannot_be_promoted(
     expect(page.get_by_role("button", name="Promote")).to_have_count(0)
     site.look(page, "training-compare-worse")
     keep(page, "compare")
-    page.get_by_role("heading", name="Photos whose answer changes").scroll_into_view_if_needed()
+    page.get_by_role("heading", name="Photos whose decision changes").scroll_into_view_if_needed()
     for picture in page.locator(".training-flips img").all():
         picture.scroll_into_view_if_needed()  # they load when they are near
     page.wait_for_load_state("networkidle")

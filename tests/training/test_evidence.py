@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from xml.dom import minidom
 
 import pytest
 from django.test import Client
@@ -14,6 +15,7 @@ from tests.releases import make_tiny_release
 from tests.training.makers import label_photos
 from training.change_control.rules import rules
 from training.comparison import worker
+from training.comparison.chart_files import write_charts
 from training.datasets.services import freeze_dataset
 from training.evidence.card import sections_of
 from training.evidence.document import Points, Table
@@ -95,3 +97,16 @@ def test_a_model_card_becomes_headings_lists_and_tables() -> None:
     points, table = second.blocks
     assert isinstance(points, Points) and list(points.points) == ["one goes on", "two"]
     assert isinstance(table, Table) and (table.head, table.rows) == (["a", "b"], [["1", "2"]])
+
+
+def test_the_charts_for_mlflow_are_files_of_their_own(tmp_path: Path) -> None:
+    counts = {"cataract": {"cataract": 2, "normal": 1, "ungradable": 0}}
+    points = [{"truth": truth, "probability": p} for truth, p in (("cataract", 0.9), ("normal", 0.2), ("normal", None))]
+    report = {"figures": {"challenger": {"confusion": counts}}, "points": points}
+    write_charts(tmp_path / "all", report)
+    write_charts(tmp_path / "one", {**report, "points": points[:1]})
+    names = {"confusion", "roc", "precision-recall", "calibration", "risk-coverage"}
+    assert {path.stem for path in (tmp_path / "all").glob("*.svg")} == names
+    assert {path.stem for path in (tmp_path / "one").glob("*.svg")} == {"confusion"}
+    for path in (tmp_path / "all").iterdir():
+        minidom.parse(str(path))

@@ -358,3 +358,8 @@ def test_the_api_asks_and_another_confirms_and_a_request_can_be_declined(
     client.force_login(UserFactory.create(roles=["admin"]))
     done = client.post(f"{path}/confirm")
     assert (done.status_code, done.json()["release"]) == (201, challenger.pk)
+
+
+def test_the_list_of_releases_is_headed_releases(admin: Client, champion: Release) -> None:
+    page = admin.get(reverse("admin:training_releasereview_changelist")).content.decode()
+    assert "<h1>Releases</h1>" in page

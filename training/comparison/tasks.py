@@ -1,10 +1,10 @@
-"""The wire: ids in, nothing out. The bodies are in `worker`."""
+"""Celery tasks; arguments are primary keys."""
 
 from celery import shared_task
 
-from training.comparison import worker as comparison_worker
+from training.comparison import worker
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def compare_releases(challenger_id: str) -> None:
-    comparison_worker.compare_with_champion(challenger_id)
+    worker.compare_with_champion(challenger_id)

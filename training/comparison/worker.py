@@ -1,4 +1,4 @@
-"""Both releases answer the same photos; `gates` judges; the Comparison row keeps the report."""
+"""Run two releases on the same photos, judge them by the release gates, and store the Comparison."""
 
 import json
 import time
@@ -13,8 +13,9 @@ from django.utils.dateparse import parse_datetime
 
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.photos import images
-from cataract.ml.photos.duplicates import NEAR, dihedral_hashes, nearest
+from cataract.ml.photos.duplicates import dihedral_hashes
 from predictions.photos import storage
+from predictions.photos.clusters import is_near
 from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Release
@@ -29,7 +30,7 @@ Say = Callable[[str, float, str], None]
 
 
 class _Row(NamedTuple):
-    """One photo to compare on: the frozen row of a dataset, or a label of today."""
+    """One photo to compare on: a frozen row of a dataset, or a label confirmed since."""
 
     image: EyeImage
     truth: str
@@ -40,8 +41,7 @@ class _Row(NamedTuple):
 def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_progress: Say | None = None) -> Comparison:
     """Compare two releases on the test rows of `dataset` and on all labels confirmed since the champion was trained.
 
-    The row takes the place of an earlier comparison of the three. Raises ReleaseCorrupt when a release folder is not
-    intact.
+    The row replaces an earlier comparison of the same three. Raises ReleaseCorrupt when a release folder is damaged.
     """
     frozen = [_Row(row.image, row.answer, row.cluster, 1.0) for row in test_rows(dataset)]
     new = _rows_since(trained_at(champion))
@@ -67,7 +67,7 @@ def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_prog
 
 
 def trained_at(release: Release) -> datetime:
-    """Until when the labels a release was fitted on were confirmed: its data's freeze, else the day it was made."""
+    """When the dataset of a release was frozen; without one, when the release was made."""
     first_run = release.training_runs.order_by("created_at")
     frozen: datetime | None = first_run.values_list("dataset__created_at", flat=True).first()
     if frozen is not None:
@@ -77,13 +77,13 @@ def trained_at(release: Release) -> datetime:
 
 
 def seen_hashes(folder: Path) -> list[str]:
-    """Perceptual hashes of the photos that a release was fitted on; empty when it does not say."""
+    """Perceptual hashes of the photos that a release was fitted on; empty without `seen.json`."""
     path = folder / "seen.json"
     return list(json.loads(path.read_text(encoding="utf-8"))["hashes"]) if path.is_file() else []
 
 
 def _rows_since(start: datetime) -> list[_Row]:
-    """The labels confirmed since then, the newest first, as many as the plan looks at."""
+    """The labels confirmed since `start`, newest first, at most as many as the plan allows."""
     newest = usable_labels().filter(created_at__gt=start).order_by("-created_at")[: rules()["since"]["max_photos"]]
     return [_Row(label.image, label.answer, label.image.cluster_id, label.weight) for label in newest]
 
@@ -95,15 +95,15 @@ def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]]) -> 
         image=str(row.image.pk),
         cluster=row.cluster,
         truth=row.truth,
-        champion=_answer(sides["champion"], pixels),
-        challenger=_answer(sides["challenger"], pixels),
+        champion=_output(sides["champion"], pixels),
+        challenger=_output(sides["challenger"], pixels),
         groups=_groups(row.image),
-        seen_by=tuple(side for side in SIDES if _is_near(hashes, seen[side])),
+        seen_by=tuple(side for side in SIDES if is_near(hashes, seen[side])),
     )
 
 
-def _answer(cascade: Cascade, pixels: Any) -> Output:
-    # Processor time: by the clock, whatever else the machine did meanwhile would count against one of the two.
+def _output(cascade: Cascade, pixels: Any) -> Output:
+    # Processor time: wall-clock time would charge one of the two for whatever else the machine does.
     started = time.process_time()
     outcome: Outcome = cascade.predict([pixels], mode=settings.CASCADE_MODE)[0]
     milliseconds = (time.process_time() - started) * 1000
@@ -111,7 +111,7 @@ def _answer(cascade: Cascade, pixels: Any) -> Output:
 
 
 def _groups(image: EyeImage) -> dict[str, str]:
-    """The subgroups that a photo is in. Unknown is a group of its own, never hidden."""
+    """The subgroups of a photo. "unknown" is a group of its own."""
     brightness = image.quality.get("brightness")
     band = (
         "unknown" if brightness is None else "dark" if brightness < 70 else "bright" if brightness > 180 else "medium"
@@ -124,13 +124,8 @@ def _groups(image: EyeImage) -> dict[str, str]:
     }
 
 
-def _is_near(hashes: list[str], known: list[str]) -> bool:
-    found = nearest(hashes, known)
-    return found is not None and found[1] <= NEAR
-
-
 def compare_with_champion(challenger_id: str) -> None:
-    """Compare one release with the champion on the newest dataset. Safe to repeat."""
+    """Compare a release with the champion on the newest dataset. Safe to repeat."""
     challenger = Release.objects.filter(pk=challenger_id).first()
     champion = Release.objects.filter(status=Release.Status.CHAMPION).exclude(pk=challenger_id).first()
     dataset = Dataset.objects.first()

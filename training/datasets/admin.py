@@ -1,4 +1,4 @@
-"""Training in the Django admin: start a run and watch it; and what the other pages of the admin share."""
+"""Frozen datasets in the Django admin, to look at."""
 
 from django.contrib import admin
 

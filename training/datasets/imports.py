@@ -1,6 +1,6 @@
-"""A folder of photos, read before anything is stored: labels and splits from the folders' names, copies, conflicts.
+"""Import a folder of photos: labels and splits from folder names, near-duplicates, conflicts and leaks.
 
-`scan` reads, `import_folder` stores; `manage.py evaluate` uses the first alone.
+`scan` reads the folder, `import_folder` stores it; `manage.py evaluate` only scans.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from predictions.photos.models import EyeImage, Split
 from review.labels.models import Label
 
 _SPLIT_FOLDERS = {"train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST, "testing": Split.TEST}
-Tell = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]  # done, total, what
 
 
 class NothingToImport(DomainError):
@@ -29,8 +29,8 @@ class NothingToImport(DomainError):
 
 
 @dataclass
-class Found:
-    """One file. `label` and `split` come from the folders above it, "" when none says; `cluster` counts from 0."""
+class ScannedFile:
+    """One file. label, split: from the folders above it, "" when none names one; cluster: counts from 0."""
 
     path: Path
     name: str
@@ -42,8 +42,8 @@ class Found:
 
 
 @dataclass
-class Outcome:
-    """What an import did. `lines`: one a file, for people."""
+class ImportReport:
+    """What an import did. lines: one per file, for people."""
 
     lines: list[str] = field(default_factory=list)
     stored: int = 0
@@ -56,38 +56,38 @@ class Outcome:
     leaks: list[list[str]] = field(default_factory=list)
 
 
-def scan(root: Path, *, tell: Tell | None = None) -> list[Found]:
-    """Every file below `root` in a fixed order, readable or not; near-duplicates (turned, mirrored) share a cluster.
+def scan(root: Path, *, on_progress: Progress | None = None) -> list[ScannedFile]:
+    """Every file below `root` in a fixed order, readable or not; near-duplicates (rotated, mirrored) share a cluster.
 
-    Raises NothingToImport when `root` is no folder or holds no file.
+    Raises NothingToImport when `root` is not a folder or holds no file.
     """
     if not root.is_dir():
         raise NothingToImport(f"{root} is not a folder.")
     paths = sorted(path for path in root.rglob("*") if path.is_file() and not _hidden(path.relative_to(root)))
     if not paths:
         raise NothingToImport(f"There is no file in {root}.")
-    found, hashes = [], []
+    files, hashes = [], []
     for number, path in enumerate(paths, start=1):
-        file = Found(path, str(path.relative_to(root)), *_from_folders(path.relative_to(root)))
+        file = ScannedFile(path, str(path.relative_to(root)), *_from_folders(path.relative_to(root)))
         try:
             photo = intake.examine(path.read_bytes(), name=path.name)
             hashes.append(photo.hashes)
             file.sha256 = photo.sha256
         except (PhotoRefused, DomainError, OSError) as error:
             file.refused = str(error)
-        found.append(file)
-        if tell:
-            tell(number, len(paths), "reading")
-    readable = [file for file in found if not file.refused]
+        files.append(file)
+        if on_progress:
+            on_progress(number, len(paths), "reading")
+    readable = [file for file in files if not file.refused]
     for file, cluster in zip(readable, group(hashes), strict=True):
         file.cluster = cluster
-    return found
+    return files
 
 
-def clusters_of(found: Iterable[Found]) -> list[list[Found]]:
+def clusters_of(files: Iterable[ScannedFile]) -> list[list[ScannedFile]]:
     """The readable files by cluster, in the order of the files."""
-    clusters: dict[int, list[Found]] = defaultdict(list)
-    for file in found:
+    clusters: dict[int, list[ScannedFile]] = defaultdict(list)
+    for file in files:
         if not file.refused:
             clusters[file.cluster].append(file)
     return list(clusters.values())
@@ -100,77 +100,77 @@ def import_folder(
     split_from_folders: bool = False,
     site: str = "",
     user: User | None = None,
-    tell: Tell | None = None,
-) -> Outcome:
-    """Store every photo below `root` once, with what its folders say of it; repeat it and nothing is added.
+    on_progress: Progress | None = None,
+) -> ImportReport:
+    """Store every photo below `root` once, with the label and split that its folders name; repeating adds nothing.
 
-    A cluster that carries both labels gets none. With `split_from_folders` a cluster found in both given splits is a
+    A cluster with both labels gets none. With `split_from_folders` a cluster found in both given splits is a
     test cluster, and its photos of the training folder are left out of every dataset. Raises NothingToImport.
     """
-    found = scan(root, tell=tell)
-    if labelled and not any(file.label for file in found):
+    files = scan(root, on_progress=on_progress)
+    if labelled and not any(file.label for file in files):
         raise NothingToImport(f"No folder below {root} is named {' or '.join(CLASSES)}: there is no label to read.")
-    clusters = clusters_of(found)
-    outcome = Outcome(
+    clusters = clusters_of(files)
+    report = ImportReport(
         near_duplicates=_names(cluster for cluster in clusters if len({file.sha256 for file in cluster}) > 1),
         conflicts=_names(cluster for cluster in clusters if len({file.label for file in cluster} - {""}) > 1),
         leaks=_names(cluster for cluster in clusters if {Split.TRAIN, Split.TEST} <= {file.split for file in cluster}),
     )
-    in_conflict = {name for names in outcome.conflicts for name in names}
+    in_conflict = {name for names in report.conflicts for name in names}
     forced = _forced_splits(clusters) if split_from_folders else {}
-    # Test folders first: the photo that founds a cluster decides its split.
-    for number, file in enumerate(sorted(found, key=lambda f: f.split != Split.TEST), start=1):
+    # Test folders first: the first photo of a cluster decides its split.
+    for number, file in enumerate(sorted(files, key=lambda f: f.split != Split.TEST), start=1):
         label = file.label if labelled and file.name not in in_conflict else ""
-        outcome.lines.append(f"{file.name}: {_import_one(file, forced.get(file.name), label, site, user, outcome)}")
-        if tell:
-            tell(number, len(found), "storing")
-    return outcome
+        report.lines.append(f"{file.name}: {_import_one(file, forced.get(file.name), label, site, user, report)}")
+        if on_progress:
+            on_progress(number, len(files), "storing")
+    return report
 
 
 def _import_one(
-    file: Found, forced_split: str | None, label: str, site: str, user: User | None, outcome: Outcome
+    file: ScannedFile, forced_split: str | None, label: str, site: str, user: User | None, report: ImportReport
 ) -> str:
     """Store one file and count it; return what happened, in words."""
     if file.refused:
-        outcome.refused += 1
+        report.refused += 1
         return f"refused: {file.refused}"
     try:
         image, new = services.import_photo(
             data=file.path.read_bytes(), user=user, name=file.path.name, site=site, forced_split=forced_split
         )
     except PhotoRefused as error:
-        outcome.refused += 1
+        report.refused += 1
         return f"refused: {error}"
     words = [f"stored ({image.get_split_display()})" if new else "already stored"]
-    outcome.stored += new
-    outcome.known += not new
-    outcome.excluded += new and image.split == Split.EXCLUDED
+    report.stored += new
+    report.known += not new
+    report.excluded += new and image.split == Split.EXCLUDED
     if new and image.near_duplicate_of is not None:
         words.append(f"near-duplicate of {image.near_duplicate_of.original_name}")
     if label:
-        words.append(_label(image, label, outcome))
+        words.append(_label(image, label, report))
     return ", ".join(words)
 
 
-def _label(image: EyeImage, answer: str, outcome: Outcome) -> str:
-    """Give the image its imported label, unless a label stands on it or on its near-duplicate that says otherwise."""
+def _label(image: EyeImage, answer: str, report: ImportReport) -> str:
+    """Give the image its imported label, unless it or its near-duplicate has another standing label."""
     with transaction.atomic():
         standing = Label.objects.standing().filter(image=image).first()
         if standing is not None:
             if standing.answer == answer:
-                return f"labelled {answer} before"
+                return f"already labelled {answer}"
             return f"NOT labelled {answer}: the label on record is {standing.answer}"
         twin = image.near_duplicate_of
         other = Label.objects.standing().filter(image=twin).exclude(answer=answer).first() if twin else None
         if other is not None:
-            outcome.conflicts.append([image.original_name, other.image.original_name])
+            report.conflicts.append([image.original_name, other.image.original_name])
             return f"NOT labelled {answer}: its near-duplicate is labelled {other.answer}"
         Label.objects.create(image=image, answer=answer, provenance=Label.Provenance.IMPORTED, may_train=True)
-    outcome.labelled += 1
+    report.labelled += 1
     return f"labelled {answer}"
 
 
-def _forced_splits(clusters: Sequence[list[Found]]) -> dict[str, str]:
+def _forced_splits(clusters: Sequence[list[ScannedFile]]) -> dict[str, str]:
     """File name -> split. A training cluster gives calibration its share, drawn once from its smallest sha256."""
     forced: dict[str, str] = {}
     for cluster in clusters:
@@ -195,5 +195,5 @@ def _hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _names(clusters: Iterator[list[Found]]) -> list[list[str]]:
+def _names(clusters: Iterator[list[ScannedFile]]) -> list[list[str]]:
     return [[file.name for file in cluster] for cluster in clusters]

@@ -1,4 +1,4 @@
-"""Labels become a frozen, fingerprinted Dataset: fits read its training and calibration rows, gates its test rows."""
+"""Freeze the confirmed labels as a fingerprinted Dataset, and preview what a run would train on."""
 
 import hashlib
 import json
@@ -20,16 +20,17 @@ from training.datasets.selectors import usable_labels
 
 
 class NotEnoughLabels(DomainError):
-    """The confirmed labels do not make a dataset; the message says what is missing, for a person."""
+    """There are too few confirmed labels for a dataset; the message says what is missing."""
 
     code, status = "not_enough_labels", 422
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run started now would train on. `counts`: {split: {answer: photos}}; `clusters` alike, in clusters.
+    """What a run started now would train on.
 
-    readers: how many of the labels each of them had a part in.
+    counts: {split: {answer: photos}}; clusters: {split: {answer: clusters}}; readers: (reader, labels that rest on a
+    reading of theirs).
     """
 
     images: int
@@ -47,7 +48,7 @@ class Preview:
 
 
 def fingerprint_of(labels: Iterable[Label]) -> str:
-    """sha256 over the sorted (image sha256, answer, split, weight, label id): the same labels, the same fingerprint."""
+    """sha256 over the sorted (image sha256, answer, split, weight, label id): equal for equal labels."""
     rows = sorted(
         (label.image.sha256, label.answer, label.image.split, repr(label.weight), str(label.pk)) for label in labels
     )
@@ -55,7 +56,7 @@ def fingerprint_of(labels: Iterable[Label]) -> str:
 
 
 def preview() -> Preview:
-    """Counts of what a run would use, what is left out and why, and what is missing for a run (nothing is stored)."""
+    """Count what a run would use, what is left out and why, and what is missing. Stores nothing."""
     labels = list(usable_labels())
     fingerprint = fingerprint_of(labels)
     last = Dataset.objects.first()
@@ -78,7 +79,7 @@ def preview() -> Preview:
 
 
 def freeze_dataset(*, user: User | None) -> Dataset:
-    """The Dataset of the confirmed labels as they are now; the same labels give the same row.
+    """Return the Dataset of the confirmed labels as they are now; equal labels give the same row.
 
     Raises NotEnoughLabels.
     """
@@ -117,7 +118,7 @@ def _clusters(labels: Iterable[Label]) -> Counter[tuple[str, str]]:
 
 
 def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
-    """What a run lacks, one sentence part a gap; empty when a run may start (clause CC-0)."""
+    """What a run lacks, one phrase a gap; empty when a run may start (clause CC-0)."""
     needed = rules()["dataset"]
     gaps = []
     for split, minimum in (
@@ -134,7 +135,7 @@ def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
 
 
 def _excluded() -> list[tuple[str, int]]:
-    """Standing labels that do not train, by the first reason that holds."""
+    """Standing labels that may not train, counted by the first reason that applies."""
     reasons: Counter[str] = Counter()
     for label in Label.objects.standing().exclude(pk__in=usable_labels().values("pk")).select_related("image__cluster"):
         reasons[_why_excluded(label)] += 1

@@ -12,12 +12,17 @@ _WORDS = ("text", "code_inline", "code_block", "fence")
 _BREAKS = ("softbreak", "hardbreak", "paragraph", "list_item")
 
 
-def card_sections(release: Release) -> list[Section]:
-    """The model card in the folder of the release, one section a heading."""
+def card_text(release: Release) -> str:
+    """The model card in the folder of the release, as Markdown; empty without one."""
     path = folder_of(release) / "card.md"
-    if not path.is_file():
+    return path.read_text(encoding="utf-8", errors="replace")[:_MOST] if path.is_file() else ""
+
+
+def card_sections(release: Release) -> list[Section]:
+    """The model card of the release, one section a heading."""
+    text = card_text(release)
+    if not text:
         return [Section("Model card", [Paragraph("This release has no model card.")])]
-    text = path.read_text(encoding="utf-8", errors="replace")[:_MOST]
     first, *rest = sections_of(text) or [Section("", [])]
     title = first.title if first.title.startswith("Model card") else f"Model card: {first.title}".rstrip(": ")
     return [Section(title, first.blocks), *(Section(f"Model card: {each.title}", each.blocks) for each in rest)]

@@ -37,7 +37,7 @@ def run_check(check_id: str) -> None:
 
 
 def fail_lost_checks() -> None:
-    """Fail the checks whose worker died or whose message was lost, so that a new check can start."""
+    """Fail the checks whose worker died or whose message was lost; a new check can then start."""
     old = LabelCheck.objects.filter(created_at__lt=timezone.now() - LOST)
     old.move(LabelCheck.Status.FAILED, finished_at=timezone.now(), error="Its worker was lost. Start the check again.")
 

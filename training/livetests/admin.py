@@ -27,6 +27,7 @@ from training.livetests.report import report_on
 
 @admin.register(LiveTestReview)
 class LiveTestAdmin(ReadOnlyAdmin):
+    list_title = "Live tests"
     list_display = ("challenger", "kind", "share", "champion", "photos", "started_at", "ended_at", "end_reason")
     list_filter = ("kind",)
     list_select_related = ("challenger", "champion")
@@ -45,7 +46,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
         return [path("<uuid:test_id>/stop/", stop, name="training_live_stop"), *super().get_urls()]
 
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Which challenger, how, for how many photos, and why."""
+        """Start a test: challenger, kind, number of photos and reason."""
         require_promote_permission(request)
         form = LiveTestForm(request.POST or None, initial={"release": request.GET.get("release", "")})
         if request.method == "POST" and form.is_valid():
@@ -54,13 +55,13 @@ class LiveTestAdmin(ReadOnlyAdmin):
             except (DomainError, ReleaseCorrupt) as error:
                 form.add_error(None, str(error))
             else:
-                messages.success(request, f"The live test of {test.challenger_id} has begun.")
+                messages.success(request, f"The live test of {test.challenger_id} has started.")
                 return HttpResponseRedirect(_page_of(test))
         context = {"title": "Try a challenger on live photos", "form": form}
         return self.page(request, "admin/training/live_start.html", context, 422 if form.errors else 200)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> HttpResponse:
-        """What it has shown so far. Whoever sees a live answer here is no blind reader of that photo any more."""
+        """The test and its report. It discloses live predictions, so the user no longer reads these photos blind."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         test = get_object_or_404(LiveTest.objects.select_related("challenger", "champion", "started_by"), pk=object_id)
@@ -81,7 +82,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
         test = get_object_or_404(LiveTest, pk=test_id)
         try:
             services.stop_live_test(user=user_of(request), test=test, reason=request.POST.get("reason", "")[:500])
-            messages.success(request, "Stopped: the champion answers everybody from the next photo on.")
+            messages.success(request, "Stopped. The champion answers every photo from now on.")
         except DomainError as error:
             messages.error(request, str(error))
         return HttpResponseRedirect(_page_of(test))

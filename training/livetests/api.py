@@ -1,4 +1,4 @@
-"""The REST API of live tests: start one, read its report, stop it."""
+"""API views of live tests: start one, read its report, stop it."""
 
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ class LatestTests(NewestFirst):
 
 
 class LiveTests(generics.ListAPIView[LiveTest]):
-    """The live tests, newest first; a new one when posted."""
+    """The live tests, newest first; a POST starts one."""
 
     serializer_class = LiveTestSerializer
     pagination_class = LatestTests
@@ -84,7 +84,7 @@ class OneLiveTest(APIView):
 
 
 class StopLiveTest(APIView):
-    """End a live test: the champion answers everybody from the next photo on."""
+    """End a live test: the champion answers every photo from now on."""
 
     permission_classes = (_MAY_PROMOTE,)
 

@@ -49,5 +49,5 @@ class LiveTestReportSerializer(LiveTestSerializer):
         read_only_fields = fields
 
     def get_report(self, test: LiveTest) -> dict[str, Any]:
-        """Agreement, differences, scores, latency, and what labels confirmed since say; see docs/change-control.md."""
+        """Agreement, differing photos, scores, latency, and figures by confirmed labels; see docs/change-control.md."""
         return dict(self.context["report"])

@@ -1,4 +1,4 @@
-"""A counter on stderr for long commands."""
+"""A progress counter on stderr for long commands."""
 
 import time
 from collections.abc import Callable
@@ -6,10 +6,10 @@ from typing import Any
 
 
 def counter(stream: Any, *, every: float = 0.5) -> Callable[[int, int, str], None]:
-    """Return tell(done, total, what): one rewritten line on a terminal, now and then a line elsewhere."""
+    """Return show(done, total, what): one rewritten line on a terminal, elsewhere a line now and then."""
     last = 0.0
 
-    def tell(done: int, total: int, what: str) -> None:
+    def show(done: int, total: int, what: str) -> None:
         nonlocal last
         now = time.monotonic()
         terminal = stream.isatty()
@@ -18,4 +18,4 @@ def counter(stream: Any, *, every: float = 0.5) -> Callable[[int, int, str], Non
         last = now
         stream.write(f"{what} {done} of {total}", ending="\r" if terminal and done < total else "\n")
 
-    return tell
+    return show

@@ -18,18 +18,19 @@ from cataract.core.http.users import user_of
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Promotion, Release
-from predictions.releases.store import folder_of
 from training.comparison import services as comparison_services
 from training.comparison.admin_utils import release_admin_url, require_promote_permission
 from training.comparison.forms import ReasonForm
 from training.comparison.models import ReleaseReview
 from training.evidence import views as evidence_views
+from training.evidence.card import card_text
 from training.promotion import services as promotion_services
 from training.promotion.forms import FlipForm, PromoteForm
 
 
 @admin.register(ReleaseReview)
 class ReleaseReviewAdmin(ReadOnlyAdmin):
+    list_title = "Releases"
     list_display = ("id", "status", "created_at", "promoted_at", "verdict")
     list_filter = ("status",)
     change_list_template = "admin/training/release_list.html"
@@ -97,15 +98,15 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
     def decide(self, request: HttpRequest, release_id: str) -> HttpResponse:
         """Confirm or decline a promotion request."""
         require_promote_permission(request)
-        wanted = promotion_services.open_request(get_object_or_404(Release, pk=release_id))
-        if wanted is None:
+        open_request = promotion_services.open_request(get_object_or_404(Release, pk=release_id))
+        if open_request is None:
             raise Http404
         try:
             if "confirm" in request.POST:
-                promotion_services.confirm_promotion(user=user_of(request), request=wanted)
+                promotion_services.confirm_promotion(user=user_of(request), request=open_request)
                 messages.success(request, f"Release {release_id} serves now.")
             else:
-                promotion_services.decline_promotion(user=user_of(request), request=wanted)
+                promotion_services.decline_promotion(user=user_of(request), request=open_request)
                 messages.success(request, "The request was declined.")
         except (DomainError, ReleaseCorrupt) as error:
             messages.error(request, str(error))
@@ -126,7 +127,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             comparison_services.note_flip(
                 user=user_of(request), comparison=comparison, image=str(image_id), cause=form.cleaned_data["cause"]
             )
-            left = comparison_services.unticked(comparison)
+            left = comparison_services.flips_without_cause(comparison)
             return HttpResponseRedirect(
                 _flip_url(release.pk, left[0]) if left else f"{release_admin_url(release.pk)}#flips"
             )
@@ -137,7 +138,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "image": get_object_or_404(EyeImage, pk=image_id),
             "noted": noted,
             "form": form,
-            "left": len(comparison_services.unticked(comparison)),
+            "left": len(comparison_services.flips_without_cause(comparison)),
         }
         return self.page(request, "admin/training/flip.html", context, 422 if form.errors else 200)
 
@@ -171,22 +172,17 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "comparison": comparison,
             "report": report,
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
-            "left": comparison_services.unticked(comparison) if comparison else [],
+            "left": comparison_services.flips_without_cause(comparison) if comparison else [],
             "form": form,
-            "wanted": promotion_services.open_request(release),
+            "open_request": promotion_services.open_request(release),
             "needs_two": settings.PROMOTION_NEEDS_TWO,
-            "card": _card(release),
+            "card": card_text(release),
             "promotions": release.promotions.select_related("promoted_by", "previous"),
             "runs": release.training_runs.all(),
             "may_promote": request.user.has_perm("predictions.promote_release"),
             "can_be_promoted": release.status in (Release.Status.CHALLENGER, Release.Status.RETIRED),
         }
         return self.page(request, "admin/training/release.html", context, status)
-
-
-def _card(release: Release) -> str:
-    path = folder_of(release) / "card.md"
-    return path.read_text(encoding="utf-8", errors="replace")[:50_000] if path.is_file() else ""
 
 
 def _flip_url(release_id: str, image: str) -> str:

@@ -29,7 +29,7 @@ _MAY_PROMOTE = has_scope("admin", "predictions.promote_release")
 
 
 class Promote(APIView):
-    """Make a release the champion, where the change-control plan allows it; 422 with the reasons where not.
+    """Make a release the champion if the change-control plan allows it; else 422 with the reasons.
 
     Where two people promote, the answer is 202 and another admin confirms.
     """
@@ -50,12 +50,12 @@ class Promote(APIView):
 
 
 class ConfirmPromotion(APIView):
-    """Confirm the promotion that another admin asked for."""
+    """Confirm the promotion that another admin requested."""
 
     permission_classes = (_MAY_PROMOTE,)
 
     @extend_schema(
-        summary="Confirm a promotion that another admin asked for",
+        summary="Confirm a promotion that another admin requested",
         request=None,
         parameters=[IDEMPOTENCY_KEY],
         responses={201: PromotionSerializer} | problems(401, 403, 404, 409, 422),
@@ -64,16 +64,16 @@ class ConfirmPromotion(APIView):
         release = get_object_or_404(Release, pk=release_id)
 
         def confirm(*, user: User) -> Promotion:
-            wanted = promotion_services.open_request(release)
-            if wanted is None:
+            open_request = promotion_services.open_request(release)
+            if open_request is None:
                 raise Http404
-            return promotion_services.confirm_promotion(user=user, request=wanted)
+            return promotion_services.confirm_promotion(user=user, request=open_request)
 
         return _promote_once(request, confirm)
 
 
 class Rollback(APIView):
-    """Make the champion before this one serve again."""
+    """Make the previous champion serve again."""
 
     permission_classes = (_MAY_PROMOTE,)
 

@@ -43,7 +43,7 @@ def tell_metrics(tracker: Tracker, values: dict[str, Any], step: int) -> None:
     """
     if "trial" in values:
         numbers = {key: value for key, value in values.items() if key not in ("trial", "params")}
-        tracker.trial(int(values["trial"]), values.get("params", {}), numbers, given_up=bool(values.get("pruned")))
+        tracker.trial(int(values["trial"]), values.get("params", {}), numbers, pruned=bool(values.get("pruned")))
         return
     fit, fits = values.get("fit", 0), values.get("fits", 1)
     losses = {name: value for name, value in values.items() if name not in ("epoch", "fit", "fits")}

@@ -16,7 +16,7 @@ EXPERIMENT = "cataract"
 MODEL = "cataract-cascade"
 _log = logging.getLogger(__name__)
 
-# Before mlflow is imported: its own defaults wait for minutes, and it reports usage to its makers.
+# Set before mlflow is imported: its own defaults wait for minutes, and it reports usage to its makers.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -28,16 +28,16 @@ ENVIRONMENT = {
 
 
 def run_url(experiment_id: str, mlflow_run_id: str) -> str:
-    """The address of a run in the MLflow pages; empty when MLflow does not know it yet."""
+    """The URL of a run in the MLflow UI; empty until MLflow has the run."""
     if not mlflow_run_id:
         return ""
     return f"{settings.MLFLOW_UI_URL}/#/experiments/{experiment_id or 0}/runs/{mlflow_run_id}"
 
 
 def reconcile_aliases(champion: str, challenger: str) -> bool:
-    """Make MLflow's aliases name the releases that the database names; "" removes one. True when something changed.
+    """Set MLflow's aliases to the releases that the database names; "" removes one. Returns whether any changed.
 
-    Asks MLflow only when the wanted aliases are not the ones last set. Raises what MLflow raises.
+    Calls MLflow only when the aliases are not the ones last set. Raises what MLflow raises.
     """
     record = settings.DATA_DIR / "mlflow" / "aliases.json"
     wanted = {"champion": champion, "challenger": challenger}
@@ -58,17 +58,18 @@ def reconcile_aliases(champion: str, challenger: str) -> bool:
 
 
 def make_store() -> None:
-    """Make the tables of an embedded store, before another program opens it. Raises what MLflow raises."""
+    """Create the tables of an embedded store before another program opens it. Raises what MLflow raises."""
     connect()
 
 
 def connect() -> Any:
+    """An MLflow client of the configured store. Raises what MLflow raises."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    # MLflow makes and migrates its tables when a store is opened; two processes that do so at once break each other,
-    # and now and then the store for good.
+    # MLflow creates and migrates its tables when a store is opened. Two processes that do so at once fail, and now and
+    # then corrupt the store.
     with in_turn(settings.DATA_DIR / "mlflow" / "store.lock"):
         if settings.MLFLOW_TRACKING_URI.startswith("sqlite:///"):
             Path(settings.MLFLOW_TRACKING_URI.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +82,7 @@ def _registered(client: Any) -> None:
 
 
 def version_of(client: Any, release_id: str, *, run: str = "") -> str:
-    """The version of the registered model that is this release, made when there is none."""
+    """The version of the registered model for this release, created when there is none."""
     _registered(client)
     for version in client.search_model_versions(f"name='{MODEL}'"):
         if version.tags.get("release") == release_id:
@@ -94,23 +95,21 @@ def version_of(client: Any, release_id: str, *, run: str = "") -> str:
 
 
 def _experiment(client: Any) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is not None:
-        return str(found.experiment_id)
-    local = settings.MLFLOW_TRACKING_URI.startswith("sqlite:")
-    where = settings.MLFLOW_ARTIFACT_DIR.resolve().as_uri() if local else None
-    return str(client.create_experiment(EXPERIMENT, artifact_location=where))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is not None:
+        return str(experiment.experiment_id)
+    is_local = settings.MLFLOW_TRACKING_URI.startswith("sqlite:")
+    location = settings.MLFLOW_ARTIFACT_DIR.resolve().as_uri() if is_local else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
 
 
 def send(client: Any, event: Mapping[str, Any], state: dict[str, Any]) -> None:
-    """Tell MLflow one event; `state` receives the ids."""
+    """Send one event of a spool to MLflow; `state` receives the ids. Raises what MLflow raises."""
     if event["do"] == "start":
         _start(client, event, state)
         return
     run = state["run"]
     match event["do"]:
-        case "params":
-            _log_batch(client, run, params=event["values"])
         case "metrics":
             _log_batch(client, run, metrics=event["values"], step=event["step"], at=event["at"])
         case "trial":
@@ -129,7 +128,7 @@ def send(client: Any, event: Mapping[str, Any], state: dict[str, Any]) -> None:
 def _start(client: Any, event: Mapping[str, Any], state: dict[str, Any]) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    if state["run"]:  # a resumed run goes on in the MLflow run it had
+    if state["run"]:  # a resumed run continues its MLflow run
         client.update_run(state["run"], status="RUNNING")
         state["ended"] = False
         return
@@ -154,7 +153,7 @@ def _trial(client: Any, event: Mapping[str, Any], state: Mapping[str, Any]) -> N
         state["experiment"], start_time=event["at"], run_name=f"trial {event['number']}", tags=tags
     ).info.run_id
     _log_batch(client, child, params=event["params"], metrics=event["values"], at=event["at"])
-    client.set_terminated(child, status="KILLED" if event.get("given_up") else "FINISHED", end_time=event["at"])
+    client.set_terminated(child, status="KILLED" if event.get("pruned") else "FINISHED", end_time=event["at"])
 
 
 def _artifact(client: Any, run: str, path: Path, under: str) -> None:
@@ -163,7 +162,7 @@ def _artifact(client: Any, run: str, path: Path, under: str) -> None:
     elif path.is_file():
         client.log_artifact(run, str(path), under or None)
     else:
-        _log.warning("An artefact of MLflow run %s is gone: %s", run, path.name)
+        _log.warning("An artefact of MLflow run %s no longer exists: %s", run, path.name)
 
 
 def _log_batch(

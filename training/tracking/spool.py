@@ -1,12 +1,10 @@
-"""What MLflow has not been told yet: a run is written to a spool first and delivered from there.
+"""The spool of events for MLflow: a training run writes them here first, and they are delivered from here.
 
-MLflow being down or hanging therefore never stops a training: the spool keeps what was not delivered, and the sweep
-delivers it later. One spool is one file of JSON lines, `DATA_DIR/mlflow/spool/<training run>.jsonl`, with a small state
-file beside it that counts what MLflow has.
+So an MLflow that is down or hangs never stops a training: the sweep delivers later. A spool is one file of JSON lines,
+`DATA_DIR/mlflow/spool/<training run>.jsonl`, with a small state file beside it that counts the delivered events.
 """
 
 import json
-import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +15,9 @@ from django.conf import settings
 from cataract.ml.release.manifest import write_json
 from training.tracking.mlflow_client import connect, send
 
-_log = logging.getLogger(__name__)
-
 
 class Spool:
-    """The undelivered story of one training run. At least once: a crash in the middle may repeat one event."""
+    """The events of one training run. Delivered at least once: a crash in the middle may repeat one event."""
 
     def __init__(self, run_id: str) -> None:
         folder = settings.DATA_DIR / "mlflow" / "spool"
@@ -42,7 +38,7 @@ class Spool:
             file.write(json.dumps({"at": int(time.time() * 1000), **event}) + "\n")
 
     def deliver(self) -> dict[str, Any]:
-        """Send what MLflow does not have yet, in order; remove the spool after its end. Raises what MLflow raises."""
+        """Send the undelivered events in order; delete the file after the last. Raises what MLflow raises."""
         events = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
         state = self.state
         client = connect()
@@ -65,7 +61,7 @@ def charts_folder(run_id: str) -> Path:
 
 
 def waiting() -> list[str]:
-    """Ids of the training runs whose story is not all delivered, oldest first."""
+    """Ids of the training runs with undelivered events, oldest first."""
     folder = settings.DATA_DIR / "mlflow" / "spool"
     paths = sorted(folder.glob("*.jsonl"), key=lambda path: path.stat().st_mtime) if folder.is_dir() else []
     return [path.stem for path in paths]

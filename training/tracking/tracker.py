@@ -1,4 +1,4 @@
-"""What a training run tells MLflow, through a spool: MLflow being down or slow never stops a training."""
+"""The MLflow record of one training run, through a spool: an MLflow that is down or slow never stops a training."""
 
 import logging
 import time
@@ -13,9 +13,9 @@ _log = logging.getLogger(__name__)
 
 
 class Tracker:
-    """What one training run tells MLflow. Every method returns soon, whatever MLflow does; no method raises for it.
+    """Records one training run in MLflow. Every method returns soon and raises nothing, whatever MLflow does.
 
-    `say` receives one line for people when MLflow goes away and when it is back.
+    say: receives one line for people when MLflow stops answering and when it is back.
     """
 
     def __init__(self, run_id: str, say: Callable[[str], None]) -> None:
@@ -30,25 +30,22 @@ class Tracker:
     ) -> None:
         self._add(do="start", name=name, params=dict(params), tags=dict(tags), dataset=dict(dataset))
 
-    def params(self, values: Mapping[str, Any]) -> None:
-        self._add(do="params", values=dict(values))
-
     def metrics(self, values: Mapping[str, float], step: int) -> None:
         self._add(do="metrics", values=_numbers(values), step=step)
 
-    def trial(self, number: int, params: Mapping[str, Any], metrics: Mapping[str, Any], *, given_up: bool) -> None:
-        """One trial of the search for the fast model: a child run, KILLED when it was given up half-way."""
-        self._add(do="trial", number=number, params=dict(params), values=_numbers(metrics), given_up=given_up)
+    def trial(self, number: int, params: Mapping[str, Any], metrics: Mapping[str, Any], *, pruned: bool) -> None:
+        """One trial of the search for the fast model: a child run, KILLED when the trial was pruned."""
+        self._add(do="trial", number=number, params=dict(params), values=_numbers(metrics), pruned=pruned)
 
     def artifact(self, path: Path, under: str = "") -> None:
-        """A file, or every file of a folder. It must stay where it is until it is delivered."""
+        """A file, or every file of a folder. It must stay in place until it is delivered."""
         self._add(do="artifact", path=str(path), under=under)
 
     def text(self, name: str, text: str) -> None:
         self._add(do="text", name=name, text=text)
 
     def model(self, release_id: str) -> None:
-        """Enter the release, whose files are below the artefact folder `release`, in the model registry."""
+        """Register the release, whose files are in the artefact folder `release`, in the model registry."""
         self._add(do="model", release=release_id)
 
     def finish(self, status: str) -> None:
@@ -65,16 +62,16 @@ class Tracker:
         except Exception as error:
             self._retry_at = time.monotonic() + RETRY_SECONDS
             if not self._down:
-                self._say(f"MLflow does not answer ({_first_line(error)}): its records wait and are delivered later.")
+                self._say(f"MLflow does not answer ({_first_line(error)}). Its records are kept and delivered later.")
             self._down = True
         else:
             if self._down:
-                self._say("MLflow is back; everything was delivered.")
+                self._say("MLflow is back. All records were delivered.")
             self._down = False
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of a mapping, nested ones under "outer.inner"; MLflow takes nothing else as a metric."""
+    """The finite numbers of a mapping, nested ones as "outer.inner": the only metrics that MLflow takes."""
     flat: dict[str, float] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""manage.py change_encoder: a pretrained image tower, published or local, becomes a base release to train from."""
+"""manage.py change_encoder: make a base release to train from, of a published or local pretrained image tower."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,8 +13,8 @@ from training.runs.encoders import make_base
 
 class Command(BaseCommand):
     help = (
-        "Make a base release of an open_clip image tower with pretrained weights. It serves nobody; `manage.py train "
-        "--base RELEASE` trains both models on it. ViT-B-32 with laion2b_s34b_b79k is a download of about 600 MB, once."
+        "Make a base release of an open_clip image tower with pretrained weights. It does not serve; `manage.py train "
+        "--base RELEASE` trains both models on it. ViT-B-32 with laion2b_s34b_b79k is one download of about 600 MB."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -37,5 +37,5 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Base release {release.pk} is registered. It serves nobody. Next:")
+        self.stdout.write(f"Base release {release.pk} is registered. It does not serve. Next:")
         self.stdout.write(f"  manage.py train --base {release.pk} --wait")

@@ -1,4 +1,4 @@
-"""manage.py evaluate: a labelled folder and a release -> metrics with intervals. Nothing is stored."""
+"""manage.py evaluate: measure a release on a labelled folder. Stores nothing."""
 
 import json
 from argparse import ArgumentParser
@@ -16,15 +16,15 @@ from cataract.ml.statistics import metrics
 from predictions.photos import intake
 from predictions.releases import serving
 from predictions.releases.models import Release
-from training.datasets.imports import Found, clusters_of, scan
+from training.datasets.imports import ScannedFile, clusters_of, scan
 from training.management.progress import counter
 
 
 class Command(BaseCommand):
     help = (
-        "Measure a release on a folder whose subfolders are named normal and cataract, one photo per group of "
-        "near-duplicates: metrics with intervals, confusion matrix, how many were decided without a person and how "
-        "many of those wrongly. Nothing is stored."
+        "Measure a release on a folder with subfolders named normal and cataract, one photo per group of "
+        "near-duplicates: metrics with intervals, confusion matrix, the photos decided without a person and the errors "
+        "among them. Stores nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -34,33 +34,33 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         release_id, cascade = _cascade(options["release"])
-        tell = counter(self.stderr)
+        show = counter(self.stderr)
         try:
-            found = scan(options["folder"], tell=tell)
+            files = scan(options["folder"], on_progress=show)
         except (DomainError, OSError) as error:
             raise CommandError(str(error)) from error
-        chosen, conflicts = choose(found)
+        chosen, conflicts = choose(files)
         if not chosen:
             raise CommandError(f"No readable photo in {options['folder']} lies in a folder named normal or cataract.")
         outcomes = []
         for number, file in enumerate(chosen, start=1):
             pixels = intake.examine(file.path.read_bytes(), name=file.path.name).pixels
             outcomes.append(cascade.predict([pixels], mode=settings.CASCADE_MODE)[0])
-            tell(number, len(chosen), "predicting")
+            show(number, len(chosen), "predicting")
         result = measure(chosen, outcomes) | {
             "release": release_id,
             "folder": str(options["folder"]),
-            "files": len(found),
-            "refused": [f"{file.name}: {file.refused}" for file in found if file.refused],
+            "files": len(files),
+            "refused": [f"{file.name}: {file.refused}" for file in files if file.refused],
             "label_conflicts": conflicts,
         }
         self.stdout.write(json.dumps(result, indent=1) if options["json"] else "\n".join(table(result)))
 
 
-def choose(found: list[Found]) -> tuple[list[Found], list[list[str]]]:
-    """(The first labelled file of each cluster, the clusters that carry both labels and are left out)."""
+def choose(files: list[ScannedFile]) -> tuple[list[ScannedFile], list[list[str]]]:
+    """(The first labelled file of each cluster, the names in each cluster that has both labels and is left out)."""
     chosen, conflicts = [], []
-    for cluster in clusters_of(found):
+    for cluster in clusters_of(files):
         labelled = [file for file in cluster if file.label]
         if len({file.label for file in labelled}) > 1:
             conflicts.append([file.name for file in labelled])
@@ -69,17 +69,17 @@ def choose(found: list[Found]) -> tuple[list[Found], list[list[str]]]:
     return chosen, conflicts
 
 
-def measure(chosen: list[Found], outcomes: list[Outcome]) -> dict[str, Any]:
-    """Metrics over the photos that got a probability, and what became of all of them."""
+def measure(chosen: list[ScannedFile], outcomes: list[Outcome]) -> dict[str, Any]:
+    """Metrics of the photos with a probability, and the decisions on all of them."""
     judged = [
         (file, outcome) for file, outcome in zip(chosen, outcomes, strict=True) if outcome.probability is not None
     ]
     y = np.array([file.label == "cataract" for file, _ in judged], dtype=np.int64)
     p = np.array([outcome.probability for _, outcome in judged], dtype=np.float64)
     pairs = [(file.label, outcome) for file, outcome in zip(chosen, outcomes, strict=True)]
-    alone = [(label, outcome) for label, outcome in pairs if not outcome.needs_review]
-    wrong = sum(outcome.decision != label for label, outcome in alone)
-    low, high = metrics.wilson(wrong, len(alone)) if alone else (0.0, 1.0)
+    automatic = [(label, outcome) for label, outcome in pairs if not outcome.needs_review]
+    wrong = sum(outcome.decision != label for label, outcome in automatic)
+    low, high = metrics.wilson(wrong, len(automatic)) if automatic else (0.0, 1.0)
     answers = ("cataract", "normal", "ungradable")
     return {
         "photos": len(chosen),
@@ -88,14 +88,20 @@ def measure(chosen: list[Found], outcomes: list[Outcome]) -> dict[str, Any]:
             label: {answer: sum(x == label and o.decision == answer for x, o in pairs) for answer in answers}
             for label in answers[:2]
         },
-        "auto_decided": {"n": len(alone), "share": len(alone) / len(pairs), "wrong": wrong, "low": low, "high": high},
+        "auto_decided": {
+            "n": len(automatic),
+            "share": len(automatic) / len(pairs),
+            "wrong": wrong,
+            "low": low,
+            "high": high,
+        },
         "ungradable": sum(outcome.decision == "ungradable" for outcome in outcomes),
         "metrics": metrics.evaluate(y, p) if len(judged) else {},
     }
 
 
 def table(result: dict[str, Any]) -> list[str]:
-    """The result for people."""
+    """The result as lines of text."""
     classes = result["by_class"]
     lines = [
         f"Release {result['release']} on {result['folder']}",
@@ -114,7 +120,7 @@ def table(result: dict[str, Any]) -> list[str]:
     lines += [
         "",
         f"Decided without a person: {auto['n']} of {result['photos']} ({auto['share']:.0%}), {auto['wrong']} of them "
-        f"wrongly (95 % interval of the error: {auto['low']:.1%} to {auto['high']:.1%}).",
+        f"wrong (95 % interval of the error: {auto['low']:.1%} to {auto['high']:.1%}).",
         f"Cannot judge: {result['ungradable']}. Refused files: {len(result['refused'])}.",
     ]
     lines += [f"  {line}" for line in result["refused"]]

@@ -1,4 +1,4 @@
-"""manage.py import_images: a folder of photos, with or without labels and splits in its folders' names."""
+"""manage.py import_images: store a folder of photos, with the labels and splits that its subfolders name."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -7,13 +7,13 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
-from training.datasets.imports import Outcome, import_folder
+from training.datasets.imports import ImportReport, import_folder
 from training.management.progress import counter
 
 
 class Command(BaseCommand):
     help = (
-        "Store every photo of a folder such as train/normal/..., test/cataract/...: one line a file, then a report "
+        "Store every photo of a folder such as train/normal/..., test/cataract/...: one line per file, then a report "
         "of near-duplicates, label conflicts and leaks between the given splits. A second import adds nothing."
     )
 
@@ -22,37 +22,37 @@ class Command(BaseCommand):
         parser.add_argument("--labelled", action="store_true", help="folders named normal and cataract are labels")
         parser.add_argument("--split-from-folders", action="store_true", help="folders named train and test are splits")
         parser.add_argument("--site", default="", help="where the photos were taken")
-        parser.add_argument("--quiet", action="store_true", help="only the report, no line a file")
+        parser.add_argument("--quiet", action="store_true", help="print only the report")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            outcome = import_folder(
+            result = import_folder(
                 options["folder"],
                 labelled=options["labelled"],
                 split_from_folders=options["split_from_folders"],
                 site=options["site"],
-                tell=counter(self.stderr),
+                on_progress=counter(self.stderr),
             )
         except (DomainError, OSError) as error:
             raise CommandError(str(error)) from error
         if not options["quiet"]:
-            self.stdout.write("\n".join(outcome.lines))
-        self.stdout.write("\n".join(report(outcome)))
-        if outcome.refused == len(outcome.lines):
+            self.stdout.write("\n".join(result.lines))
+        self.stdout.write("\n".join(report(result)))
+        if result.refused == len(result.lines):
             raise CommandError("Not one file could be stored. The lines above say why.")
 
 
-def report(outcome: Outcome) -> list[str]:
-    """The report in plain words: the counts, then each group of files that a person should look at."""
+def report(result: ImportReport) -> list[str]:
+    """The report as lines: the counts, then each group of files that a person should look at."""
     lines = [
         "",
-        f"{outcome.stored} stored, {outcome.known} already stored, {outcome.refused} refused, "
-        f"{outcome.labelled} labelled, {outcome.excluded} left out of every dataset.",
+        f"{result.stored} stored, {result.known} already stored, {result.refused} refused, "
+        f"{result.labelled} labelled, {result.excluded} left out of every dataset.",
     ]
     for groups, sentence in (
-        (outcome.near_duplicates, "groups of near-duplicates (each is one cluster)"),
-        (outcome.leaks, "leaks: the same picture in the training and the test folder"),
-        (outcome.conflicts, "label conflicts: the same picture with both labels (none of them is labelled)"),
+        (result.near_duplicates, "groups of near-duplicates (each is one cluster)"),
+        (result.leaks, "leaks: the same picture in the training and the test folder"),
+        (result.conflicts, "label conflicts: the same picture with both labels (none of them is labelled)"),
     ):
         lines.append(f"{len(groups)} {sentence}.")
         lines += [f"  {' = '.join(names)}" for names in groups]

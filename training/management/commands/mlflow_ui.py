@@ -1,4 +1,4 @@
-"""`manage.py mlflow_ui`: run MLflow's pages over the embedded store in the foreground."""
+"""manage.py mlflow_ui: run the MLflow server over the embedded store in the foreground."""
 
 import os
 import sys
@@ -12,12 +12,12 @@ from training.tracking.mlflow_client import ENVIRONMENT, make_store
 
 
 class Command(BaseCommand):
-    help = "Run the MLflow server of DATA_DIR on MLFLOW_PORT in the foreground (`manage.py up` does it for you)."
+    help = "Run the MLflow server of DATA_DIR on MLFLOW_PORT in the foreground (`manage.py up` starts it too)."
     requires_system_checks: list[str] = []
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         settings.MLFLOW_ARTIFACT_DIR.mkdir(parents=True, exist_ok=True)
-        make_store()  # in turn with the worker: MLflow's own start takes no lock
+        make_store()  # takes turns with the worker; MLflow's own start takes no lock
         command = [
             str(Path(sys.executable).parent / "mlflow"),
             "server",

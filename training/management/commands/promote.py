@@ -57,5 +57,5 @@ class Command(BaseCommand):
 def _open_flips(release: Release) -> str:
     """The photos that still need a cause, each as the option that states it."""
     comparison = comparison_services.standing_comparison(release)
-    left = comparison_services.unticked(comparison) if comparison else []
+    left = comparison_services.flips_without_cause(comparison) if comparison else []
     return "".join(f"\n  --cause {image}=..." for image in left)

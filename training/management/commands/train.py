@@ -1,4 +1,4 @@
-"""manage.py train: start a training run, and with --wait stay until it is over."""
+"""manage.py train: start a training run, and with --wait follow it to its end."""
 
 import time
 from argparse import ArgumentParser, ArgumentTypeError
@@ -19,11 +19,11 @@ _OVER = ("succeeded", "failed", "cancelled", "interrupted")
 
 
 def _within(choice: Choice, text: str) -> float:
-    """The number that was typed. Raises ArgumentTypeError."""
+    """Parse a number and check its limits. Raises ArgumentTypeError."""
     try:
         value = choice.type(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r} is no {'whole ' if choice.type is int else ''}number") from None
+        raise ArgumentTypeError(f"{text!r} is not a {'whole ' if choice.type is int else ''}number") from None
     if not choice.low <= value <= choice.high:
         raise ArgumentTypeError(f"{text} is not within {choice.low:g} to {choice.high:g}")
     return value
@@ -34,8 +34,13 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--model", choices=_KINDS, default="both", help="what to train (default: both)")
-        parser.add_argument("--base", default="", metavar="RELEASE", help="whose encoder to start from (champion)")
-        parser.add_argument("--reason", default="", help="why, for the record")
+        parser.add_argument(
+            "--base",
+            default="",
+            metavar="RELEASE",
+            help="the release whose encoder to start from (default: the champion)",
+        )
+        parser.add_argument("--reason", default="", help="the reason, for the record")
         for name, choice in CHOICES.items():
             flag, meaning = f"--{name.replace('_', '-')}", choice.label.removeprefix("... but ").lower()
             limits = f"{choice.low:g} to {choice.high:g}, {choice.default:g} by default"

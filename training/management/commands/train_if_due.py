@@ -1,4 +1,4 @@
-"""manage.py train_if_due: start a training run if the policy of the admin asks for one."""
+"""manage.py train_if_due: start a training run if the training policy asks for one."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from training.runs import triggers
 
 class Command(BaseCommand):
     help = (
-        "Start a training run if the policy (in the admin, off at first) asks for one. Celery beat does it each minute."
+        "Start a training run if the training policy (in the admin, off by default) asks for one. Celery beat checks "
+        "every minute."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -17,6 +18,6 @@ class Command(BaseCommand):
         if firing is None:
             self.stdout.write("The policy asks for no run now.")
         elif firing.run is None:
-            self.stdout.write(f"The policy asks for a run ({firing.reason}), but none could start: {firing.error}")
+            self.stdout.write(f"The policy asks for a run ({firing.reason}), but it could not start: {firing.error}")
         else:
             self.stdout.write(f"Run {firing.run_id} is queued: {firing.reason}")
