@@ -50,7 +50,7 @@ def test_an_admin_starts_a_run_and_gets_a_challenger_with_its_evidence(
     assert sent.status_code == 302 and str(run.pk) in sent["Location"]
     assert published == [("run_training", str(run.pk))]
     queued = client.get(sent["Location"]).content.decode()
-    assert "It waits for a worker" in queued and "hx-trigger" in queued and 'http-equiv="refresh"' in queued
+    assert "Waiting for a worker" in queued and "hx-trigger" in queued and 'http-equiv="refresh"' in queued
 
     worker.run(str(run.pk), build=tiny_build)
     run.refresh_from_db()
