@@ -28,7 +28,7 @@ _OPACITIES = (0.0, 0.05, 0.1, 0.7, 0.85, 1.0)
 _EYES = 36
 
 _BANDS: dict[str, dict[str, Any]] = {
-    # Answers by itself where it is sure, asks the accurate model where it is not.
+    # Decides alone when it is sure, and asks the accurate model when it is not.
     "normal": {
         "fast_band": {"low": 0.3, "high": 0.7},
         "auto": {"normal_below": 0.35, "cataract_above": 0.65},

@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody uses at this moment."""
+    """A TCP port of 127.0.0.1 that is free at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -152,7 +152,7 @@ def _await_redis(url: str) -> None:
 
 
 def _run(command: list[str], folder: Path) -> None:
-    # To a file, not a pipe: the server that pg_ctl leaves behind would hold the pipe open for ever.
+    # To a file, not a pipe: the server that pg_ctl leaves behind would keep the pipe open.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, cwd=folder, check=False)
         output.seek(0)

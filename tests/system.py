@@ -1,4 +1,4 @@
-"""One whole system in processes of its own, for tests that must see what real processes do."""
+"""A complete system in its own processes, for tests of what real processes do."""
 
 import os
 import shutil
@@ -145,7 +145,7 @@ def static_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "collected"
 
 
-# Settings of the test session that must not reach a system of its own.
+# Settings of the test session that must not leak into the started system.
 _OURS = {
     "DATA_DIR",
     "DATABASE_URL",
@@ -165,7 +165,7 @@ def _listens(port: int) -> bool:
 
 
 def kill_tree(pid: int) -> None:
-    """kill -9 a process, then whoever was its child and is still there."""
+    """kill -9 a process and its remaining children."""
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
     except psutil.NoSuchProcess:

@@ -84,7 +84,7 @@ class Site:
         return page
 
     def log_in(self, role: str, name: str = "", **options: Any) -> Page:
-        """A page of somebody in `role`, logged in without the form (tests of the form use the form)."""
+        """A page of a user in `role`, logged in without the form (tests of the form use the form)."""
         page = self.open(**options)
         client = Client()
         client.force_login(self.user(role, name))

@@ -1,4 +1,4 @@
-"""Many photos are sent and watched in the browser; the page asks by itself how far they are."""
+"""Send a batch in the browser and watch its progress; the page refreshes itself."""
 
 import pytest
 from playwright.sync_api import FilePayload, expect

@@ -60,7 +60,7 @@ def test_start_a_run_and_watch_it(
     now = timezone.now()
     rows.move("running", attempts=1, started_at=now, heartbeat_at=now, percent=47, eta_seconds=260, log=LOG)
     rows.update(stage="accurate: epoch 1 of fit 1 of 4")
-    expect(page.locator("#run")).to_contain_text("47 %")  # the page asks by itself
+    expect(page.locator("#run")).to_contain_text("47 %")  # the page refreshes itself
     site.look(page, "training-running")
     keep(page, "training-run")
     rows.move("failed", finished_at=timezone.now(), error="The disk is full. Free 2 GB, then start again.")
@@ -80,7 +80,7 @@ def test_labels_in_doubt_are_shown_and_sent(site: Site, champion: Release, keep:
     checks = LabelCheck.objects.all()
     checks.move("running")
     checks.move("done", finished_at=timezone.now(), photos=26, suspects=doubts)
-    expect(page.locator("#labels")).to_contain_text("3 of 26 labels were in doubt")  # the page asks by itself
+    expect(page.locator("#labels")).to_contain_text("3 of 26 labels were in doubt")  # the page refreshes itself
     page.wait_for_load_state("networkidle")
     site.look(page, "training-labels")
     keep(page, "training-labels")

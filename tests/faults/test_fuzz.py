@@ -1,4 +1,4 @@
-"""Thousands of broken photos: each is stored or refused with a documented code, quickly, and nobody dies of it.
+"""Thousands of broken photos: each is stored or refused with a documented code, quickly, and no process dies.
 
 FUZZ says how many (`make fuzz` asks for ten times as many). All go straight to the reader; a tenth of them also goes
 over HTTP and through a decoder process, where the rows are counted too.

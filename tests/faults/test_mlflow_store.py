@@ -1,4 +1,4 @@
-"""Several processes open a new MLflow store at the same instant: its tables are made once, and nobody fails."""
+"""Several processes open a new MLflow store at the same instant: its tables are made once, and none of them fails."""
 
 from pathlib import Path
 

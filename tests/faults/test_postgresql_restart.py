@@ -55,7 +55,7 @@ def test_a_restart_of_postgresql_costs_time_and_nothing_else(web: Web, own_postg
         each.result()
     assert 503 in said, "the restart came too late to prove anything"
     assert set(said) <= {201, 202, 409, 503}, "409: the broken first request seems to run until its lease is over"
-    assert family <= {process.pid for process in web.workers()}, "it serves again by itself"
+    assert family <= {process.pid for process in web.workers()}, "it recovers without a restart"
     for number in range(UPLOADS):
         status, headers, *_ = web.send(photo_number(number), key=f"restart {number}")
         assert status in (201, 202) and "idempotency-replayed" in headers

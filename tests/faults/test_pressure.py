@@ -24,6 +24,7 @@ import psycopg
 import pytest
 
 from tests import photos
+from tests.multipart import CONTENT_TYPE, multipart_body
 from tests.services import free_port
 from tests.system import System, kill_tree
 
@@ -41,11 +42,10 @@ RECOVER = "import json; from tests.faults.crashes import recover; print(json.dum
 WAIT = 4  # seconds for a lock
 LARGE = photos.encode(np.random.default_rng(0).integers(0, 256, (1700, 1700, 3), dtype=np.uint8), "PNG")
 FILE_LIMIT = 6_000_000
-B = "a-boundary-that-is-in-no-photo"
 
 
 class Web:
-    """A running system and somebody who sends photos to it. `stored` counts what was acknowledged."""
+    """A running system and a client that sends photos to it. `stored` counts what was acknowledged."""
 
     def __init__(self, system: System, lock: Callable[[], Any], *, threads: int = 4) -> None:
         self.system, self.lock, self.stored, self.port, self.threads = system, lock, 0, free_port(), threads
@@ -77,12 +77,8 @@ class Web:
         """One upload: status, headers, body, seconds. Without `data` a photo like no other."""
         data = data or photo_number(int.from_bytes(os.urandom(4)))
         fields = {"patient": "P-1", "patient_key": "P-1", "eye": "OD", "key": str(uuid.uuid4())}
-        parts = [
-            f'--{B}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'.encode() for k, v in fields.items()
-        ]
-        head = f'--{B}\r\nContent-Disposition: form-data; name="photo"; filename="blob"\r\n\r\n'.encode()
-        body = b"".join(parts) + head + data + f"\r\n--{B}--\r\n".encode()
-        headers = {"Content-Type": f"multipart/form-data; boundary={B}"}
+        body = multipart_body(fields.items(), [("blob", data)])
+        headers = {"Content-Type": CONTENT_TYPE}
         token = "a" * 32
         if page:
             cookies = f"session-{self.port}={self.session}; csrf-{self.port}={token}"
@@ -192,7 +188,7 @@ def what_was_sent_when_it_was_killed_is_there_once(web: Web) -> None:
     acknowledged: list[int] = []
 
     def send(number: int) -> None:
-        with contextlib.suppress(OSError, http.client.HTTPException):  # nobody knows what became of these
+        with contextlib.suppress(OSError, http.client.HTTPException):  # the outcome of these is unknown
             if web.send(photo_number(100 + number), key=f"killed {number}")[0] in (201, 202):
                 acknowledged.append(number)
 

@@ -86,7 +86,7 @@ print(json.dumps({
     "promotions": Promotion.objects.count(),
     "champions": Release.objects.filter(status="champion").count(),
     "answers": {pk: Prediction.objects.filter(release=pk).count() for pk in releases},
-    "alike": [
+    "indistinguishable": [
         image.stored_name
         for image in EyeImage.objects.all()
         if len({round(score(pk, image.stored_name), 4) for pk in releases}) < 2
@@ -130,7 +130,7 @@ def test_200_promotions_under_load(system: System) -> None:
     found = json.loads(system.python(CHECK).splitlines()[-1])
     assert not send.errors and not found["wrong"], (send.errors[:3], found["wrong"][:3])
     assert (found["promotions"], found["champions"]) == (PROMOTIONS + 1, 1)
-    assert not found["alike"], "the scores must tell the two releases apart"
+    assert not found["indistinguishable"], "the scores must tell the two releases apart"
     assert min(found["answers"].values()) > 20 and int(done) > 10, "both releases answered, in both kinds of process"
 
 

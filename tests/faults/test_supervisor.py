@@ -1,4 +1,4 @@
-"""The supervisor keeps services running, lets tasks finish, and leaves nobody behind."""
+"""The supervisor keeps services running, lets tasks finish, and leaves no process behind."""
 
 import signal
 import sys

@@ -18,7 +18,7 @@ from tests.system import System, kill_tree
 TASKS = 200
 SECONDS = 120  # from the last kill to the last answer; leases of dead workers last 5 s here
 DONE = "SELECT count(*) FROM predictions_prediction WHERE status = 'done'"
-# Counts every change to DONE, so that an answer written twice is seen and not only its last state.
+# Counts every change to DONE: an answer that is written twice is noticed.
 COUNT_ON_SQLITE = """
 CREATE TABLE answers (prediction TEXT);
 CREATE TRIGGER count_answers AFTER UPDATE OF status ON predictions_prediction WHEN NEW.status = 'done'

@@ -32,7 +32,7 @@ REASON = "Better on the photos of the new camera."
 
 
 class Caller:
-    """Somebody who may do everything, with a key of their own."""
+    """A user with every role and an API key."""
 
     def __init__(self) -> None:
         self.user: User = UserFactory.create(roles=ROLES)
@@ -197,7 +197,7 @@ def test_a_refusal_leaves_the_key_free(caller: Caller) -> None:
 
 
 def test_a_request_that_died_is_made_good_by_its_retry(caller: Caller) -> None:
-    """Killed in the middle: what it did was not committed, and its claim is nobody's after a minute."""
+    """Killed in the middle: what it did was not committed, and its claim expires after a minute."""
     assert caller.post("webhooks", WEBHOOK).status_code == 201
     WebhookEndpoint.objects.all().delete()
     IdempotentRequest.objects.update(made="")
@@ -213,7 +213,7 @@ def test_a_claim_that_was_taken_over_undoes_what_its_first_owner_did(
 
     def too_slow(url: str) -> None:
         check(url)
-        IdempotentRequest.objects.update(created_at=timezone.now() + timedelta(seconds=1))  # somebody else runs it
+        IdempotentRequest.objects.update(created_at=timezone.now() + timedelta(seconds=1))  # another request runs it
 
     monkeypatch.setattr(services, "check_address", too_slow)
     assert caller.post("webhooks", WEBHOOK).status_code == 409

@@ -133,7 +133,7 @@ print(client.wait(exam.prediction)["decision"])
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_another_django_project_sends_polls_and_is_told(installation: Installation, outsider: Path) -> None:
-    """A project of somebody else's: the code of the document, a model, a URL, its own server and database."""
+    """An integrator's project: the code of the document, a model, a URL, its own server and database."""
     section = DOCUMENT.read_text(encoding="utf-8").split("## In a Django project")[1]
     files = PROJECT | {"clinic/screening.py": section.split("```python\n")[1].split("```")[0]}
     for name, text in (files | {"clinic/__init__.py": "", "hospital/__init__.py": ""}).items():
@@ -178,7 +178,7 @@ print(json.dumps(client.add_webhook("http://127.0.0.1:{port}/told/", ["predictio
 
 
 def _status_of(url: str) -> int:
-    """The answer to a message that nobody signed; 0 when nobody answers."""
+    """The status for an unsigned message; 0 when there is no answer."""
     try:
         return requests.post(url, data=b"{}", timeout=5).status_code
     except requests.RequestException:

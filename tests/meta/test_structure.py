@@ -82,7 +82,7 @@ def test_the_readme_follows_one_image_through_real_functions() -> None:
     assert len([path for path, function in _PATH.findall(table) if function]) >= 8
 
 
-# Pieces are joined so that this file does not find itself.
+# Joined from pieces: this file must not match itself.
 _MACHINE = [
     re.compile(pattern)
     for pattern in (r"/opt/" + "venv", r"(?<![\w.])/work/" + r"(?:main|shared)", r"/home/" + r"\w+/", r"/root/" + r"\.")

@@ -97,7 +97,7 @@ def test_the_rule_that_tells_eyes_from_outliers_is_asked_too() -> None:
     assert far == {2.0: False, 0.5: True}, "an unusual eye is graded when the rule is sure of it"
     assert both.doubts(gate.Likeness(both.hard + 1, 2.0)), "and goes to a person"
     assert both.refuses(gate.Likeness(np.nan, 2.0))
-    assert not FITTED.refuses(gate.Likeness(1.0, None)), "a gate of an older release goes by the distance alone"
+    assert not FITTED.refuses(gate.Likeness(1.0, None)), "a gate of an older release uses the distance alone"
 
     raw["eye"]["weights"] = raw["eye"]["weights"][1:]
     with pytest.raises(ValueError, match="do not fit"):

@@ -1,6 +1,6 @@
-"""What is no external photo of an eye is not decided by itself: photos that libraries ship, and pictures drawn here.
+"""Pictures that are no external photo of an eye are never decided automatically: photos from libraries, and drawings.
 
-Nothing here has anything to do with what the gate is taught with (`starter.outlier_drawings`): other photos, other
+None of these were used to fit the gate (`starter.outlier_drawings`): other photos, other
 ways of drawing. At most 3 in 100 may be decided without a person, and at most 5 in 100 real eyes refused.
 """
 

@@ -62,7 +62,7 @@ def test_photos_are_read_once_and_a_withdrawn_one_leaves_the_cache(
     again = read_photos(cascade, [tmp_path / "gone"] * 15, dataset.sha256s[1:], cache)
     np.testing.assert_array_equal(again.vectors, first.vectors[1:])
     assert again.hashes == first.hashes[1:]
-    with pytest.raises(FileNotFoundError):  # the first photo was not asked for, so that nothing of it was kept
+    with pytest.raises(FileNotFoundError):  # the first photo was not requested, so nothing of it was kept
         read_photos(cascade, [tmp_path / "gone"], dataset.sha256s[:1], cache)
     other = Cascade.load(make_tiny_release(tmp_path / "other", seed=9))
     with pytest.raises(FileNotFoundError):  # another encoder

@@ -69,8 +69,8 @@ def test_the_band_that_asks_the_accurate_model() -> None:
 
 
 def test_thresholds_of_nought_and_one_leave_everything_to_people() -> None:
-    nobody = Policy.of(RAW | {"auto": {"normal_below": 0.0, "cataract_above": 1.0}})
-    assert all(decide(nobody, p, None).needs_review for p in (0.0, 1e-9, 0.5, 1.0))
+    never_sure = Policy.of(RAW | {"auto": {"normal_below": 0.0, "cataract_above": 1.0}})
+    assert all(decide(never_sure, p, None).needs_review for p in (0.0, 1e-9, 0.5, 1.0))
 
 
 @given(fast=st.floats(0, 1), accurate=st.floats(0, 1))

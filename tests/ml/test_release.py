@@ -124,7 +124,7 @@ _NO_PICKLE = """
 import sys, importlib.abc
 from pathlib import Path
 folder = Path(sys.argv[1])
-import numpy, cv2, PIL.Image, onnxruntime, lightgbm  # libraries may import pickle for their own use; nobody may call it
+import numpy, cv2, PIL.Image, onnxruntime, lightgbm  # libraries may import pickle; no code may call it
 import pickle, joblib
 def forbidden(*args, **kwargs):
     raise AssertionError("pickle was used")

@@ -1,4 +1,4 @@
-"""What an admin sees and makes in the admin, and what nobody can change there."""
+"""What an admin sees and creates in the admin, and what is read-only there."""
 
 from typing import Any
 

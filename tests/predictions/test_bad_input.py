@@ -28,10 +28,10 @@ from predictions.photos.models import EyeImage
 from tests import photos
 from tests.factories import UserFactory, jpeg_bytes
 from tests.ml.test_bad_input import ACCEPTED, JPEG, PNG, REFUSED, take
+from tests.multipart import CONTENT_TYPE, multipart_body
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:Corrupt EXIF")]
 API, PAGE = "/api/v1/predictions", "/upload/"
-BOUNDARY = "----a-boundary"
 CANARY = "CANARY-7F3"
 Files = Sequence[tuple[str, bytes]]
 
@@ -44,21 +44,8 @@ def guarded(settings: Any) -> Iterator[None]:
     yield
 
 
-def body(fields: Sequence[tuple[str, str]], files: Files) -> bytes:
-    """A multipart body, byte for byte: Django's own encoder would clean the names."""
-    parts = [f'Content-Disposition: form-data; name="{name}"\r\n\r\n'.encode() + _utf8(value) for name, value in fields]
-    for name, data in files:
-        head = b'Content-Disposition: form-data; name="photo"; filename="' + _utf8(name.replace('"', "%22")) + b'"'
-        parts.append(head + b"\r\nContent-Type: image/jpeg\r\n\r\n" + data)
-    return b"".join(f"--{BOUNDARY}\r\n".encode() + part + b"\r\n" for part in parts) + f"--{BOUNDARY}--\r\n".encode()
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
 class Sender:
-    """Somebody who sends a photo, through the API or the form."""
+    """A user who sends a photo, through the API or the form."""
 
     def __init__(self, place: str) -> None:
         self.place, self.user = place, UserFactory.create(roles=["integrator" if place == API else "screener"])
@@ -72,8 +59,8 @@ class Sender:
     def send(self, *files: tuple[str, bytes], fields: Any = None, **extra: Any) -> Any:
         patient = ("patient" if self.place == API else "patient_key", "P-1")
         usual = [patient, ("eye", "OD"), ("key", str(uuid.uuid4()))]
-        data = body(usual if fields is None else fields, files)
-        return self.client.post(self.place, data, content_type=f"multipart/form-data; boundary={BOUNDARY}", **extra)
+        data = multipart_body(usual if fields is None else fields, files)
+        return self.client.post(self.place, data, content_type=CONTENT_TYPE, **extra)
 
 
 @pytest.fixture

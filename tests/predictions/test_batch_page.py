@@ -1,4 +1,4 @@
-"""The pages for many photos work with a browser's plain forms; what moves by itself stops by itself."""
+"""The batch pages work with plain forms; automatic refreshing stops when the batch is done."""
 
 import re
 from typing import Any

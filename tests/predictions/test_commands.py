@@ -1,4 +1,4 @@
-"""The commands, as somebody at a terminal meets them."""
+"""The management commands, as a user at a terminal sees them."""
 
 import json
 from pathlib import Path

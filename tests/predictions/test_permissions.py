@@ -214,7 +214,7 @@ def test_keys_open_no_page() -> None:
 
 @pytest.mark.django_db
 def test_the_admin_is_for_staff() -> None:
-    """Every address of the admin sends whoever is no staff to its login."""
+    """Every admin URL sends users who are not staff to its login."""
     addresses = {
         "/" + address.removeprefix("/") for route, address in _walk(get_resolver(), "") if "admin/" in route[:6]
     }

@@ -24,7 +24,7 @@ URL = "/api/v1/predictions"
 
 
 class Caller:
-    """Somebody with a key."""
+    """A client with an API key."""
 
     def __init__(self, role: str = "integrator") -> None:
         self.user = UserFactory.create(roles=[role])
@@ -66,7 +66,7 @@ def test_similar_cases_are_confirmed_and_of_other_patients(caller: Caller) -> No
     asked = caller.send(1, "P-1", 1.0)
     same_patient, confirmed, other_sender = caller.send(2, "P-1", 1.0), caller.send(3, "P-3", 0.9), Caller()
     foreign = other_sender.send(4, "P-4", 1.0)
-    caller.send(5, "P-5", 1.0)  # nobody has confirmed it
+    caller.send(5, "P-5", 1.0)  # unconfirmed
     for row in (same_patient, confirmed, foreign):
         LabelFactory.create(image=EyeImage.objects.get(pk=row["image"]["id"]), provenance="blind")
     Disclosure.objects.all().delete()

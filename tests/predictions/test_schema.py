@@ -1,7 +1,7 @@
 """The OpenAPI document is true: schemathesis calls everything in it, with right, wrong and odd values.
 
 Nothing answers with 5xx, with a status that is not declared, or with a body or media type that the document does not
-describe. One caller may do everything, so that more than refusals is seen.
+describe. One caller may do everything: more than refusals must be seen.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Caller(NamedTuple):
 
 @pytest.fixture
 def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
-    """Somebody who may do everything, in a system that has one row of most kinds."""
+    """A caller with every permission, in a system with one row of most kinds."""
     cache.clear()
     monkeypatch.setattr("cataract.ops.system._BROKER_SECONDS", 0.1)  # there is no broker to wait for
     settings.API_RATES = dict.fromkeys(settings.API_RATES, "1000000/min")

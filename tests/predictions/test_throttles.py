@@ -1,4 +1,4 @@
-"""Who asks too often is told when to come back; nobody else notices."""
+"""A client that sends too many requests is told when to retry; others are not affected."""
 
 import socket
 import time

@@ -173,7 +173,7 @@ def test_a_failure_is_tried_again_and_in_the_end_by_hand(receiver: Receiver, cha
 
 
 class Dripping:
-    """A receiver that answers for ever, a header at a time: no single wait for it is long."""
+    """A receiver that never stops sending headers: each single read is short."""
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
@@ -269,7 +269,7 @@ def test_nothing_inside_our_network_is_called(host: str) -> None:
 
 
 def test_a_public_name_that_leads_inside_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where only one of its addresses does: which one is called is nobody's choice but ours."""
+    """Also when only one of its addresses does."""
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in ("93.184.215.14", "10.0.0.7")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: found)
     with pytest.raises(outgoing.AddressRefused, match="inside this network"):

@@ -19,7 +19,7 @@ def test_the_sweep_opens_cases_and_prepares_their_photos() -> None:
     Image.new("RGB", (64, 48), "grey").save(file, "JPEG")
     name, _ = storage.store(file.getvalue(), suffix=".jpg")
     PredictionFactory.create(image__stored_name=name)
-    PredictionFactory.create()  # its file is missing: the case is opened all the same
+    PredictionFactory.create()  # its file is missing: the case is opened anyway
     assert worker.sweep() == (2, 0)
     assert ReviewCase.objects.count() == 2
     assert len(list((settings.PHOTO_DIR / "derived").rglob("*-view.jpg"))) == 1

@@ -122,7 +122,9 @@ def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: py
         photo = arrive(word, data.draw(st.sampled_from("AB")), data.draw(st.sampled_from(["train", "test"])))
         LabelFactory.create(image=photo, answer="normal")
         now = dict(Cluster.objects.values_list("pk", "split"))
-        assert all(now[cluster] == split for cluster, split in decided.items() if cluster in now), "decided for ever"
+        assert all(now[cluster] == split for cluster, split in decided.items() if cluster in now), (
+            "a split never changes"
+        )
         decided |= now
         freeze_dataset(user=None)
     fitted = {row.image for dataset in Dataset.objects.all() for row in training_rows(dataset)}

@@ -1,4 +1,4 @@
-"""From the shipped encoder to another one: weights -> base release -> training run -> promotion -> every photo anew."""
+"""From the shipped encoder to another: weights, base release, training run, promotion, every photo encoded again."""
 
 import io
 import json
@@ -51,7 +51,7 @@ def small_arch(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def checkpoint_of(arch: str, path: Path, *, seed: int = 0) -> base.Tower:
-    """Write what somebody would bring on a stick: the state of an open_clip model, here with random weights."""
+    """Write an open_clip checkpoint, here with random weights."""
     tower = base.random_tower(arch, seed=seed)
     save_file({name: value.contiguous() for name, value in tower.model.state_dict().items()}, path)
     return tower

@@ -1,4 +1,4 @@
-"""Live tests: a challenger in shadow is shown to nobody, and in A/B one patient is always on one arm."""
+"""Live tests: a shadow challenger is never shown, and in an A/B test a patient always stays on one arm."""
 
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def test_one_patient_is_always_on_one_arm_and_each_answer_names_its_release(
         answered.setdefault(patient, set()).add(str(upload(seed, patient).release_id))
     assert all(len(releases) == 1 for releases in answered.values()), answered
     assert {release for releases in answered.values() for release in releases} == {champion.pk, challenger.pk}
-    assert upload(50).release_id == champion.pk, "without a patient key nobody knows whose photo it is"
+    assert upload(50).release_id == champion.pk, "without a patient key the patient is unknown"
 
     report = report_on(test)
     arms = {arm["arm"]: arm for arm in report["arms"]}
@@ -216,7 +216,7 @@ def test_where_two_people_promote_two_people_give_a_challenger_patients(
     wish = {"reason": REASON}
     address = f"/api/v1/releases/{challenger.pk}/promote"
     assert asking.post(address, wish, content_type="application/json").status_code == 202
-    assert begin(asking).status_code == 422, "nobody is both"
+    assert begin(asking).status_code == 422, "one user cannot be both"
     page = asking.post("/admin/training/livetestreview/add/", test)
     assert page.status_code == 422 and b"another admin asks for its promotion" in page.content
     assert begin(acting).status_code == 201

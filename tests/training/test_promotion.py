@@ -55,7 +55,7 @@ def admin(client: Client) -> Client:
 
 @pytest.fixture
 def challenger(champion: Release, tmp_path: Path) -> Release:
-    """Compared with the champion, alike on every photo but fitted elsewhere: too few photos to judge."""
+    """Answers like the champion on every photo but was fitted elsewhere: too few photos to judge."""
     label_photos(test=2)
     freeze_dataset(user=None)
     make_tiny_release(tmp_path / "made", seed=3, name="challenger")
@@ -233,7 +233,7 @@ def test_the_api_starts_a_run_and_shows_it(client: Client, champion: Release) ->
 
 
 def worse_in_one_site(folder: Path, labels: list[Label]) -> None:
-    """Says the opposite on some photos: those are made site B, so that it is worse there and nowhere else."""
+    """Says the opposite on some photos, which become site B: it is worse only there."""
     make_tiny_release(folder, seed=3, contrary=True, band="wide", name="bad")
     cascade = Cascade.load(folder)
     for label in labels:

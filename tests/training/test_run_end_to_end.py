@@ -95,9 +95,11 @@ def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_m
     assert made == {"embed": 0, "accurate_score": 0}
     Embedding.objects.all().delete()
     shutil.rmtree(vectors.vector_cache().parent)
-    anew = retrain()
+    retrained = retrain()
     assert made == {"embed": len(photos), "accurate_score": len(photos)}
-    assert first.release_id == again.release_id == anew.release_id, "byte by byte the same, wherever it was taken from"
+    assert first.release_id == again.release_id == retrained.release_id, (
+        "byte by byte the same, wherever it was taken from"
+    )
 
 
 def _counting(made: dict[str, int], name: str, method: Any) -> Any:

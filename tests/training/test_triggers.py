@@ -113,7 +113,7 @@ def test_contradicted_answers_start_a_run_where_they_are_surely_too_many(
         ReviewCase.objects.filter(pk=case.pk).update(status="resolved", resolved_at=timezone.now())
 
     set_policy(max_override_rate=0.2)
-    assert triggers.check() is None, "nobody has read anything"
+    assert triggers.check() is None, "there are no readings"
     for _ in range(5):
         read("cataract", "cataract")
     read("cataract", "normal")
