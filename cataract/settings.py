@@ -209,7 +209,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
-    "check-training-policy": {"task": "training.runs.tasks.check_policy", "schedule": 60.0, "options": {"expires": 59}},
+    "check-training-policy": {
+        "task": "training.triggers.tasks.check_policy",
+        "schedule": 60.0,
+        "options": {"expires": 59},
+    },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 

@@ -20,6 +20,7 @@ from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.encoder import EncoderSpec, normalise, resize
 from cataract.ml.encoding.features import LENGTH, extract
 from cataract.ml.encoding.pupil import find_pupil
+from cataract.ml.release.description import AccurateSpec, Quantisation, ReleaseDescription
 from cataract.ml.release.manifest import draft_manifest, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
 
@@ -76,36 +77,36 @@ def make_tiny_release(
     (folder / "card.md").write_text("# A release for tests\n", encoding="utf-8")
     write_json(folder / "seen.json", {"hashes": []})
 
-    facts: dict[str, Any] = {
-        "name": name,
-        "encoder": _encoder(vectors.shape[1]),
-        "accurate": {"views": ["full"], "flip": False},
-        "quantisation": dict.fromkeys(("trunk.onnx", "embed.onnx", "accurate.onnx"), "fp32"),
-        "metrics": {"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": _EYES}},
-        "data": {"photos": _EYES, "clusters": _EYES},
-        "created_at": "2026-01-31T12:00:00+00:00",
-    }
-    draft = Cascade.assemble(folder, draft_manifest(folder, **facts))
+    description = ReleaseDescription(
+        name=name,
+        encoder=_encoder(vectors.shape[1]),
+        accurate=AccurateSpec(("full",)),
+        quantisation=Quantisation(dict.fromkeys(("trunk.onnx", "embed.onnx", "accurate.onnx"), "fp32")),
+        metrics={"accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "n": _EYES}},
+        data={"photos": _EYES, "clusters": _EYES},
+        created_at="2026-01-31T12:00:00+00:00",
+    )
+    draft = Cascade.assemble(folder, draft_manifest(folder, description))
     golden = {"clear": render_eye(1, opacity=0.0, size=96), "opaque": render_eye(2, opacity=1.0, size=96)}
     write_json(folder / "golden.json", draft.make_golden(golden))
-    write_manifest(folder, **facts)
+    write_manifest(folder, description)
     return folder
 
 
-def _encoder(dim: int) -> dict[str, Any]:
-    return {
-        "name": "tiny",
-        "arch": "pooled-colours",
-        "hash": "",
-        "image_size": _SIZE,
-        "mean": [0.5, 0.5, 0.5],
-        "std": [0.25, 0.25, 0.25],
-        "resize_mode": "squash",
-        "views": ["full"],
-        "handmade": True,
-        "embedding_dim": _DIM,
-        "dim": dim,
-    }
+def _encoder(dim: int) -> EncoderSpec:
+    return EncoderSpec(
+        name="tiny",
+        arch="pooled-colours",
+        hash="",
+        image_size=_SIZE,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        resize_mode="squash",
+        views=("full",),
+        handmade=True,
+        embedding_dim=_DIM,
+        dim=dim,
+    )
 
 
 def _policy(band: str) -> dict[str, Any]:
@@ -137,8 +138,7 @@ def _handmade() -> Floats:
 
 def _activations(colours: Floats, photos: list[Pixels]) -> Floats:
     """What `_trunk` computes, in numpy."""
-    spec = EncoderSpec.of({**_encoder(_DIM), "hash": ""})
-    pixels = normalise([resize(photo, _SIZE, "squash") for photo in photos], spec)
+    pixels = normalise([resize(photo, _SIZE, "squash") for photo in photos], _encoder(_DIM))
     step = _SIZE // _GRID
     pooled = pixels.reshape(len(photos), 3, _GRID, step, _GRID, step).mean(axis=(3, 5))
     return np.asarray(np.maximum(np.einsum("oc,nchw->nohw", colours, pooled), 0), dtype=np.float32)

@@ -4,5 +4,6 @@ from training.datasets import admin as datasets
 from training.livetests import admin as livetests
 from training.promotion import admin as promotion
 from training.runs import admin as runs
+from training.triggers import admin as triggers
 
-__all__ = ["datasets", "livetests", "promotion", "runs"]
+__all__ = ["datasets", "livetests", "promotion", "runs", "triggers"]

@@ -6,5 +6,6 @@ from training.label_checks import models as label_checks
 from training.livetests import models as livetests
 from training.promotion import models as promotion
 from training.runs import models as runs
+from training.triggers import models as triggers
 
-__all__ = ["comparison", "datasets", "label_checks", "livetests", "promotion", "runs"]
+__all__ = ["comparison", "datasets", "label_checks", "livetests", "promotion", "runs", "triggers"]

@@ -3,5 +3,6 @@
 from training.comparison import tasks as comparison
 from training.label_checks import tasks as label_checks
 from training.runs import tasks as runs
+from training.triggers import tasks as triggers
 
-__all__ = ["comparison", "label_checks", "runs"]
+__all__ = ["comparison", "label_checks", "runs", "triggers"]

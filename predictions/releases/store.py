@@ -35,7 +35,7 @@ def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -
         defaults={
             "status": status,
             "manifest_sha256": manifest.sha256,
-            "encoder": manifest.encoder["hash"],
+            "encoder": manifest.encoder.hash,
             "manifest": manifest.raw,
             "metrics": manifest.metrics,
         },

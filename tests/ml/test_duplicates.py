@@ -53,7 +53,7 @@ def test_crops_and_turns_of_one_eye_are_one_cluster_and_other_eyes_are_not() -> 
     turned = np.asarray(cv2.warpAffine(eye, turn, (320, 320)), dtype=np.uint8)
     photos = [eye, other, np.ascontiguousarray(turned[:, ::-1]), eye[40:300, 30:310]]
     clusters = duplicates.Clusters(4)
-    join_copies(photos, clusters, lambda _: None)
+    join_copies(photos, clusters)
     assert clusters.numbers() == [0, 1, 0, 0]
 
 

@@ -8,9 +8,9 @@ import pytest
 from cataract.ml.cascade import gate
 from cataract.ml.encoding import features, layout
 from cataract.ml.encoding.pupil import find_pupil
-from cataract.ml.learn.starter import eye_check
-from cataract.ml.learn.starter.eye_check import fit_photo_gate
+from cataract.ml.learn.starter import photo_gate
 from cataract.ml.learn.starter.outliers import draw_outliers
+from cataract.ml.learn.starter.photo_gate import fit_photo_gate
 from cataract.ml.photos.quality import Quality, measure_quality
 from cataract.ml.synthetic import render_eye
 
@@ -113,7 +113,7 @@ def test_outliers_follow_from_their_seed() -> None:
 
 
 def test_a_gate_fitted_on_eyes_knows_eyes_from_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eye_check, "_DRAWN", 4)
+    monkeypatch.setattr(photo_gate, "_DRAWN", 4)
     eyes = [render_eye(seed, opacity=seed % 3 / 2, size=96) for seed in range(24)]
     fitted = gate.Gate.of_dict(fit_photo_gate(eyes, np.arange(24) // 2, outliers=60, seed=1))
 

@@ -9,6 +9,7 @@ import pytest
 from cataract.ml.learn.fit.accurate import AccurateFit, fit_accurate
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.synthetic import render_eye
+from tests.reporters import RecordingReporter
 from tests.system import BASE_DIR
 
 STARTER = BASE_DIR / "cataract" / "starter"
@@ -26,17 +27,17 @@ def fit(**options: Any) -> AccurateFit:
 
 
 def test_a_killed_fit_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
+    epochs: list[tuple[int, int]] = []
 
-    def note(epoch: dict[str, Any]) -> None:
-        told.append((epoch["fit"], int(epoch["epoch"])))
-        if told == [(0, 1), (0, 2), (1, 1)]:
+    def note(values: dict[str, Any]) -> None:
+        epochs.append((values["fit"], int(values["epoch"])))
+        if epochs == [(0, 1), (0, 2), (1, 1)]:
             raise Killed
 
     with pytest.raises(Killed):
-        fit(checkpoint=Checkpoint.of(tmp_path / "kept", QUESTION), on_epoch=note)
-    resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", QUESTION), on_epoch=note)
-    assert told[3:] == [(1, 2), (2, 1), (2, 2)], "no epoch is repeated"
+        fit(checkpoint=Checkpoint.of(tmp_path / "kept", QUESTION), reporter=RecordingReporter(on_metric=note))
+    resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", QUESTION), reporter=RecordingReporter(on_metric=note))
+    assert epochs[3:] == [(1, 2), (2, 1), (2, 2)], "no epoch is repeated"
 
     whole = fit()
     assert [epoch["epoch"] for epoch in resumed.history] == [epoch["epoch"] for epoch in whole.history]

@@ -5,19 +5,21 @@ import time
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.learn.build import build, distillation
-from cataract.ml.learn.build.build import TrainingData, build_release
-from cataract.ml.learn.build.photo_vectors import read_photos
-from cataract.ml.learn.fit.fast import Cancelled
+from cataract.ml.learn.build.build import LightInstall, build_release
+from cataract.ml.learn.build.config import BuildConfig
+from cataract.ml.learn.build.data import TrainingData
+from cataract.ml.learn.build.distillation import Distillation
+from cataract.ml.learn.build.embedding_cache import embed_photos
+from cataract.ml.learn.reporter import Cancelled
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
+from tests.reporters import RecordingReporter
 
 STAGES = ["reading", "fast", "accurate", "calibration", "quantisation", "writing"]
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"
@@ -37,20 +39,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
     tiny_release: Path, dataset: TrainingData, tmp_path: Path
 ) -> None:
-    told: list[dict[str, Any]] = []
-    first = build_release(
-        tmp_path / "a",
-        tiny_release,
-        dataset,
-        kind="fast",
-        trials=2,
-        on_metrics=lambda values, step: told.append(values),
-    )
-    second = build_release(tmp_path / "b", tiny_release, dataset, kind="fast", trials=2)
+    reporter = RecordingReporter()
+    first = build_release(tmp_path / "a", tiny_release, dataset, BuildConfig(kind="fast", trials=2), reporter)
+    second = build_release(tmp_path / "b", tiny_release, dataset, BuildConfig(kind="fast", trials=2))
     assert first.id == second.id
     assert (tmp_path / "a" / "accurate.onnx").read_bytes() == (tiny_release / "accurate.onnx").read_bytes()
-    assert [values["trial"] for values in told] == [0, 1]
-    assert first.encoder["hash"] == Cascade.load(tiny_release).encoder_hash
+    assert [values["trial"] for values in reporter.metrics] == [0, 1]
+    assert first.encoder.hash == Cascade.load(tiny_release).encoder_hash
     assert "too small by itself" in first.data["calibrated_on"]
 
 
@@ -58,44 +53,39 @@ def test_photos_are_read_once_and_a_withdrawn_one_leaves_the_cache(
     tiny_release: Path, dataset: TrainingData, tmp_path: Path
 ) -> None:
     cascade, cache = Cascade.load(tiny_release), tmp_path / "photos.npz"
-    first = read_photos(cascade, dataset.paths, dataset.sha256s, cache)
-    again = read_photos(cascade, [tmp_path / "gone"] * 15, dataset.sha256s[1:], cache)
+    first = embed_photos(cascade, dataset.paths, dataset.sha256s, cache)
+    again = embed_photos(cascade, [tmp_path / "gone"] * 15, dataset.sha256s[1:], cache)
     np.testing.assert_array_equal(again.vectors, first.vectors[1:])
     assert again.hashes == first.hashes[1:]
     with pytest.raises(FileNotFoundError):  # the first photo was not requested, so nothing of it was kept
-        read_photos(cascade, [tmp_path / "gone"], dataset.sha256s[:1], cache)
+        embed_photos(cascade, [tmp_path / "gone"], dataset.sha256s[:1], cache)
     other = Cascade.load(make_tiny_release(tmp_path / "other", seed=9))
     with pytest.raises(FileNotFoundError):  # another encoder
-        read_photos(other, [tmp_path / "gone"], dataset.sha256s[1:2], cache)
+        embed_photos(other, [tmp_path / "gone"], dataset.sha256s[1:2], cache)
 
 
 @pytest.mark.slow
 def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> None:
-    stages, busy = ["start"], dict.fromkeys(["start", *STAGES], 0.0)
+    busy = dict.fromkeys(["start", *STAGES], 0.0)
     import_module("cataract.ml.learn.fit.accurate")  # torch, once a process: seconds in which nothing can ask
     asked_at = time.process_time()  # of the processor: by the clock other work would count
 
     def asked() -> bool:
         nonlocal asked_at
         since, asked_at = time.process_time() - asked_at, time.process_time()
-        busy[stages[-1]] = max(busy[stages[-1]], since)
+        stage = reporter.stages[-1] if reporter.stages else "start"
+        busy[stage] = max(busy[stage], since)
         return False
 
-    manifest = build_release(
-        tmp_path / "new",
-        STARTER,
-        dataset,
-        trials=1,
-        epochs=2,
-        on_progress=lambda stage, fraction, message: stages.append(stage),
-        should_stop=asked,
-    )
+    reporter = RecordingReporter(stop=asked)
+
+    manifest = build_release(tmp_path / "new", STARTER, dataset, BuildConfig(trials=1, epochs=2), reporter)
     print({stage: round(seconds, 2) for stage, seconds in busy.items()})
     assert min(busy.values()) > 0 and max(busy.values()) < 10, "every stage asks whether to stop, within 10 s"
     cascade = Cascade.load(tmp_path / "new")
     cascade.check_golden()
-    assert list(dict.fromkeys(stages[1:])) == STAGES
-    assert "int8" in manifest.raw["quantisation"]["decision"]
+    assert list(dict.fromkeys(reporter.stages)) == STAGES
+    assert "int8" in manifest.quantisation.decision
     assert all(isinstance(value, float) for value in manifest.metrics.values())
     old, new = (json.loads((folder / "seen.json").read_text())["hashes"] for folder in (STARTER, tmp_path / "new"))
     assert set(old) < set(new)
@@ -111,24 +101,16 @@ def test_it_is_stopped_in_each_stage_and_reaches_no_later_one(dataset: TrainingD
 
 def _stopped_in(stage: str, dataset: TrainingData, folder: Path) -> str:
     """Stop a build when it has come to `stage`; the last stage that it began."""
-    seen: list[str] = []
-
-    def stop() -> bool:
-        return bool(seen) and seen[-1] == stage
-
+    config = BuildConfig(
+        trials=1,
+        epochs=1,
+        distillation=Distillation(dataset.paths[:2], ["t1", "t2"]),
+        checkpoint=folder / "checkpoint",  # the next one resumes from it
+    )
+    reporter = RecordingReporter(stop=lambda: bool(reporter.stages) and reporter.stages[-1] == stage)
     with pytest.raises(Cancelled):
-        build_release(
-            folder / "new",
-            STARTER,
-            dataset,
-            trials=1,
-            epochs=1,
-            teaching=distillation.Teaching(dataset.paths[:2], ["t1", "t2"]),
-            checkpoint=folder / "checkpoint",  # the next one goes on from there
-            on_progress=lambda stage, fraction, message: seen.append(stage),
-            should_stop=stop,
-        )
-    return seen[-1]
+        build_release(folder / "new", STARTER, dataset, config, reporter)
+    return reporter.stages[-1]
 
 
 def test_nothing_is_left_when_it_is_stopped(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:
@@ -139,31 +121,32 @@ def test_nothing_is_left_when_it_is_stopped(tiny_release: Path, dataset: Trainin
         asked += 1
         return asked > 18  # after the photos were read
 
+    config, reporter = BuildConfig(kind="fast", trials=2), RecordingReporter(stop=stop)
     with pytest.raises(Cancelled):
-        build_release(tmp_path / "new", tiny_release, dataset, kind="fast", trials=2, should_stop=stop)
+        build_release(tmp_path / "new", tiny_release, dataset, config, reporter)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_test_split_is_refused(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:
     leaking = replace(dataset, splits=["test", *list(dataset.splits)[1:]])
     with pytest.raises(ValueError, match="must not see photos of the split test"):
-        build_release(tmp_path / "new", tiny_release, leaking, kind="fast", trials=1)
+        build_release(tmp_path / "new", tiny_release, leaking, BuildConfig(kind="fast", trials=1))
 
 
 def test_what_cannot_be_built_is_said(tiny_release: Path, dataset: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not 'slow'"):
-        build_release(tmp_path / "new", tiny_release, dataset, kind="slow")
+        build_release(tmp_path / "new", tiny_release, dataset, BuildConfig(kind="slow"))
     with pytest.raises(ValueError, match="no encoder to train from"):
-        build_release(tmp_path / "new", tiny_release, dataset, kind="both")
+        build_release(tmp_path / "new", tiny_release, dataset, BuildConfig(kind="both"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(ValueError, match="there already"):
-        build_release(tmp_path / "full", tiny_release, dataset, kind="fast")
+        build_release(tmp_path / "full", tiny_release, dataset, BuildConfig(kind="fast"))
 
 
 def test_without_torch_the_accurate_model_is_refused_in_words(
     tiny_release: Path, dataset: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(build.LightInstall, match="make install"):
-        build_release(tmp_path / "new", tiny_release, dataset, kind="both")
+    with pytest.raises(LightInstall, match="make install"):
+        build_release(tmp_path / "new", tiny_release, dataset, BuildConfig(kind="both"))

@@ -10,7 +10,10 @@ import pytest
 
 from cataract.ml.cascade.fast import FastModel
 from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.fast import Cancelled, FastFit, Taught, fit_fast, read_params
+from cataract.ml.learn.fit.fast import FastFit, fit_fast, read_params
+from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.reporter import Cancelled
+from tests.reporters import RecordingReporter
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 
@@ -38,21 +41,21 @@ def test_a_killed_search_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> No
             raise Killed
 
     with pytest.raises(Killed):
-        fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), on_trial=die)
-    told: list[dict[str, Any]] = []
-    resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), on_trial=told.append)
-    assert [trial["trial"] for trial in told] == [1, 2], "the first trial was finished before the kill"
+        fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), reporter=RecordingReporter(on_metric=die))
+    reporter = RecordingReporter()
+    resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), reporter=reporter)
+    assert [trial["trial"] for trial in reporter.metrics] == [1, 2], "the first trial was finished before the kill"
     assert resumed.text == fit().text
 
-    told.clear()
-    fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 6}), on_trial=told.append)
-    assert len(told) == 3, "what was kept for another question is not used"
+    other = RecordingReporter()
+    fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 6}), reporter=other)
+    assert len(other.metrics) == 3, "what was kept for another question is not used"
 
 
-def test_what_a_teacher_says_is_used_only_when_it_helps() -> None:
+def test_soft_labels_are_used_only_when_they_help() -> None:
     x, y, _ = problem(400)
-    right, wrong = (Taught(x[90:], truth[90:].astype(float), 1.0) for truth in (y, 1 - y))
-    helped, harmed = (fit(taught=taught) for taught in (right, wrong))
+    right, wrong = (SoftLabels(x[90:], truth[90:].astype(float), 1.0) for truth in (y, 1 - y))
+    helped, harmed = (fit(soft_labels=labels) for labels in (right, wrong))
     assert helped.ablation["kept"] and helped.ablation["photos"] == 310
     assert helped.ablation["with"]["log_loss"] < helped.ablation["without"]["log_loss"]
     assert not harmed.ablation["kept"] and harmed.text == fit().text
@@ -67,19 +70,19 @@ def test_of_many_photos_a_part_is_searched_on_and_all_are_fitted(monkeypatch: py
     assert FastModel(part.text, dim=12).score(problem()[0]).shape == (90,)
 
 
-def test_a_search_gives_up_trials_that_fall_behind() -> None:
+def test_a_search_prunes_trials_that_fall_behind() -> None:
     x, y, groups = problem()
-    told = fit_fast(x, y, groups, trials=9, seed=1).trials
-    given_up = [trial for trial in told if trial["pruned"]]
-    assert given_up and all(len(trial["folds"]) < 5 and "roc_auc" not in trial for trial in given_up)
-    assert not any(trial["pruned"] for trial in told[:5])
+    trials = fit_fast(x, y, groups, trials=9, seed=1).trials
+    pruned = [trial for trial in trials if trial["pruned"]]
+    assert pruned and all(len(trial["folds"]) < 5 and "roc_auc" not in trial for trial in pruned)
+    assert not any(trial["pruned"] for trial in trials[:5])
 
 
-def test_trials_are_told_and_the_best_is_kept() -> None:
-    told: list[dict[str, Any]] = []
-    result = fit(on_trial=told.append)
-    assert [trial["trial"] for trial in told] == [0, 1, 2]
-    best = min(told, key=lambda trial: float(trial["log_loss"]))
+def test_trials_are_reported_and_the_best_is_kept() -> None:
+    reporter = RecordingReporter()
+    result = fit(reporter=reporter)
+    assert [trial["trial"] for trial in reporter.metrics] == [0, 1, 2]
+    best = min(reporter.metrics, key=lambda trial: float(trial["log_loss"]))
     assert result.params == best["params"] == pytest.approx(read_params(result.text), rel=1e-4)
     assert result.oof_scores.shape == (90,) and best["roc_auc"] > 0.7
 
@@ -101,7 +104,7 @@ def test_a_copy_in_the_same_cluster_does_not_help() -> None:
 
 def test_stop_and_too_few() -> None:
     with pytest.raises(Cancelled):
-        fit(should_stop=lambda: True)
+        fit(reporter=RecordingReporter(stop=lambda: True))
     x, y, _ = problem()
     with pytest.raises(ValueError, match="two clusters of each class"):
         fit_fast(x, y, y, trials=1)
@@ -117,7 +120,9 @@ sys.meta_path.insert(0, Blocker())
 from pathlib import Path
 import numpy as np, cv2
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.learn.build.build import TrainingData, build_release
+from cataract.ml.learn.build.build import build_release
+from cataract.ml.learn.build.config import BuildConfig
+from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.synthetic import render_eye
 base, folder = Path(sys.argv[1]), Path(sys.argv[2])
 paths = []
@@ -126,7 +131,7 @@ for seed in range(12):
     cv2.imwrite(str(paths[-1]), render_eye(seed, opacity=0.9 * (seed % 2), size=112)[..., ::-1])
 splits = ["train"] * 8 + ["calibration"] * 4
 data = TrainingData(paths, [f"{n:064x}" for n in range(12)], np.arange(12) % 2, np.arange(12), splits, np.ones(12))
-manifest = build_release(folder / "new", base, data, kind="fast", trials=1)
+manifest = build_release(folder / "new", base, data, BuildConfig(kind="fast", trials=1))
 Cascade.load(folder / "new").check_golden()
 print("built", manifest.id)
 """

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cataract.ml.learn.fit import towers
+from cataract.ml.learn.reporter import SilentReporter
 from cataract.ml.learn.starter import pretrain
 from cataract.ml.synthetic import render_eye
 
@@ -21,14 +22,15 @@ def train(path: Path, steps: int, stop_at: int | None = None) -> dict[str, torch
     class Stopped(Exception):
         pass
 
-    def tell(done: float, message: str) -> None:
-        if stop_at is not None and done * steps >= stop_at:
-            raise Stopped
+    class Stopping(SilentReporter):
+        def progress(self, stage: str, fraction: float, message: str = "") -> None:
+            if stop_at is not None and fraction * steps >= stop_at:
+                raise Stopped
 
     torch.manual_seed(1)
     model = towers.create_model(towers.CONFIG)
     try:
-        network = pretrain.pretrain(model, photos(), steps=steps, seed=3, checkpoint=path, on_progress=tell)
+        network = pretrain.pretrain(model, photos(), steps=steps, seed=3, checkpoint=path, reporter=Stopping())
     except Stopped:
         return {}
     return network.state_dict()
@@ -74,5 +76,4 @@ def test_both_classes_are_needed(tmp_path: Path) -> None:
             steps=1,
             seed=0,
             checkpoint=tmp_path / "x",
-            on_progress=lambda done, message: None,
         )

@@ -14,11 +14,12 @@ from PIL import Image
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.learn.starter import collection, starter
-from cataract.ml.learn.starter.judged import Embedder, Judged
+from cataract.ml.learn.starter.clean_set import CleanSet, Embedder, choose_test_photos
 from cataract.ml.learn.starter.shortcuts import cover
 from cataract.ml.photos import duplicates
 from cataract.ml.photos.images import decode
 from cataract.ml.synthetic import render_eye
+from tests.reporters import RecordingReporter
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"
 
@@ -46,21 +47,16 @@ def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
 ) -> None:
     monkeypatch.setattr(collection, "DRAWN", 4)
     monkeypatch.setattr(starter, "_GATE_OUTLIERS", 30)
-    stages: list[str] = []
-    manifest = starter.build_starter(
-        folders,
-        tmp_path / "starter",
-        minutes=0.02,
-        trials=1,
-        on_progress=lambda stage, fraction, message: stages.append(stage),
-    )
+    reporter = RecordingReporter()
+    config = starter.StarterConfig(minutes=0.02, trials=1)
+    manifest = starter.build_starter(folders, tmp_path / "starter", config, reporter)
     cascade = Cascade.load(tmp_path / "starter")
     cascade.check_golden()
     # Small drawn eyes share lashes and lids: more than the planted copy may count as copies.
     assert manifest.data["encoder_copies_left_out"] >= 1
     assert manifest.data["encoder_copies_left_out"] + manifest.data["encoder_photos"] == 13
     assert manifest.data["fitted_clusters"] + manifest.data["test_clusters"] == manifest.data["clusters"]
-    assert {"reading", "copies", "encoder", "embedding", "fast", "gate", "card", "done"} <= set(stages)
+    assert {"reading", "copies", "encoder", "embedding", "fast", "gate", "card", "done"} <= set(reporter.stages)
     assert not (tmp_path / "starter.parts").exists()
     photo = render_eye(3, size=128)
     ours = Embedder(tmp_path / "starter", cascade.spec)(photo, find_pupil(photo))
@@ -69,10 +65,10 @@ def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
 
 def test_a_release_that_is_trained_further_keeps_its_test_photos() -> None:
     seen = json.loads((STARTER / "seen.json").read_text())["hashes"]
-    judged = SimpleNamespace(
+    clean = SimpleNamespace(
         hashes=["0" * 16, seen[0], "f" * 16, seen[1], "1" * 16], clusters=np.array([4, 7, 7, 9, 2]), y=np.zeros(5)
     )
-    spared = starter._test_photos(cast(Judged, judged), STARTER, seed=0)
+    spared = choose_test_photos(cast(CleanSet, clean), STARTER, seed=0)
     assert spared.tolist() == [True, False, False, False, True], "a copy of a fitted photo is no test photo"
 
 

@@ -79,37 +79,31 @@ def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_honest_manifest_over_nonsense_is_corrupt_too(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest = release.read_manifest(folder)
     (folder / "trunk.onnx").write_bytes(b"no graph")
     with pytest.raises(ReleaseCorrupt, match="cannot be loaded"):
-        _rewrite(folder, manifest)
+        release.write_manifest(folder, manifest)
         Cascade.load(folder)
 
 
 def test_a_fast_model_of_another_width_is_refused(folder: Path) -> None:
-    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest = release.read_manifest(folder)
     text = (folder / "fast.txt").read_text()
-    width = manifest["encoder"]["dim"]
+    width = manifest.encoder.dim
     (folder / "fast.txt").write_text(
         text.replace(f"max_feature_idx={width - 1}", f"max_feature_idx={width}")
         .replace("feature_names=", "feature_names=Extra ")
         .replace("feature_infos=", "feature_infos=none ")
     )
     with pytest.raises(ReleaseCorrupt, match="features"):
-        _rewrite(folder, manifest)
+        release.write_manifest(folder, manifest)
         Cascade.load(folder)
 
 
-def _rewrite(folder: Path, manifest: dict[str, dict[str, object]]) -> None:
-    release.write_manifest(
-        folder, name="tiny", encoder=manifest["encoder"], accurate=manifest["accurate"], metrics={}, data={}
-    )
-
-
-def test_the_manifest_is_the_last_thing_written(tmp_path: Path) -> None:
+def test_the_manifest_is_the_last_thing_written(tiny_release: Path, tmp_path: Path) -> None:
     (tmp_path / "trunk.onnx").write_bytes(b"x")
     with pytest.raises(ValueError, match=r"accurate\.onnx"):
-        release.write_manifest(tmp_path, name="half", encoder={}, accurate={})
+        release.write_manifest(tmp_path, release.read_manifest(tiny_release))
     assert not (tmp_path / MANIFEST).exists()
 
 
@@ -117,7 +111,7 @@ def test_the_id_follows_the_content(tmp_path: Path) -> None:
     one, same, other = (make_tiny_release(tmp_path / str(i), seed=seed) for i, seed in enumerate((0, 0, 1)))
     first, second, third = (release.verify(folder) for folder in (one, same, other))
     assert first.id == second.id != third.id
-    assert first.encoder["hash"] == second.encoder["hash"] != third.encoder["hash"]
+    assert first.encoder.hash == second.encoder.hash != third.encoder.hash
 
 
 _NO_PICKLE = """

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.encoder import Graph
-from cataract.ml.learn.build import base
+from cataract.ml.learn.build import base_release
 from cataract.ml.learn.fit.quantise import to_int8
 from cataract.ml.learn.fit.towers import CONFIG
 from cataract.ml.synthetic import render_eye
@@ -35,9 +35,9 @@ def test_a_release_embeds_a_photo_as_open_clip_does(arch: str, tmp_path: Path) -
 
     So does ViT-B-32, in tests/training/test_encoder_change.py.
     """
-    tower = base.random_tower(arch)
+    tower = base_release.random_tower(arch)
     gate = json.loads((STARTER / "gate.json").read_text())
-    base.write_base(tmp_path / "base", tower, base.export_tower(tower), gate, trainable=False)
+    base_release.write_base(tmp_path / "base", tower, base_release.export_tower(tower), gate, trainable=False)
     cascade = Cascade.load(tmp_path / "base")
     transform = image_transform_v2(PreprocessCfg(**open_clip.get_model_preprocess_cfg(tower.model)), is_train=False)
     for size in (100, 250):
@@ -49,8 +49,8 @@ def test_a_release_embeds_a_photo_as_open_clip_does(arch: str, tmp_path: Path) -
 
 
 def test_int8_keeps_the_direction_and_shrinks_the_weights(arch: str) -> None:
-    tower = base.random_tower(arch)
-    graph = base.export_tower(tower)["trunk.onnx"]
+    tower = base_release.random_tower(arch)
+    graph = base_release.export_tower(tower)["trunk.onnx"]
     small = to_int8(graph)
     assert len(small) < 0.7 * len(graph)
     kinds = {node.op_type for node in onnx.load_model_from_string(small).graph.node}
@@ -64,5 +64,5 @@ def test_int8_keeps_the_direction_and_shrinks_the_weights(arch: str) -> None:
 
 def test_a_gate_of_another_encoder_is_refused(arch: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="hand-made"):
-        base.write_base(tmp_path / "base", base.random_tower(arch), {}, {"ood": {"of": "embedding"}})
+        base_release.write_base(tmp_path / "base", base_release.random_tower(arch), {}, {"ood": {"of": "embedding"}})
     assert not (tmp_path / "base").exists()

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from cataract.ml.learn.build.config import BuildConfig
+from cataract.ml.learn.build.data import TrainingData
+from cataract.ml.learn.reporter import Reporter
 from cataract.ml.release.manifest import Manifest, read_manifest
 from cataract.ml.synthetic import render_eye
 from predictions.photos.models import Split
@@ -60,14 +63,14 @@ def label_photos(train: int = 10, calibration: int = 3, test: int = 3) -> list[L
     return made
 
 
-def tiny_build(folder: Path, base: Path, data: Any, **options: Any) -> Manifest:
+def tiny_build(folder: Path, base: Path, data: TrainingData, config: BuildConfig, reporter: Reporter) -> Manifest:
     """A build with the signature of `build_release` that fits nothing and makes a tiny release."""
     assert set(data.splits) <= {"train", "calibration"}, "a build was handed photos that it must not see"
     assert (base / "manifest.json").is_file()
-    options["on_progress"]("fast", 0.4, f"{len(data.paths)} photos")
+    reporter.progress("fast", 0.4, f"{len(data.paths)} photos")
     for trial in range(2):
-        options["on_metrics"]({"trial": trial, "params": {"num_leaves": 7}, "roc_auc": 0.9}, trial)
-    options["on_metrics"]({"loss": 0.5}, 1)
+        reporter.metric({"trial": trial, "params": {"num_leaves": 7}, "roc_auc": 0.9}, trial)
+    reporter.metric({"loss": 0.5}, 1)
     make_tiny_release(folder, name="challenger")
     return read_manifest(folder)
 

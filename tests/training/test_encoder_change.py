@@ -17,7 +17,7 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 
-from cataract.ml.learn.build import base
+from cataract.ml.learn.build import base_release
 from cataract.ml.learn.fit import accurate
 from cataract.ml.learn.fit.towers import CONFIG
 from cataract.ml.synthetic import render_eye
@@ -50,9 +50,9 @@ def small_arch(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.stem
 
 
-def checkpoint_of(arch: str, path: Path, *, seed: int = 0) -> base.Tower:
+def checkpoint_of(arch: str, path: Path, *, seed: int = 0) -> base_release.Tower:
     """Write an open_clip checkpoint, here with random weights."""
-    tower = base.random_tower(arch, seed=seed)
+    tower = base_release.random_tower(arch, seed=seed)
     save_file({name: value.contiguous() for name, value in tower.model.state_dict().items()}, path)
     return tower
 
@@ -114,7 +114,7 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     assert len(similar.nearest(image, EyeImage.objects.all(), encoder=new.encoder, count=3)) == 3
 
 
-def _as_open_clip(tower: base.Tower, photo: Any) -> Any:
+def _as_open_clip(tower: base_release.Tower, photo: Any) -> Any:
     transform = image_transform_v2(PreprocessCfg(**open_clip.get_model_preprocess_cfg(tower.model)), is_train=False)
     with torch.no_grad():
         model: Any = tower.model

@@ -17,9 +17,11 @@ from django.utils import timezone
 from predictions.releases.models import Release
 from tests.factories import UserFactory
 from tests.training.makers import capture_published, label_photo, label_photos, tiny_build
-from training.runs import services, triggers, worker
-from training.runs.models import TrainingPolicy, TrainingRun
-from training.runs.progress import Progress
+from training.runs import services, worker
+from training.runs.models import TrainingRun
+from training.runs.reporter import RunReporter
+from training.triggers import worker as triggers
+from training.triggers.models import TrainingPolicy
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START, RUNS = "/admin/training/trainingrun/add/", "/api/v1/training-runs"
@@ -109,10 +111,10 @@ def test_an_interrupted_run_is_resumed_beside_the_other_model_and_never_beside_i
 def test_two_runs_at_work_share_nothing_that_one_could_break_for_the_other() -> None:
     fast, accurate = start("fast"), start("accurate")
 
-    def build(*args: Any, **options: Any) -> Any:
+    def build(*args: Any) -> Any:
         worker.run(str(accurate.pk), build=tiny_build)  # another process, in the middle of this run
         worker.sweep(publish=lambda run_id: None)
-        return tiny_build(*args, **options)
+        return tiny_build(*args)
 
     worker.run(str(fast.pk), build=build)
     fast.refresh_from_db()
@@ -124,11 +126,11 @@ def test_two_runs_at_work_share_nothing_that_one_could_break_for_the_other() -> 
 def test_runs_share_the_memory_of_the_machine(settings: Any) -> None:
     fast, accurate = start("fast"), start("accurate")
     TrainingRun.objects.filter(pk=fast.pk).move("running")
-    alone = Progress(fast, 1)._memory_limit
+    alone = RunReporter(fast)._memory_limit
     TrainingRun.objects.filter(pk=accurate.pk).move("running")
-    assert Progress(accurate, 1)._memory_limit == pytest.approx(alone / 2)
+    assert RunReporter(accurate)._memory_limit == pytest.approx(alone / 2)
     settings.TRAINING_MAX_GIGABYTES = 2
-    assert Progress(accurate, 1)._memory_limit == 2e9
+    assert RunReporter(accurate)._memory_limit == 2e9
 
 
 def test_a_trigger_waits_for_the_model_that_it_would_train_only() -> None:

@@ -18,7 +18,7 @@ from tests.training.makers import capture_published, label_photos, tiny_build
 from training.comparison.models import Comparison
 from training.runs import services, worker
 from training.runs.models import TrainingRun
-from training.runs.progress import Progress
+from training.runs.reporter import RunReporter
 from training.tracking.mlflow_client import MODEL
 from training.tracking.spool import waiting
 
@@ -128,10 +128,10 @@ def test_one_run_at_a_time(run: TrainingRun, client: Client) -> None:
 def test_a_run_delivered_twice_runs_once(run: TrainingRun) -> None:
     calls: list[int] = []
 
-    def build(*args: Any, **options: Any) -> Any:
+    def build(*args: Any) -> Any:
         calls.append(1)
         worker.run(str(run.pk), build=build)  # a second delivery while the first works
-        return tiny_build(*args, **options)
+        return tiny_build(*args)
 
     worker.run(str(run.pk), build=build)
     worker.run(str(run.pk), build=build)
@@ -150,10 +150,10 @@ def test_a_queued_run_is_cancelled_at_once_and_never_runs(run: TrainingRun, clie
 def test_a_running_run_stops_when_a_person_cancels_it(run: TrainingRun, settings: Any) -> None:
     settings.TRAINING_SILENT_SECONDS = 0.4
 
-    def build(folder: Path, *args: Any, **options: Any) -> Any:
+    def build(*args: Any) -> Any:
         services.cancel_run(run=run)
         deadline = timezone.now() + timedelta(seconds=20)
-        while not options["should_stop"]():
+        while not args[-1].should_stop():
             assert timezone.now() < deadline, "the wish to cancel never arrived"
         raise RuntimeError("stopped")
 
@@ -167,13 +167,13 @@ def test_a_step_that_does_not_ask_holds_no_cancel_up(run: TrainingRun, settings:
     assert settings.TRAINING_SILENT_SECONDS * (1 / 8 + 1 / 20) < 10, "what the docs promise of the settings' own values"
     settings.TRAINING_SILENT_SECONDS = 0.4
 
-    def build(*args: Any, **options: Any) -> Any:
+    def build(*args: Any) -> Any:
         services.cancel_run(run=run)
         deadline = timezone.now() + timedelta(seconds=20)
         while run.status != "cancelled":  # and never asks
             assert timezone.now() < deadline, "the row waited for the work"
             run.refresh_from_db()
-        return tiny_build(*args, **options)
+        return tiny_build(*args)
 
     worker.run(str(run.pk), build=build)
     run.refresh_from_db()
@@ -186,7 +186,7 @@ def test_a_step_that_does_not_ask_holds_no_cancel_up(run: TrainingRun, settings:
 
 
 def test_a_failed_build_says_why_and_leaves_no_release(run: TrainingRun, client: Client, settings: Any) -> None:
-    def build(folder: Path, *args: Any, **options: Any) -> Any:
+    def build(folder: Path, *args: Any) -> Any:
         (folder / "trunk.onnx").write_bytes(b"half")
         raise ValueError("The training split needs labelled photos of both classes.")
 
@@ -200,8 +200,8 @@ def test_a_failed_build_says_why_and_leaves_no_release(run: TrainingRun, client:
 
 
 def test_a_half_written_release_is_never_registered(run: TrainingRun) -> None:
-    def build(folder: Path, *args: Any, **options: Any) -> Any:
-        manifest = tiny_build(folder, *args, **options)
+    def build(folder: Path, *args: Any) -> Any:
+        manifest = tiny_build(folder, *args)
         (folder / "fast.txt").write_bytes(b"tree\n")
         return manifest
 
@@ -214,7 +214,7 @@ def test_a_half_written_release_is_never_registered(run: TrainingRun) -> None:
 def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
     run: TrainingRun, client: Client, published: list[tuple[str, str]]
 ) -> None:
-    def killed(*args: Any, **options: Any) -> Any:
+    def killed(*args: Any) -> Any:
         TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=41))
         worker.sweep(publish=lambda run_id: None)
         raise SystemExit  # as a worker that dies: nothing is caught, nothing is written
@@ -223,7 +223,7 @@ def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
         worker.run(str(run.pk), build=killed)
     run.refresh_from_db()
     assert run.status == "interrupted"
-    zombie = Progress(run, 1)
+    zombie = RunReporter(run)
 
     client.force_login(UserFactory.create(roles=["admin"]))
     page = client.get(f"/admin/training/trainingrun/{run.pk}/change/").content.decode()
@@ -238,7 +238,7 @@ def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
 
 
 def test_a_worker_that_was_only_taken_for_dead_finds_its_folder_gone(run: TrainingRun) -> None:
-    def slow(folder: Path, *args: Any, **options: Any) -> Any:
+    def slow(folder: Path, *args: Any) -> Any:
         TrainingRun.objects.filter(pk=run.pk).move("interrupted")
         services.resume_run(run=run)
         worker.run(str(run.pk), build=tiny_build)  # another worker, while this one sleeps
@@ -251,8 +251,8 @@ def test_a_worker_that_was_only_taken_for_dead_finds_its_folder_gone(run: Traini
 
 
 def test_a_run_over_its_limits_is_stopped_with_the_reason(run: TrainingRun, settings: Any) -> None:
-    def build(folder: Path, *args: Any, **options: Any) -> Any:
-        assert options["should_stop"]()
+    def build(*args: Any) -> Any:
+        assert args[-1].should_stop()
         raise RuntimeError("stopped")
 
     settings.TRAINING_MAX_HOURS = 0

@@ -14,8 +14,9 @@ from review.cases.models import ReviewCase
 from tests.factories import LabelFactory, UserFactory
 from tests.review.makers import make_case
 from tests.training.makers import capture_published, label_photo, label_photos
-from training.runs import triggers
-from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring
+from training.runs.models import TrainingRun
+from training.triggers import worker as triggers
+from training.triggers.models import TrainingPolicy, TriggerFiring
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

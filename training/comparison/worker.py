@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
 from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos import images
 from cataract.ml.photos.duplicates import dihedral_hashes
 from predictions.photos import storage
@@ -26,8 +26,6 @@ from training.comparison.models import Comparison
 from training.datasets.models import Dataset
 from training.datasets.selectors import test_rows, usable_labels
 
-Say = Callable[[str, float, str], None]
-
 
 class _Row(NamedTuple):
     """One photo to compare on: a frozen row of a dataset, or a label confirmed since."""
@@ -38,10 +36,11 @@ class _Row(NamedTuple):
     weight: float
 
 
-def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_progress: Say | None = None) -> Comparison:
+def compare(*, challenger: Release, champion: Release, dataset: Dataset, reporter: Reporter = SILENT) -> Comparison:
     """Compare two releases on the test rows of `dataset` and on all labels confirmed since the champion was trained.
 
-    The row replaces an earlier comparison of the same three. Raises ReleaseCorrupt when a release folder is damaged.
+    The row replaces an earlier comparison of the same three. Raises ReleaseCorrupt when a release folder is damaged,
+    Cancelled when the reporter asks to stop.
     """
     frozen = [_Row(row.image, row.answer, row.cluster, 1.0) for row in test_rows(dataset)]
     new = _rows_since(trained_at(champion))
@@ -51,8 +50,8 @@ def compare(*, challenger: Release, champion: Release, dataset: Dataset, on_prog
     photos: dict[Any, Photo] = {}
     for number, row in enumerate(rows):
         photos[row.image.pk] = _photo(row, sides, seen)
-        if on_progress:
-            on_progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} photos")
+        reporter.progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} photos")
+        reporter.check_stop()
     report = gates.judge(
         [photos[row.image.pk] for row in frozen],
         since=[replace(photos[row.image.pk], truth=row.truth, weight=row.weight) for row in new],

@@ -6,7 +6,7 @@ from datetime import timedelta
 import numpy as np
 from django.utils import timezone
 
-from cataract.ml.learn.build.photo_vectors import read_photos
+from cataract.ml.learn.build.embedding_cache import embed_photos
 from cataract.ml.learn.fit.label_errors import find_suspects
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
@@ -54,5 +54,6 @@ def _suspects(labels: list[Label]) -> list[tuple[int, float]]:
         raise ValueError("There are no labels of both classes yet.")
     paths = [storage.path(photo.stored_name) for photo in photos]
     stored = stored_vectors(cascade.encoder_hash, usable_labels().order_by().values("image"))
-    vectors = read_photos(cascade, paths, [photo.sha256 for photo in photos], vector_cache(), stored=stored).vectors
+    sha256s = [photo.sha256 for photo in photos]
+    vectors = embed_photos(cascade, paths, sha256s, vector_cache(), stored=stored).vectors
     return find_suspects(vectors, y, clusters)

@@ -1,4 +1,4 @@
-"""Training in the Django admin: start and watch runs, check labels, set the policy of automatic runs."""
+"""Training runs in the Django admin: start, watch, cancel and resume them; check the labels."""
 
 from typing import Any
 from uuid import UUID
@@ -22,7 +22,7 @@ from training.label_checks import services as label_checks
 from training.label_checks.models import LabelCheck
 from training.runs import services as runs_services
 from training.runs.forms import StartForm
-from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring
+from training.runs.models import TrainingRun
 from training.tracking.mlflow_client import run_url
 
 
@@ -57,7 +57,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         ]
 
     def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The data of a run started now, and the button that starts it."""
+        """The data that a run started now would use, and the form that starts it."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         form = StartForm(request.POST or None)
@@ -80,7 +80,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         return self.page(request, "admin/training/run_start.html", context, 422 if form.errors else 200)
 
     def labels(self, request: HttpRequest) -> HttpResponse:
-        """The labels that are probably wrong: what the start page polls while a worker looks for them."""
+        """The labels that are probably wrong. The start page polls this while a worker looks for them."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         return self.page(request, "admin/training/_labels.html", _label_check())
@@ -110,7 +110,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         return self._run_page(request, object_id, "admin/training/run.html")
 
     def part(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
-        """What the run page polls while the run is active."""
+        """The part of the run page that it polls while the run is active."""
         return self._run_page(request, run_id, "admin/training/_run.html")
 
     def cancel(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
@@ -160,35 +160,9 @@ def _release_link(release_id: str) -> str:
 
 
 def run_link(run: TrainingRun) -> str:
-    """A link to the page of a run, in its own words."""
+    """A link to the page of a run."""
     return format_html('<a href="{}">{}</a>', _run_page(run.pk), run)
 
 
 def _run_page(run_id: UUID) -> str:
     return reverse("admin:training_trainingrun_change", args=[run_id])
-
-
-@admin.register(TrainingPolicy)
-class TrainingPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
-    """One row to edit; the admin's own history says who changed it."""
-
-    fields = ("is_on", "kind", "new_labels", "max_drift", "max_override_rate", "every_days")
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Straight to the one row."""
-        policy, _ = TrainingPolicy.objects.get_or_create(pk=1)
-        return HttpResponseRedirect(reverse("admin:training_trainingpolicy_change", args=[policy.pk]))
-
-
-@admin.register(TriggerFiring)
-class TriggerFiringAdmin(ReadOnlyAdmin):
-    list_display = ("fired_at", "trigger", "reason", "run_of", "error")
-    list_filter = ("trigger",)
-    list_select_related = ("run",)
-
-    @admin.display(description="run")
-    def run_of(self, firing: TriggerFiring) -> str:
-        return run_link(firing.run) if firing.run else "none"

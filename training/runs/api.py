@@ -1,4 +1,4 @@
-"""The REST API of training: start and watch runs, promote and roll back releases."""
+"""The REST API of training runs: start and watch them."""
 
 from typing import Any
 from uuid import UUID

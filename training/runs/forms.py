@@ -1,4 +1,4 @@
-"""What a person fills in: to start a run, tick a flip, promote a release, try it on live photos, roll back."""
+"""The form that starts a training run."""
 
 from typing import Any
 
@@ -6,21 +6,21 @@ from django import forms
 
 from predictions.releases.models import Release
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, TEACH_LABEL, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, parameters_of
 
 
 def _number(name: str) -> forms.Field:
-    """The field of one of `training.runs.parameters.CHOICES`; empty it keeps its default."""
+    """The field of one of `training.runs.parameters.CHOICES`. Left empty, it keeps its default."""
     choice = CHOICES[name]
     field: Any = forms.IntegerField if choice.type is int else forms.FloatField
-    made: forms.Field = field(
+    number: forms.Field = field(
         label=choice.label,
         min_value=choice.type(choice.low),
         max_value=choice.type(choice.high),
         initial=choice.default,
         required=False,
     )
-    return made
+    return number
 
 
 class StartForm(forms.Form):
@@ -36,7 +36,7 @@ class StartForm(forms.Form):
     trials = _number("trials")
     minutes = _number("minutes")
     epochs = _number("epochs")
-    distil = forms.BooleanField(label=TEACH_LABEL, required=False)
+    distil = forms.BooleanField(label=DISTIL_LABEL, required=False)
     teach_weight = _number("teach_weight")
     teach_floor = _number("teach_floor")
 
@@ -47,11 +47,11 @@ class StartForm(forms.Form):
         return [self[name] for name in names]
 
     def request(self) -> dict[str, Any]:
-        """What `services.start_training` takes; a field that was left empty keeps its default."""
-        said = self.cleaned_data
+        """The arguments of `services.start_training`. A field left empty keeps its default."""
+        values = self.cleaned_data
         return {
-            "kind": said["kind"],
-            "base": said["base"],
-            "reason": said["reason"],
-            "parameters": parameters_of(said),
+            "kind": values["kind"],
+            "base": values["base"],
+            "reason": values["reason"],
+            "parameters": parameters_of(values),
         }

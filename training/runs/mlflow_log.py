@@ -1,7 +1,8 @@
-"""What MLflow is told of a training run: its start, its trials and epochs, its release, and what was missed before."""
+"""MLflow records of a training run: its start, its trials and epochs, its release; and late deliveries."""
 
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -17,8 +18,8 @@ from training.tracking.spool import Spool, charts_folder, waiting
 from training.tracking.tracker import Tracker
 
 
-def tell_start(tracker: Tracker, run: TrainingRun) -> None:
-    """Parameters, data, code and environment; the run's row learns the ids that MLflow gave."""
+def log_start(tracker: Tracker, run: TrainingRun) -> None:
+    """Log parameters, data, code and environment, and store the ids that MLflow gave in the run's row."""
     tracker.start(
         name=f"{run.kind} {run.created_at:%Y-%m-%d %H:%M}",
         params={"kind": run.kind, "seed": run.seed, "base": run.base_release_id, **run.parameters},
@@ -36,10 +37,10 @@ def tell_start(tracker: Tracker, run: TrainingRun) -> None:
     TrainingRun.objects.filter(pk=run.pk).update(mlflow_run_id=state["run"], mlflow_experiment_id=state["experiment"])
 
 
-def tell_metrics(tracker: Tracker, values: dict[str, Any], step: int) -> None:
-    """Trials of the search become child runs, everything else (epochs) metrics of the run.
+def log_metrics(tracker: Tracker, values: Mapping[str, Any], step: int) -> None:
+    """Log a trial of the search as a child run, an epoch as metrics of the run.
 
-    The epochs of a fit that only scores the photos of one fold are told under the name of their fold.
+    Metrics of an out-of-fold fit carry the name of their fold.
     """
     if "trial" in values:
         numbers = {key: value for key, value in values.items() if key not in ("trial", "params")}
@@ -50,8 +51,8 @@ def tell_metrics(tracker: Tracker, values: dict[str, Any], step: int) -> None:
     tracker.metrics(losses if fit == fits - 1 else {f"fold_{fit + 1}_{name}": v for name, v in losses.items()}, step)
 
 
-def tell_release(tracker: Tracker, release: Release, comparison: Comparison | None) -> None:
-    """The release's files, its figures, the charts of its comparison, and its place in the model registry."""
+def log_release(tracker: Tracker, release: Release, comparison: Comparison | None) -> None:
+    """Log the release's files and metrics and the charts of its comparison, and enter it in the model registry."""
     tracker.artifact(store.folder_of(release), "release")
     tracker.metrics(release.metrics, 0)
     if comparison is not None:
@@ -64,12 +65,12 @@ def tell_release(tracker: Tracker, release: Release, comparison: Comparison | No
 
 
 def _errors(comparison: Comparison) -> list[dict[str, Any]]:
-    """The test photos that the challenger gets wrong, by id: photos stay where consent can be withdrawn."""
+    """The test photos that the challenger gets wrong, by id: MLflow gets no photo, because consent can be withdrawn."""
     return [point for point in comparison.report["points"] if point["decision"] != point["truth"]]
 
 
 def deliver_waiting() -> None:
-    """Deliver the spools of runs that nobody is running; a spool without a run of this database is left alone."""
+    """Deliver the spools of runs that are not running. A spool without a run of this database is left alone."""
     for run_id in waiting():
         row = TrainingRun.objects.filter(pk=run_id).exclude(status=TrainingRun.Status.RUNNING)
         if not row.exists():
@@ -90,10 +91,10 @@ def _git_commit() -> str:
 
 
 def _packages() -> list[str]:
-    found = []
+    packages = []
     for name in ("numpy", "lightgbm", "onnxruntime", "optuna", "torch", "open_clip_torch", "scikit-learn"):
         try:
-            found.append(f"{name} {version(name)}")
+            packages.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             continue
-    return found
+    return packages

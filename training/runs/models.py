@@ -1,4 +1,4 @@
-"""Runs: the attempts to turn a dataset into a release, and the policy that starts them by itself."""
+"""Training runs: the attempts to turn a dataset into a release."""
 
 import uuid
 from typing import ClassVar, Self
@@ -24,13 +24,13 @@ class TrainingRunQuerySet(StatusQuerySet["TrainingRun"]):
     }
 
     def in_the_way_of(self, kind: str) -> Self:
-        """Active runs that train a model which a run of `kind` trains too."""
+        """Active runs that train one of the models of a run of `kind`."""
         active = self.in_status(*TrainingRun.ACTIVE)
         return active if kind == TrainingRun.Kind.BOTH else active.filter(kind__in=(kind, TrainingRun.Kind.BOTH))
 
 
 def _alone_with(model: str) -> models.UniqueConstraint:
-    """Of the runs that claim their model for themselves, one at a time trains `model`; `both` trains each."""
+    """At most one active run with `is_alone` trains `model`; a run of kind `both` counts for each."""
     return models.UniqueConstraint(
         models.Value(1),
         condition=Q(status__in=["queued", "running"], kind__in=[model, "both"], is_alone=True),
@@ -66,7 +66,7 @@ class TrainingRun(models.Model):
     base_release = models.ForeignKey(
         Release, on_delete=models.PROTECT, related_name="+", help_text="Whose encoder it starts from."
     )
-    release = models.ForeignKey(  # the same data, seed and code make the same release
+    release = models.ForeignKey(  # several runs: the same data, seed and code make the same release
         Release, on_delete=models.PROTECT, null=True, blank=True, related_name="training_runs"
     )
     parameters = models.JSONField(default=dict, blank=True)
@@ -117,59 +117,8 @@ class TrainingRun(models.Model):
 
     @property
     def asked_for_by(self) -> str:
-        """Who or what started it: a person, a trigger of the policy with its reason, or the command line."""
+        """What started it: a person, a trigger of the policy with its reason, or the command line."""
         if self.requested_by:
             return str(self.requested_by.get_username())
-        firing: TriggerFiring | None = getattr(self, "firing", None)
+        firing = getattr(self, "firing", None)  # of `training.triggers`
         return f"the policy ({firing})" if firing else "the command line"
-
-
-class TrainingPolicy(models.Model):
-    """When a training run starts by itself; one row, off until an admin turns it on. It never promotes anything."""
-
-    is_on = models.BooleanField("on", default=False)
-    kind = models.CharField("what to train", max_length=8, choices=TrainingRun.Kind, default=TrainingRun.Kind.BOTH)
-    new_labels = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Start when so many confirmed labels are new since the last dataset."
-    )
-    max_drift = models.FloatField(
-        null=True,
-        blank=True,
-        help_text="Start when a population stability index of the last 7 days is above; 0.25 is usual.",
-    )
-    max_override_rate = models.FloatField(
-        null=True,
-        blank=True,
-        help_text="Start when people surely contradict more than this share of the answers of the last 30 days.",
-    )
-    every_days = models.PositiveIntegerField(null=True, blank=True, help_text="Start when the last run is so old.")
-
-    class Meta:
-        verbose_name = verbose_name_plural = "policy: when a run starts by itself"
-        constraints: ClassVar = [models.CheckConstraint(condition=Q(pk=1), name="one_training_policy")]
-
-    def __str__(self) -> str:
-        return "on" if self.is_on else "off"
-
-
-class TriggerFiring(models.Model):
-    """That the policy asked for a run, why, and what became of it. Once for the same labels. Append-only."""
-
-    class Trigger(models.TextChoices):
-        NEW_LABELS = "new_labels", "new labels"
-        DRIFT = "drift", "drift"
-        OVERRIDES = "overrides", "contradicted answers"
-        SCHEDULE = "schedule", "schedule"
-
-    trigger = models.CharField(max_length=10, choices=Trigger)
-    reason = models.TextField()
-    fingerprint = models.CharField(max_length=64, unique=True, help_text="Of the labels as they were.")
-    run = models.OneToOneField(TrainingRun, on_delete=models.PROTECT, null=True, blank=True, related_name="firing")
-    error = models.TextField(blank=True, help_text="Why no run could start.")
-    fired_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering: ClassVar = ["-fired_at"]
-
-    def __str__(self) -> str:
-        return f"{self.get_trigger_display()}: {self.reason}"

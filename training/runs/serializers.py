@@ -1,4 +1,4 @@
-"""What the API takes and gives about training."""
+"""Requests and answers of the training API."""
 
 from typing import Any
 
@@ -7,18 +7,18 @@ from rest_framework import serializers
 
 from predictions.releases.models import Release
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, TEACH_LABEL, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, parameters_of
 from training.tracking.mlflow_client import run_url
 
 
 def _number(name: str) -> serializers.Field[Any, Any, Any, Any]:
-    """The field of one of `training.runs.parameters.CHOICES`; left out it keeps its default."""
+    """The field of one of `training.runs.parameters.CHOICES`; left out, it keeps its default."""
     choice = CHOICES[name]
     limits: dict[str, Any] = {"min_value": choice.type(choice.low), "max_value": choice.type(choice.high)}
-    told: dict[str, Any] = {"default": choice.type(choice.default), "help_text": choice.label}
+    shown: dict[str, Any] = {"default": choice.type(choice.default), "help_text": choice.label}
     if choice.type is int:
-        return serializers.IntegerField(**limits, **told)
-    return serializers.FloatField(**limits, **told, validators=[_refuse_nan])  # which is neither above nor below
+        return serializers.IntegerField(**limits, **shown)
+    return serializers.FloatField(**limits, **shown, validators=[_refuse_nan])  # which is neither above nor below
 
 
 def _refuse_nan(value: float) -> None:
@@ -46,7 +46,7 @@ class StartSerializer(serializers.Serializer[Any]):
     trials = _number("trials")
     minutes = _number("minutes")
     epochs = _number("epochs")
-    distil = serializers.BooleanField(default=False, help_text=TEACH_LABEL)
+    distil = serializers.BooleanField(default=False, help_text=DISTIL_LABEL)
     teach_weight = _number("teach_weight")
     teach_floor = _number("teach_floor")
     base_release: Any = serializers.PrimaryKeyRelatedField(
@@ -58,13 +58,13 @@ class StartSerializer(serializers.Serializer[Any]):
     )
 
     def request(self) -> dict[str, Any]:
-        """What `services.start_training` takes."""
-        said = self.validated_data
+        """The arguments of `services.start_training`."""
+        values = self.validated_data
         return {
-            "kind": said["model"],
-            "base": said["base_release"],
-            "reason": said["reason"],
-            "parameters": parameters_of(said),
+            "kind": values["model"],
+            "base": values["base_release"],
+            "reason": values["reason"],
+            "parameters": parameters_of(values),
         }
 
 

@@ -1,4 +1,4 @@
-"""Writes of the last third of the loop: start, cancel and resume a run; compare, promote and roll back a release."""
+"""Start, cancel and resume training runs."""
 
 import importlib.util
 from collections.abc import Mapping
@@ -38,8 +38,8 @@ def start_training(
 ) -> TrainingRun:
     """Freeze the confirmed labels and queue one run on them.
 
-    One run at a time trains each model, by a database constraint, unless TRAINING_PARALLEL lets several.
-    base: the release whose encoder it starts from, the champion when not given. Raises AlreadyRunning, NoBaseRelease,
+    One run at a time trains each model, by a database constraint, unless TRAINING_PARALLEL is on.
+    base: the release whose encoder it starts from; the champion by default. Raises AlreadyRunning, NoBaseRelease,
     LightInstallation, NotEnoughLabels.
     """
     if kind != TrainingRun.Kind.FAST and importlib.util.find_spec("torch") is None:
@@ -53,9 +53,9 @@ def start_training(
             "There is no champion to start from. Run `manage.py install_starter`, or promote a release first."
         )
     if base.status == Release.Status.BASE and kind != TrainingRun.Kind.BOTH:
-        raise NoBaseRelease(f"The models of {base.pk} know nothing yet: train both from it.")
+        raise NoBaseRelease(f"The models of {base.pk} are untrained: train both from it.")
     dataset = freeze_dataset(user=user)
-    is_alone = _refuse_rivals(kind)
+    is_alone = _require_free_models(kind)
     try:
         with transaction.atomic():
             run = TrainingRun.objects.create(
@@ -74,16 +74,16 @@ def start_training(
 
 
 def _promise() -> dict[str, float]:
-    """What the thresholds of a release shall promise, by the settings of this installation."""
+    """What the thresholds of a release promise, by the settings of this installation."""
     return {"max_error": settings.AUTO_MAX_ERROR, "confidence": settings.AUTO_CONFIDENCE}
 
 
 def cancel_run(*, run: TrainingRun) -> TrainingRun:
-    """Cancel a run that waits at once, and ask a running one to stop (within seconds). Raises WrongStatus."""
-    mine = TrainingRun.objects.filter(pk=run.pk)
-    waiting = mine.in_status(TrainingRun.Status.QUEUED, TrainingRun.Status.INTERRUPTED)
+    """Cancel a waiting run at once; ask a running one to stop, which takes seconds. Raises WrongStatus."""
+    rows = TrainingRun.objects.filter(pk=run.pk)
+    waiting = rows.in_status(TrainingRun.Status.QUEUED, TrainingRun.Status.INTERRUPTED)
     if not waiting.move(TrainingRun.Status.CANCELLED):
-        running = mine.in_status(TrainingRun.Status.RUNNING)
+        running = rows.in_status(TrainingRun.Status.RUNNING)
         if not running.update(cancel_requested=True):
             run.refresh_from_db()
             raise WrongStatus(f"This run is {run.status}: only a queued, running or interrupted run can be cancelled.")
@@ -93,11 +93,11 @@ def cancel_run(*, run: TrainingRun) -> TrainingRun:
 
 def resume_run(*, run: TrainingRun) -> TrainingRun:
     """Queue an interrupted run again, on the same dataset. Raises WrongStatus, AlreadyRunning."""
-    mine = TrainingRun.objects.filter(pk=run.pk)
+    rows = TrainingRun.objects.filter(pk=run.pk)
     try:
         with transaction.atomic():
-            moved = mine.in_status(TrainingRun.Status.INTERRUPTED).exists() and mine.move(
-                TrainingRun.Status.QUEUED, cancel_requested=False, is_alone=_refuse_rivals(run.kind)
+            moved = rows.in_status(TrainingRun.Status.INTERRUPTED).exists() and rows.move(
+                TrainingRun.Status.QUEUED, cancel_requested=False, is_alone=_require_free_models(run.kind)
             )
             if moved:
                 nudge(runs_tasks.run_training, run.pk)
@@ -109,10 +109,10 @@ def resume_run(*, run: TrainingRun) -> TrainingRun:
     return run
 
 
-def _refuse_rivals(kind: str) -> bool:
-    """Whether a run that is queued now has its models for itself. Raises AlreadyRunning when another one is at them.
+def _require_free_models(kind: str) -> bool:
+    """The `is_alone` of a run queued now. Raises AlreadyRunning, naming the run that trains one of its models.
 
-    This finds the run to name; of two that look at once the database constraint refuses the second.
+    Of two that check at the same time, the database constraint refuses the second.
     """
     if settings.TRAINING_PARALLEL:
         return False

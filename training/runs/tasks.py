@@ -1,7 +1,6 @@
-"""The wire: ids in, nothing out. The bodies are in `worker`."""
+"""Celery tasks; arguments are primary keys."""
 
 from celery import shared_task
-from django.core.management import call_command
 
 from training.runs import worker as runs_worker
 
@@ -14,8 +13,3 @@ def run_training(run_id: str) -> None:
 @shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
     runs_worker.sweep(publish=lambda run_id: run_training.apply_async((run_id,), expires=60))
-
-
-@shared_task  # type: ignore[untyped-decorator]
-def check_policy() -> None:
-    call_command("train_if_due")  # by name: what it does stands above this module

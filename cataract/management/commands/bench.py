@@ -12,8 +12,10 @@ from django.db import DatabaseError
 
 from cataract.ml.learn.bench import bench
 from cataract.ml.learn.bench import photos as benchphotos
-from cataract.ml.learn.bench.bench import Escalation, Row, Times
-from cataract.ml.learn.bench.training import measure_retraining
+from cataract.ml.learn.bench.bench import Escalation, Row
+from cataract.ml.learn.bench.retraining import measure_retraining
+from cataract.ml.learn.bench.systems import has_torch
+from cataract.ml.learn.bench.timing import Times, disturbance
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import store
 from predictions.releases.models import Release
@@ -46,12 +48,12 @@ class Command(BaseCommand):
         if min(threads, rounds, callers) < 1:
             raise CommandError("--threads, --rounds and --callers are at least 1.")
         arch = "" if options["arch"] == "none" else options["arch"]
-        if not bench.has_torch():
+        if not has_torch():
             self.stderr.write(
                 "torch is not installed: there is no plain way to compare with, and no architecture with random "
                 "weights. Only our own times follow. `make install` (without LIGHT=1) adds it."
             )
-        if busy := bench.disturbance():
+        if busy := disturbance():
             self.stderr.write(busy)
         try:
             photos = benchphotos.photos_of(options["images"]) if options["images"] else benchphotos.drawn_photos()
@@ -69,7 +71,7 @@ class Command(BaseCommand):
         folder = _folder()
         if folder is None or photos < 100 or trials < 1:
             raise CommandError("--training needs a release, at least 100 embeddings and one trial.")
-        if busy := bench.disturbance():
+        if busy := disturbance():
             self.stderr.write(busy)
         try:
             found = measure_retraining(folder, photos=photos, trials=trials, say=self.stderr.write)
@@ -79,7 +81,7 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(found.as_dict()))
             return
         self.stdout.write(
-            f"{found.trials} trials ({found.given_up} given up) on {found.photos} cached embeddings of {found.inputs} "
+            f"{found.trials} trials ({found.pruned} pruned) on {found.photos} cached embeddings of {found.inputs} "
             f"numbers: {found.seconds} s by the clock, {found.processor_seconds} s of one processor, on {found.cores} "
             "cores."
         )

@@ -2,13 +2,31 @@
 
 import importlib.util
 from argparse import ArgumentParser
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
+from cataract.ml.learn.reporter import SilentReporter
 from cataract.ml.release.manifest import ReleaseCorrupt
+
+
+class _ConsoleReporter(SilentReporter):
+    """One line for each new message."""
+
+    def __init__(self, stream: OutputWrapper) -> None:
+        self._stream, self._last = stream, ""
+
+    def progress(self, stage: str, fraction: float, message: str = "") -> None:
+        line = f"{stage:<10} {fraction:4.0%}  {message}"
+        if line != self._last:
+            self._stream.write(line)
+        self._last = line
+
+    def metric(self, values: Mapping[str, Any], step: int) -> None:
+        self.progress("fast", 0.0, f"trial {step + 1}: log loss {values['log_loss']:.3f}")
 
 
 class Command(BaseCommand):
@@ -17,7 +35,6 @@ class Command(BaseCommand):
         "folder is what the release is fitted, calibrated and judged on; the others train the encoder only. A build "
         "that was stopped goes on where it was when it is started again with the same arguments."
     )
-    _told = ""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR")
@@ -41,24 +58,15 @@ class Command(BaseCommand):
             raise CommandError(f"There is no folder {' and no folder '.join(missing)}.")
         if importlib.util.find_spec("torch") is None:
             raise CommandError("torch is not installed. Add the training set with `make install` (without LIGHT=1).")
-        from cataract.ml.learn.starter.starter import build_starter  # torch: only this command needs it
+        from cataract.ml.learn.starter.starter import StarterConfig, build_starter  # torch: only this command needs it
 
         try:
             manifest = build_starter(
                 options["images"],
                 options["out"],
-                seed=options["seed"],
-                minutes=options["minutes"],
-                trials=options["trials"],
-                start=options["start"],
-                on_progress=self._tell,
+                StarterConfig(options["seed"], options["minutes"], options["trials"], options["start"]),
+                _ConsoleReporter(self.stderr),
             )
         except (ValueError, ReleaseCorrupt) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{manifest.id} is in {options['out']}; its card is {options['out'] / 'card.md'}.")
-
-    def _tell(self, stage: str, fraction: float, message: str) -> None:
-        line = f"{stage:<10} {fraction:4.0%}  {message}"
-        if line != self._told:
-            self.stderr.write(line)
-        self._told = line

@@ -1,24 +1,24 @@
 """The accurate model at inference: the fine-tuned tail with its head, on the trunk's activations."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from cataract.ml.arrays import Floats
 from cataract.ml.encoding.encoder import Encoder, EncoderSpec, Graph
+from cataract.ml.release.description import AccurateSpec
 
 
 class AccurateModel:
     """Which views it reads, whether it also looks at them mirrored, and the graph."""
 
     def __init__(
-        self, settings: Mapping[str, Any], spec: EncoderSpec, graph: bytes, *, providers: Sequence[str], threads: int
+        self, accurate: AccurateSpec, spec: EncoderSpec, graph: bytes, *, providers: Sequence[str], threads: int
     ) -> None:
         """Raises ValueError when it asks for a view that the encoder does not make."""
-        views = list(settings["views"])
+        views = list(accurate.views)
         if not views or not set(views) <= set(spec.views):
             raise ValueError(f"the accurate model asks for views {views}, the encoder makes {list(spec.views)}")
         self._rows = [spec.views.index(view) for view in views]
-        self._flip = bool(settings["flip"])
+        self._flip = accurate.flip
         self._graph = Graph(graph, providers=providers, threads=threads)
 
     def score(self, encoder: Encoder, batch: Floats, activations: Floats) -> float:

@@ -18,7 +18,7 @@ from cataract.ml.cascade import calibration, gate, policy
 from cataract.ml.cascade.accurate import AccurateModel
 from cataract.ml.cascade.fast import FastModel
 from cataract.ml.encoding import features
-from cataract.ml.encoding.encoder import Encoder, EncoderSpec, prepare
+from cataract.ml.encoding.encoder import Encoder, prepare
 from cataract.ml.encoding.layout import measure_layout
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.photos.quality import Quality, measure_quality
@@ -77,7 +77,7 @@ class Cascade:
             return dict(json.loads(read(name)))
 
         self.manifest = manifest
-        self.spec = EncoderSpec.of(manifest.encoder)
+        self.spec = manifest.encoder
         expected = self.spec.embedding_dim * len(self.spec.views) + (features.LENGTH if self.spec.handmade else 0)
         if self.spec.dim != expected:
             raise ValueError(f"the manifest states {self.spec.dim} features, its views give {expected}")

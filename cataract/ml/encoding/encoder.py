@@ -4,7 +4,7 @@ The views and the resizing are the same for training and serving: both call `cut
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ class EncoderSpec:
     handmade: bool
     embedding_dim: int
     dim: int
+    arch: str = ""
 
     @classmethod
     def of(cls, encoder: Mapping[str, Any]) -> "EncoderSpec":
@@ -41,17 +42,22 @@ class EncoderSpec:
             name=str(encoder["name"]),
             hash=str(encoder["hash"]),
             image_size=int(encoder["image_size"]),
-            mean=_triple(encoder["mean"]),
-            std=_triple(encoder["std"]),
+            mean=triple(encoder["mean"]),
+            std=triple(encoder["std"]),
             resize_mode=str(encoder["resize_mode"]),
             views=tuple(encoder["views"]),
             handmade=bool(encoder["handmade"]),
             embedding_dim=int(encoder["embedding_dim"]),
             dim=int(encoder["dim"]),
+            arch=str(encoder.get("arch", "")),
         )
         if not spec.views or not set(spec.views) <= set(VIEWS) or spec.resize_mode not in _RESIZERS:
             raise ValueError(f"The encoder asks for views {spec.views} resized by {spec.resize_mode!r}.")
         return spec
+
+    def as_json(self) -> dict[str, Any]:
+        """What a manifest says of the encoder: the inverse of `of`."""
+        return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "views": list(self.views)}
 
 
 def cut_views(pixels: Pixels, views: Sequence[str], pupil: Pupil | None = None) -> list[Pixels]:
@@ -128,7 +134,7 @@ class Encoder:
         return self._embed.run(activations)
 
 
-def _triple(values: Sequence[float]) -> tuple[float, float, float]:
+def triple(values: Sequence[float]) -> tuple[float, float, float]:
     first, second, third = (float(value) for value in values)
     return first, second, third
 

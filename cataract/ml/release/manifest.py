@@ -1,4 +1,4 @@
-"""The release folder: write it (manifest last), verify it (before anything is parsed), read it.
+"""The manifest of a release folder: written last, and verified before anything else is parsed.
 
 A release is one folder of plain files, no pickle. Text files are UTF-8; numbers in JSON are finite.
 
@@ -9,16 +9,16 @@ embed.onnx        input "activations" -> output "embedding" (N, E) float32, each
 accurate.onnx     input "activations" -> output "logit" (N,) float32, positive means cataract
                   First axis dynamic in all three, no external data. An accepted int8 variant replaces the file.
 fast.txt          LightGBM model text (binary objective); feature count == manifest encoder.dim
-calibration.json  {"fast": C, "accurate": C}, where C is one of (module `calibration`)
+calibration.json  {"fast": C, "accurate": C}, where C is one of (`cascade.calibration`)
                     {"kind": "temperature", "temperature": T}
                     {"kind": "platt", "slope": a, "intercept": b}
                     {"kind": "isotonic", "x": [raw scores, increasing], "y": [probabilities]}
-gate.json         {"quality": {...}, "ood": {...}, "eye": {...}}; made by `learn.eyecheck` (keys: module `gate`)
+gate.json         {"quality": {...}, "ood": {...}, "eye": {...}}; keys: `cascade.gate`
 policy.json       {"version", "fast_band": {"low", "high"}, "auto": {"normal_below", "cataract_above"},
                    "disagreement_margin", "accurate_weight", "target_error", "confidence", "coverage", "bound", "n"}
-                  (meaning and defaults: module `policy`)
+                  (meaning and defaults: `cascade.policy`)
 golden.json       {"tolerance": t, "cases": [{"name", "png": base64 of a PNG, "expect": {"decision", "fast_score",
-                   "accurate_score", "probability"}}]}; made by module `golden`, numbers may be null
+                   "accurate_score", "probability"}}]}; made by `release.golden`, numbers may be null
 
 Optional, never read by inference:
 
@@ -27,7 +27,7 @@ seen.json         {"hashes": [16 hex digits, ...]}: perceptual hashes of the pho
 metrics.json      what was measured when the release was built
 card.md           the model card
 
-manifest.json, written last:
+manifest.json, written last (as types: `release.description`):
 
 {"format": 1,
  "id": "<name>-<first 8 hex digits of the content hash>",
@@ -54,7 +54,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cataract.ml.encoding.encoder import VIEWS_VERSION
+from cataract.ml.encoding.encoder import VIEWS_VERSION, EncoderSpec
+from cataract.ml.release.description import FileRecord, ReleaseDescription
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -73,31 +74,27 @@ _MAX_MANIFEST_BYTES = 4_000_000
 
 
 class ReleaseCorrupt(Exception):
-    """The folder is not an intact release; the message says what is wrong and is meant for a person."""
+    """The folder is not an intact release. The message says what is wrong and is meant for a person."""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What `manifest.json` says. `raw` is the whole JSON object, `sha256` the digest of the manifest file."""
+@dataclass(frozen=True, kw_only=True)
+class Manifest(ReleaseDescription):
+    """What `manifest.json` says: the description of the release, and what was read from its folder.
+
+    policy: copy of policy.json. raw: the whole JSON object. sha256: digest of the manifest file, "" for a draft.
+    """
 
     id: str
-    format: int
-    created_at: str
-    encoder: dict[str, Any]
-    accurate: dict[str, Any]
-    files: dict[str, dict[str, Any]]
+    files: Mapping[str, FileRecord]
     policy: dict[str, Any]
-    metrics: dict[str, Any]
-    data: dict[str, Any]
-    code_commit: str
     raw: dict[str, Any]
     sha256: str
 
 
 def verify(folder: Path, *, sha256: str = "") -> Manifest:
-    """The manifest of an intact release: every file is there with the stated size and SHA-256, and nothing was parsed.
+    """The manifest of an intact release: every file has the stated size and SHA-256. Parses no other file.
 
-    `sha256`: the digest the manifest file must have (the one on record), when it is known.
+    `sha256`: the digest on record of the manifest file itself, where it is known.
     Raises ReleaseCorrupt.
     """
     manifest = read_manifest(folder)
@@ -107,7 +104,7 @@ def verify(folder: Path, *, sha256: str = "") -> Manifest:
         path = folder / name
         if not path.is_file() or path.is_symlink():
             raise ReleaseCorrupt(f"{folder.name}: {name} is missing. Restore the release folder.")
-        if path.stat().st_size != stated["size"] or _sha256_of(path) != stated["sha256"]:
+        if path.stat().st_size != stated.size or _sha256_of(path) != stated.sha256:
             raise ReleaseCorrupt(
                 f"{folder.name}: {name} is not the file that was released. Restore the release folder."
             )
@@ -115,120 +112,89 @@ def verify(folder: Path, *, sha256: str = "") -> Manifest:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """`manifest.json`, its structure checked, the other files not looked at. Raises ReleaseCorrupt."""
+    """`manifest.json` with its structure checked; the other files are not looked at. Raises ReleaseCorrupt."""
     path = folder / MANIFEST
     try:
         if path.stat().st_size > _MAX_MANIFEST_BYTES:
             raise ReleaseCorrupt(f"{folder.name}: {MANIFEST} is too large to be a manifest.")
         text = path.read_bytes()
-        return _parse(json.loads(text), hashlib.sha256(text).hexdigest())
+        manifest = _parse(json.loads(text), hashlib.sha256(text).hexdigest())
+        if missing := [name for name in REQUIRED if name not in manifest.files]:
+            raise ValueError(f"it does not list {', '.join(missing)}")
     except OSError:
         raise ReleaseCorrupt(f"{folder.name}: there is no readable {MANIFEST}; this is not a release folder.") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ReleaseCorrupt(f"{folder.name}: {MANIFEST} cannot be used ({error}). Restore the folder.") from None
+    return manifest
 
 
 def read_file(folder: Path, manifest: Manifest, name: str) -> bytes:
-    """The bytes of one file, checked again as they are read, so that what is parsed is what was verified."""
+    """The bytes of one file, hashed again as they are read: what is parsed is what was verified.
+
+    Raises ReleaseCorrupt.
+    """
     try:
         data = (folder / name).read_bytes()
     except OSError:
         raise ReleaseCorrupt(f"{folder.name}: {name} cannot be read. Restore the release folder.") from None
-    if hashlib.sha256(data).hexdigest() != manifest.files[name]["sha256"]:
+    if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:
         raise ReleaseCorrupt(f"{folder.name}: {name} is not the file that was released. Restore the release folder.")
     return data
 
 
-def write_manifest(
-    folder: Path,
-    *,
-    name: str,
-    encoder: Mapping[str, Any],
-    accurate: Mapping[str, Any],
-    quantisation: Mapping[str, str] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    data: Mapping[str, Any] | None = None,
-    code_commit: str = "",
-    base: str = "",
-    created_at: str = "",
-) -> Manifest:
-    """The last step of building a release: lists every file of `folder` and writes `manifest.json` atomically.
+def write_manifest(folder: Path, description: ReleaseDescription) -> Manifest:
+    """The last step of building a release: list every file of `folder` and write `manifest.json` atomically.
 
-    The id is `name` and the first 8 hex digits of the content hash; `encoder["hash"]` is filled in here.
+    The id is the name and the first 8 hex digits of the content hash; the hash of the encoder is computed here.
     Raises ValueError when a required file is missing.
     """
     missing = [required for required in REQUIRED if not (folder / required).is_file()]
     if missing:
         raise ValueError(f"A release needs {', '.join(missing)} in {folder.name} before its manifest is written.")
-    manifest = draft_manifest(
-        folder,
-        name=name,
-        encoder=encoder,
-        accurate=accurate,
-        quantisation=quantisation,
-        metrics=metrics,
-        data=data,
-        code_commit=code_commit,
-        base=base,
-        created_at=created_at,
-    )
-    write_json(folder / MANIFEST, manifest.raw)
+    write_json(folder / MANIFEST, draft_manifest(folder, description).raw)
     return verify(folder)
 
 
-def draft_manifest(
-    folder: Path,
-    *,
-    name: str,
-    encoder: Mapping[str, Any],
-    accurate: Mapping[str, Any],
-    quantisation: Mapping[str, str] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-    data: Mapping[str, Any] | None = None,
-    code_commit: str = "",
-    base: str = "",
-    created_at: str = "",
-) -> Manifest:
-    """The manifest of the files that are in `folder` now, not written: for `Cascade.assemble` before golden.json."""
-    if not _PLAIN_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a release name: letters, digits, dot, dash and underscore only.")
+def draft_manifest(folder: Path, description: ReleaseDescription) -> Manifest:
+    """The manifest of the files that are in `folder` now, not written: for `Cascade.assemble` before golden.json.
+
+    Raises ValueError for a name that cannot be part of a release id.
+    """
+    if not _PLAIN_NAME.fullmatch(description.name):
+        raise ValueError(f"{description.name!r} is not a release name: letters, digits, dot, dash and underscore only.")
     files = {
-        path.name: {"sha256": _sha256_of(path), "size": path.stat().st_size}
+        path.name: FileRecord(path.stat().st_size, _sha256_of(path))
         for path in sorted(folder.iterdir())
         if path.is_file() and path.name != MANIFEST and _PLAIN_NAME.fullmatch(path.name)
     }
-    listing = "\n".join(f"{file} {stated['sha256']}" for file, stated in sorted(files.items()))
+    listing = "\n".join(f"{name} {record.sha256}" for name, record in sorted(files.items()))
+    stated = description.as_json()
     raw = {
+        **stated,
         "format": FORMAT,
-        "id": f"{name}-{hashlib.sha256(listing.encode()).hexdigest()[:8]}",
-        "name": name,
-        "created_at": created_at or datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_commit": code_commit,
-        "base": base,
-        "encoder": {**encoder, "hash": encoder_hash(files, encoder)},
-        "accurate": dict(accurate),
-        "quantisation": dict(quantisation or {}),
-        "files": files,
+        "id": f"{description.name}-{hashlib.sha256(listing.encode()).hexdigest()[:8]}",
+        "created_at": description.created_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        "encoder": {**stated["encoder"], "hash": encoder_hash(files, description.encoder)},
+        "files": {name: record.as_json() for name, record in files.items()},
         "policy": json.loads((folder / "policy.json").read_text(encoding="utf-8")),
-        "metrics": dict(metrics or {}),
-        "data": dict(data or {}),
     }
     return _parse(json.loads(json.dumps(raw, allow_nan=False)), "")
 
 
-def encoder_hash(files: Mapping[str, Mapping[str, Any]], encoder: Mapping[str, Any]) -> str:
-    """What names an embedding space: two releases with the same hash give the same photo the same embedding.
+def encoder_hash(files: Mapping[str, FileRecord], encoder: EncoderSpec) -> str:
+    """Names an embedding space: two releases with the same hash give the same photo the same embedding.
 
-    files: the manifest's `files`; encoder: the manifest's `encoder` (its own "hash" is not read).
+    `encoder.hash` itself is not read.
     """
+    spec = encoder.as_json()
     keys = ("image_size", "mean", "std", "resize_mode", "views", "handmade")
-    preprocessing = json.dumps([VIEWS_VERSION, {key: encoder[key] for key in keys}], sort_keys=True)
-    parts = (files["trunk.onnx"]["sha256"], files["embed.onnx"]["sha256"], preprocessing)
+    preprocessing = json.dumps([VIEWS_VERSION, {key: spec[key] for key in keys}], sort_keys=True)
+    parts = (files["trunk.onnx"].sha256, files["embed.onnx"].sha256, preprocessing)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:
-    """`value` as JSON at `path`: whole or not at all, on disk when this returns. Raises ValueError on NaN."""
+    """`value` as JSON at `path`: written atomically and synced to disk. Raises ValueError on NaN."""
     text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n"
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:
@@ -241,27 +207,18 @@ def write_json(path: Path, value: Any) -> None:
 def _parse(raw: dict[str, Any], sha256: str) -> Manifest:
     if raw["format"] != FORMAT:
         raise ValueError(f"format {raw['format']!r}, this version reads format {FORMAT}")
-    for name, stated in raw["files"].items():
-        if not _PLAIN_NAME.fullmatch(name) or not isinstance(stated["size"], int) or len(stated["sha256"]) != 64:
-            raise ValueError(f"the entry of file {name!r} is malformed")
-    if sha256:
-        missing = [name for name in REQUIRED if name not in raw["files"]]
-        if missing:
-            raise ValueError(f"it does not list {', '.join(missing)}")
-    return Manifest(
-        id=str(raw["id"]),
-        format=raw["format"],
-        created_at=str(raw["created_at"]),
-        encoder=dict(raw["encoder"]),
-        accurate=dict(raw["accurate"]),
-        files=dict(raw["files"]),
-        policy=dict(raw["policy"]),
-        metrics=dict(raw["metrics"]),
-        data=dict(raw["data"]),
-        code_commit=str(raw["code_commit"]),
-        raw=raw,
-        sha256=sha256,
-    )
+    files = {name: _file_record(name, stated) for name, stated in raw["files"].items()}
+    description = vars(ReleaseDescription.of(raw))
+    return Manifest(**description, id=str(raw["id"]), files=files, policy=dict(raw["policy"]), raw=raw, sha256=sha256)
+
+
+def _file_record(name: str, stated: Mapping[str, Any]) -> FileRecord:
+    try:
+        if _PLAIN_NAME.fullmatch(name):
+            return FileRecord.of(stated)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ValueError(f"the entry of file {name!r} is malformed")
 
 
 def _sha256_of(path: Path) -> str:

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
 from cataract.ml.encoding.encoder import VIEWS
-from training.runs.encoders import make_base
+from training.runs.base_releases import make_base
 
 
 class Command(BaseCommand):
@@ -33,7 +33,7 @@ class Command(BaseCommand):
                 tag=options["pretrained"],
                 checkpoint=options["checkpoint"],
                 views=options["views"],
-                on_progress=self.stderr.write,
+                say=self.stderr.write,
             )
         except DomainError as error:
             raise CommandError(str(error)) from error

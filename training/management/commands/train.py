@@ -12,7 +12,7 @@ from predictions.releases.models import Release
 from training.comparison import services as comparison_services
 from training.runs import services as runs_services
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, TEACH_LABEL, Choice, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, Choice, parameters_of
 
 _KINDS = ("fast", "accurate", "both")
 _OVER = ("succeeded", "failed", "cancelled", "interrupted")
@@ -42,10 +42,10 @@ class Command(BaseCommand):
         )
         parser.add_argument("--reason", default="", help="the reason, for the record")
         for name, choice in CHOICES.items():
-            flag, meaning = f"--{name.replace('_', '-')}", choice.label.removeprefix("... but ").lower()
+            flag, meaning = f"--{name.replace('_', '-')}", choice.label.lower()
             limits = f"{choice.low:g} to {choice.high:g}, {choice.default:g} by default"
             parser.add_argument(flag, type=partial(_within, choice), metavar="N", help=f"{meaning} ({limits})")
-        parser.add_argument("--distil", action="store_true", help=TEACH_LABEL.lower())
+        parser.add_argument("--distil", action="store_true", help=DISTIL_LABEL.lower())
         parser.add_argument("--wait", action="store_true", help="show the progress until the run is over")
 
     def handle(self, *args: Any, **options: Any) -> None:

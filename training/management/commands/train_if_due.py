@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from training.runs import triggers
+from training.triggers import worker
 
 
 class Command(BaseCommand):
@@ -14,7 +14,7 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        firing = triggers.check()
+        firing = worker.check()
         if firing is None:
             self.stdout.write("The policy asks for no run now.")
         elif firing.run is None:

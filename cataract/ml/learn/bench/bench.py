@@ -1,57 +1,37 @@
-"""How fast the cascade is, beside the plain way, on the same photos and cores. Read `measure` top to bottom.
+"""The speed of the cascade against the plain way, on the same photos and cores. Read `measure` top to bottom.
 
-torch is imported only where the plain way and a tower with random weights are made; without it our own times remain.
+Without torch there is no plain way and no tower with random weights, and only our own times are measured.
 """
 
-import importlib.util
 import json
 import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.cascade.gate import QUALITY_LIMITS
-from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec, Graph
 from cataract.ml.learn.bench.photos import Photo
+from cataract.ml.learn.bench.systems import System, has_torch, make_systems
+from cataract.ml.learn.bench.timing import Times, Way, at_once, cores, limit_threads, one_by_one
 from cataract.ml.photos import images
-from cataract.ml.release import manifest as release
+from cataract.ml.release.manifest import read_file
 
 CALLERS = 8
 _CPU = ("CPUExecutionProvider",)
-_TREES = 200  # of the fast model where none was fitted
-
-Way = Callable[[bytes], object]
-
-
-@dataclass(frozen=True)
-class Times:
-    """Of single photos, in milliseconds, and how many photos a second were answered.
-
-    cpu_ms: processor time a photo, whatever else the machine does: the median for one caller, the mean for several.
-    """
-
-    median_ms: float
-    p95_ms: float
-    per_second: float
-    cpu_ms: float
 
 
 @dataclass(frozen=True)
 class Row:
-    """One system on one group of photos. ours: both models on every photo; ours_fast: the accurate one never asked.
+    """One system on one group of photos. ours: both models on every photo; ours_fast: the fast model alone.
 
     ratio: how many times faster ours is, by the median for one caller, by photos a second for several; None without a
     plain way.
@@ -77,11 +57,6 @@ class Escalation:
     same_answer: float | None  # lowest cosine between our embedding and the plain way's; None without a plain way
 
 
-def has_torch() -> bool:
-    """Whether the plain way and towers with random weights can be made here."""
-    return importlib.util.find_spec("torch") is not None and importlib.util.find_spec("open_clip") is not None
-
-
 def measure(
     folder: Path | None,
     photos: Sequence[Photo],
@@ -94,17 +69,17 @@ def measure(
 ) -> tuple[list[Row], list[Escalation]]:
     """Measure the release in `folder`, and `arch` with random weights in fp32 and int8; either may be left out.
 
-    Every photo is answered `rounds` times by each way in turn, so that whatever else the machine does falls on both.
+    Each way in turn answers every photo, `rounds` times: other load on the machine affects both.
     Photos that the gate of a release refuses are left out of its rows. Raises ReleaseCorrupt, ValueError.
     """
     if arch and has_torch():
-        from cataract.ml.learn.build.base import image_config
+        from cataract.ml.learn.build.base_release import image_config
 
-        image_config(arch)  # an unknown one is told before minutes have passed
+        image_config(arch)  # reports an unknown one before minutes have passed
     rows: list[Row] = []
     costs: list[Escalation] = []
-    with _threads(threads), TemporaryDirectory() as workplace:
-        for name, made in _systems(folder, arch, threads, Path(workplace), say):
+    with limit_threads(threads), TemporaryDirectory() as workplace:
+        for name, made in make_systems(folder, arch, threads, Path(workplace), say):
             cascade = Cascade.load(made.folder, threads=threads)
             graded, refused = _graded(cascade, photos)
             if refused:
@@ -118,60 +93,6 @@ def measure(
                 rows += _compare(name, group, cascade, made.plain, chosen, rounds, callers)
             costs.append(_escalation(name, made, cascade, [photo.data for photo in graded], rounds, threads))
     return rows, costs
-
-
-@dataclass(frozen=True)
-class _System:
-    folder: Path
-    plain: Callable[[bytes], Floats] | None
-
-
-def _systems(
-    folder: Path | None, arch: str, threads: int, workplace: Path, say: Callable[[str], None]
-) -> Iterator[tuple[str, _System]]:
-    """The systems to measure, made one after the other: the larger ones take some hundred megabytes."""
-    if folder is not None:
-        manifest = release.verify(folder)
-        yield manifest.id, _System(folder, _plain_of_release(folder, manifest, threads))
-    if arch and has_torch():
-        from cataract.ml.learn.bench import plain
-        from cataract.ml.learn.build import base
-
-        say(f"{arch}: making it with random weights and exporting it")
-        tower = base.random_tower(arch)
-        dim = int(tower.config["embed_dim"]) + features.LENGTH
-        classifier = plain.fit_classifier(dim, trees=_TREES, threads=threads)
-        graphs = base.export_tower(tower)
-        for precision in ("fp32", "int8"):
-            place = workplace / precision
-            text = classifier.booster_.model_to_string()
-            manifest = base.write_base(
-                place, tower, graphs, _open_gate(), fast=text, int8=precision == "int8", trainable=False
-            )
-            way = plain.PlainWay(tower.model, EncoderSpec.of(manifest.encoder), classifier)
-            yield f"{arch} {precision}", _System(place, way)
-
-
-def _plain_of_release(folder: Path, manifest: release.Manifest, threads: int) -> Callable[[bytes], Floats] | None:
-    """The plain way with the weights of a release; None without torch, or where the release carries no weights."""
-    if not has_torch() or "encoder.safetensors" not in manifest.files:
-        return None
-    from cataract.ml.learn.bench import plain
-    from cataract.ml.learn.fit import towers
-
-    spec = EncoderSpec.of(manifest.encoder)
-    trees = release.read_file(folder, manifest, "fast.txt").count(b"\nTree=")
-    classifier = plain.fit_classifier(spec.dim, trees=max(trees, 1), threads=threads)
-    return plain.PlainWay(towers.load_encoder(folder), spec, classifier)
-
-
-def _open_gate() -> dict[str, Any]:
-    """A gate that takes every photo: what is measured is time, of a tower that was not trained."""
-    zeros, ones = [0.0] * features.LENGTH, [1.0] * features.LENGTH
-    axis = [[1.0, *zeros[1:]]]
-    limits = {"dark": 0.0, "bright": 1.0, "burnt": 1.0, "blank": 0.0, "blurred": 0.0}
-    ood = {"of": "handmade", "mean": zeros, "spread": ones, "axes": axis, "scale": [1.0], "residual": 1.0}
-    return {"quality": {**QUALITY_LIMITS, **limits}, "ood": {**ood, "soft": 1e9, "hard": 1e9}}
 
 
 def _graded(cascade: Cascade, photos: Sequence[Photo]) -> tuple[list[Photo], list[str]]:
@@ -195,10 +116,10 @@ def _compare(
     }
     if plain is not None:
         ways["plain"] = plain
-    one = _one_by_one(ways, photos, rounds)
+    one = one_by_one(ways, photos, rounds)
     yield _row(system, group, 1, one, lambda ours, theirs: theirs.median_ms / ours.median_ms)
     repeats = max(rounds, math.ceil(2 * callers / len(photos)))
-    many = {name: _at_once(way, list(photos) * repeats, callers) for name, way in ways.items()}
+    many = {name: at_once(way, list(photos) * repeats, callers) for name, way in ways.items()}
     yield _row(system, group, callers, many, lambda ours, theirs: ours.per_second / theirs.per_second)
 
 
@@ -217,54 +138,17 @@ def _row(
     )
 
 
-def _one_by_one(ways: Mapping[str, Way], photos: Sequence[bytes], rounds: int) -> dict[str, Times]:
-    """Each photo by each way in turn; the first answers of all are not counted."""
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for way in ways.values():
-        way(photos[0])
-    for _ in range(rounds):
-        for data in photos:
-            for name, way in ways.items():
-                taken[name].append(_seconds(way, data))
-    found = {}
-    for name, pairs in taken.items():
-        seconds, processor = zip(*pairs, strict=True)
-        found[name] = _times(seconds, sum(seconds), float(np.median(processor)))
-    return found
-
-
-def _at_once(way: Way, photos: Sequence[bytes], callers: int) -> Times:
-    with ThreadPoolExecutor(callers) as pool:
-        started, processor = time.perf_counter(), time.process_time()
-        seconds = [pair[0] for pair in pool.map(lambda data: _seconds(way, data), photos)]
-        spent = (time.process_time() - processor) / len(photos)
-        return _times(seconds, time.perf_counter() - started, spent)
-
-
-def _seconds(way: Way, data: bytes) -> tuple[float, float]:
-    """What one answer takes: on the clock, and of the processor (of this whole process)."""
-    started, processor = time.perf_counter(), time.process_time()
-    way(data)
-    return time.perf_counter() - started, time.process_time() - processor
-
-
-def _times(seconds: Sequence[float], wall: float, processor: float) -> Times:
-    median, late = np.quantile(seconds, [0.5, 0.95]) * 1000
-    per_second = round(len(seconds) / wall, 2)
-    return Times(round(float(median), 2), round(float(late), 2), per_second, round(processor * 1000, 2))
-
-
 def _escalation(
-    system: str, made: _System, cascade: Cascade, photos: Sequence[bytes], rounds: int, threads: int
+    system: str, made: System, cascade: Cascade, photos: Sequence[bytes], rounds: int, threads: int
 ) -> Escalation:
     manifest, spec = cascade.manifest, cascade.spec
     trunk, embed, accurate = (
-        Graph(release.read_file(made.folder, manifest, name), providers=_CPU, threads=threads)
+        Graph(read_file(made.folder, manifest, name), providers=_CPU, threads=threads)
         for name in ("trunk.onnx", "embed.onnx", "accurate.onnx")
     )
     size = spec.image_size
     views: Floats = np.random.default_rng(0).normal(size=(len(spec.views), 3, size, size)).astype(np.float32)
-    rows = [spec.views.index(view) for view in manifest.accurate["views"]]
+    rows = [spec.views.index(view) for view in manifest.accurate.views]
     forward, tail = [], []
     for _ in range(max(5, rounds)):
         started = time.perf_counter()
@@ -286,36 +170,8 @@ def _cosine(cascade: Cascade, spec: EncoderSpec, data: bytes, theirs: Floats) ->
     return round(float(ours @ theirs / (np.linalg.norm(ours) * np.linalg.norm(theirs))), 4)
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """OpenCV and torch use as many threads as ONNX Runtime is given."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(count)
-    if has_torch():
-        import torch
-
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
-
-
 def as_json(rows: Sequence[Row], costs: Sequence[Escalation], *, threads: int, rounds: int) -> str:
     """Everything that was measured, and on how many cores."""
-    facts: dict[str, Any] = {"cores": _cores(), "load": os.getloadavg()[0], "threads": threads, "rounds": rounds}
+    facts: dict[str, Any] = {"cores": cores(), "load": os.getloadavg()[0], "threads": threads, "rounds": rounds}
     facts["torch"] = has_torch()
     return json.dumps({**facts, "rows": [asdict(r) for r in rows], "escalation": [asdict(c) for c in costs]}, indent=1)
-
-
-def disturbance() -> str:
-    """A sentence when other work keeps this machine busy, else ""."""
-    load = os.getloadavg()[0]
-    if load <= 0.5 * _cores():
-        return ""
-    busy = f"Other work keeps this machine busy (load {load:.1f} on {_cores()} cores)"
-    return f"{busy}: trust the ratios and the processor times."
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0))

@@ -42,7 +42,7 @@ def detailed_photo(seed: int = 7) -> bytes:
 
 def photos_of(folder: Path, *, most: int = 24) -> list[Photo]:
     """The first `most` photos below a folder that can be decoded. Raises ValueError when there is none."""
-    found = []
+    photos = []
     for path in sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")):
         data = path.read_bytes()
         try:
@@ -50,12 +50,12 @@ def photos_of(folder: Path, *, most: int = 24) -> list[Photo]:
             images.decode(data)
         except images.PhotoRefused:
             continue
-        found.append(Photo(path.name, GIVEN, data))
-        if len(found) == most:
+        photos.append(Photo(path.name, GIVEN, data))
+        if len(photos) == most:
             break
-    if not found:
-        raise ValueError(f"There is no usable photo below {folder}: JPEG, PNG and WebP are looked for.")
-    return found
+    if not photos:
+        raise ValueError(f"There is no usable photo below {folder} (JPEG, PNG or WebP).")
+    return photos
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:

@@ -1,6 +1,6 @@
-"""The big model teaches the small one: the accurate model's answers on photos without a label, for the fast model."""
+"""Knowledge distillation: the accurate model labels photos without a label, softly, for the fast model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,18 @@ from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.fast import Taught, ask
+from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos import images
 
 
 @dataclass(frozen=True)
-class Teaching:
-    """Photos without a label: stored file and sha256 of each. None may be in a cluster of a labelled photo, or of a
-    split other than training. `weight`: of each beside a labelled photo's 1; `floor`: the probability of its answer
-    (0.5 to 1) from which the teacher is believed.
+class Distillation:
+    """Photos without a label: stored file and sha256 of each. None may share a cluster with a labelled photo, and all
+    belong to the training split.
+
+    weight: of each photo, where a labelled photo weighs 1. floor: the teacher's answer is used from this probability
+    (0.5 to 1) on.
     """
 
     paths: Sequence[Path]
@@ -27,38 +30,29 @@ class Teaching:
     floor: float = 0.9
 
 
-def teach(
-    teacher: Cascade,
-    kept: Checkpoint,
-    teaching: Teaching | None,
-    on_progress: Callable[[str, float, str], None],
-    should_stop: Callable[[], bool],
-) -> Taught | None:
-    """What the accurate model of `teacher` is sure of; None when there is nothing to teach with.
+def make_soft_labels(
+    teacher: Cascade, distillation: Distillation | None, checkpoint: Checkpoint, reporter: Reporter = SILENT
+) -> SoftLabels | None:
+    """The answers that the accurate model of `teacher` is sure of; None when there are no photos.
 
-    Photos that its gate refuses teach nothing. Raises Cancelled.
+    Photos that its gate refuses are left out. Raises Cancelled.
     """
-    if teaching is None or not teaching.paths:
+    if distillation is None or not distillation.paths:
         return None
-    found = kept.arrays("taught", lambda: _ask(teacher, teaching.paths, on_progress, should_stop))
-    sure = np.maximum(found["p"], 1 - found["p"]) >= teaching.floor
-    return Taught(found["x"][sure], found["p"][sure], teaching.weight)
+    answers = checkpoint.arrays("taught", lambda: _predict(teacher, distillation.paths, reporter))
+    sure = np.maximum(answers["p"], 1 - answers["p"]) >= distillation.floor
+    return SoftLabels(answers["x"][sure], answers["p"][sure], distillation.weight)
 
 
-def _ask(
-    teacher: Cascade,
-    paths: Sequence[Path],
-    on_progress: Callable[[str, float, str], None],
-    should_stop: Callable[[], bool],
-) -> dict[str, NDArray[Any]]:
+def _predict(teacher: Cascade, paths: Sequence[Path], reporter: Reporter) -> dict[str, NDArray[Any]]:
     """x: (M, D) inputs of the fast model; p: (M,) the teacher's probability of cataract."""
-    judged: list[tuple[Any, float]] = []
+    answers: list[tuple[Any, float]] = []
     for index, path in enumerate(paths):
-        ask(should_stop)
+        reporter.check_stop()
         outcome: Outcome = teacher.predict([images.decode(path.read_bytes())], mode="accurate")[0]
         if outcome.accurate_probability is not None:
-            judged.append((outcome.embedding, outcome.accurate_probability))
+            answers.append((outcome.embedding, outcome.accurate_probability))
         if index % 20 == 0:
-            on_progress("teaching", index / len(paths), f"photo {index + 1} of {len(paths)} without a label")
-    x = np.stack([vector for vector, _ in judged]) if judged else np.zeros((0, teacher.spec.dim), dtype=np.float32)
-    return {"x": x, "p": np.array([p for _, p in judged], dtype=np.float64)}
+            reporter.progress("teaching", index / len(paths), f"photo {index + 1} of {len(paths)} without a label")
+    x = np.stack([vector for vector, _ in answers]) if answers else np.zeros((0, teacher.spec.dim), dtype=np.float32)
+    return {"x": x, "p": np.array([p for _, p in answers], dtype=np.float64)}

@@ -1,8 +1,8 @@
-"""What a release remembers of the public photos its first ancestor was fitted on, so that a retraining on a few dozen
-new labels adds to that knowledge instead of replacing it.
+"""The rehearsal set of a release: embeddings of the starter's public photos, which every retraining includes.
 
-`rehearsal.npz` holds embeddings, never photos, and only of the starter's public photos: an installation's own photos
-are read again from its own labels at each training, so that a withdrawn photo or a corrected label leaves no trace.
+A retraining on a few dozen new labels then adds to that knowledge instead of replacing it. `rehearsal.npz` holds no
+photos, and nothing of an installation's own: these are read again from its labels at each training, and a withdrawn
+photo or a corrected label leaves no trace.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Rehearsal:
 
     @classmethod
     def load(cls, folder: Path, dim: int) -> "Rehearsal":
-        """What the release in `folder` remembers, with inputs of `dim` numbers; nothing when it has no such file."""
+        """The rehearsal set of the release in `folder`, (M, dim) vectors; empty when it has no such file."""
         if not (folder / FILE).exists():
             floats, ints = np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.int64)
             hashes = np.zeros(0, dtype="<U16")
@@ -44,16 +44,16 @@ class Rehearsal:
         return cls(**values)
 
     def save(self, folder: Path) -> None:
-        """Write the file; the same content gives the same bytes. Nothing is written when there is nothing."""
+        """Write the file, unless the set is empty. The same content gives the same bytes."""
         if len(self.y):
             values = {field.name: getattr(self, field.name) for field in fields(self)}
             np.savez_compressed(folder / FILE, **{**values, "vectors": self.vectors.astype(np.float16)})
 
     def without(self, hashes: Sequence[Sequence[str]]) -> "Rehearsal":
-        """This, less the photos that are near-duplicates of those whose (dihedral) hashes are given."""
+        """This set without near-duplicates of the photos whose (dihedral) hashes are given."""
         if not len(self.y) or not hashes:
             return self
-        kept = np.ones(len(self.y), dtype=bool)
+        keep = np.ones(len(self.y), dtype=bool)
         for of_photo in hashes:
-            kept[duplicates.near(of_photo, self.hashes.tolist())] = False
-        return Rehearsal(**{field.name: getattr(self, field.name)[kept] for field in fields(self)})
+            keep[duplicates.near(of_photo, self.hashes.tolist())] = False
+        return Rehearsal(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})

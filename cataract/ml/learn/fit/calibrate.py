@@ -17,7 +17,7 @@ _DISAGREEMENT = 0.2
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Raw scores of N photos by models that were fitted without them, with truth and clusters; `note` says which."""
+    """Raw scores (log-odds) of N photos by models fitted without them. note: in words, which photos these are."""
 
     fast: Floats
     accurate: Floats
@@ -34,10 +34,10 @@ def calibrate(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the contents of calibration.json and policy.json.
 
-    All is fitted on one photo per cluster, so that the photos are independent. Scores get Platt's curve. The fast model
-    answers alone where its own chance of error is below `max_error`; the thresholds of the final probability come from
-    `calibration.choose_band`. `prevalence` is the share of cataract that the probabilities are meant for, where that is
-    not the share in `held` (Elkan 2001): the curves are moved by the difference of the two log-odds.
+    Everything is fitted on one photo per cluster: independent photos. Scores are calibrated by Platt scaling. The fast
+    model answers alone where its own probability of error is below `max_error`; the thresholds of the final probability
+    come from `calibration.choose_band`. `prevalence` is the share of cataract that the probabilities are meant for,
+    where it differs from the share in `held` (Elkan 2001): the curves shift by the difference of the log-odds.
     """
     _, one_each = np.unique(held.clusters, return_index=True)
     curves = {
@@ -45,9 +45,9 @@ def calibrate(
         "accurate": calibration.fit_platt(held.accurate[one_each], held.y[one_each]),
     }
     if prevalence is not None:
-        found = float(held.y[one_each].mean())
+        observed = float(held.y[one_each].mean())
         for curve in curves.values():
-            curve["intercept"] += float(np.log(prevalence / (1 - prevalence)) - np.log(found / (1 - found)))
+            curve["intercept"] += float(np.log(prevalence / (1 - prevalence)) - np.log(observed / (1 - observed)))
     fast, accurate = probabilities(held, curves)
     share = min(_SHARES, key=lambda w: _log_loss(_mixed(fast, accurate, w)[one_each], held.y[one_each]))
     policy: dict[str, Any] = {

@@ -1,6 +1,6 @@
-"""What a killed training left behind, so that the next attempt goes on where it stopped: plain files, no pickle.
+"""Checkpoints of a training, from which the next attempt resumes after a kill: plain files, no pickle.
 
-Everything in a checkpoint belongs to one question (data, base release, seed, options). Asked another one, it is empty.
+A checkpoint answers one question (data, base release, seed, options). For another question it starts empty.
 """
 
 import hashlib
@@ -18,42 +18,42 @@ from numpy.typing import NDArray
 
 from cataract.ml.release.manifest import write_json
 
-_FORMAT = 1  # a version of the program that keeps other things starts over
+_FORMAT = 1  # changed when the program keeps other things: old checkpoints are discarded
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class Checkpoint:
-    """A folder that keeps results of finished steps. Without a folder nothing is kept and nothing is found."""
+    """A folder that keeps the results of finished steps. Without a folder it keeps nothing."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
 
     @classmethod
     def of(cls, folder: Path | None, question: Mapping[str, Any]) -> "Checkpoint":
-        """The checkpoint in `folder` for this `question` (JSON values): what another question left there is removed."""
+        """The checkpoint in `folder` for this `question` (JSON values). Files of another question are removed."""
         if folder is None:
             return cls()
         text = json.dumps([_FORMAT, question], sort_keys=True)
-        asked = {"question": hashlib.sha256(text.encode()).hexdigest()}
-        if _read_json(folder / "question.json") != asked:
+        digest = {"question": hashlib.sha256(text.encode()).hexdigest()}
+        if _read_json(folder / "question.json") != digest:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            write_json(folder / "question.json", asked)
+            write_json(folder / "question.json", digest)
         return cls(folder)
 
     def arrays(self, name: str, compute: Callable[[], Arrays]) -> Arrays:
-        """The arrays kept under `name`, computed when there are none."""
+        """The arrays saved under `name`, computed and saved when there are none."""
         path = self._path(f"{name}.npz")
-        found = load_arrays(path) if path else None
-        if found is None:
-            found = compute()
+        arrays = load_arrays(path) if path else None
+        if arrays is None:
+            arrays = compute()
             if path:
-                save_arrays(path, found)
-        return found
+                save_arrays(path, arrays)
+        return arrays
 
     def lines(self, name: str) -> list[dict[str, Any]]:
-        """What `append` kept under `name`, in order; a line that a kill cut short is left out."""
+        """The values that `append` saved under `name`, in order. A line that a kill cut short is skipped."""
         path = self._path(f"{name}.jsonl")
         text = path.read_text(encoding="utf-8") if path and path.exists() else ""
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
@@ -65,7 +65,7 @@ class Checkpoint:
             _replace(path, lambda file: file.write_text(whole, encoding="utf-8"))
 
     def save_state(self, name: str, tensors: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> None:
-        """Keep tensors (safetensors) and facts (JSON) together, in place of the earlier ones of that name."""
+        """Save tensors (safetensors) and facts (JSON) together, replacing earlier ones of that name."""
         from safetensors.numpy import save_file
 
         path = self._path(f"{name}.safetensors")
@@ -74,7 +74,7 @@ class Checkpoint:
             _replace(path, lambda file: save_file(whole, file, metadata={"facts": json.dumps(facts)}))
 
     def load_state(self, name: str) -> tuple[Arrays, dict[str, Any]] | None:
-        """Tensors and facts of the last `save_state`; None when there is none that can be read."""
+        """Tensors and facts of the last `save_state`; None when there are none, or they are damaged."""
         from safetensors import SafetensorError, safe_open
 
         path = self._path(f"{name}.safetensors")
@@ -91,7 +91,7 @@ class Checkpoint:
 
 
 def load_arrays(path: Path) -> Arrays | None:
-    """The arrays of an .npz file; None when it is not there or damaged."""
+    """The arrays of an .npz file; None when it is missing or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -100,11 +100,11 @@ def load_arrays(path: Path) -> Arrays | None:
 
 
 def save_arrays(path: Path, arrays: Arrays) -> None:
-    """Write an .npz file, whole or not at all."""
+    """Write an .npz file atomically."""
 
     def write(file: Path) -> None:
         with file.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]  # its stub takes every name for its option
+            np.savez(stream, **arrays)  # type: ignore[arg-type]  # numpy's stub reads every name as an option
 
     _replace(path, write)
 

@@ -1,4 +1,4 @@
-"""Torch modules -> the ONNX graphs of a release, checked against torch before they are kept."""
+"""Export torch modules as the ONNX graphs of a release, each checked against torch."""
 
 import io
 import warnings
@@ -48,11 +48,11 @@ def to_onnx(module: nn.Module, example: NDArray[np.float32], *, source: str, tar
 
 @contextmanager
 def _plain_attention() -> Iterator[None]:
-    """torch's fused attention, which ONNX does not know, is switched off: a ViT is exported as matrix products."""
+    """Switch off torch's fused attention, which ONNX lacks: a ViT is exported as matrix products."""
     was_fast = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with warnings.catch_warnings():  # the graph is compared with torch afterwards, which says more than a warning
+        with warnings.catch_warnings():  # the comparison with torch afterwards says more
             warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
             warnings.simplefilter("ignore", DeprecationWarning)
             yield

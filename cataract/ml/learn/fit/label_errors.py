@@ -1,4 +1,4 @@
-"""Which labels are probably wrong: confident learning (Northcutt et al. 2021, cleanlab) on cached embeddings."""
+"""Find labels that are probably wrong: confident learning (Northcutt et al. 2021, cleanlab) on embeddings."""
 
 import importlib.util
 
@@ -22,8 +22,8 @@ def find_suspects(
     """(row, probability of the label given) of each label that is probably wrong, the most doubtful first.
 
     x: (N, D) the fast model's inputs; y: (N,) 0/1; groups: (N,) clusters. Each photo is judged by a logistic regression
-    that was fitted without its cluster, so that no copy vouches for its copy. Raises ValueError when a class has photos
-    of fewer than two clusters.
+    fitted without its cluster: no copy confirms the label of another. Raises ValueError when a class has photos of
+    fewer than two clusters.
     """
     from cleanlab.filter import find_label_issues
     from sklearn.linear_model import LogisticRegression
@@ -36,10 +36,10 @@ def find_suspects(
     fold_of = splits.folds(groups.tolist(), y.tolist(), min(FOLDS, fewest), seed)
     p = np.zeros((len(y), 2))
     for fold in np.unique(fold_of):
-        held = fold_of == fold
+        in_fold = fold_of == fold
         model = make_pipeline(
             StandardScaler(), LogisticRegression(C=1 / x.shape[1], max_iter=1000, class_weight="balanced")
         )
-        p[held] = model.fit(x[~held], y[~held]).predict_proba(x[held])
+        p[in_fold] = model.fit(x[~in_fold], y[~in_fold]).predict_proba(x[in_fold])
     rows = find_label_issues(y, p, return_indices_ranked_by="self_confidence", n_jobs=1)
     return [(int(row), float(p[row, y[row]])) for row in rows]

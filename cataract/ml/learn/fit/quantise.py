@@ -1,26 +1,26 @@
 """Graphs of a release with 8-bit weights: a third of the time on a CPU, a quarter of the size.
 
-They replace the 32-bit ones only where that changes no answer: `quantise_if_safe`.
+`quantise_if_safe` replaces the 32-bit graphs only where that changes no answer.
 """
 
 import logging
 import math
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade.cascade import Cascade, Outcome
-from cataract.ml.learn.fit.fast import ask
+from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.release.description import Quantisation, ReleaseDescription
 from cataract.ml.release.manifest import draft_manifest
 
 GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
 MOST_MOVED = 0.02  # the most that any probability may move
-_WORTH = 0.9  # a graph that stays larger than this share of itself has next to no matrix products
+_WORTH = 0.9  # a graph that keeps more than this share of its size has next to no matrix products
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Trial:
     """What 8-bit weights did to the answers on `photos` photos."""
 
     photos: int
-    changed: int  # decisions, or whether a person must look
+    changed: int  # decisions, or whether a clinician must look
     most_moved: float  # any probability, fast, accurate or final; infinite where one is missing on one side
 
     @property
@@ -44,47 +44,39 @@ class Trial:
 
 
 def quantise_if_safe(
-    folder: Path,
-    described: Mapping[str, Any],
-    photos: Iterable[Pixels],
-    should_stop: Callable[[], bool] = lambda: False,
-) -> dict[str, str]:
-    """Replace the graphs in `folder` by 8-bit ones if no answer on the calibration photos changes for it.
+    folder: Path, description: ReleaseDescription, photos: Iterable[Pixels], reporter: Reporter = SILENT
+) -> Quantisation:
+    """Replace the graphs in `folder` by 8-bit ones if that changes no answer on the calibration photos.
 
-    folder: a release but for its golden.json and manifest; described: what its manifest will say (`draft_manifest`).
-    No decision and no need for a person may change, and no probability may move by `MOST_MOVED`, all models asked. All
-    graphs are replaced or none. Returns the manifest's `quantisation`, with the trial in words under "decision".
-    Raises Cancelled.
+    folder: a release that lacks only its golden.json and manifest. With all models asked, no decision and no need for a
+    clinician may change, and no probability may move by `MOST_MOVED`. All graphs are replaced, or none. Returns what
+    the manifest says of it. Raises Cancelled.
     """
-    kinds = {name: described.get("quantisation", {}).get(name, "fp32") for name in GRAPHS}
+    before = description.quantisation
+    kinds = {name: before.precision.get(name, "fp32") for name in GRAPHS}
     small: dict[str, bytes] = {}
     for name in [name for name in GRAPHS if kinds[name] == "fp32"]:
-        ask(should_stop)
+        reporter.check_stop()
         if data := _worth_it(folder / name):
             small[name] = data
     if not small:
-        known = described.get("quantisation", {}).get("decision", "")
-        return {**kinds, "decision": known or "int8 not tried: the graphs hold next to no matrix products"}
+        decision = before.decision or "int8 not tried: the graphs hold next to no matrix products"
+        return Quantisation(kinds, decision)
     with TemporaryDirectory(dir=folder.parent) as place:
         other = Path(shutil.copytree(folder, Path(place) / "int8"))
         for name, data in small.items():
             (other / name).write_bytes(data)
-        exact, eight = (Cascade.assemble(one, draft_manifest(one, **described)) for one in (folder, other))
+        exact, eight = (Cascade.assemble(one, draft_manifest(one, description)) for one in (folder, other))
         trial = _compare(exact, eight, photos)
     if trial.is_safe:
         for name, data in small.items():
             (folder / name).write_bytes(data)
         kinds |= dict.fromkeys(small, "int8")
-    return {**kinds, "decision": str(trial)}
-
-
-def golden_tolerance(quantisation: Mapping[str, str]) -> float:
-    """How far golden predictions may be off on another machine: 8-bit kernels differ between processors."""
-    return 0.05 if "int8" in (quantisation.get(name) for name in GRAPHS) else 1e-3
+    return Quantisation(kinds, str(trial))
 
 
 def _worth_it(path: Path) -> bytes:
-    """The graph in 8 bits, nothing when that is hardly smaller."""
+    """The graph in 8 bits; empty when that is hardly smaller."""
     graph = path.read_bytes()
     small = to_int8(graph)
     return small if len(small) < _WORTH * len(graph) else b""
@@ -113,8 +105,8 @@ def _moved(one: Outcome, other: Outcome) -> float:
 
 
 def to_int8(graph: bytes) -> bytes:
-    """The ONNX graph with its matrix products quantised dynamically: int8 weights, scales of activations found anew for
-    each input. Convolutions stay as they are: ONNX Runtime has no fast dynamic kernel for them.
+    """The ONNX graph with its matrix products quantised dynamically: int8 weights, activations scaled for each
+    input. Convolutions stay as they are: ONNX Runtime has no fast dynamic kernel for them.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -127,7 +119,7 @@ def to_int8(graph: bytes) -> bytes:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """ONNX Runtime advises to simplify the graph first; with ViT-B-32 that changed neither the numbers nor the time."""
+    """Drop ONNX Runtime's advice to simplify the graph first: with ViT-B-32 that changed neither numbers nor time."""
 
     def is_wanted(record: logging.LogRecord) -> bool:
         return "pre-processing before quantization" not in record.getMessage()

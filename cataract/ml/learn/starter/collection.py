@@ -1,7 +1,7 @@
-"""Folders of eye photos in memory, and which of the photos show one picture."""
+"""The public eye photos of a starter build in memory, and their clusters of copies."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Pixels, at_most
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.labels import CLASSES
+from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.learn.starter.copies import join_copies
 from cataract.ml.photos import duplicates, images
 from cataract.ml.release.manifest import write_json
@@ -20,30 +21,34 @@ _SIDE = 256
 _PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
 DRAWN = 160  # pairs of drawn eyes, four pairs as one original
 
-OnProgress = Callable[[str, float, str], None]
-
 
 @dataclass(frozen=True)
 class Collection:
-    """All photos in memory, long side at most 256. first: how many of them, at the start, are of the first folder."""
+    """All photos in memory, long side at most 256; those of the first folder, the clean set, come first.
+
+    clean: how many these are. hashes: of each photo, mirrored and turned ones included. y: (N,) 0/1.
+    """
 
     paths: list[Path]
     pixels: list[Pixels]
     hashes: list[list[str]]
     pupils: list[Pupil | None]
     y: NDArray[np.int64]
-    first: int
+    clean: int
 
 
-def collect(folders: Sequence[Path], on_progress: OnProgress) -> Collection:
-    """Read every photo below the folders; its label is the name of the folder it lies in."""
-    paths, first = [], 0
+def collect(folders: Sequence[Path], reporter: Reporter = SILENT) -> Collection:
+    """Read every photo below the folders. Its label is the name of its folder.
+
+    Raises ValueError for a folder without both classes.
+    """
+    paths, clean = [], 0
     for number, folder in enumerate(folders):
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PHOTOS and p.parent.name in CLASSES)
-        if {path.parent.name for path in found} != set(CLASSES):
+        inside = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PHOTOS and p.parent.name in CLASSES)
+        if {path.parent.name for path in inside} != set(CLASSES):
             raise ValueError(f"{folder} must hold photos in folders named {' and '.join(CLASSES)} (at any depth).")
-        paths += found
-        first = len(found) if number == 0 else first
+        paths += inside
+        clean = len(inside) if number == 0 else clean
     pixels, hashes, pupils = [], [], []
     for index, path in enumerate(paths):
         photo = images.decode(path.read_bytes(), min_side=_SIDE)
@@ -51,17 +56,17 @@ def collect(folders: Sequence[Path], on_progress: OnProgress) -> Collection:
         pixels.append(at_most(photo, _SIDE))
         pupils.append(find_pupil(pixels[-1]))
         if index % 100 == 0:
-            on_progress("reading", index / len(paths), f"photo {index + 1} of {len(paths)}")
+            reporter.progress("reading", index / len(paths), f"photo {index + 1} of {len(paths)}")
     y = np.array([CLASSES.index(path.parent.name) for path in paths], dtype=np.int64)
-    return Collection(paths, pixels, hashes, pupils, y, first)
+    return Collection(paths, pixels, hashes, pupils, y, clean)
 
 
-def find_clusters(photos: Collection, parts: Path, on_progress: OnProgress) -> NDArray[np.int64]:
-    """The cluster of each photo, over all folders: by perceptual hashes, then by local features. Kept in `parts`."""
-    kept = parts / "clusters.json"
+def find_clusters(photos: Collection, parts: Path, reporter: Reporter = SILENT) -> NDArray[np.int64]:
+    """The cluster of each photo, over all folders: by perceptual hashes, then by local features. Cached in `parts`."""
+    file = parts / "clusters.json"
     names = [f"{path.parent.name}/{path.name}" for path in photos.paths]
-    if kept.exists():
-        stored = json.loads(kept.read_text(encoding="utf-8"))
+    if file.exists():
+        stored = json.loads(file.read_text(encoding="utf-8"))
         if stored["names"] == names:
             return np.array(stored["clusters"], dtype=np.int64)
     clusters = duplicates.Clusters(len(names))
@@ -69,13 +74,13 @@ def find_clusters(photos: Collection, parts: Path, on_progress: OnProgress) -> N
     for index, hashes in enumerate(photos.hashes):
         for other in duplicates.near(hashes, firsts[:index]):
             clusters.join(index, other)
-    join_copies(photos.pixels, clusters, lambda done: on_progress("copies", done, "looking for copies of one original"))
-    write_json(kept, {"names": names, "clusters": clusters.numbers()})
+    join_copies(photos.pixels, clusters, reporter)
+    write_json(file, {"names": names, "clusters": clusters.numbers()})
     return np.array(clusters.numbers(), dtype=np.int64)
 
 
 def draw_eyes() -> tuple[list[Pixels], NDArray[np.int64], NDArray[np.int64]]:
-    """Drawn eyes in pairs that differ in the lens only: where to look, and that skin and lids say nothing."""
+    """Pairs of drawn eyes that differ only in the lens: (photos, y, clusters). They teach where to look."""
     eyes, y = [], []
     for seed in range(DRAWN):
         opacity = 0.4 + 0.6 * (seed % 7) / 6

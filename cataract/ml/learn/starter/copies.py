@@ -1,11 +1,11 @@
-"""Which photos are copies of one original, however they were cropped, turned, sheared or mirrored.
+"""Find copies of one original among photos, even cropped, turned, sheared or mirrored ones.
 
 Perceptual hashes (`photos.duplicates`) find whole-picture copies. Published sets also hold offline augmentations,
 which only local features survive: SIFT key points (Lowe 2004), compared as RootSIFT (Arandjelovic 2012), and accepted
 when enough of them agree on one affine map (RANSAC).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats, Pixels, at_most, convert
+from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos.duplicates import Clusters
 
 _SIDE = 256
@@ -29,7 +30,7 @@ class _Features:
     vectors: Floats  # (K, 128), unit length
 
 
-def join_copies(photos: Sequence[Pixels], clusters: Clusters, on_progress: Callable[[float], None]) -> None:
+def join_copies(photos: Sequence[Pixels], clusters: Clusters, reporter: Reporter = SILENT) -> None:
     """Join in `clusters` (by index) every photo with the earlier photos of which it is a copy.
 
     Photos are compared with the first of each cluster and with those copies that differ much from it, so the order
@@ -47,7 +48,7 @@ def join_copies(photos: Sequence[Pixels], clusters: Clusters, on_progress: Calla
             mirrored = _features(detector, np.ascontiguousarray(photo[:, ::-1]))
             references.add(index, upright)
             references.add(index, mirrored)
-        on_progress((index + 1) / len(photos))
+        reporter.progress("copies", (index + 1) / len(photos), "looking for copies of one original")
 
 
 class _References:

@@ -1,8 +1,8 @@
-"""Pictures that are no external photo of an eye: what the gate learns to refuse.
+"""Outliers: pictures that are not external photos of an eye, which the gate learns to refuse.
 
-No photo of anything else comes with this project, so that the gate is taught with what can be drawn (outlier exposure,
-Hendrycks et al. 2019; `drawings`), and with photos of eyes that were made useless: shuffled, cut where no pupil is,
-their lids closed. Everything follows from the seed.
+This project ships no photos of other things. The gate is trained on procedural images (outlier exposure, Hendrycks et
+al. 2019; `procedural_images`), and on photos of eyes that were made useless: shuffled, cut beside the pupil, with their
+lids closed. Everything follows from the seed.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,13 +12,13 @@ import numpy as np
 
 from cataract.ml.arrays import Pixels, at_most, convert
 from cataract.ml.encoding.pupil import Pupil, find_pupil
-from cataract.ml.learn.starter import outlier_drawings
-from cataract.ml.learn.starter.outlier_drawings import Canvas
+from cataract.ml.learn.starter import procedural_images
+from cataract.ml.learn.starter.procedural_images import Canvas
 from cataract.ml.synthetic import render_eye
 
 
 def draw_outliers(count: int, *, seed: int = 0, eyes: Sequence[Pixels] = ()) -> list[Pixels]:
-    """`count` pictures, (H, W, 3) uint8 RGB with sides of 64 to 320 px; some are made of the photos in `eyes`."""
+    """`count` pictures, (H, W, 3) uint8 RGB with sides of 64 to 320 px; some are made from the photos in `eyes`."""
     pictures = []
     for index in range(count):
         rng = np.random.default_rng((seed, index))
@@ -29,7 +29,7 @@ def draw_outliers(count: int, *, seed: int = 0, eyes: Sequence[Pixels] = ()) -> 
 
 
 def _photographed(picture: Canvas, rng: np.random.Generator) -> Pixels:
-    """Now and then grey, turned, cropped, blurred or grainy, as pictures are."""
+    """Sometimes grey, turned, cropped, blurred or grainy, as photos are."""
     photo: Canvas = np.asarray(picture, dtype=np.float64)
     if rng.random() < 0.5:
         photo = _crop(photo, rng, least=0.5)
@@ -102,7 +102,7 @@ def _closed(rng: np.random.Generator, eyes: Sequence[Pixels]) -> Canvas:
 
 
 def _recoloured(rng: np.random.Generator, eyes: Sequence[Pixels]) -> Canvas:
-    """An eye photo with its hues turned or its light inverted: no light shines so."""
+    """An eye photo with rotated hues or inverted light: no real light looks like that."""
     photo, _ = _one_of(eyes, rng)
     if rng.random() < 0.4:
         return 255.0 - photo.astype(np.float64)
@@ -114,21 +114,21 @@ def _recoloured(rng: np.random.Generator, eyes: Sequence[Pixels]) -> Canvas:
 
 _DRAWN: tuple[Callable[[np.random.Generator], Canvas], ...] = (
     *(
-        outlier_drawings.dead_leaves,
-        outlier_drawings.noise,
-        outlier_drawings.document,
-        outlier_drawings.face,
-        outlier_drawings.landscape,
+        procedural_images.dead_leaves,
+        procedural_images.noise,
+        procedural_images.document,
+        procedural_images.face,
+        procedural_images.landscape,
     ),
     *(
-        outlier_drawings.dead_leaves,
-        outlier_drawings.fur,
-        outlier_drawings.screen,
-        outlier_drawings.gradient,
-        outlier_drawings.fundus,
-        outlier_drawings.xray,
+        procedural_images.dead_leaves,
+        procedural_images.fur,
+        procedural_images.screen,
+        procedural_images.gradient,
+        procedural_images.fundus,
+        procedural_images.xray,
     ),
-    *(_drawn_closed, outlier_drawings.dead_leaves, outlier_drawings.face),
+    *(_drawn_closed, procedural_images.dead_leaves, procedural_images.face),
 )
 _OF_EYES: tuple[Callable[[np.random.Generator, Sequence[Pixels]], Canvas], ...] = (
     *(_shuffled, _beside, _closed, _recoloured, _beside, _closed),

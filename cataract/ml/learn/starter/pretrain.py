@@ -1,11 +1,11 @@
 """Train an image tower from scratch on labelled photos: the encoder of the starter release.
 
-Every step draws its photos and changes from (seed, step) alone, so a training that was stopped goes on as if nothing
-had happened, and the same seed gives the same tower on the same machine.
+Every step draws its photos and augmentations from (seed, step) alone: a stopped training resumes exactly, and the same
+seed gives the same tower on the same machine.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoding.pupil import Pupil
 from cataract.ml.learn.fit.augment import changes, cloud, glare, hide, random_crop, transplant
 from cataract.ml.learn.fit.towers import IMAGE_SIZE, MEAN, STD, Tail, TailWithHead
+from cataract.ml.learn.reporter import SILENT, Reporter
 
 BATCH = 64
 _SAVE_EVERY = 100  # steps
@@ -51,13 +52,13 @@ def pretrain(
     checkpoint: Path,
     learning_rate: float = 2e-3,
     trained: bool = False,
-    on_progress: Callable[[float, str], None],
+    reporter: Reporter = SILENT,
 ) -> TailWithHead:
     """Train `model.visual` with a linear head on its normalised embedding; leaves the averaged weights in both.
 
     Generalised cross-entropy with smoothed labels, AdamW, a constant learning rate that falls at the end, exponential
     moving average, bfloat16 activations. Returns a module whose `tail.last` is the whole tower and whose `head` is the
-    head. Goes on from `checkpoint` when that file exists. `trained`: the tower has been trained before, so the head
+    head. Resumes from `checkpoint` when that file exists. `trained`: the tower has been trained before, and the head
     starts where it divides the classes, not at random.
     """
     torch.manual_seed(seed)
@@ -92,7 +93,8 @@ def pretrain(
         losses.append(loss.item())
         if (step + 1) % _SAVE_EVERY == 0 or step + 1 == steps:
             _save(checkpoint, step + 1, network, average, optimizer)
-            on_progress((step + 1) / steps, f"step {step + 1} of {steps}, loss {np.mean(losses[-_SAVE_EVERY:]):.3f}")
+            message = f"step {step + 1} of {steps}, loss {np.mean(losses[-_SAVE_EVERY:]):.3f} of {BATCH} crops"
+            reporter.progress("encoder", (step + 1) / steps, message)
     network.load_state_dict(average.module.state_dict())
     return network.eval()
 

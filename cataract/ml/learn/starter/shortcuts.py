@@ -1,4 +1,4 @@
-"""Whether the models look at the lens: their ROC-AUC on photos in which the pupil, or all else, says nothing."""
+"""Shortcut learning: the ROC-AUC of the models on photos whose pupil, or everything else, is hidden."""
 
 from pathlib import Path
 from typing import Any
@@ -10,33 +10,34 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats, Pixels, at_most
 from cataract.ml.encoding.pupil import Pupil
 from cataract.ml.learn.fit.augment import transplant
-from cataract.ml.learn.fit.fast import FOLDS, out_of_fold, read_params
-from cataract.ml.learn.starter.judged import Embedder, Judged, Lesson
+from cataract.ml.learn.fit.cross_validation import FOLDS, CrossValidation
+from cataract.ml.learn.fit.fast import read_params
+from cataract.ml.learn.starter.clean_set import AugmentedSet, CleanSet, Embedder
 from cataract.ml.statistics import metrics, splits
 
 _SIDE = 400  # of photos that an eye is moved between
 
 
-def measure_shortcuts(judged: Judged, chosen: NDArray[np.bool_], folder: Path, seed: int) -> dict[str, Any]:
+def measure_shortcuts(clean: CleanSet, chosen: NDArray[np.bool_], folder: Path, seed: int) -> dict[str, Any]:
     """ROC-AUC of both models, one photo a cluster of the chosen photos, the fast model out of fold.
 
     Keys: `pupil_covered`, `all_but_pupil_covered`, and `other_surroundings` (the eye set into a photo of the other
     class, so that lids, skin and light speak for the wrong answer); the same with `_accurate` for the accurate model.
     """
     rows = np.flatnonzero(chosen)
-    one = np.unique(judged.clusters[rows], return_index=True)[1]
+    one = np.unique(clean.clusters[rows], return_index=True)[1]
     figures = {}
-    for name, changed in _changed(judged, rows, seed).items():
-        fast, accurate = _scores(judged, rows, changed, folder, seed)
+    for name, changed in _changed(clean, rows, seed).items():
+        fast, accurate = _scores(clean, rows, changed, folder, seed)
         for key, scores in ((name, fast), (f"{name}_accurate", accurate)):
-            figures[key] = metrics.evaluate(judged.y[rows][one], _squash(scores[one]))["roc_auc"]
+            figures[key] = metrics.evaluate(clean.y[rows][one], _squash(scores[one]))["roc_auc"]
     return figures
 
 
 def cover(photo: Pixels, pupil: Pupil | None, *, outside: bool) -> Pixels:
-    """The photo with the pupil (or all but it) painted over in the mean colour of what is painted over's surroundings.
+    """The photo with the pupil (or all but it) painted over in the mean colour around the pupil.
 
-    Without a sure pupil a disc of a fifth of the width in the middle stands for it.
+    Without a sure pupil, a disc in the middle, a fifth of the width wide, takes its place.
     """
     height, width = photo.shape[:2]
     x, y, radius = (pupil.x, pupil.y, pupil.radius) if pupil is not None and pupil.is_sure else (0.5, 0.5, 0.1)
@@ -51,43 +52,43 @@ def cover(photo: Pixels, pupil: Pupil | None, *, outside: bool) -> Pixels:
     return result
 
 
-def _changed(judged: Judged, rows: NDArray[np.int64], seed: int) -> dict[str, list[tuple[Pixels, Pupil | None]]]:
+def _changed(clean: CleanSet, rows: NDArray[np.int64], seed: int) -> dict[str, list[tuple[Pixels, Pupil | None]]]:
     covered, alone = (
-        [(cover(judged.pixels[row], judged.pupils[row], outside=outside), judged.pupils[row]) for row in rows]
+        [(cover(clean.pixels[row], clean.pupils[row], outside=outside), clean.pupils[row]) for row in rows]
         for outside in (False, True)
     )
     rng = np.random.default_rng(seed)
-    moved = [_set_elsewhere(judged, int(row), rows, rng) for row in rows]
+    moved = [_set_elsewhere(clean, int(row), rows, rng) for row in rows]
     return {"pupil_covered": covered, "all_but_pupil_covered": alone, "other_surroundings": moved}
 
 
 def _set_elsewhere(
-    judged: Judged, row: int, rows: NDArray[np.int64], rng: np.random.Generator
+    clean: CleanSet, row: int, rows: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[Pixels, Pupil | None]:
-    """The eye in a photo of the other class, where both show for sure where it is; else the photo itself."""
-    pupil = judged.pupils[row]
-    sure = [other for other in rows if (place := judged.pupils[other]) is not None and place.is_sure]
-    others = [other for other in sure if judged.y[other] != judged.y[row]]
+    """The eye transplanted into a photo of the other class, where both pupils are sure; else the photo itself."""
+    pupil = clean.pupils[row]
+    sure = [other for other in rows if (place := clean.pupils[other]) is not None and place.is_sure]
+    others = [other for other in sure if clean.y[other] != clean.y[row]]
     if pupil is None or not pupil.is_sure or not others:
-        return judged.pixels[row], pupil
+        return clean.pixels[row], pupil
     other = int(rng.choice(others))
-    place = judged.pupils[other]
+    place = clean.pupils[other]
     assert place is not None
-    photo = transplant(at_most(judged.pixels[row], _SIDE), pupil, at_most(judged.pixels[other], _SIDE), place, rng)
+    photo = transplant(at_most(clean.pixels[row], _SIDE), pupil, at_most(clean.pixels[other], _SIDE), place, rng)
     return photo, place
 
 
 def _scores(
-    judged: Judged, rows: NDArray[np.int64], photos: list[tuple[Pixels, Pupil | None]], folder: Path, seed: int
+    clean: CleanSet, rows: NDArray[np.int64], photos: list[tuple[Pixels, Pupil | None]], folder: Path, seed: int
 ) -> tuple[Floats, Floats]:
     """(fast, accurate) log-odds of changed photos of the rows, (N,) each."""
-    embed = Embedder(folder, judged.spec)
-    lesson = Lesson.of(judged, rows)
+    embed = Embedder(folder, clean.spec)
+    data = AugmentedSet.of(clean, rows)
     vectors = np.stack([embed(photo, pupil) for photo, pupil in photos])
-    asked = np.tile(vectors, (len(lesson.y) // len(rows), 1))
+    inputs = np.tile(vectors, (len(data.y) // len(rows), 1))
     params = read_params((folder / "fast.txt").read_text(encoding="utf-8"))
-    fold_of = splits.folds(lesson.clusters.tolist(), lesson.y.tolist(), FOLDS, seed)
-    fast = out_of_fold(lesson.x, lesson.y, lesson.weights, fold_of, params, seed=seed, asked=asked)[: len(rows)]
+    fold_of = splits.folds(data.clusters.tolist(), data.y.tolist(), FOLDS, seed)
+    fast = CrossValidation(data.x, data.y, data.weights, fold_of, seed).scores(params, inputs=inputs)[: len(rows)]
     return fast, np.array([embed.score(photo, pupil) for photo, pupil in photos], dtype=np.float32)
 
 

@@ -1,6 +1,6 @@
-"""Runs that start by themselves, by the policy of the admin: off at first, never twice for the same labels.
+"""Start training runs automatically, by the policy in the admin: off at first, at most once per set of labels.
 
-It starts runs and promotes nothing: a challenger waits for a person as any other does.
+A challenger of an automatic run waits for a person to promote it, as any other does.
 """
 
 from collections.abc import Callable
@@ -16,17 +16,18 @@ from review.queue import policy as queue
 from training.datasets.selectors import usable_labels
 from training.datasets.services import fingerprint_of
 from training.runs import services
-from training.runs.models import TrainingPolicy, TrainingRun, TriggerFiring
+from training.runs.models import TrainingRun
+from training.triggers.models import TrainingPolicy, TriggerFiring
 
 OVERRIDE_DAYS = 30
 Trigger = TriggerFiring.Trigger
 
 
 def check() -> TriggerFiring | None:
-    """Start a run if the policy asks for one now; returns what fired, with its run or with the reason why none began.
+    """Start a run if the policy asks for one now. Returns the firing, with its run or with the reason why none started.
 
-    Does nothing while a run of the same model is active, also where TRAINING_PARALLEL would let it, and nothing when
-    these very labels were trained on or asked about before.
+    Does nothing while a run of the same model is active, even where TRAINING_PARALLEL allows a second, nor when the
+    same labels were trained on or asked about before.
     """
     policy = TrainingPolicy.objects.filter(is_on=True).first()
     if policy is None or TrainingRun.objects.in_the_way_of(policy.kind).exists():
@@ -64,7 +65,7 @@ def _fire(policy: TrainingPolicy, trigger: str, reason: str, fingerprint: str) -
 
 
 def _new_labels(policy: TrainingPolicy) -> str:
-    """Labels that the dataset of the last run does not hold."""
+    """Whether enough labels are missing from the dataset of the last run."""
     if not policy.new_labels:
         return ""
     last = TrainingRun.objects.first()
@@ -75,30 +76,30 @@ def _new_labels(policy: TrainingPolicy) -> str:
 
 
 def _drift(policy: TrainingPolicy) -> str:
-    """The index beyond what chance alone gives, where there are photos enough to say so."""
+    """Whether a stability index exceeds the limit by more than chance, where there are enough photos to tell."""
     if policy.max_drift is None:
         return ""
-    for name, found in recent_drift()["measures"].items():
-        if found["psi"] is not None and found["psi"] - found["expected_psi"] > policy.max_drift:
-            return f"{name} has drifted: population stability index {found['psi']:.2f}, {policy.max_drift:g} allowed"
+    for name, drift in recent_drift()["measures"].items():
+        if drift["psi"] is not None and drift["psi"] - drift["expected_psi"] > policy.max_drift:
+            return f"{name} has drifted: population stability index {drift['psi']:.2f}, {policy.max_drift:g} allowed"
     return ""
 
 
 def _overrides(policy: TrainingPolicy) -> str:
-    """The share of all answers that people contradict, weighted for the chance of being read: its lower 95 % limit."""
+    """Whether readers overrule the AI too often: the lower 95 % limit of the share, weighted by review propensity."""
     if policy.max_override_rate is None:
         return ""
     since = timezone.now() - timedelta(days=OVERRIDE_DAYS)
     read = [row for row in in_service.rows(since) if row.is_read]
-    found = estimates.weighted_share(
+    share = estimates.weighted_share(
         [queue.contradicts(row.truth, row.decision) for row in read],
         [1 / row.propensity for row in read],
         [row.cluster for row in read],
     )
-    if found.low is None or found.low <= policy.max_override_rate:
+    if share.low is None or share.low <= policy.max_override_rate:
         return ""
     allowed = policy.max_override_rate
-    return f"people contradict {found.value:.1%} of the answers ({found.low:.1%} at least), {allowed:.1%} allowed"
+    return f"people contradict {share.value:.1%} of the answers ({share.low:.1%} at least), {allowed:.1%} allowed"
 
 
 def _schedule(policy: TrainingPolicy) -> str:

@@ -1,4 +1,4 @@
-"""The model card of a release: what it is for, what it was fitted on, how good it is, where it fails."""
+"""The model card of a release: intended use, data, metrics, thresholds, known failures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Any
 
 from cataract.ml.release.manifest import Manifest
 
-_INTENDED = """Screening aid for external photos of eyes, for use by clinics that confirm its answers. Not a diagnosis.
+INTENDED_USE = """\
+Screening aid for external photos of eyes, for use by clinics that confirm its answers. Not a diagnosis.
 A negative answer does not rule out cataract or another eye disease. Not for fundus photos, slit-lamp sections,
 children, eyes after surgery (artificial lenses), or animals."""
 
-_FAILURES = """- Early cataract that does not whiten the pupil is missed: the public photos show mature ones above all.
+KNOWN_FAILURES = """\
+- Early cataract that does not whiten the pupil is missed: the public photos show mature ones above all.
 - Reflections of windows or ring lights inside the pupil look like an opacity; so does a corneal scar.
 - Photos of whole faces, of two eyes, in black and white, or with strong make-up are judged less well.
 - Close clinical photos are nearly always of cataract in the public sets, portraits nearly always without. Part of the
@@ -44,14 +46,14 @@ Retrained from {base.id}; fitted: {facts["kind"]}.
 
 ## Intended use
 
-{_INTENDED}
+{INTENDED_USE}
 
 ## Data
 
 {facts["train_photos"]} confirmed photos of this installation ({facts["train_cataract"]} with cataract,
 {facts["train_clusters"]} clusters), added to what the base release remembers of its public photos. Each cluster (a
 patient with all near-duplicates) weighs as one photo.
-{taught(facts)}
+{_distillation(facts)}
 ## Figures
 
 On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters); 95 % intervals. Thresholds were set on the
@@ -63,13 +65,13 @@ same photos, so the test set of the promotion gate is the judge, not this table.
 
 ## Known failures
 
-{_FAILURES}
+{KNOWN_FAILURES}
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
 
 
-def taught(facts: Mapping[str, Any]) -> str:
-    """The paragraph on photos without a label: figures with and without them. Empty where none were used."""
+def _distillation(facts: Mapping[str, Any]) -> str:
+    """The section on photos without a label: metrics with and without them. Empty where there were none."""
     ablation = facts.get("distillation")
     if not ablation:
         return ""
@@ -108,19 +110,9 @@ def entry(value: Mapping[str, Any]) -> str:
 
 
 def policy_paragraph(policy: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
-    """What is decided without a person, and with which promise."""
+    """What is decided automatically, and with which promise."""
     return (
         f"Thresholds: {policy['message']} (at most {policy['target_error']:.0%} error with {policy['confidence']:.0%} "
         f"confidence was asked for.) Without any guarantee, {figures['coverage_at_5_percent_error']:.0%} of the photos "
         "could be decided at an observed error of 5 %."
     )
-
-
-def known_failures() -> str:
-    """The paragraph on failures that every card carries."""
-    return _FAILURES
-
-
-def intended_use() -> str:
-    """The paragraph on use that every card carries."""
-    return _INTENDED

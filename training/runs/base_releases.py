@@ -1,4 +1,4 @@
-"""Another encoder for this installation: published or local weights -> a base release to train from."""
+"""Base releases: another encoder for this installation, from published or local weights."""
 
 import importlib.util
 import json
@@ -15,7 +15,7 @@ from predictions.releases.models import Release
 
 
 class NoEncoder(DomainError):
-    """The encoder cannot be made; the message says why and what to do."""
+    """The base release cannot be made. The message says why and what to do."""
 
     code, status = "no_encoder", 422
 
@@ -26,38 +26,38 @@ def make_base(
     tag: str = "",
     checkpoint: Path | None = None,
     views: Sequence[str] = ("full",),
-    on_progress: Callable[[str], None] = lambda line: None,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Release:
     """Register a base release with the image tower of open_clip's `arch`, and the weights of `tag` or of a file.
 
-    It serves nobody: its models know nothing. A training run of both models that starts from it makes a challenger.
-    The same weights again return the same release. Raises NoEncoder, and leaves nothing behind.
+    It cannot serve: its models are untrained. A training run of both models that starts from it makes a challenger.
+    The same weights return the same release. Raises NoEncoder, and leaves nothing behind.
     """
     if importlib.util.find_spec("torch") is None:
         raise NoEncoder("This is a light installation. Add the training set with `make install` (without LIGHT=1).")
     if bool(tag) == bool(checkpoint):
         raise NoEncoder("Name the weights: either a tag that open_clip publishes, or a checkpoint file.")
-    from cataract.ml.learn.build import base, weights
+    from cataract.ml.learn.build import base_release, pretrained
 
     try:
-        on_progress(f"reading the weights of {arch}" + (f", {tag}: downloaded unless they were before" if tag else ""))
-        tower = weights.local_tower(arch, checkpoint) if checkpoint else weights.published_tower(arch, tag)
-        on_progress("exporting trunk, embedding and accurate model, each checked against torch")
-        graphs = base.export_tower(tower)
+        say(f"reading the weights of {arch}" + (f", {tag} (downloaded once)" if tag else ""))
+        tower = pretrained.local_tower(arch, checkpoint) if checkpoint else pretrained.published_tower(arch, tag)
+        say("exporting trunk, embedding and accurate model, each checked against torch")
+        graphs = base_release.export_tower(tower)
         with TemporaryDirectory(prefix=".tmp-", dir=_beside_releases()) as place:
-            on_progress("writing the release")
-            manifest = base.write_base(Path(place) / "base", tower, graphs, _gate(), views=views)
+            say("writing the release")
+            manifest = base_release.write_base(Path(place) / "base", tower, graphs, _gate(), views=views)
             known = Release.objects.filter(pk=manifest.id).first()
             if known is not None:
                 return known
-            on_progress("registering it: files and golden predictions are checked")
+            say("registering it: files and golden predictions are checked")
             return store.register_release(folder=Path(place) / "base", status=Release.Status.BASE)
-    except (weights.WeightsUnavailable, ValueError, RuntimeError) as error:
+    except (pretrained.WeightsUnavailable, ValueError, RuntimeError) as error:
         raise NoEncoder(str(error)) from error
 
 
 def _gate() -> dict[str, Any]:
-    """The gate of the champion: it looks at hand-made features, which are the same for every encoder."""
+    """The gate of the champion: it uses hand-made features, which are the same for every encoder."""
     champion = Release.objects.in_status(Release.Status.CHAMPION).first()
     folder = store.folder_of(champion) if champion else Path(settings.STARTER_DIR)
     return dict(json.loads((folder / "gate.json").read_text(encoding="utf-8")))

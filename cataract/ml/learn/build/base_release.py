@@ -1,7 +1,7 @@
-"""An open_clip image tower -> a base release: its exported encoder, and models that know nothing yet.
+"""An open_clip image tower -> a base release: its exported encoder, and untrained models.
 
-A base release is complete and intact, so everything that takes a release takes it; its policy sends every photo to a
-person. A training run of kind "both" makes a real one of it.
+A base release is complete and intact: everything that takes a release takes it. Its policy sends every photo to a
+clinician. A training run of kind "both" makes a useful release of it.
 """
 
 import io
@@ -16,10 +16,12 @@ import torch
 from torch import nn
 
 from cataract.ml.encoding import features
-from cataract.ml.learn.build.build import write_golden
+from cataract.ml.encoding.encoder import EncoderSpec
+from cataract.ml.learn.build.golden import write_golden
 from cataract.ml.learn.fit.export import to_onnx
 from cataract.ml.learn.fit.quantise import to_int8
 from cataract.ml.learn.fit.towers import CONFIG, MEAN, STD, TailWithHead, create_model, save_encoder, split
+from cataract.ml.release.description import AccurateSpec, Quantisation, ReleaseDescription
 from cataract.ml.release.manifest import Manifest, write_json, write_manifest
 
 GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
@@ -27,14 +29,14 @@ GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
 
 @dataclass(frozen=True)
 class Tower:
-    """An open_clip model whose text tower is as good as absent, its config, and how photos become its input."""
+    """An open_clip model whose text tower is as small as possible, its config, and how photos become its input."""
 
     name: str
     weights: str  # "random", or where they came from: for the manifest
     model: nn.Module
     config: dict[str, Any]
-    mean: tuple[float, ...] = MEAN
-    std: tuple[float, ...] = STD
+    mean: tuple[float, float, float] = MEAN
+    std: tuple[float, float, float] = STD
     resize_mode: str = "shortest"
 
     @property
@@ -43,7 +45,7 @@ class Tower:
 
 
 def image_config(arch: str) -> dict[str, Any]:
-    """The open_clip config of `arch` with a text tower of no weight. Raises ValueError when there is no such model."""
+    """The open_clip config of `arch` with the smallest text tower. Raises ValueError when there is no such model."""
     config = open_clip.get_model_config(arch)
     if config is None:
         raise ValueError(
@@ -55,8 +57,8 @@ def image_config(arch: str) -> dict[str, Any]:
         del vision["timm_model_pretrained"]
     if not isinstance(vision.get("image_size", 224), int):
         raise ValueError(f"{arch} takes photos of {vision['image_size']} px; only square inputs are supported.")
-    kept = {key: config[key] for key in ("embed_dim", "quick_gelu") if key in config}
-    return {**kept, "vision_cfg": vision, "text_cfg": CONFIG["text_cfg"]}
+    shared = {key: config[key] for key in ("embed_dim", "quick_gelu") if key in config}
+    return {**shared, "vision_cfg": vision, "text_cfg": CONFIG["text_cfg"]}
 
 
 def random_tower(arch: str, *, seed: int = 0) -> Tower:
@@ -104,42 +106,46 @@ def write_base(
     if gate["ood"]["of"] != "handmade":
         raise ValueError("The gate was fitted on another encoder's embeddings. Take one fitted on hand-made features.")
     folder.mkdir(parents=True, exist_ok=True)
-    embedding_dim = int(tower.config["embed_dim"])
-    dim = embedding_dim * len(views) + features.LENGTH
+    dim = int(tower.config["embed_dim"]) * len(views) + features.LENGTH
     for name in GRAPHS:
         (folder / name).write_bytes(to_int8(graphs[name]) if int8 else graphs[name])
     if trainable:
         save_encoder(folder, tower.model, tower.config)
-    (folder / "fast.txt").write_text(fast or undecided(dim), encoding="utf-8")
+    (folder / "fast.txt").write_text(fast or _undecided(dim), encoding="utf-8")
     plain = {"kind": "temperature", "temperature": 1.0}
     write_json(folder / "calibration.json", {"fast": plain, "accurate": plain})
     write_json(folder / "gate.json", dict(gate))
-    write_json(folder / "policy.json", _ALL_TO_PEOPLE)
+    write_json(folder / "policy.json", _ALL_TO_CLINICIANS)
     write_json(folder / "seen.json", {"hashes": []})
     (folder / "card.md").write_text(_card(tower), encoding="utf-8")
-    described: dict[str, Any] = {
-        "name": "base",
-        "encoder": {
-            "name": tower.name,
-            "arch": f"{tower.name}, weights: {tower.weights}",
-            "image_size": tower.image_size,
-            "mean": list(tower.mean),
-            "std": list(tower.std),
-            "resize_mode": tower.resize_mode,
-            "views": list(views),
-            "handmade": True,
-            "embedding_dim": embedding_dim,
-            "dim": dim,
-        },
-        "accurate": {"views": list(views), "flip": False},
-        "quantisation": dict.fromkeys(GRAPHS, "int8" if int8 else "fp32"),
-        "data": {"photos": 0},
-    }
-    write_golden(folder, described)
-    return write_manifest(folder, **described)
+    description = ReleaseDescription(
+        name="base",
+        encoder=_encoder_spec(tower, views, dim),
+        accurate=AccurateSpec(tuple(views)),
+        quantisation=Quantisation(dict.fromkeys(GRAPHS, "int8" if int8 else "fp32")),
+        data={"photos": 0},
+    )
+    write_golden(folder, description)
+    return write_manifest(folder, description)
 
 
-def undecided(dim: int) -> str:
+def _encoder_spec(tower: Tower, views: Sequence[str], dim: int) -> EncoderSpec:
+    return EncoderSpec(
+        name=tower.name,
+        arch=f"{tower.name}, weights: {tower.weights}",
+        hash="",
+        image_size=tower.image_size,
+        mean=tower.mean,
+        std=tower.std,
+        resize_mode=tower.resize_mode,
+        views=tuple(views),
+        handmade=True,
+        embedding_dim=int(tower.config["embed_dim"]),
+        dim=dim,
+    )
+
+
+def _undecided(dim: int) -> str:
     """The text of a LightGBM model of `dim` features that scores everything 0."""
     import lightgbm
 
@@ -150,7 +156,7 @@ def undecided(dim: int) -> str:
     return str(lightgbm.train(params, dataset, num_boost_round=1).model_to_string())
 
 
-_ALL_TO_PEOPLE: dict[str, Any] = {
+_ALL_TO_CLINICIANS: dict[str, Any] = {
     "version": "all-to-people",
     "fast_band": {"low": 0.0, "high": 1.0},
     "auto": {"normal_below": 0.0, "cataract_above": 1.0},
@@ -167,6 +173,6 @@ _ALL_TO_PEOPLE: dict[str, Any] = {
 def _card(tower: Tower) -> str:
     text = io.StringIO()
     text.write(f"# A base release: {tower.name}, weights: {tower.weights}\n\n")
-    text.write("Only its encoder is of use: both models answer 0.5 to everything, and every photo goes to a person.\n")
+    text.write("Only its encoder is useful: both models answer 0.5 to every photo, and a clinician sees each one.\n")
     text.write("Train a release from it (both models) before promoting anything.\n")
     return text.getvalue()

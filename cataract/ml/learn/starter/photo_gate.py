@@ -1,9 +1,9 @@
-"""Fit the gate of a release: distances to usual eyes, and the rule that tells eyes from what is none.
+"""Fit the gate of a release: distances to usual eyes, and the classifier of eyes against outliers.
 
 Never imports torch.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +16,29 @@ from cataract.ml.cascade.gate import fit_gate
 from cataract.ml.encoding import features, layout
 from cataract.ml.encoding.layout import measure_layout
 from cataract.ml.encoding.pupil import find_pupil
+from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.learn.starter.outliers import draw_outliers
 from cataract.ml.synthetic import render_eye
 
 OUTLIERS = 2000
 _EYES_WEIGH = 5.0  # a cluster of eyes counts as so many outliers
-_OTHERS_WEIGH = 0.1  # of offline augmentations: what their edges look like is no camera's doing
-_DRAWN, _DRAWN_WEIGH = 150, 0.5  # drawn eyes with open lids, so that it is not the drawing that makes an outlier
+_OTHERS_WEIGH = 0.1  # of offline augmentations: their edges come from no camera
+_DRAWN, _DRAWN_WEIGH = 150, 0.5  # drawn eyes with open lids: being drawn must not make an outlier
 _STRENGTH = 0.05  # scikit-learn's C, of {0.002, 0.01, 0.05, 0.3}
 _REFUSED, _DOUBTED = 0.01, 0.05  # shares of held-out eyes below the limits
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the stage, from `low` to `high` of it."""
+
+    reporter: Reporter
+    low: float
+    high: float
+    message: str
+
+    def report(self, fraction: float) -> None:
+        self.reporter.progress("gate", self.low + (self.high - self.low) * fraction, self.message)
 
 
 @dataclass(frozen=True)
@@ -50,18 +64,18 @@ def fit_photo_gate(
     others: Sequence[Pixels] = (),
     outliers: int = OUTLIERS,
     seed: int = 0,
-    on_progress: Callable[[float, str], None] = lambda fraction, message: None,
+    reporter: Reporter = SILENT,
 ) -> dict[str, Any]:
     """The whole content of gate.json, the same for every encoder.
 
-    eyes: photos (H, W, 3) uint8 with their clusters (N,), N >= 20; others: further photos of eyes that are changed
-    (augmented offline), so that they count little; outliers: how many are drawn. The limits are quantiles over eyes
+    eyes: photos (H, W, 3) uint8 with their clusters (N,), N >= 20; others: further photos of eyes, augmented offline,
+    which count little; outliers: how many are drawn. The limits are quantiles over eyes
     whose cluster was left out (five folds, one photo a cluster): see `_REFUSED` and `_DOUBTED`, and `gate.fit_gate`.
     """
-    described = _describe(eyes, lambda done: on_progress(0.3 * done, "describing photos of eyes"))
+    described = _describe(eyes, _Part(reporter, 0.0, 0.3, "describing photos of eyes"))
     statistics = fit_gate(described[:, : features.LENGTH], of="handmade", groups=clusters, seed=seed)
-    known = _known(eyes, others, outliers, seed, on_progress)
-    on_progress(0.9, "telling eyes from outliers")
+    known = _known(eyes, others, outliers, seed, reporter)
+    reporter.progress("gate", 0.9, "telling eyes from outliers")
     soft, hard = np.quantile(_held_out(described, clusters, known, seed), [_DOUBTED, _REFUSED])
     weights, bias = _fit(known.and_eyes(described, clusters))
     eye = {"weights": [float(f"{w:.5g}") for w in weights], "bias": bias, "soft": float(soft), "hard": float(hard)}
@@ -73,19 +87,19 @@ def _known(
     others: Sequence[Pixels],
     outliers: int,
     seed: int,
-    on_progress: Callable[[float, str], None],
+    reporter: Reporter,
 ) -> _Samples:
-    """What is the same in every fold: outliers, changed photos of eyes, drawn eyes."""
+    """The samples of every fold: outliers, augmented photos of eyes, drawn eyes."""
     strange = draw_outliers(outliers, seed=seed, eyes=eyes)
     opened = [
         render_eye(5000 + index, opacity=index % 5 / 4, size=(96, 160, 320, 480)[index % 4]) for index in range(_DRAWN)
     ]
-    x = _describe([*strange, *others, *opened], lambda done: on_progress(0.3 + 0.6 * done, "describing outliers"))
+    x = _describe([*strange, *others, *opened], _Part(reporter, 0.3, 0.9, "describing outliers"))
     weights = [1.0] * len(strange) + [_OTHERS_WEIGH] * len(others) + [_DRAWN_WEIGH] * len(opened)
     return _Samples(x, np.arange(len(x)) >= len(strange), np.array(weights))
 
 
-def _describe(photos: Sequence[Pixels], on_progress: Callable[[float], None]) -> Floats:
+def _describe(photos: Sequence[Pixels], part: _Part) -> Floats:
     """Hand-made features and layout of each photo, (N, features.LENGTH + layout.LENGTH)."""
     rows = np.zeros((len(photos), features.LENGTH + layout.LENGTH), dtype=np.float32)
     for index, photo in enumerate(photos):
@@ -94,7 +108,7 @@ def _describe(photos: Sequence[Pixels], on_progress: Callable[[float], None]) ->
         handmade = features.extract(photo, pupil, thumbnail)
         rows[index] = np.concatenate([handmade, measure_layout(thumbnail, pupil)])
         if index % 100 == 0:
-            on_progress(index / len(photos))
+            part.report(index / len(photos))
     return rows
 
 

@@ -1,7 +1,7 @@
-"""Drawings of what is no eye: natural images by their statistics (dead leaves and 1/f noise, Baradad et al. 2021),
-documents, screens, fundus photos, X-rays, landscapes, faces, fur. What the gate is taught with; see `outliers`.
+"""Procedural images that show no eye, for training the gate (see `outliers`): natural image statistics (dead leaves and
+1/f noise, Baradad et al. 2021), documents, screens, fundus photos, X-rays, landscapes, faces, fur.
 
-Each takes a random generator and gives a picture (H, W, 3) float64, about 0..255.
+Each function takes a random generator and returns a picture (H, W, 3) float64, about 0..255.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def _grid(height: int, width: int) -> NDArray[np.float64]:
 
 
 def _colour(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Any colour, pale ones and those of skin more often than loud ones."""
+    """A random colour; pale ones and skin tones are more frequent than saturated ones."""
     if rng.random() < 0.25:
         return np.array(_SKINS[int(rng.integers(len(_SKINS)))]) * rng.uniform(0.7, 1.1)
     grey = rng.uniform(0, 255)
@@ -80,7 +80,7 @@ def _leaf(canvas: Canvas, rng: np.random.Generator, radius: float, colour: NDArr
 
 
 def document(rng: np.random.Generator) -> Canvas:
-    """Lines of text, now and then a table or a picture; paper of any tint, at a slant."""
+    """Lines of text, sometimes with a table or a picture, on paper of any tint, slanted."""
     height, width = _size(rng)
     paper = 255 - np.abs(rng.normal(0, 22, size=3)) if rng.random() < 0.8 else _colour(rng)
     page = np.full((height, width, 3), paper)
@@ -201,7 +201,7 @@ def xray(rng: np.random.Generator) -> Canvas:
 
 
 def landscape(rng: np.random.Generator) -> Canvas:
-    """Sky, then hills, trees or houses, nearer ones before farther ones."""
+    """Sky, then hills, trees or houses, nearer ones in front."""
     height, width = _size(rng)
     horizon, across = rng.uniform(0.2, 0.7) * height, np.arange(width)
     rows = np.arange(height)[:, None, None] / height
@@ -235,7 +235,7 @@ def _house(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def face(rng: np.random.Generator) -> Canvas:
-    """A face, or several: far away, its eyes are dots. Half of them with fur and a muzzle."""
+    """One or more distant faces, their eyes mere dots; some have fur."""
     height, width = _size(rng)
     canvas = _texture(rng, (height, width), _colour(rng))
     if rng.random() < 0.5:

@@ -1,6 +1,6 @@
-"""Weights of published image towers: by open_clip's pretrained tag, downloaded once, or from a file beside us.
+"""Pretrained weights of an image tower: by open_clip's tag, downloaded once, or from a local file.
 
-Only safetensors are read: a pickled checkpoint could run code of whoever wrote it.
+Only safetensors are read: loading a pickled checkpoint could run any code.
 """
 
 import socket
@@ -15,14 +15,15 @@ from open_clip.pretrained import download_pretrained
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cataract.ml.learn.build.base import Tower, image_config
+from cataract.ml.encoding.encoder import triple
+from cataract.ml.learn.build.base_release import Tower, image_config
 from cataract.ml.learn.fit.towers import MEAN, STD, create_model
 
 _CONNECT_SECONDS = 10.0
 
 
 class WeightsUnavailable(Exception):
-    """There are no usable weights; the message says why, and what to do instead."""
+    """There are no usable weights. The message says why, and what to do instead."""
 
 
 def published_tower(arch: str, tag: str) -> Tower:
@@ -52,7 +53,7 @@ def local_tower(arch: str, checkpoint: Path) -> Tower:
 
 
 def _tower(arch: str, weights: str, config: dict[str, Any], file: Path, published: Mapping[str, Any]) -> Tower:
-    torch.manual_seed(0)  # the text tower that nobody reads: the same weights make the same release
+    torch.manual_seed(0)  # also the unused text tower: the same weights make the same release
     model: Any = create_model(config)
     model.visual.load_state_dict(_image_weights(file, model.visual.state_dict(), arch))
     return Tower(
@@ -60,8 +61,8 @@ def _tower(arch: str, weights: str, config: dict[str, Any], file: Path, publishe
         weights,
         model.eval(),
         config,
-        mean=tuple(published.get("mean", MEAN)),
-        std=tuple(published.get("std", STD)),
+        mean=triple(published.get("mean", MEAN)),
+        std=triple(published.get("std", STD)),
         resize_mode=str(published.get("resize_mode", "shortest")),
     )
 
@@ -70,25 +71,25 @@ def _image_weights(file: Path, expected: Mapping[str, Tensor], arch: str) -> dic
     """The weights of the image tower in `file`, in 32-bit floats, checked against what the architecture needs."""
     if file.suffix != ".safetensors":
         raise WeightsUnavailable(
-            f"{file.name} is no safetensors file. A pickled checkpoint is not read, as it could run any code; write "
-            "its state_dict with safetensors.torch.save_file on a machine that trusts it."
+            f"{file.name} is no safetensors file. A pickled checkpoint is not read, because it could run any code; "
+            "write its state_dict with safetensors.torch.save_file on a machine that trusts it."
         )
     try:
         stored = load_file(file)
     except Exception as error:  # safetensors raises its own kind, and OSError
         raise WeightsUnavailable(f"{file.name} cannot be read as safetensors ({error}).") from error
-    found = {name.removeprefix("visual."): value for name, value in stored.items() if name.startswith("visual.")}
-    wrong = [name for name, value in expected.items() if name not in found or found[name].shape != value.shape]
+    image = {name.removeprefix("visual."): value for name, value in stored.items() if name.startswith("visual.")}
+    wrong = [name for name, value in expected.items() if name not in image or image[name].shape != value.shape]
     if wrong:
         raise WeightsUnavailable(
             f"{file.name} does not fit {arch}: {len(wrong)} of {len(expected)} weights of the image tower are missing "
             f"or of another shape, such as visual.{wrong[0]}. Name the architecture that it was saved from."
         )
-    return {name: found[name].float() if value.is_floating_point() else found[name] for name, value in expected.items()}
+    return {name: image[name].float() if value.is_floating_point() else image[name] for name, value in expected.items()}
 
 
 def _download(arch: str, tag: str, published: Mapping[str, Any]) -> Path:
-    """The file of the weights, on this disk. Asks for a connection first: the hub itself retries for two minutes."""
+    """The local file of the weights. Tries to connect first: the hub itself would retry for two minutes."""
     from huggingface_hub import constants, try_to_load_from_cache
 
     repository = str(published.get("hf_hub", "")).rstrip("/")
@@ -99,7 +100,7 @@ def _download(arch: str, tag: str, published: Mapping[str, Any]) -> Path:
             with socket.create_connection((host.hostname or "", host.port or 443), _CONNECT_SECONDS):
                 pass
         return Path(download_pretrained(dict(published)))
-    except OSError as error:  # of sockets and of the hub alike
+    except OSError as error:  # both of sockets and of the hub
         raise WeightsUnavailable(
             f"The weights {tag} of {arch} could not be downloaded ({error}). Is there a network? On a machine that has "
             "one, download open_clip_model.safetensors of "

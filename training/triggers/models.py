@@ -1,0 +1,60 @@
+"""The policy of automatic training runs, and the record of each time it asked for one."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from training.runs.models import TrainingRun
+
+
+class TrainingPolicy(models.Model):
+    """When training runs start automatically: one row, off until an admin turns it on. It never promotes a release."""
+
+    is_on = models.BooleanField("on", default=False)
+    kind = models.CharField("what to train", max_length=8, choices=TrainingRun.Kind, default=TrainingRun.Kind.BOTH)
+    new_labels = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Start when so many confirmed labels are new since the last dataset."
+    )
+    max_drift = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Start when a population stability index of the last 7 days is above; 0.25 is usual.",
+    )
+    max_override_rate = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Start when people surely contradict more than this share of the answers of the last 30 days.",
+    )
+    every_days = models.PositiveIntegerField(null=True, blank=True, help_text="Start when the last run is so old.")
+
+    class Meta:
+        verbose_name = verbose_name_plural = "policy: when a run starts by itself"
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(pk=1), name="one_training_policy")]
+
+    def __str__(self) -> str:
+        return "on" if self.is_on else "off"
+
+
+class TriggerFiring(models.Model):
+    """A time the policy asked for a run: why, and with which outcome. At most once per set of labels. Append-only."""
+
+    class Trigger(models.TextChoices):
+        NEW_LABELS = "new_labels", "new labels"
+        DRIFT = "drift", "drift"
+        OVERRIDES = "overrides", "contradicted answers"
+        SCHEDULE = "schedule", "schedule"
+
+    trigger = models.CharField(max_length=10, choices=Trigger)
+    reason = models.TextField()
+    fingerprint = models.CharField(max_length=64, unique=True, help_text="Of the labels as they were.")
+    run = models.OneToOneField(TrainingRun, on_delete=models.PROTECT, null=True, blank=True, related_name="firing")
+    error = models.TextField(blank=True, help_text="Why no run could start.")
+    fired_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-fired_at"]
+
+    def __str__(self) -> str:
+        return f"{self.get_trigger_display()}: {self.reason}"
