@@ -117,8 +117,3 @@ class BadField(DomainError):
         self.field = field  # type: ignore[misc]
         self.code = code  # type: ignore[misc]
         self.status = status  # type: ignore[misc]
-
-
-class TokenInvalid(DomainError):
-    code = "token_invalid"
-    status = 422

@@ -1,4 +1,8 @@
-"""Two small promises about processes: one owner of a file, and no child that outlives its parent."""
+"""One owner of a data folder: a lock that names the process that holds it.
+
+Where no name is needed, `filelock.FileLock` serves. Here a refused start tells the user which process to stop, and
+filelock neither reads the holder's id nor keeps the lock from forked children.
+"""
 
 import contextlib
 import fcntl
@@ -40,13 +44,4 @@ def take_lock(path: Path) -> IO[str]:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of `path` for a block; raise AlreadyRunning when it is taken."""
     with take_lock(path):
-        yield
-
-
-@contextlib.contextmanager
-def in_turn(path: Path) -> Iterator[None]:
-    """Hold the lock of `path` for a block, waiting until whoever has it is done."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with path.open("a") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
         yield

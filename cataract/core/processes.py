@@ -1,4 +1,4 @@
-"""Two small promises about processes: one owner of a file, and no child that outlives its parent."""
+"""Child processes that end with their parent."""
 
 import ctypes
 import sys

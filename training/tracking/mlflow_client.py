@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from filelock import FileLock
 
-from cataract.core.locks import in_turn
 from cataract.ml.release.manifest import write_json
 
 EXPERIMENT = "cataract"
@@ -70,7 +70,9 @@ def connect() -> Any:
 
     # MLflow creates and migrates its tables when a store is opened. Two processes that do so at once fail, and now and
     # then corrupt the store.
-    with in_turn(settings.DATA_DIR / "mlflow" / "store.lock"):
+    lock = settings.DATA_DIR / "mlflow" / "store.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with FileLock(lock):
         if settings.MLFLOW_TRACKING_URI.startswith("sqlite:///"):
             Path(settings.MLFLOW_TRACKING_URI.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         return MlflowClient(tracking_uri=settings.MLFLOW_TRACKING_URI, registry_uri=settings.MLFLOW_TRACKING_URI)

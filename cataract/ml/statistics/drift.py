@@ -1,6 +1,6 @@
-"""Whether numbers of today come from where yesterday's came: population stability and Kolmogorov-Smirnov.
+"""Drift between two samples: population stability index and Kolmogorov-Smirnov test.
 
-Pure functions on samples. A verdict is given only with enough numbers on both sides: with few, chance looks like drift.
+A verdict needs enough numbers on both sides: with few, chance looks like drift.
 """
 
 import math
@@ -60,17 +60,11 @@ def population_stability(reference: Sequence[float], recent: Sequence[float]) ->
 
 
 def kolmogorov_smirnov(reference: Sequence[float], recent: Sequence[float]) -> tuple[float, float]:
-    """(statistic, asymptotic two-sided p-value) of the two-sample test (Smirnov 1948; Stephens' small-sample term)."""
-    old, new = np.sort(np.asarray(reference, dtype=np.float64)), np.sort(np.asarray(recent, dtype=np.float64))
-    both = np.concatenate([old, new])
-    gaps = np.searchsorted(old, both, side="right") / len(old) - np.searchsorted(new, both, side="right") / len(new)
-    statistic = float(np.abs(gaps).max())
-    root = math.sqrt(len(old) * len(new) / (len(old) + len(new)))
-    scaled = (root + 0.12 + 0.11 / root) * statistic
-    if scaled < 0.2:  # the series converges too slowly there, and p is 1
-        return statistic, 1.0
-    terms = [2 * (-1) ** (k - 1) * math.exp(-2 * (k * scaled) ** 2) for k in range(1, 101)]
-    return statistic, min(1.0, max(0.0, math.fsum(terms)))
+    """(statistic, asymptotic two-sided p-value) of the two-sample test (Smirnov 1948)."""
+    from scipy.stats import ks_2samp  # not at the top: the web process imports this module and must start quickly
+
+    result = ks_2samp(reference, recent, method="asymp")
+    return float(result.statistic), float(result.pvalue)
 
 
 def _finite(values: Sequence[float]) -> list[float]:
