@@ -31,6 +31,7 @@ FROM base AS code
 COPY manage.py ./
 COPY docker/healthcheck.py docker/healthcheck.py
 COPY cataract cataract
+COPY clients clients
 COPY predictions predictions
 COPY review review
 COPY training training

@@ -1,13 +1,11 @@
-"""How many photos a second a whole running system takes: real web server, real worker, callers over HTTP.
+"""Throughput of a whole running system: real web server, real worker, callers over HTTP.
 
-Each way of running it gets a system of its own: fresh data folder, SQLite, private broker, a free port of 127.0.0.1.
-Nothing of the environment's own system is read or written.
+Each way of running it gets its own system: fresh data folder, SQLite, private broker, a free port on 127.0.0.1. The
+system of the environment is neither read nor written.
 """
 
 import contextlib
-import http.client
 import io
-import json
 import os
 import re
 import shutil
@@ -22,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
@@ -29,10 +28,11 @@ from django.conf import settings
 from PIL import Image
 
 from cataract.ml.synthetic import render_eye
+from clients.cataract_client import Client, Problem
 
 _START_SECONDS = 90
 _CALL_SECONDS = 60
-_ASK_AGAIN_SECONDS = 0.02
+_POLL_SECONDS = 0.02
 _LIMITLESS = dict.fromkeys(("RATE_UPLOAD", "RATE_READ", "RATE_WRITE", "RATE_ANONYMOUS"), "1000000/min")
 _OF_ITS_OWN = {"DATABASE_URL", "REDIS_URL", "PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS", "STATIC_ROOT", "HOST"}
 _OF_ITS_WAY = {"DECODER_PROCESSES", "INFERENCE", "WEB_PROCESSES", "WORKER_PROCESSES"}
@@ -94,7 +94,7 @@ def measure(
     """
     sums = {way.name: _Sum() for way in chosen}
     with TemporaryDirectory(prefix="cataract-load-") as folder:
-        template = Path(folder) / "template"
+        template, paths = Path(folder) / "template", _written(photos, Path(folder))
         say("Preparing a system ...")
         key = _set_up(template)
         for number in range(rounds):
@@ -102,9 +102,10 @@ def measure(
                 place = Path(folder) / "running"
                 shutil.copytree(template, place)
                 with _running(place, way) as port:
-                    _send_all(port, key, photos[:callers], callers)
+                    client = Client(f"http://127.0.0.1:{port}", key, timeout=_CALL_SECONDS)
+                    _send_all(client, paths[:callers], callers)
                     started = time.perf_counter()
-                    answers = _send_all(port, key, photos[callers:], callers)
+                    answers = _send_all(client, paths[callers:], callers)
                     seconds = time.perf_counter() - started
                 shutil.rmtree(place)
                 say(f"round {number + 1} of {rounds}, {way.name}: {len(answers) / seconds:.1f} photos a second")
@@ -124,6 +125,14 @@ def drawn_photos(count: int) -> Iterator[bytes]:
         file = io.BytesIO()
         Image.fromarray(np.clip(drawn[160:1120] + grain, 0, 255).astype(np.uint8)).save(file, "JPEG", quality=88)
         yield file.getvalue()
+
+
+def _written(photos: Sequence[bytes], folder: Path) -> list[Path]:
+    """The photos as files, which the client streams."""
+    paths = [folder / f"photo-{number}" for number in range(len(photos))]
+    for path, photo in zip(paths, photos, strict=True):
+        path.write_bytes(photo)
+    return paths
 
 
 def _rate(found: _Sum) -> float:
@@ -172,50 +181,30 @@ def _running(folder: Path, way: Way) -> Iterator[int]:
 def _await_answer(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
-        with contextlib.suppress(OSError), contextlib.closing(_connect(port)) as connection:
-            connection.request("GET", "/api/v1/health/ready")
-            if connection.getresponse().status == 200:
-                return
+        with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/api/v1/health/ready", timeout=5):
+            return
         if process.poll() is not None or time.monotonic() > deadline:
             raise LoadFailed(f"The system did not start:\n{log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.1)
 
 
-def _send_all(port: int, key: str, photos: Sequence[bytes], callers: int) -> list[tuple[float, bool]]:
-    """(milliseconds, whether it had to be asked for again) of each photo."""
+def _send_all(client: Client, photos: Sequence[Path], callers: int) -> list[tuple[float, bool]]:
+    """(milliseconds, whether the answer came later than the upload) of each photo."""
     with ThreadPoolExecutor(callers) as pool:
-        return list(pool.map(lambda photo: _send(port, key, photo), photos))
+        return list(pool.map(lambda photo: _send(client, photo), photos))
 
 
-def _send(port: int, key: str, photo: bytes) -> tuple[float, bool]:
-    boundary = uuid.uuid4().hex
-    fields = {"patient": f"P-{boundary[:12]}", "eye": "OD"}
-    parts = [f'--{boundary}\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n' for k, v in fields.items()]
-    parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="photo"; filename="blob"\r\n\r\n')
-    body = "".join(parts).encode() + photo + f"\r\n--{boundary}--\r\n".encode()
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": f"multipart/form-data; boundary={boundary}"}
+def _send(client: Client, photo: Path) -> tuple[float, bool]:
     started = time.perf_counter()
-    with contextlib.closing(_connect(port)) as connection:
-        status, row = _ask(connection, "POST", "/api/v1/predictions", body, headers)
-        later = status == 202
-        while status == 202 or (status == 200 and row["status"] == "queued"):
-            time.sleep(_ASK_AGAIN_SECONDS)
-            status, row = _ask(connection, "GET", f"/api/v1/predictions/{row['id']}", None, headers)
-    if status not in (200, 201):
-        raise LoadFailed(f"A photo was answered with {status}: {row.get('detail', row)}")
+    try:
+        row = client.upload(photo, patient=f"P-{uuid.uuid4().hex[:12]}", eye="OD")
+        later = row["status"] == "queued"
+        while row["status"] == "queued":
+            time.sleep(_POLL_SECONDS)
+            row = client.prediction(row["id"])
+    except Problem as problem:
+        raise LoadFailed(f"A photo was refused with {problem.status}: {problem}") from None
     return (time.perf_counter() - started) * 1000, later
-
-
-def _ask(
-    connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, headers: dict[str, str]
-) -> tuple[int, dict[str, str]]:
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    return answer.status, json.loads(answer.read())
-
-
-def _connect(port: int) -> http.client.HTTPConnection:
-    return http.client.HTTPConnection("127.0.0.1", port, timeout=_CALL_SECONDS)
 
 
 def _free_port() -> int:
