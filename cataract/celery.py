@@ -1,4 +1,4 @@
-"""The Celery application. Tasks live in each app's `tasks.py`: ids in, nothing out."""
+"""The Celery application. Tasks are in each room's `tasks.py`; their arguments are primary keys."""
 
 import os
 import signal
@@ -35,13 +35,13 @@ def refuse_second_embedded_worker(sender: Any, **_: Any) -> None:
 @beat_embedded_init.connect  # type: ignore[untyped-decorator]
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def end_with_the_worker(**_: Any) -> None:
-    """A task whose worker was killed is given to another one: the first must not go on working on it. Nor its beat."""
+    """End pool processes and beat with their worker: after a kill its tasks go to another worker."""
     die_with_parent(signal.SIGKILL)
 
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def have_the_champion_ready(**_: Any) -> None:
-    """Where workers answer uploads, somebody waits for the first one too."""
+    """Where workers answer uploads, the first upload should not wait for the champion to load."""
     if settings.INFERENCE == "celery":
         from predictions.releases import serving  # only after Django is set up
 

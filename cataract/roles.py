@@ -55,7 +55,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "auth.view_group",
         "axes.view_accesslog",
         "axes.view_accessfailurelog",
-        "axes.view_accessattempt",  # whoever is locked out by wrong passwords is let in again by deleting these
+        "axes.view_accessattempt",  # deleting these unlocks an account after wrong passwords
         "axes.delete_accessattempt",
     ),
 }

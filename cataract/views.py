@@ -1,4 +1,4 @@
-"""Pages: upload a photo, read its answer, find it again."""
+"""Pages that belong to no app."""
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse

@@ -1,4 +1,4 @@
-"""What admin pages share, and the keys of the API."""
+"""Base classes of admin pages, and the admin of API keys."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ class ApiTokenAdmin(ModelAdmin):
     def revoke(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
         for token in chosen:
             tokens.revoke_token(token=token)
-        self.message_user(request, "Revoked. They open nothing any more.", messages.INFO)
+        self.message_user(request, "Keys revoked.", messages.INFO)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("predictions.change_apitoken")

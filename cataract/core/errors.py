@@ -1,4 +1,4 @@
-"""Every way in which this app says no, with a code for programs, a status for HTTP and a sentence for people.
+"""Refusals: each has a code for programs, an HTTP status and a sentence for people.
 
 What is wrong with a photo itself is `cataract.ml.photos.images.PhotoRefused`, which has the same three attributes.
 """

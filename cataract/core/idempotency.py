@@ -1,7 +1,7 @@
 """A POST that carries an Idempotency-Key counts once: for 24 hours the same key and body get the same answer.
 
 What is kept of the first request is the name of the row that it made, never its answer: a replay is built from the row,
-so that a key keeps no secret and no result of its own.
+so a key stores no secret and no result.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ def keep_claim(claim: IdempotentRequest, row: models.Model) -> None:
 def make_once(claim: IdempotentRequest, make: Callable[[], Row]) -> tuple[Row, bool]:
     """What `make` makes, or made at the first request with this key; and whether it is a replay.
 
-    `make` only writes rows: it runs in one transaction with the note that it is done, so that a crash leaves both or
+    `make` only writes rows: it runs in one transaction with the note that it is done, so a crash leaves both or
     neither. When it fails, the key is free again. Raises what `made_before` and `make` raise.
     """
     if (row := made_before(claim)) is not None:
@@ -72,7 +72,7 @@ def make_once(claim: IdempotentRequest, make: Callable[[], Row]) -> tuple[Row, b
         with transaction.atomic():
             made = make()
             if not mine.update(made=_name(made)):
-                raise RequestRunning  # it took so long that somebody else took over: theirs counts
+                raise RequestRunning  # it took so long that another request took over
     except BaseException:
         with contextlib.suppress(DatabaseError):  # the key is then free after a minute
             mine.delete()

@@ -18,7 +18,7 @@ class Live(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = ()  # whoever watches the health asks often
+    throttle_classes = ()  # monitors poll health often
 
     @extend_schema(summary="Alive", auth=[], responses=LiveSerializer)
     def get(self, request: Request) -> Response:
@@ -30,7 +30,7 @@ class Ready(APIView):
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = ()  # whoever watches the health asks often
+    throttle_classes = ()  # monitors poll health often
 
     @extend_schema(summary="Ready", auth=[], responses={200: ReadySerializer, 503: ReadySerializer})
     def get(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What `manage.py doctor` looks at: each check yields findings, and an error among them means that not all is well."""
+"""The checks of `manage.py doctor`: each yields findings, and any error among them makes it exit with 1."""
 
 import hashlib
 import shutil

@@ -174,5 +174,5 @@ class Supervisor:
                 time.sleep(0.05)
             if not running.alive:
                 break
-        running.send(signal.SIGKILL, to_group=True)  # whoever is left of its group
+        running.send(signal.SIGKILL, to_group=True)  # what is left of its group
         running.process.wait()

@@ -1,4 +1,4 @@
-"""How the system does: what waits, how fast it answers, what it holds. Nothing here waits long for anybody."""
+"""System state: queues, latency, stored rows, disk. No measurement blocks for long."""
 
 import platform
 import shutil

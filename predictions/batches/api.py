@@ -1,4 +1,4 @@
-"""The API of batches: many photos at once, progress, results."""
+"""API views of batches: send, progress, results, cancel and resume."""
 
 from collections.abc import Iterator
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""ZIP archives of photos: judged by their directory before anything is unpacked, then read one entry at a time.
+"""ZIP archives of photos: checked by their directory before anything is unpacked, then read entry by entry.
 
 What an archive claims is checked twice: the directory must promise bounded, separate, plain files, and the reader stops
 at the limit whatever was promised.

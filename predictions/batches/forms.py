@@ -1,4 +1,4 @@
-"""The upload form: what may be said about a photo."""
+"""The form of the batch page."""
 
 import uuid
 

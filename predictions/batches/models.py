@@ -1,4 +1,4 @@
-"""Batches: many photos that were sent at once, file by file."""
+"""Batches of photos and their items, one per file."""
 
 import uuid
 from typing import ClassVar, Self
@@ -34,7 +34,7 @@ class BatchQuerySet(LeasedQuerySet["Batch"]):
 class Batch(models.Model):
     """Many photos that were sent at once, for a worker to go through.
 
-    RUNNING -> DONE, or RUNNING -> CANCELLED -> RUNNING when somebody goes on with it.
+    RUNNING -> DONE, or RUNNING -> CANCELLED -> RUNNING when it is resumed.
     """
 
     class Status(models.TextChoices):

@@ -36,7 +36,7 @@ def items_with_results(batch: Batch) -> QuerySet[BatchItem]:
 
 
 def result_of(item: BatchItem) -> Prediction | None:
-    """The prediction of a file, None when there is none or the same photo was sent by somebody else."""
+    """The prediction of a file, None when there is none or another user sent the same photo."""
     found = item.prediction
     mine = found is not None and found.image.uploaded_by_id == item.batch.requested_by_id
     return found if mine else None

@@ -1,4 +1,4 @@
-"""What the API takes and gives about many photos at once."""
+"""Serializers of batches and their items."""
 
 from typing import Any
 

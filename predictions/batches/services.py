@@ -1,4 +1,4 @@
-"""What people and programs can do with many photos at once: send them, stop, go on."""
+"""Accept, cancel and resume batches."""
 
 import hashlib
 import json

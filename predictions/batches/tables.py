@@ -1,4 +1,4 @@
-"""The table that comes with a batch: one row a file, saying whose eye it shows."""
+"""The CSV table of a batch: one row per file with patient, eye and capture facts."""
 
 import csv
 import io
@@ -17,7 +17,7 @@ from predictions.photos.facts import Facts
 MAX_BYTES = 5_000_000
 _EYES = {"od": "OD", "r": "OD", "right": "OD", "os": "OS", "l": "OS", "left": "OS", "": ""}
 _YES_NO = {"": True, "yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_SHOWN = 20  # more wrong rows than this help nobody
+_SHOWN = 20  # a longer list of wrong rows does not help
 
 
 class TableRefused(DomainError):

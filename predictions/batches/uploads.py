@@ -1,4 +1,4 @@
-"""Receiving many files at once: straight to the disk, with one limit for all of them together."""
+"""Upload handler of batches: files go straight to disk, under one limit for all of them."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Pages: send many photos at once, watch how far they are, stop and go on, fetch the results."""
+"""Pages of batches: send, watch progress, cancel, resume, fetch results."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -54,7 +54,7 @@ def _to_disk(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
     return receive
 
 
-@login_required  # first: nobody unknown has a body of up to MAX_BATCH_BYTES received
+@login_required  # first: authenticate before reading a body of up to MAX_BATCH_BYTES
 @permission_required("predictions.add_eyeimage", raise_exception=True)
 @_to_disk
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -142,7 +142,7 @@ def _form_page(request: HttpRequest, form: BatchForm, status: int = 200) -> Http
 
 
 def _refused(request: HttpRequest, message: str, status: int) -> HttpResponse:
-    """The body was not read to its end, so that nothing of the form is known."""
+    """The body was not read to its end, so no field of the form is known."""
     form = BatchForm({})
     form.errors.clear()
     form.add_error(None, message)

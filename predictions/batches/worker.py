@@ -1,7 +1,7 @@
-"""Going through a batch: one file after the other, in chunks, each stored exactly once.
+"""Work through a batch file by file, in short turns; each file is stored exactly once.
 
-Whoever works on a batch holds its lease and a fencing token (`attempts`). The outcome of a file is written in the
-transaction that stores its photo, so that a worker that was killed or woke up late repeats nothing and loses nothing.
+The worker of a batch holds its lease and a fencing token (`attempts`). The outcome of a file is written in the
+transaction that stores its photo, so a worker that was killed or woke up late repeats and loses nothing.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ def run_batch(batch_id: UUID | str, *, seconds: float = CHUNK_SECONDS) -> bool:
 
 
 def sweep() -> None:
-    """Go on with batches that nobody works on, and delete what is left of finished ones."""
+    """Resume batches without a worker, and delete leftovers of finished ones."""
     for batch_id in list(Batch.objects.free().order_by("created_at").values_list("pk", flat=True)[:10]):
         run_batch(batch_id, seconds=4.0)
     _delete_rubbish()

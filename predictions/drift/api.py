@@ -1,4 +1,4 @@
-"""Drift over the API."""
+"""API view of drift."""
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema

@@ -1,4 +1,4 @@
-"""What encoders made of the photos, and the jobs that make it anew when the encoder changes."""
+"""Embeddings of photos, and the jobs that compute them for a new encoder."""
 
 from typing import ClassVar
 
@@ -51,7 +51,7 @@ class EmbeddingJobQuerySet(LeasedQuerySet["EmbeddingJob"]):
 
 
 class EmbeddingJob(models.Model):
-    """Every stored photo through one release's encoder, so that search, drift and training find it. WAITING -> DONE.
+    """Embed every stored photo with one release's encoder, for search, drift and training. WAITING -> DONE.
 
     What is left to do are the photos after `cursor` without an Embedding: a job that was stopped, killed or run twice
     goes on there. One waits per release at most.

@@ -1,4 +1,4 @@
-"""What a change of champion means for embeddings."""
+"""Request embeddings when the champion changes."""
 
 from typing import Any
 

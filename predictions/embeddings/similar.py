@@ -1,4 +1,4 @@
-"""Stored photos that look alike to an encoder: cosine similarity of embeddings, never of the same patient."""
+"""Similar photos by cosine similarity of embeddings, never of the same patient."""
 
 from typing import Any
 from uuid import UUID

@@ -1,7 +1,7 @@
-"""Stored photos through the encoder of a release, in short turns that may stop at any photo.
+"""Embed stored photos with the encoder of a release, in short turns that may stop at any photo.
 
-Whoever works on a job holds its lease and a fencing token (`attempts`); embeddings are written once per photo and
-encoder by a constraint, so that a job may be delivered twice, killed, and asked for again.
+The worker of a job holds its lease and a fencing token (`attempts`). A constraint keeps one embedding per photo and
+encoder, so a job may be delivered twice, killed, and requested again.
 """
 
 import logging
@@ -54,7 +54,7 @@ def go_on(job_id: int, *, seconds: float = TURN_SECONDS) -> bool:
 
 
 def sweep(*, seconds: float = 5.0) -> None:
-    """Go on with every job that nobody works on, for some seconds each."""
+    """Resume every job without a worker, for some seconds each."""
     for job_id in list(EmbeddingJob.objects.free().order_by("created_at").values_list("pk", flat=True)):
         go_on(job_id, seconds=seconds)
 

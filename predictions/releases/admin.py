@@ -1,4 +1,4 @@
-"""Photos, predictions and releases in the admin, to look at; and keys, to make. Records are not edited here."""
+"""Releases in the admin, read-only."""
 
 from django.contrib import admin
 

@@ -1,4 +1,4 @@
-"""The REST API of this app. Views find through the user's queryset, check the input, and call one service."""
+"""API views of releases."""
 
 from typing import Any
 

@@ -27,7 +27,7 @@ def answering(patient_key: str) -> Cascade | None:
 def is_on_challenger(test: LiveTest, patient_key: str) -> bool:
     """Whether an A/B test gives this patient to the challenger: by a hash of its id and the patient's key.
 
-    Photos without a patient key are the champion's: nobody could say whether they are of one patient.
+    Photos without a patient key are the champion's: it is unknown whether they are of one patient.
     """
     if not patient_key or test.share is None:
         return False

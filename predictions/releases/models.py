@@ -1,4 +1,4 @@
-"""Releases: which can serve, which one does, who decided it, and which challenger is tried on live photos."""
+"""Releases, promotions and live tests."""
 
 import uuid
 from typing import Any, ClassVar, Self
@@ -95,7 +95,7 @@ class LiveTestQuerySet(models.QuerySet["LiveTest"]):
 class LiveTest(models.Model):
     """A challenger tried on live photos, beside the champion of that day. One of each kind runs at a time.
 
-    It ends when somebody stops it, when it has its photos (shadow), or when another release becomes the champion.
+    It ends when an admin stops it, when it has its photos (shadow), or when another release becomes the champion.
     """
 
     class Kind(models.TextChoices):

@@ -1,4 +1,4 @@
-"""What the API says of itself: health, load, drift, releases, and how it says no."""
+"""Serializers of releases."""
 
 from rest_framework import serializers
 

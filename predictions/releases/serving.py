@@ -1,4 +1,4 @@
-"""The cascades that this process serves: loaded once, verified first."""
+"""Cascades of this process: verified, then loaded once."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def load(release: Release) -> Cascade:
 
 
 def champion() -> Cascade | None:
-    """The cascade that serves now: one query, so that a promotion reaches every process with the next request.
+    """The cascade that serves now. One query, so a promotion reaches every process with the next request.
 
     None when there is no champion or its files are damaged (logged): then every photo goes to a person.
     """
@@ -39,7 +39,7 @@ def champion() -> Cascade | None:
 
 
 def warm_up() -> None:
-    """Load the champion in a thread of its own, so that the first upload after a start does not wait for it."""
+    """Load the champion in a separate thread: the first upload after a start does not wait for it."""
 
     def load_champion() -> None:
         try:
@@ -94,7 +94,7 @@ class _Holder:
         key = self._key(release_id)
         self._used[key] = time.monotonic()
         found = self._cascades.get(key)
-        if found is not None:  # without the lock: nobody waits while another release is being loaded
+        if found is not None:  # without the lock: no request waits while another release is loaded
             return found
         with self._lock:
             if key not in self._cascades:

@@ -1,4 +1,4 @@
-"""What other rooms may want to hear of releases. Receivers run in the sender's transaction; their errors undo it."""
+"""Signals of releases. Receivers run in the sender's transaction; their errors roll it back."""
 
 from django.dispatch import Signal
 

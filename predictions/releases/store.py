@@ -1,4 +1,4 @@
-"""Release folders on disk: take a built folder over, and where it lies."""
+"""Release folders on disk: register a built folder, find it again."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""Live tests: a challenger beside the champion on the photos that come in, in shadow or for a share of the patients."""
+"""Answers of a shadow challenger."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""The challenger in shadow: a worker lets it score the photos that the champion has answered, in rows of their own."""
+"""Score photos that the champion has answered with the shadow challenger, in separate rows."""
 
 import logging
 import time
@@ -68,7 +68,7 @@ def waiting(test: LiveTest) -> QuerySet[Prediction]:
 def _score(test: LiveTest, cascade: Cascade, prediction: Prediction) -> None:
     try:
         said = _said(cascade, prediction)
-    except Exception as error:  # a photo that it cannot score is a finding, and is not tried for ever
+    except Exception as error:  # a photo that it cannot score is a finding, and is not retried
         log.exception("The challenger in shadow failed on prediction %s", prediction.pk)
         said = {"error": f"{type(error).__name__}: {error}"[:1000]}
     ShadowAnswer.objects.bulk_create([ShadowAnswer(test=test, prediction=prediction, **said)], ignore_conflicts=True)

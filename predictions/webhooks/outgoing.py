@@ -2,7 +2,7 @@
 
 The name is resolved once, every address of it must be public, and the connection goes to the address that was checked:
 a name that changes its mind in between (DNS rebinding) reaches nothing. Redirects are not followed. A whole call has a
-time of its own, so that a receiver which drips its answer byte by byte holds nobody up.
+time limit, so a receiver that drips its answer byte by byte delays no other.
 """
 
 import contextlib
@@ -78,7 +78,7 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 @contextlib.contextmanager
 def _called_off(opened: socket.socket) -> Iterator[socket.socket]:
-    """`opened`, which hears and says nothing more after CALL_SECONDS; whoever waits for it gets a TimeoutError."""
+    """`opened`, which hears and says nothing more after CALL_SECONDS; a pending read raises TimeoutError."""
     over = threading.Event()
     descriptor = opened.dup()  # of the same connection: encryption takes the socket itself over
 

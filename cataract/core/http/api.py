@@ -1,4 +1,4 @@
-"""The REST API of this app. Views find through the user's queryset, check the input, and call one service."""
+"""What API views share: scopes, pagination, idempotent POSTs, and descriptions of refusals."""
 
 import hashlib
 import json

@@ -57,5 +57,5 @@ class TokenAuthentication(BaseAuthentication):
     def _record_use(token: ApiToken) -> None:
         now = timezone.now()
         if token.last_used_at is None or now - token.last_used_at > _USE_RECORDED_EVERY:
-            with contextlib.suppress(OperationalError):  # a full disk costs nobody what only reads
+            with contextlib.suppress(OperationalError):  # on a full disk, reads still work
                 ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

@@ -1,4 +1,4 @@
-"""What every template can use: the product's name, its intended use, and the upload limits."""
+"""Template variables of every page: the product's name, its intended use, and the upload limits."""
 
 from django.conf import settings
 from django.http import HttpRequest

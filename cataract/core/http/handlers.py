@@ -1,4 +1,4 @@
-"""What a request gets when nothing else answers it: bodies that are not read, a database that is busy, a full disk."""
+"""Error pages: unread bodies, a busy database, a full disk."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a shared computer must not keep of this site."""
+"""Limits on request bodies, and headers that keep pages out of browser caches."""
 
 from collections.abc import Callable
 
@@ -49,7 +49,7 @@ def leave_nothing_behind(
 ) -> Callable[[HttpRequest], HttpResponse]:
     """No answer is stored by the browser unless its view says otherwise; logging out clears what it stored.
 
-    So that the back button shows the login page to whoever sits down next (OWASP ASVS 5.0, 14.3.1 and 14.3.2).
+    The back button shows the login page to the next user of a shared computer (OWASP ASVS 5.0, 14.3.1 and 14.3.2).
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:

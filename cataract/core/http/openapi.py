@@ -1,4 +1,4 @@
-"""What every call of the API may be refused with, so that no view has to repeat it: drf-spectacular's last step."""
+"""Add the refusals common to all calls to the OpenAPI document (a drf-spectacular postprocessing hook)."""
 
 from typing import Any
 

@@ -58,7 +58,7 @@ def _of_framework_error(error: Exception) -> Response | None:
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FILES
         return _problem(413, "too_many_files", f"{limit} files are the limit of one form. Send more as one ZIP.")
     if isinstance(error, SuspiciousOperation):
-        return _problem(400, "bad_request", "The request is larger or stranger than what is accepted here.")
+        return _problem(400, "bad_request", "Malformed or oversized request.")
     if isinstance(error, Http404):
         return _problem(404, "not_found", "There is nothing here, or nothing that you may see.")
     if isinstance(error, PermissionDenied):

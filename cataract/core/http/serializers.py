@@ -1,4 +1,4 @@
-"""What the API says of itself: health, load, drift, releases, and how it says no."""
+"""Serializers that every room of the API uses."""
 
 from typing import Any
 

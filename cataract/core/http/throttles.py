@@ -1,4 +1,4 @@
-"""How often one key may ask, counted over all web processes together.
+"""Rate limits for each caller, counted over all web processes.
 
 While the broker's Redis is away each process counts for itself: a caller then gets the rate once from each.
 """
@@ -17,7 +17,7 @@ class PerCaller(SimpleRateThrottle):
     """One rate for each scope and caller: the key, else the user, else the address.
 
     A view names its scopes by method in `throttle_scopes`; else `read` counts for GET and `write` for the rest. The
-    minutes and hours of a rate are those of the clock, so that they are the same in every process.
+    minutes and hours of a rate are those of the clock, so they are the same in every process.
     """
 
     def __init__(self) -> None:

@@ -8,5 +8,5 @@ from rest_framework.request import Request
 
 
 def user_of(request: HttpRequest | Request) -> User:
-    """The signed-in user; only for views that let nobody else in."""
+    """The signed-in user; only for views that require a login."""
     return cast(User, request.user)

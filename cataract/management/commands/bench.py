@@ -1,4 +1,4 @@
-"""Speed, as ratios: the cascade against the plain way, on the same photos and cores."""
+"""`manage.py bench`: speed of the cascade relative to a plain pipeline, on the same photos and cores."""
 
 import json
 from argparse import ArgumentParser

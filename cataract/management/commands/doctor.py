@@ -1,4 +1,4 @@
-"""`manage.py doctor`: is all well? Exit code 0 only then."""
+"""`manage.py doctor`: check the installation. Exits with 0 only when no check finds an error."""
 
 import argparse
 import dataclasses

@@ -1,4 +1,4 @@
-"""manage.py load: photos a second of a whole running system, plain and scaled out, in one run."""
+"""`manage.py load`: photos per second of a whole running system, plain and scaled out."""
 
 import argparse
 import json
@@ -40,7 +40,7 @@ class Command(BaseCommand):
             raise CommandError(
                 "--callers lies between 1 and 200, --rounds 20, --photos 5,000 and --processes 64 at the most."
             )
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the system that runs is stopped, too
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also stops the running system
         busy = os.getloadavg()[0]
         photos = self._photos(options["images"], callers + wanted)
         chosen = load.ways(options["processes"])

@@ -1,4 +1,4 @@
-"""`manage.py setup`: everything between an installed package and a running system. Quick when nothing is to do."""
+"""`manage.py setup`: everything between an installed package and a running system. Fast when there is nothing to do."""
 
 import argparse
 import hashlib
@@ -20,7 +20,7 @@ from cataract.core.checks import SETTINGS
 from cataract.core.models import ApiToken
 from predictions.releases.models import Release
 
-# The first users, by name, with their roles. A second reader: nobody reads blind what they have uploaded or read.
+# The first users, by name, with their roles. A second reader, because a case needs two blind readers.
 FIRST_USERS = {**{role: role for role in roles.ROLES}, "reader2": "reader"}
 STAFF = {"admin", "auditor"}  # who may open the Django admin; an auditor can only look
 

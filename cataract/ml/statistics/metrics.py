@@ -1,4 +1,4 @@
-"""How good a set of answers is, with intervals. Needs numpy only."""
+"""Classification metrics with intervals. Needs numpy only."""
 
 import math
 from collections.abc import Callable, Sequence
