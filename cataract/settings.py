@@ -376,7 +376,7 @@ SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 
 # Rate limits ---------------------------------------------------------------------------------------------------------
-# Counted in Redis over all web processes; without Redis each process counts by itself. They stop runaway loops: a
+# Counted in Redis over all web processes; without Redis each process counts alone. They stop runaway loops: a
 # clinic's whole day fits in a few batches.
 API_RATES = {
     # Reading requests of one key or user.

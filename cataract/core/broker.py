@@ -74,7 +74,7 @@ def server_command(socket: Path, folder: Path) -> list[str]:
 def connect(url: str, *, timeout: float = 2) -> Redis:
     """A client for redis://, rediss:// and redis+socket://PATH that waits at most `timeout` seconds for anything.
 
-    It tries nothing again by itself: that would multiply the wait.
+    It does not retry: that would multiply the wait.
     """
     once = Retry(NoBackoff(), 0)
     if url.startswith("redis+socket://"):

@@ -12,7 +12,7 @@ from cataract.core.http.handlers import answer
 class BoundedBody:
     """Middleware: refuses by the header alone what is too long, of unknown length or compressed.
 
-    Not a byte of such a body is read, so that a claim of 10 GB costs nothing. How much of an accepted body is kept is
+    No byte of such a body is read: a claimed length of 10 GB costs nothing. How much of an accepted body is kept is
     the business of the upload handlers.
     """
 

@@ -123,7 +123,7 @@ def cloud(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels | Non
     if disc is None:
         return None
     x, y, radius = disc
-    if radius > 0.5 * reach:  # a dark iris and its pupil look alike: the lens is somewhere in between
+    if radius > 0.5 * reach:  # a dark iris and its pupil look the same: the lens is somewhere in between
         radius *= rng.uniform(0.45, 1.0)
     rows, columns = np.ogrid[: box.shape[0], : box.shape[1]]
     inner = np.hypot(columns - x, rows - y) / radius
@@ -160,7 +160,7 @@ def _dark_disc(box: Pixels) -> tuple[float, float, float] | None:
 
 
 def hide(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels:
-    """A copy of a photo with a disc of one colour over the pupil and some of what surrounds it: nobody can judge it.
+    """A copy of a photo with a disc of one colour over the pupil and some of what surrounds it: it cannot be judged.
 
     The colour is that of a random place of the photo, or any.
     """

@@ -1,7 +1,7 @@
 """The image tower while it is trained: made by open_clip, cut into the trunk and the tail that serving runs.
 
 The starter's tower is a small squeeze-and-excitation ResNet (He et al. 2016, Hu et al. 2018), registered with timm
-under `TOWER` and described to open_clip by `CONFIG`, so that one code path serves it and every published CLIP.
+under `TOWER` and described to open_clip by `CONFIG`, and one code path serves it and every published CLIP.
 """
 
 import copy
@@ -166,7 +166,7 @@ class _VitLast(nn.Module):
     def __init__(self, visual: VisionTransformer, tail_blocks: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(list(visual.transformer.resblocks)[-tail_blocks:])
-        # The tower without what the trunk holds, so that copying or saving a tail does not drag the trunk along.
+        # The tower without the trunk's modules: copying or saving a tail must not include the trunk.
         self.end: Any = copy.copy(visual)
         kept = ("ln_post", "attn_pool", "attn_pool_contrastive")
         self.end._modules = {name: module for name, module in visual._modules.items() if name in kept}

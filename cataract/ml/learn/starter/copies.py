@@ -91,7 +91,7 @@ class _References:
 
 def _features(detector: "cv2.SIFT", photo: Pixels) -> _Features:
     grey = convert(at_most(photo, _SIDE), cv2.COLOR_RGB2GRAY)
-    if max(grey.shape) < _SIDE:  # small photos are enlarged, so that one scale of key points suits all
+    if max(grey.shape) < _SIDE:  # small photos are enlarged: one scale of key points suits all
         factor = _SIDE / max(grey.shape)
         grey = np.asarray(cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
     points, vectors = detector.detectAndCompute(grey, None)

@@ -187,7 +187,7 @@ class _Sampler:
 def _schedule(step: int, steps: int) -> float:
     """The factor of the learning rate: warm-up, one, and a fall to a hundredth along half a cosine.
 
-    Until the fall it does not depend on `steps`, so that a training can be prolonged.
+    Until the decay it does not depend on `steps`: a training can be prolonged.
     """
     left = (steps - step) / max(1.0, _COOL_DOWN * steps)
     fall = 1.0 if left >= 1 else 0.01 + 0.99 * 0.5 * (1 - math.cos(math.pi * left))
