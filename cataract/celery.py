@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from typing import Any
 
 from celery import Celery
@@ -41,8 +42,8 @@ def end_with_the_worker(**_: Any) -> None:
 
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def have_the_champion_ready(**_: Any) -> None:
-    """Where workers answer uploads, the first upload should not wait for the champion to load."""
+    """Load the champion, in a thread, where workers answer uploads."""
     if settings.INFERENCE == "celery":
         from predictions.releases import serving  # only after Django is set up
 
-        serving.warm_up()
+        threading.Thread(target=serving.warm_up, name="warm-up", daemon=True).start()

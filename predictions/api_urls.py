@@ -3,7 +3,6 @@
 from django.urls import URLPattern, path
 
 from predictions.answering import api as answering_api
-from predictions.answering import api_results
 from predictions.batches import api as batches_api
 from predictions.drift import api as drift_api
 from predictions.releases import api as releases_api
@@ -12,8 +11,8 @@ from predictions.webhooks import api as webhooks_api
 urlpatterns: list[URLPattern] = [
     path("predictions", answering_api.Predictions.as_view(), name="api-predictions"),
     path("predictions/<uuid:prediction_id>", answering_api.OnePrediction.as_view(), name="api-prediction"),
-    path("predictions/<uuid:prediction_id>/explanation", api_results.Explanation.as_view(), name="api-explanation"),
-    path("predictions/<uuid:prediction_id>/fhir", api_results.Fhir.as_view(), name="api-fhir"),
+    path("predictions/<uuid:prediction_id>/explanation", answering_api.Explanation.as_view(), name="api-explanation"),
+    path("predictions/<uuid:prediction_id>/fhir", answering_api.Fhir.as_view(), name="api-fhir"),
     path("batches", batches_api.Batches.as_view(), name="api-batches"),
     path("batches/<uuid:batch_id>", batches_api.OneBatch.as_view(), name="api-batch"),
     path("batches/<uuid:batch_id>/cancel", batches_api.CancelBatch.as_view(), name="api-batch-cancel"),

@@ -70,7 +70,7 @@ def make_tiny_release(
     (folder / "fast.txt").write_text(_fit_fast(vectors, y, seed), encoding="utf-8")
     calibration = {"kind": "platt", "slope": 1.0, "intercept": 0.0}
     write_json(folder / "calibration.json", {"fast": calibration, "accurate": calibration})
-    statistics = gate.fit_gate(vectors[:, -LENGTH:], of="handmade")
+    statistics = gate.fit_gate(vectors[:, -LENGTH:], space="handmade")
     statistics["ood"] |= {"soft": 0.0, "hard": 0.0} if refuse_all else {"soft": 1e3, "hard": 1e3}
     write_json(folder / "gate.json", statistics)
     write_json(folder / "policy.json", _policy(band))

@@ -1,7 +1,4 @@
-"""Refusals: each has a code for programs, an HTTP status and a sentence for people.
-
-What is wrong with a photo itself is `cataract.ml.photos.images.PhotoRefused`, which has the same three attributes.
-"""
+"""Refusals: each has a code for programs, an HTTP status and a sentence for people."""
 
 from typing import ClassVar
 

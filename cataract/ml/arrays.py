@@ -1,5 +1,6 @@
-"""The array types of the package, and the two OpenCV calls that everybody needs."""
+"""Array types, resizing and colour conversion used across the package."""
 
+import math
 from typing import Any
 
 import cv2
@@ -11,7 +12,7 @@ Floats = NDArray[np.float32]
 
 
 def halve(pixels: Pixels, width: int, height: int) -> Pixels:
-    """The photo halved as often as both sides stay at least twice as long as asked for.
+    """The photo, halved while both sides stay at least twice as long as requested.
 
     Means of 2 x 2 pixels take OpenCV a tenth of the time of any other factor. An odd last row or column is left out.
     """
@@ -23,7 +24,7 @@ def halve(pixels: Pixels, width: int, height: int) -> Pixels:
 
 
 def shrink(pixels: Pixels, width: int, height: int) -> Pixels:
-    """The photo at (height, width) by area averaging, which does not alias; meant for making it smaller."""
+    """The photo at (height, width) by area averaging, which does not alias; for making it smaller only."""
     pixels = halve(pixels, width, height)
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
@@ -33,6 +34,11 @@ def at_most(pixels: Pixels, side: int) -> Pixels:
     height, width = pixels.shape[:2]
     factor = side / max(height, width)
     return pixels if factor >= 1 else shrink(pixels, max(1, round(width * factor)), max(1, round(height * factor)))
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """The number, None when it is NaN or infinite: neither is ever stored as if it were a measurement."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def convert(pixels: Pixels, code: Any) -> Pixels:

@@ -1,8 +1,70 @@
-"""The classes and their order: the only place that knows them. Index 1 (`cataract`) is the positive class."""
+"""The classes of the models, and the codes of a cascade's answer.
 
-NORMAL = "normal"
-CATARACT = "cataract"
-UNGRADABLE = "ungradable"  # a result of its own, never a class of the models
+Members are strings: they are stored, sent and compared as their values. Sentences for people belong to the web.
+"""
 
-CLASSES = (NORMAL, CATARACT)
+from enum import StrEnum
+
+
+class Decision(StrEnum):
+    """What the cascade answers. `ungradable` is an answer of its own, never a class of the models."""
+
+    CATARACT = "cataract"
+    NORMAL = "normal"
+    UNGRADABLE = "ungradable"
+
+
+NORMAL = Decision.NORMAL.value
+CATARACT = Decision.CATARACT.value
+
+CLASSES = (NORMAL, CATARACT)  # in the order of the models' outputs
 POSITIVE = CLASSES.index(CATARACT)
+
+
+class Reason(StrEnum):
+    """Why a clinician reads a photo."""
+
+    # Found by the cascade.
+
+    UNCERTAIN = "uncertain"
+    DISAGREEMENT = "disagreement"
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    QUALITY = "quality"
+    UNGRADABLE = "ungradable"
+    INVALID_SCORE = "invalid_score"
+    # Found where predictions are stored.
+    AUDIT_SAMPLE = "audit_sample"
+    NO_CHAMPION = "no_champion"
+    FAILED = "failed"
+    # Asked for later.
+    REQUESTED = "requested"
+    SUSPECTED_LABEL = "suspected_label"
+
+
+class Advice(StrEnum):
+    """What the gate found wrong with a photo that cannot be judged; the reader learns how to take it again."""
+
+    NONE = ""
+    TOO_DARK = "too_dark"
+    TOO_BRIGHT = "too_bright"
+    BLANK = "blank"
+    BLURRED = "blurred"
+    NO_EYE_FOUND = "no_eye_found"
+
+
+class Route(StrEnum):
+    """How far a photo came in the cascade: refused by the gate, or which models were asked."""
+
+    GATE = "gate"
+    FAST = "fast"
+    ACCURATE = "accurate"
+    BOTH = "fast+accurate"
+
+
+class Mode(StrEnum):
+    """Which models are asked: the accurate one only where the fast one is unsure, one of them, or both always."""
+
+    CASCADE = "cascade"
+    FAST = "fast"
+    ACCURATE = "accurate"
+    ALWAYS = "always"

@@ -1,4 +1,4 @@
-"""Photos, predictions and releases in the admin, to look at; and keys, to make. Records are not edited here."""
+"""Predictions in the admin: read-only, with one action that retries failed ones."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from cataract.core.admin import ReadOnlyAdmin
-from predictions.answering import services as answering_services
+from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.answering.wording import describe
 
@@ -29,7 +29,7 @@ class PredictionAdmin(ReadOnlyAdmin):
         response = super().changelist_view(request, extra_context)
         listing = getattr(response, "context_data", {}).get("cl")
         if listing is not None:
-            answering_services.disclose(predictions=list(listing.result_list), user=request.user)  # type: ignore[arg-type]
+            services.disclose(predictions=list(listing.result_list), user=request.user)  # type: ignore[arg-type]
         return response
 
     def change_view(
@@ -37,17 +37,17 @@ class PredictionAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         prediction = self.get_object(request, object_id)
         if prediction is not None:
-            answering_services.disclose(predictions=[prediction], user=request.user)  # type: ignore[arg-type]
+            services.disclose(predictions=[prediction], user=request.user)  # type: ignore[arg-type]
         return super().change_view(request, object_id, form_url, extra_context)
 
     @admin.display(description="answer")
     def answer(self, prediction: Prediction) -> str:
         return describe(prediction).headline
 
-    @admin.action(description="Ask again about failed predictions", permissions=["retry"])
+    @admin.action(description="Retry failed predictions", permissions=["retry"])
     def retry(self, request: HttpRequest, chosen: QuerySet[Prediction]) -> None:
-        count = sum(answering_services.retry_prediction(prediction=prediction) for prediction in chosen)
-        self.message_user(request, f"{count} failed predictions are tried again.", messages.INFO)
+        count = sum(services.retry_prediction(prediction=prediction) for prediction in chosen)
+        self.message_user(request, f"Failed predictions queued again: {count}.", messages.INFO)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("predictions.promote_release")

@@ -1,22 +1,26 @@
-"""The REST API of this app. Views find through the user's queryset, check the input, and call one service."""
+"""The REST API of predictions: upload, list, one result, its heat map and its FHIR form."""
 
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django_filters import rest_framework as filters  # type: ignore[import-untyped]
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
 from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.permissions import BasePermission
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, marked, problems
 from cataract.core.http.users import user_of
-from predictions.answering import openapi_examples, services
+from predictions.answering import examples, fhir, services
+from predictions.answering.explanation import heat_map_png
 from predictions.answering.models import Prediction
 from predictions.answering.serializers import PredictionSerializer, UploadSerializer, one_photo
 from predictions.photos.models import EyeImage
@@ -38,7 +42,7 @@ class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package 
 
 
 class Predictions(generics.ListAPIView[Prediction]):
-    """The predictions that the caller may see; a new one for each photo that is posted."""
+    """List the predictions that the caller may see; upload a photo."""
 
     serializer_class = PredictionSerializer
     throttle_scopes: ClassVar = {"POST": "upload"}
@@ -65,9 +69,9 @@ class Predictions(generics.ListAPIView[Prediction]):
 
     @extend_schema(
         operation_id="predictions_create",
-        examples=openapi_examples.UPLOAD,
+        examples=examples.UPLOAD,
         summary="Send a photo",
-        description="Answers in the same request (201), or stores the photo for a worker (202: ask again later).",
+        description="Answers in the same request (201), or stores the photo for a worker (202: poll the result later).",
         request={"multipart/form-data": UploadSerializer},
         parameters=[IDEMPOTENCY_KEY],
         responses={201: PredictionSerializer, 202: PredictionSerializer}
@@ -78,8 +82,7 @@ class Predictions(generics.ListAPIView[Prediction]):
         refuse_repeated(request.data)
         form = UploadSerializer(data=request.data)
         form.is_valid(raise_exception=True)
-        facts = dict(form.validated_data)
-        facts.pop("photo")
+        stated = form.validated_data
         prediction, replayed = services.upload_once(
             user=user_of(request),
             endpoint="POST /api/v1/predictions",
@@ -87,13 +90,14 @@ class Predictions(generics.ListAPIView[Prediction]):
             data=read_photo(sent),
             name=sent.name or "",
             source=EyeImage.Source.API,
-            patient_key=facts.pop("patient"),
-            **facts,
+            facts=form.facts(),
+            mode=stated["mode"],
+            send_anyway=stated["send_anyway"],
         )
         services.disclose(predictions=[prediction], user=user_of(request))
         status = 202 if prediction.status == Prediction.Status.QUEUED else 201
         response = Response(PredictionSerializer(prediction).data, status=status)
-        response["Location"] = f"/api/v1/predictions/{prediction.pk}"
+        response["Location"] = prediction.api_url
         return marked(response, replayed)
 
 
@@ -104,10 +108,67 @@ class OnePrediction(APIView):
 
     @extend_schema(
         summary="One result",
-        examples=openapi_examples.ONE,
+        examples=examples.ONE,
         responses={200: PredictionSerializer} | problems(401, 403, 404),
     )
     def get(self, request: Request, prediction_id: UUID) -> Response:
-        prediction = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction_id)
-        services.disclose(predictions=[prediction], user=user_of(request))
-        return Response(PredictionSerializer(prediction).data)
+        return Response(PredictionSerializer(_disclosed(request, prediction_id)).data)
+
+
+class Png(JSONRenderer):
+    """Lets a caller accept PNG; errors remain problem documents."""
+
+    media_type = "image/png"
+    format = "png"
+
+
+class FhirJson(JSONRenderer):
+    media_type = "application/fhir+json"
+    format = "fhir"
+
+
+class Explanation(APIView):
+    """Where the accurate model looked."""
+
+    permission_classes = (has_scope("read"),)
+    renderer_classes = (JSONRenderer, Png)
+    throttle_scopes: ClassVar = {"GET": "explain"}
+
+    @extend_schema(
+        summary="Where the model looked",
+        description="The photo as PNG; parts that did not matter to the accurate model are darkened (occlusion). It "
+        "shows what moved the score, not what is diseased. 409 while no model has answered.",
+        responses={(200, "image/png"): OpenApiResponse(OpenApiTypes.BINARY)} | problems(401, 403, 404, 409),
+    )
+    def get(self, request: Request, prediction_id: UUID) -> HttpResponse:
+        prediction = _disclosed(request, prediction_id)
+        response = HttpResponse(heat_map_png(prediction), content_type="image/png")
+        response["Cache-Control"] = "private, no-store"
+        return response
+
+
+class Fhir(APIView):
+    """One result as FHIR R4."""
+
+    permission_classes = (has_scope("read"),)
+    renderer_classes = (FhirJson, JSONRenderer)
+
+    @extend_schema(
+        summary="One result as FHIR R4",
+        description="A collection Bundle of DiagnosticReport, Observation and Device. `dataAbsentReason` stands where "
+        "the photo could not be judged; the status is `preliminary`: no clinician has confirmed it.",
+        responses={
+            (200, "application/fhir+json"): OpenApiResponse(OpenApiTypes.OBJECT),
+            (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT),
+        }
+        | problems(401, 403, 404),
+    )
+    def get(self, request: Request, prediction_id: UUID) -> Response:
+        return Response(fhir.bundle(_disclosed(request, prediction_id)))
+
+
+def _disclosed(request: Request, prediction_id: UUID) -> Prediction:
+    """A prediction that the caller may see, recorded as shown to them. Raises Http404."""
+    prediction: Prediction = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction_id)
+    services.disclose(predictions=[prediction], user=user_of(request))
+    return prediction

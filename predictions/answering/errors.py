@@ -1,4 +1,4 @@
-"""Refusals of an upload that name a prediction."""
+"""Errors of this room."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from predictions.answering.models import Prediction
 
 
 class DuplicatePhoto(DomainError):
-    """These very bytes are already stored; `prediction` is the newest of that photo (None when it has none)."""
+    """The same bytes are already stored; `prediction` is the newest of that photo (None when it has none)."""
 
     status = 409
     field = "photo"
@@ -25,8 +25,15 @@ class DuplicatePhoto(DomainError):
             self.existing = str(prediction.pk)
 
 
+class NoExplanation(DomainError):
+    """There is no heat map for this prediction."""
+
+    code = "no_explanation"
+    status = 409
+
+
 class UploadRunning(RequestRunning):
-    """The first upload with this Idempotency-Key still works; `prediction` is what it will answer."""
+    """The first upload with this Idempotency-Key is still running; `prediction` is the one that it will answer."""
 
     def __init__(self, prediction: Prediction) -> None:
         super().__init__()

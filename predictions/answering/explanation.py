@@ -1,32 +1,29 @@
-"""More about one prediction: where the model looked, and the same result as FHIR."""
+"""Heat maps: where the accurate model looked in one photo."""
 
 import cv2
 
-from cataract.core.errors import DomainError
 from cataract.ml.cascade.explain import heatmap, overlay
+from cataract.ml.labels import Route
 from cataract.ml.photos.images import decode
 from cataract.ml.release.manifest import ReleaseCorrupt
+from predictions.answering.errors import NoExplanation
 from predictions.answering.models import Prediction
 from predictions.photos import intake, storage
 from predictions.releases import serving
 
-_SIDE = 2048  # pixels of the long side that the model looks at
+_SIDE = 2048  # pixels of the long side of the photo that the model sees
 
 
-class NoExplanation(DomainError):
-    code = "no_explanation"
-    status = 409
-
-
-def _heat_png(prediction: Prediction) -> bytes:
-    if prediction.release is None or prediction.route in ("", "gate"):
-        raise NoExplanation("No model has judged this photo, so that there is nothing to explain.")
+def heat_map_png(prediction: Prediction) -> bytes:
+    """The photo with the heat map over it, as PNG. Raises NoExplanation."""
+    if prediction.release is None or prediction.route in ("", Route.GATE):
+        raise NoExplanation("No model has judged this photo: there is nothing to explain.")
     try:
         cascade = serving.load(prediction.release)
         shown = intake.derivative(storage.read(prediction.image.stored_name), max_side=_SIDE)
     except (ReleaseCorrupt, OSError):
         raise NoExplanation("The release or the photo behind this answer is no longer readable.") from None
-    pixels = decode(shown)  # a JPEG that a decoder process of ours made
+    pixels = decode(shown)  # safe in this process: a decoder process made this JPEG
     drawn = overlay(pixels, heatmap(cascade, pixels))
     done, data = cv2.imencode(".png", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR))
     if not done:

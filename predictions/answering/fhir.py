@@ -1,7 +1,7 @@
 """A prediction as FHIR R4: a collection Bundle of a DiagnosticReport, its Observation and the Device that made it.
 
 HL7 FHIR 4.0.1, https://hl7.org/fhir/R4/diagnosticreport.html and observation.html; SNOMED CT codes for finding and
-eye. The report of a machine is `preliminary`: nobody has confirmed it.
+eye. An automated report is `preliminary`: no clinician has confirmed it.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import uuid5
 
 from django.conf import settings
 
+from cataract.ml.labels import CLASSES, Decision
 from predictions.answering.models import Prediction
 from predictions.answering.wording import describe, model_used
 from predictions.photos.models import EyeImage
@@ -26,7 +27,7 @@ _STATUS = {
 
 
 def bundle(prediction: Prediction) -> dict[str, Any]:
-    """The Bundle of one prediction, as JSON types."""
+    """The Bundle of one prediction, as plain JSON types."""
     report, observation, device = (f"urn:uuid:{_related(prediction, part)}" for part in ("report", "finding", "device"))
     return {
         "resourceType": "Bundle",
@@ -55,7 +56,7 @@ def _report(prediction: Prediction, observation: str) -> dict[str, Any]:
 
 
 def _observation(prediction: Prediction, device: str) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    observation: dict[str, Any] = {
         "resourceType": "Observation",
         "status": _STATUS[Prediction.Status(prediction.status)][1],
         "code": {"coding": [_coding(_CATARACT)], "text": "Cataract in the photograph"},
@@ -65,9 +66,9 @@ def _observation(prediction: Prediction, device: str) -> dict[str, Any]:
         **_value(prediction),
     }
     if prediction.image.eye:
-        found["bodySite"] = {"coding": [_coding(_EYES[EyeImage.Eye(prediction.image.eye)])]}
-    if prediction.probability is not None and prediction.decision in ("cataract", "normal"):
-        found["component"] = [
+        observation["bodySite"] = {"coding": [_coding(_EYES[EyeImage.Eye(prediction.image.eye)])]}
+    if prediction.probability is not None and prediction.decision in CLASSES:
+        observation["component"] = [
             {
                 "code": {"text": "Calibrated probability of cataract"},
                 "valueQuantity": {
@@ -79,14 +80,14 @@ def _observation(prediction: Prediction, device: str) -> dict[str, Any]:
             }
         ]
     if prediction.needs_review:
-        found["note"] = [{"text": f"A clinician looks at this photo. {' '.join(describe(prediction).reasons)}"}]
-    return found
+        observation["note"] = [{"text": f"Clinician review pending. {' '.join(describe(prediction).reasons)}"}]
+    return observation
 
 
 def _value(prediction: Prediction) -> dict[str, Any]:
-    """The finding, or why there is none: an ungradable photo is no negative."""
-    if prediction.decision in ("cataract", "normal"):
-        answer = _PRESENT if prediction.decision == "cataract" else _ABSENT
+    """The finding, or why there is none: an ungradable photo is not a negative."""
+    if prediction.decision in CLASSES:
+        answer = _PRESENT if prediction.decision == Decision.CATARACT else _ABSENT
         return {"valueCodeableConcept": {"coding": [_coding(answer)], "text": describe(prediction).headline}}
     code, display = ("error", "Error")
     if prediction.status == Prediction.Status.QUEUED:
@@ -102,7 +103,7 @@ def _device(prediction: Prediction) -> dict[str, Any]:
     return {
         "resourceType": "Device",
         "deviceName": [{"name": "Cataract screening cascade", "type": "user-friendly-name"}],
-        "version": [{"value": f"release {release}, asked: {model_used(prediction)}"}],
+        "version": [{"value": f"release {release}, models used: {model_used(prediction)}"}],
     }
 
 
@@ -126,5 +127,5 @@ def _coding(pair: tuple[str, str]) -> dict[str, str]:
 
 
 def _related(prediction: Prediction, part: str) -> str:
-    """A stable id for a part of the bundle: the same prediction gives the same references."""
+    """A stable id for a part of the bundle: one prediction always has the same references."""
     return str(uuid5(prediction.pk, part))

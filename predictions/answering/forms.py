@@ -1,4 +1,4 @@
-"""The upload form: what may be said about a photo."""
+"""The upload form."""
 
 import uuid
 from typing import Any
@@ -7,11 +7,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
 
 
 class UploadForm(forms.Form):
-    """One photo with its patient and eye. The photo's own checks are the intake's."""
+    """One photo with its patient and eye. The photo itself is checked by `photos.intake`."""
 
     patient_key = forms.CharField(
         label="Patient key",
@@ -45,8 +46,19 @@ class UploadForm(forms.Form):
             cleaned["photo"] = photos[0]
         return cleaned
 
+    def facts(self) -> PhotoFacts:
+        """What was stated about the photo."""
+        stated = self.cleaned_data
+        return PhotoFacts(
+            patient_key=stated["patient_key"],
+            eye=stated["eye"],
+            site=stated["site"],
+            device=stated["device"],
+            may_train=stated["may_train"],
+        )
+
     @property
     def status(self) -> int:
-        """The HTTP status of this form's errors: 400 when there was no photo to judge, else 422."""
+        """The HTTP status of this form's errors: 400 without exactly one photo, else 422."""
         codes = {error.code for error in self.errors.as_data().get("__all__", [])}
         return 400 if codes & {"file_required", "too_many_files"} else 422

@@ -1,4 +1,4 @@
-"""Answers: what a release said of a photo, and who has been shown it."""
+"""Predictions: what a release answered for a photo, and who has been shown it."""
 
 import uuid
 from typing import ClassVar, Self
@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cataract.core.querysets import LeasedQuerySet
+from cataract.ml import labels
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 
@@ -29,10 +30,10 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
 
 
 class Prediction(models.Model):
-    """What one release said of one EyeImage. Never changed once it is DONE.
+    """What one release answered for one EyeImage. Never changed once it is DONE.
 
-    QUEUED -> DONE, or QUEUED -> FAILED after three attempts; FAILED -> QUEUED when an admin asks again.
-    Without a champion a prediction is DONE with no decision and the reason `no_champion`: a person looks.
+    QUEUED -> DONE, or QUEUED -> FAILED after settings.PREDICTION_ATTEMPTS; FAILED -> QUEUED when an admin retries.
+    Without a champion a prediction is DONE with no decision and the reason `no_champion`: a clinician reviews it.
     """
 
     class Status(models.TextChoices):
@@ -41,15 +42,15 @@ class Prediction(models.Model):
         FAILED = "failed"
 
     class Decision(models.TextChoices):
-        CATARACT = "cataract", "Probably cataract"
-        NORMAL = "normal", "No sign of cataract in this photo"
-        UNGRADABLE = "ungradable", "Cannot judge"
+        CATARACT = labels.Decision.CATARACT.value, "Probably cataract"
+        NORMAL = labels.Decision.NORMAL.value, "No sign of cataract in this photo"
+        UNGRADABLE = labels.Decision.UNGRADABLE.value, "Cannot judge"
 
     class Mode(models.TextChoices):
-        CASCADE = "cascade"
-        FAST = "fast"
-        ACCURATE = "accurate"
-        ALWAYS = "always"
+        CASCADE = labels.Mode.CASCADE.value
+        FAST = labels.Mode.FAST.value
+        ACCURATE = labels.Mode.ACCURATE.value
+        ALWAYS = labels.Mode.ALWAYS.value
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="predictions")
@@ -119,9 +120,14 @@ class Prediction(models.Model):
     def __str__(self) -> str:
         return f"{self.image_id}: {self.decision or self.status}"
 
+    @property
+    def api_url(self) -> str:
+        """The path of this prediction in the API."""
+        return f"/api/v1/predictions/{self.pk}"
+
 
 class Disclosure(models.Model):
-    """That a person has been shown what the AI said of an image. Such a person is never its blind reader."""
+    """A user has been shown the AI's answer for an image: that user is never its blind reader."""
 
     prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="disclosures")
     image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="disclosures")

@@ -1,4 +1,4 @@
-"""What the API takes and gives about one photo. The names in a result are promises: see each field's help."""
+"""Serializers of uploads and results. Field names are part of the API; each field's help text defines it."""
 
 from typing import Any
 
@@ -10,6 +10,7 @@ from cataract.core.errors import BadField
 from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
 from predictions.answering.wording import confidence, describe, model_used
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY, check_captured_at
 
 
@@ -17,7 +18,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     """A photo to judge. Unknown fields are ignored."""
 
     photo = serializers.FileField(
-        allow_empty_file=True,  # the intake says better what is wrong
+        allow_empty_file=True,  # photos.intake gives the better message
         help_text=with_limits(
             "One JPEG, PNG or WebP photo of the front of an eye, or a DICOM file that holds one; at most {max_photo}."
         ),
@@ -36,7 +37,7 @@ class UploadSerializer(serializers.Serializer[Any]):
     captured_at = serializers.DateTimeField(required=False, default=None, allow_null=True)
     may_train = serializers.BooleanField(required=False, default=True, help_text="Consent to train with this photo.")
     send_anyway = serializers.BooleanField(
-        required=False, default=False, help_text="Ask again about a photo that is already stored for this eye."
+        required=False, default=False, help_text="Predict again for a photo that is already stored for this eye."
     )
 
     def validate_patient(self, value: str) -> str:
@@ -49,6 +50,18 @@ class UploadSerializer(serializers.Serializer[Any]):
             check_captured_at(value)
         return value
 
+    def facts(self) -> PhotoFacts:
+        """What was stated about the photo."""
+        stated = self.validated_data
+        return PhotoFacts(
+            patient_key=stated["patient"],
+            eye=stated["eye"],
+            site=stated["site"],
+            device=stated["device"],
+            captured_at=stated["captured_at"],
+            may_train=stated["may_train"],
+        )
+
 
 def one_photo(files: Any) -> "UploadedFile[Any]":
     """The one file named `photo`. Raises BadField (400) when there is none, or more than one."""
@@ -59,8 +72,8 @@ def one_photo(files: Any) -> "UploadedFile[Any]":
         )
     if len(sent) > 1:
         raise BadField("photo", "Send one photo at a time in the field `photo`.", code="too_many_files", status=400)
-    found: UploadedFile[Any] = sent[0]
-    return found
+    photo: UploadedFile[Any] = sent[0]
+    return photo
 
 
 class ProbabilitiesSerializer(serializers.Serializer[Any]):
@@ -74,26 +87,26 @@ class ModelAnswerSerializer(serializers.Serializer[Any]):
 
 
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
-    """One result. While `status` is `queued`, everything that the models say is empty."""
+    """One result. While `status` is `queued`, all model fields are empty."""
 
     prediction = serializers.SerializerMethodField(
-        help_text="cataract, normal or ungradable; null while queued and when only a person can answer."
+        help_text="cataract, normal or ungradable; null while queued and when only a clinician can answer."
     )
     confidence = serializers.SerializerMethodField(
         help_text="Calibrated probability of the class in `prediction`, 0.5 to 1; null when no class was answered."
     )
     probabilities = serializers.SerializerMethodField(help_text="Calibrated, by class; they sum to 1. Null as above.")
     model_used = serializers.SerializerMethodField(help_text="fast, accurate, fast+accurate, or none.")
-    models = serializers.SerializerMethodField(help_text="What each model said.")
+    models = serializers.SerializerMethodField(help_text="The score and probability of each model.")
     processing_time = serializers.SerializerMethodField(
         help_text="Seconds from the first check of the photo to its answer; null while queued."
     )
     timings = serializers.JSONField(read_only=True, help_text="Milliseconds by stage; `total` is their sum.")
     message = serializers.SerializerMethodField(help_text="The answer in words.")
     next = serializers.SerializerMethodField(help_text="What to do now, in words.")
-    advice = serializers.SerializerMethodField(help_text="How to take an ungradable photo again, else empty.")
+    advice = serializers.SerializerMethodField(help_text="How to retake an ungradable photo, else empty.")
     release = serializers.CharField(source="release_id", allow_null=True, read_only=True)
-    image = serializers.SerializerMethodField(help_text="The stored photo: the commitment that nothing was lost.")
+    image = serializers.SerializerMethodField(help_text="The stored photo.")
     intended_use = serializers.SerializerMethodField()
 
     class Meta:

@@ -1,24 +1,35 @@
-"""What people and programs can do here: send a photo, ask for its answer, make a key for another system."""
+"""Upload a photo and answer it; replay, retry and disclose predictions.
+
+An upload runs through this module: `upload_once` (Idempotency-Key) -> `upload_photo` -> `receive_photo` (examine,
+store, QUEUED row) -> `inference.answer_now`, or a worker.
+"""
 
 import hashlib
 import json
 import logging
 import time
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError
+from django.utils import timezone
 
 from cataract.core import idempotency
+from cataract.core.errors import QueueFull
+from cataract.core.failpoints import hit
 from cataract.core.models import IdempotentRequest
 from cataract.core.nudge import nudge
-from predictions.answering import inference, reception, tasks
+from predictions.answering import inference, tasks
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
 from predictions.answering.models import Disclosure, Prediction
+from predictions.photos import intake
+from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.models import EyeImage
+from predictions.photos.services import store_photo
 
 log = logging.getLogger(__name__)
 
@@ -28,51 +39,42 @@ def upload_photo(
     data: bytes,
     user: User | None,
     source: str,
-    patient_key: str = "",
-    eye: str = "",
-    site: str = "",
-    device: str = "",
-    captured_at: datetime | None = None,
-    may_train: bool = True,
+    facts: PhotoFacts = NOTHING_STATED,
     name: str = "",
     mode: str = Prediction.Mode.CASCADE,
     send_anyway: bool = False,
     claim: IdempotentRequest | None = None,
 ) -> Prediction:
-    """Store one photo for good and answer it; the row is DONE, or QUEUED when a worker has to finish it.
+    """Store one photo and answer it; the row is DONE, or QUEUED when a worker has to finish it.
 
     `send_anyway` asks again about a photo that is already stored for this patient and eye. `claim` is stored in the
-    same transaction. Raises PhotoRefused, DuplicatePhoto, QueueFull, StorageFull; nothing is stored then.
+    same transaction. Raises what `receive_photo` raises; nothing is stored then.
     """
     started = time.perf_counter()
-    here = settings.INFERENCE == "web" or source == EyeImage.Source.COMMAND
-    photo, prediction, timings = reception.receive(
+    answers_here = settings.INFERENCE == "web" or source == EyeImage.Source.COMMAND
+    received = receive_photo(
         data=data,
         user=user,
         source=source,
+        facts=facts,
         name=name,
         mode=mode,
         send_anyway=send_anyway,
-        leased=here,
+        leased=answers_here,
         also=None if claim is None else lambda prediction: idempotency.keep_claim(claim, prediction),
-        patient_key=patient_key,
-        eye=eye,
-        site=site,
-        device=device,
-        captured_at=captured_at,
-        may_train=may_train,
     )
-    if not here:
+    prediction = received.prediction
+    if not answers_here:
         nudge(tasks.predict, prediction.pk)
         _await_worker(prediction)
-    elif not inference.answer_now(prediction, photo.pixels, timings):
+    elif not inference.answer_now(prediction, received.photo.pixels, received.timings):
         nudge(tasks.predict, prediction.pk)
     log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
-    return _stored(prediction.pk)
+    return Prediction.objects.select_related("image", "release").get(pk=prediction.pk)
 
 
 def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[Prediction, bool]:
-    """`upload_photo`, once for each (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
+    """`upload_photo`, once per (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
 
     The key is stored with the photo: an upload that was refused or never committed leaves its key free. Raises
     IdempotencyKeyReused when the key came with another request, UploadRunning while the first one still works, and
@@ -81,20 +83,76 @@ def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[
     if not key:
         return upload_photo(user=user, **upload), False
     claim = idempotency.claim_key(user=user, endpoint=endpoint, key=key, body_sha256=_digest(upload))
-    found = _replay(claim)
-    if found is not None:
-        return found, True
+    earlier = _replay(claim)
+    if earlier is not None:
+        return earlier, True
     try:
         return upload_photo(user=user, claim=claim, **upload), False
     except (DuplicatePhoto, IntegrityError):
-        found = _replay(claim)  # the same request, sent twice at once
-        if found is None:
+        earlier = _replay(claim)  # the same request, sent twice at once
+        if earlier is None:
             raise
-        return found, True
+        return earlier, True
+
+
+@dataclass(frozen=True)
+class Received:
+    """A stored photo whose prediction waits. timings: milliseconds by stage."""
+
+    photo: intake.Photo
+    prediction: Prediction
+    timings: dict[str, float]
+
+
+def receive_photo(
+    *,
+    data: bytes,
+    user: User | None,
+    source: str,
+    facts: PhotoFacts,
+    name: str = "",
+    mode: str = Prediction.Mode.CASCADE,
+    send_anyway: bool = False,
+    leased: bool = True,
+    also: Callable[[Prediction], None] | None = None,
+) -> Received:
+    """Examine and store one photo, with a QUEUED prediction.
+
+    The prediction is leased to the caller, who answers it; not `leased`, any worker may. `also` runs in the same
+    transaction. Raises BadPhoto, DecodersBusy, BadField, DuplicatePhoto, QueueFull, StorageFull; then nothing is
+    stored.
+    """
+    if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
+        raise QueueFull
+    photo = intake.examine(data, name=name)
+    facts = facts.with_eye(photo.eye)
+    predictions: list[Prediction] = []
+
+    def queue_prediction(image: EyeImage, is_new: bool) -> None:
+        if not is_new:
+            _refuse_duplicate(image, facts, send_anyway=send_anyway)
+        prediction = Prediction.objects.create(
+            image=image,
+            mode=mode,
+            requested_by=user,
+            timings=photo.timings,
+            attempts=int(leased),  # this caller is the first attempt; its lease ends if it crashes
+            lease_until=timezone.now() + _inline_lease() if leased else None,
+        )
+        if also is not None:
+            also(prediction)
+        predictions[:] = [prediction]
+        hit("upload.in_transaction")
+
+    started = time.perf_counter()
+    store_photo(photo, facts, user=user, source=source, also=queue_prediction)
+    hit("upload.after_commit")
+    stored_ms = round((time.perf_counter() - started) * 1000, 2)
+    return Received(photo, predictions[0], {**photo.timings, "store": stored_ms})
 
 
 def retry_prediction(*, prediction: Prediction) -> bool:
-    """Ask again about a FAILED prediction; return whether it was one."""
+    """Queue a FAILED prediction again; return whether it was one."""
     moved = Prediction.objects.filter(pk=prediction.pk).move(
         Prediction.Status.QUEUED, attempts=0, lease_until=None, error="", needs_review=False, reasons=[]
     )
@@ -104,14 +162,14 @@ def retry_prediction(*, prediction: Prediction) -> bool:
 
 
 def predict_again(*, image: EyeImage) -> Prediction:
-    """A new prediction of a stored photo, by the release that serves now; a worker answers it."""
+    """Queue a new prediction of a stored photo by the release that serves now; a worker answers it."""
     prediction = Prediction.objects.create(image=image)
     nudge(tasks.predict, prediction.pk)
     return prediction
 
 
 def disclose(*, predictions: list[Prediction], user: User) -> None:
-    """Record that `user` has been shown the answers: such a person is never the blind reader of these photos."""
+    """Record that `user` has been shown these answers, and is therefore never the blind reader of these photos."""
     shown = [prediction for prediction in predictions if prediction.decision]
     Disclosure.objects.bulk_create(
         [Disclosure(prediction=prediction, image_id=prediction.image_id, user=user) for prediction in shown],
@@ -119,25 +177,47 @@ def disclose(*, predictions: list[Prediction], user: User) -> None:
     )
 
 
+def _refuse_duplicate(image: EyeImage, facts: PhotoFacts, *, send_anyway: bool) -> None:
+    """Raise DuplicatePhoto for a stored image, unless it is sent again on purpose. Facts not stated never conflict."""
+    code = "duplicate"
+    if image.patient_key and facts.patient_key and image.patient_key != facts.patient_key:
+        code = "same_photo_other_patient"
+    elif image.eye and facts.eye and image.eye != facts.eye:
+        code = "same_photo_both_eyes"
+    if code == "duplicate" and send_anyway:
+        return
+    prediction = image.predictions.select_related("image", "release").first()
+    raise DuplicatePhoto(code, prediction, f"{timezone.localtime(image.created_at):%Y-%m-%d %H:%M}")
+
+
+def _inline_lease() -> timedelta:
+    """How long a caller may work on the prediction that it made."""
+    return timedelta(seconds=settings.INLINE_PREDICTION_SECONDS + 5)
+
+
+def _is_with_its_request(prediction: Prediction) -> bool:
+    """Whether the request that made it still works on it: it holds the first lease, shorter than a worker's."""
+    lease = prediction.lease_until
+    if prediction.status != Prediction.Status.QUEUED or prediction.attempts != 1 or lease is None:
+        return False
+    return timezone.now() < lease <= prediction.created_at + _inline_lease()
+
+
 def _digest(upload: dict[str, Any]) -> str:
-    rest = {name: value for name, value in upload.items() if name != "data"}
+    rest = {name: value for name, value in upload.items() if name not in ("data", "facts")} | vars(upload["facts"])
     text = json.dumps(rest, sort_keys=True, default=str).encode()
     return hashlib.sha256(hashlib.sha256(upload["data"]).digest() + text).hexdigest()
 
 
 def _replay(claim: IdempotentRequest) -> Prediction | None:
-    found: Prediction | None = idempotency.made_before(claim)
-    if found is not None and reception.is_with_its_request(found):
-        raise UploadRunning(found)
-    return found
-
-
-def _stored(prediction_id: UUID) -> Prediction:
-    return Prediction.objects.select_related("image", "release").get(pk=prediction_id)
+    earlier: Prediction | None = idempotency.made_before(claim)
+    if earlier is not None and _is_with_its_request(earlier):
+        raise UploadRunning(earlier)
+    return earlier
 
 
 def _await_worker(prediction: Prediction) -> None:
-    """Wait for a worker's answer, but not for long. The row is asked, not the broker: it is the truth."""
+    """Wait briefly for a worker's answer. It is read from the row, which is the truth, not from the broker."""
     queued = Prediction.objects.in_status(Prediction.Status.QUEUED).filter(pk=prediction.pk)
     deadline, pause = time.monotonic() + settings.INFERENCE_WAIT_SECONDS, 0.005
     while queued.exists() and time.monotonic() < deadline:

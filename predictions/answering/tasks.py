@@ -1,4 +1,4 @@
-"""The wire: ids in, nothing out. The work is in `worker`."""
+"""Celery tasks; arguments are primary keys."""
 
 from celery import shared_task
 

@@ -1,4 +1,4 @@
-"""Pages: upload a photo, read its answer, find it again."""
+"""Pages: upload a photo, one result, the list of uploads."""
 
 from http import HTTPStatus
 from typing import Any
@@ -14,7 +14,6 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from cataract.core.errors import DomainError, of_database
 from cataract.core.http.users import user_of
-from cataract.ml.photos.images import PhotoRefused
 from predictions.answering import services
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
 from predictions.answering.forms import UploadForm
@@ -24,14 +23,14 @@ from predictions.photos.models import EyeImage
 from predictions.photos.uploads import read_photo
 
 PAGE_SIZE = 50
-_POLLS = 60  # a waiting page asks so often, then stops and says so
+_POLLS = 60  # of a waiting page; then it stops and says so
 
 
 @login_required
 @permission_required("predictions.add_eyeimage", raise_exception=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest) -> HttpResponse:
-    """The form, and the photo that it sends: answered in the same request."""
+    """Show the upload form; answer the photo that it sends in the same request."""
     if request.method != "POST":
         return render(request, "predictions/upload.html", {"form": UploadForm()})
     form = UploadForm(request.POST, request.FILES)
@@ -39,7 +38,7 @@ def upload(request: HttpRequest) -> HttpResponse:
         return _form_again(request, form, form.status)
     try:
         prediction = _send(request, form)
-    except (PhotoRefused, DomainError) as error:
+    except DomainError as error:
         return _refused(request, form, error)
     except OperationalError as error:
         return _refused(request, form, of_database(error))
@@ -54,7 +53,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def detail(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
-    """One result; while it is on the way, a page that asks again by itself, for some minutes."""
+    """One result; while it is queued, the page polls for some minutes."""
     prediction = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction_id)
     context = _result_context(request, prediction)
     return render(request, f"predictions/{'_result' if _is_htmx(request) else 'result'}.html", context)
@@ -63,7 +62,7 @@ def detail(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def uploads(request: HttpRequest) -> HttpResponse:
-    """The photos that this person may see, newest first."""
+    """The photos that the user may see, newest first."""
     page = Paginator(Prediction.objects.visible_to(user_of(request)).order_by("-created_at", "pk"), PAGE_SIZE).get_page(
         request.GET.get("page")
     )
@@ -74,24 +73,24 @@ def uploads(request: HttpRequest) -> HttpResponse:
 
 
 def _send(request: HttpRequest, form: UploadForm) -> Prediction:
-    facts = dict(form.cleaned_data)
-    sent, key = facts.pop("photo"), facts.pop("key")
+    sent = form.cleaned_data["photo"]
     try:
         prediction, _ = services.upload_once(
             user=user_of(request),
             endpoint="upload page",
-            key=str(key),  # made with the form: a second click is not a second photo
+            key=str(form.cleaned_data["key"]),  # made with the form: a second click is not a second photo
             data=read_photo(sent),
             name=sent.name or "",
             source=EyeImage.Source.UPLOAD,
-            **facts,
+            facts=form.facts(),
+            send_anyway=form.cleaned_data["send_anyway"],
         )
     except UploadRunning as first:
         return first.prediction
     return prediction
 
 
-def _refused(request: HttpRequest, form: UploadForm, error: PhotoRefused | DomainError) -> HttpResponse:
+def _refused(request: HttpRequest, form: UploadForm, error: DomainError) -> HttpResponse:
     form.add_error(None, error.message)
     context: dict[str, Any] = {"refusal": error}
     if isinstance(error, DuplicatePhoto) and error.code == "duplicate":
@@ -99,14 +98,13 @@ def _refused(request: HttpRequest, form: UploadForm, error: PhotoRefused | Domai
         if error.prediction is not None:
             context["existing"] = Prediction.objects.visible_to(user_of(request)).filter(pk=error.prediction.pk).first()
     response = _form_again(request, form, error.status, **context)
-    retry_after = getattr(error, "retry_after", None)
-    if retry_after is not None:
-        response["Retry-After"] = str(retry_after)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
     return response
 
 
 def _form_again(request: HttpRequest, form: UploadForm, status: int, **context: Any) -> HttpResponse:
-    """The form with what was entered and what was wrong. htmx swaps only answers that look like success."""
+    """The form with its values and errors. htmx swaps only successful responses, so its status is 200."""
     context["form"] = form
     if _is_htmx(request):
         return render(request, "predictions/_upload.html", context)

@@ -1,35 +1,42 @@
-"""What a prediction says, in words: one place for pages, API and command line."""
+"""The sentences of a result, for pages and API."""
 
 from dataclasses import dataclass
 
+from cataract.ml.labels import CLASSES, Advice, Decision, Reason, Route
 from predictions.answering.models import Prediction
 
-ADVICE = {
-    "too_dark": "The photo is too dark. Turn on the light or the flash and take it again.",
-    "too_bright": "The photo is too bright. Move the light aside and take it again.",
-    "blurred": "The photo is blurred. Hold still, tap on the pupil to focus, and take it again.",
-    "blank": "There is nothing to see in the photo. Uncover the lens and take it again.",
-    "no_eye_found": "No eye was found. Fill the frame with the open eye, straight from the front, and take it again.",
+ADVICE: dict[str, str] = {
+    Advice.TOO_DARK: "The photo is too dark. Turn on the light or the flash and take it again.",
+    Advice.TOO_BRIGHT: "The photo is too bright. Move the light aside and take it again.",
+    Advice.BLURRED: "The photo is blurred. Hold still, tap on the pupil to focus, and take it again.",
+    Advice.BLANK: "There is nothing to see in the photo. Uncover the lens and take it again.",
+    Advice.NO_EYE_FOUND: (
+        "No eye was found. Fill the frame with the open eye, straight from the front, and take it again."
+    ),
 }
 _RETAKE = "Take the photo again: eye wide open, in good light, in focus, straight from the front."
 
-REASONS = {
-    "uncertain": "The answer is not sure enough to stand alone.",
-    "disagreement": "The two models do not agree.",
-    "out_of_distribution": "The photo is unlike those that the models know.",
-    "ungradable": "The photo cannot be judged.",
-    "quality": "The photo's quality is low.",
-    "invalid_score": "The models gave no usable number.",
-    "audit_sample": "Picked at random: a share of all sure answers is checked.",
-    "no_champion": "No model is serving at the moment.",
-    "failed": "The program failed on this photo.",
+REASONS: dict[str, str] = {
+    Reason.UNCERTAIN: "The AI is not sure enough to decide alone.",
+    Reason.DISAGREEMENT: "The two models disagree.",
+    Reason.OUT_OF_DISTRIBUTION: "This photo looks different from the photos the AI was trained on.",
+    Reason.UNGRADABLE: "The photo cannot be judged.",
+    Reason.QUALITY: "The image quality is low.",
+    Reason.INVALID_SCORE: "The models returned no usable score.",
+    Reason.AUDIT_SAMPLE: "Chosen at random: a share of all confident answers is checked.",
+    Reason.NO_CHAMPION: "No AI model is in service at the moment.",
+    Reason.FAILED: "The analysis of this photo failed.",
 }
 
 
 @dataclass(frozen=True)
 class Words:
-    """The sentences of one result. `sure` and `figure` are empty where no model judged the photo."""
+    """The sentences of one result. `sure` and `figure` are empty where no model judged the photo.
 
+    `decision` is the one to show: empty for an unsure "normal", which must not look like one.
+    """
+
+    decision: str
     headline: str
     next: str
     sure: str
@@ -39,9 +46,12 @@ class Words:
 
 
 def describe(prediction: Prediction) -> Words:
-    """The result of `prediction` for a person."""
-    advice = ADVICE.get(prediction.gate.get("advice", ""), _RETAKE) if prediction.decision == "ungradable" else ""
+    """The sentences for `prediction`."""
+    advice = (
+        ADVICE.get(prediction.gate.get("advice", ""), _RETAKE) if prediction.decision == Decision.UNGRADABLE else ""
+    )
     return Words(
+        decision="" if _is_unsure_normal(prediction) else prediction.decision,
         headline=_headline(prediction),
         next=_next(prediction),
         sure=_sure(prediction),
@@ -53,53 +63,58 @@ def describe(prediction: Prediction) -> Words:
 
 def confidence(prediction: Prediction) -> float | None:
     """The calibrated probability of the class that was answered, 0.5 to 1; None when no class was answered."""
-    if prediction.probability is None or prediction.decision not in ("cataract", "normal"):
+    if prediction.probability is None or prediction.decision not in CLASSES:
         return None
-    return prediction.probability if prediction.decision == "cataract" else 1 - prediction.probability
+    return prediction.probability if prediction.decision == Decision.CATARACT else 1 - prediction.probability
 
 
 def model_used(prediction: Prediction) -> str:
-    """Which models were asked, in the order of the cascade; "none" when the gate or nobody answered."""
-    return prediction.route if prediction.route not in ("", "gate") else "none"
+    """Which models ran, in the order of the cascade; "none" when the gate refused the photo or none served."""
+    return prediction.route if prediction.route not in ("", Route.GATE) else "none"
 
 
 def _headline(prediction: Prediction) -> str:
     if prediction.status == Prediction.Status.QUEUED:
-        return "The photo is stored. Its answer is on the way."
+        return "The photo is stored. The answer is on its way."
     if not prediction.decision:
-        return "No automatic answer. A person will look at this photo."
-    if prediction.decision == "ungradable":
+        return "No automatic answer. A clinician will review this photo."
+    if prediction.decision == Reason.UNGRADABLE:
         return "This photo cannot be judged."
-    unsure = _is_unsure(prediction)
-    if prediction.decision == "cataract":
-        return "Possibly cataract." if unsure else "Probably cataract."
-    return "Perhaps no cataract, but not sure." if unsure else "No sign of cataract in this photo."
+    if _is_unsure_normal(prediction):
+        return "Needs a clinician."
+    if prediction.decision == Decision.CATARACT:
+        return "Possibly cataract." if _is_unsure(prediction) else "Probably cataract."
+    return "No sign of cataract in this photo."
 
 
 def _next(prediction: Prediction) -> str:
     if prediction.status == Prediction.Status.QUEUED:
-        return "Nothing to do: this page shows the answer as soon as it is there."
+        return "Nothing to do: this page updates when the answer arrives."
     if not prediction.decision:
-        return "Nothing to do: it is in the review queue. Do not wait for it when there are complaints."
-    if prediction.decision == "ungradable":
-        return "Take the photo again. If it does not get better, refer for an examination."
+        return "Nothing to do: it is in the review queue. If the patient has symptoms or poor vision, refer anyway."
+    if prediction.decision == Reason.UNGRADABLE:
+        return "Take the photo again. If it cannot be improved, refer for an examination."
     if _is_unsure(prediction):
-        return "A clinician looks at this photo. Wait for that answer, or refer for an examination."
-    if prediction.decision == "cataract":
+        return "A clinician will review this photo. Wait for that answer, or refer for an examination."
+    if prediction.decision == Decision.CATARACT:
         return "Refer to an eye doctor for an examination."
-    return "No referral from this photo. With complaints or poor sight: refer all the same."
+    return "No referral needed from this photo. If the patient has symptoms or poor vision, refer anyway."
 
 
 def _is_unsure(prediction: Prediction) -> bool:
-    """Whether a person has to look before the answer stands: for any reason but the random check."""
-    return prediction.needs_review and prediction.reasons != ["audit_sample"]
+    """Whether a clinician must confirm the answer: for any reason but the random check."""
+    return prediction.needs_review and prediction.reasons != [Reason.AUDIT_SAMPLE]
+
+
+def _is_unsure_normal(prediction: Prediction) -> bool:
+    return prediction.decision == Decision.NORMAL and _is_unsure(prediction)
 
 
 def _sure(prediction: Prediction) -> str:
     value = confidence(prediction)
     if value is None:
         return ""
-    if _is_unsure(prediction):  # a high number of a model that needs a person is no certainty
+    if _is_unsure(prediction):  # a high probability that needs review is not a certainty
         return "Not sure"
     steps = ((0.98, "Very sure"), (0.9, "Sure"), (0.75, "Fairly sure"), (0.0, "Not sure"))
     return next(words for limit, words in steps if value >= limit)
@@ -112,7 +127,7 @@ def _figure(prediction: Prediction) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share as whole per cent, never rounded to a certainty that nobody has."""
+    """A share as whole per cent, never rounded to 0 % or 100 %."""
     if share < 0.01:
         return "below 1 %"
     return "above 99 %" if share > 0.99 else f"{share:.0%}".replace("%", " %")

@@ -1,6 +1,7 @@
 """Batches of photos and their items, one per file."""
 
 import uuid
+from dataclasses import fields
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from cataract.core.querysets import LeasedQuerySet, StatusQuerySet
 from predictions.answering.models import Prediction
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 
 
@@ -118,3 +120,8 @@ class BatchItem(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name}: {self.status}"
+
+    @property
+    def facts(self) -> PhotoFacts:
+        """What was stated about the photo."""
+        return PhotoFacts(**{field.name: getattr(self, field.name) for field in fields(PhotoFacts)})

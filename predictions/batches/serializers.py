@@ -14,7 +14,7 @@ from predictions.batches.results import progress_of, result_of
 from predictions.batches.tables import MAX_BYTES as MAX_TABLE_BYTES
 from predictions.batches.tables import Table, read_table
 from predictions.batches.uploads import SpooledFile
-from predictions.photos.facts import Facts
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
 
 
@@ -47,10 +47,10 @@ class BatchUploadSerializer(serializers.Serializer[Any]):
             PATIENT_KEY(value)
         return value
 
-    def facts(self) -> Facts:
+    def facts(self) -> PhotoFacts:
         """What is said of every photo."""
         said = self.validated_data
-        return Facts(said["patient"], said["eye"], said["site"], said["device"], None, said["may_train"])
+        return PhotoFacts(said["patient"], said["eye"], said["site"], said["device"], None, said["may_train"])
 
 
 def batch_files(files: Any) -> tuple[list[SpooledFile], SpooledFile | None, Table | None]:

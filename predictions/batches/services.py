@@ -24,7 +24,7 @@ from predictions.batches import archives, tasks
 from predictions.batches.models import Batch, BatchItem
 from predictions.batches.tables import Table
 from predictions.batches.uploads import SpooledFile
-from predictions.photos.facts import NOTHING_STATED, Facts
+from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def accept_batch(
     photos: Sequence[SpooledFile] = (),
     archive: SpooledFile | None = None,
     table: Table | None = None,
-    default: Facts = NOTHING_STATED,
+    default: PhotoFacts = NOTHING_STATED,
     mode: str = Prediction.Mode.CASCADE,
     key: str = "",
 ) -> tuple[Batch, bool]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from cataract.core.errors import DomainError
-from predictions.photos.facts import Facts
+from predictions.photos.facts import PhotoFacts
 
 MAX_BYTES = 5_000_000
 _EYES = {"od": "OD", "r": "OD", "right": "OD", "os": "OS", "l": "OS", "left": "OS", "": ""}
@@ -36,9 +36,9 @@ class TableRefused(DomainError):
 class Table:
     """The facts by file name; the last part of a path is enough where it is unique in the batch."""
 
-    rows: dict[str, Facts] = field(default_factory=dict)
+    rows: dict[str, PhotoFacts] = field(default_factory=dict)
 
-    def facts_of(self, name: str, default: Facts) -> Facts:
+    def facts_of(self, name: str, default: PhotoFacts) -> PhotoFacts:
         """What the table says of a file, with `default` where it says nothing."""
         found = self.rows.get(name) or self.rows.get(name.rsplit("/", 1)[-1])
         if found is None:
@@ -118,7 +118,7 @@ def _add(table: Table, row: dict[str, str], check_patient: Any) -> list[str]:
     if row.get("captured_at") and (captured_at is None or not 1990 <= captured_at.year <= timezone.now().year):
         wrong.append("captured_at is no date between 1990 and today, such as 2026-01-31.")
     if not wrong:
-        table.rows[name] = Facts(
+        table.rows[name] = PhotoFacts(
             patient, _EYES[eye], row.get("site", ""), row.get("device", ""), captured_at, _YES_NO[may_train]
         )
     return wrong

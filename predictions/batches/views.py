@@ -26,7 +26,7 @@ from predictions.batches.models import Batch
 from predictions.batches.results import items_with_results, progress_of, result_of, shown_predictions
 from predictions.batches.serializers import batch_files
 from predictions.batches.uploads import SpoolHandler
-from predictions.photos.facts import Facts
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 
 _TOO_MANY = "At most {max_form_files} photos at a time. Send more as one ZIP archive."
@@ -74,7 +74,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
             photos=photos,
             archive=archive,
             table=table,
-            default=Facts(said["patient_key"], said["eye"], said["site"], said["device"], None, said["may_train"]),
+            default=PhotoFacts(said["patient_key"], said["eye"], said["site"], said["device"], None, said["may_train"]),
             key=str(said["key"]),
         )
     except DomainError as error:

@@ -20,12 +20,13 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from cataract.core.errors import DomainError, QueueFull, StorageFull
-from cataract.ml.photos.images import PhotoRefused
-from predictions.answering import inference, reception
+from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
+from predictions.answering import inference, services
 from predictions.answering.errors import DuplicatePhoto
 from predictions.answering.models import Prediction
 from predictions.batches import archives
 from predictions.batches.models import Batch, BatchItem, BatchItemQuerySet, BatchQuerySet
+from predictions.photos.refusals import BadPhoto
 
 log = logging.getLogger(__name__)
 
@@ -101,25 +102,20 @@ def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
         _refuse(still, "failed", "The program failed on this file several times. Send it by itself.")
         return
     try:
-        photo, prediction, timings = reception.receive(
+        received = services.receive_photo(
             data=read(item),
             user=batch.requested_by,
             source=batch.source,
+            facts=item.facts,
             name=item.name,
             mode=batch.mode,
             also=keep_outcome,
-            patient_key=item.patient_key,
-            eye=item.eye,
-            site=item.site,
-            device=item.device,
-            captured_at=item.captured_at,
-            may_train=item.may_train,
         )
     except (QueueFull, StorageFull, _Lost):
         raise
     except DuplicatePhoto as error:
         _refuse_or_link(still, error)
-    except (PhotoRefused, DomainError) as error:
+    except DomainError as error:
         _refuse(still, error.code, error.message)
     except archives.EntryCorrupt as error:
         _refuse(still, "entry_corrupt", str(error))
@@ -129,7 +125,8 @@ def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
         log.exception("Batch %s: file %d failed", batch.pk, item.position)
         still.update(attempts=F("attempts") + 1)
     else:
-        inference.answer_now(prediction, photo.pixels, timings)  # else the row waits, and the sweeper answers it
+        # If this fails, the row waits and the sweeper answers it.
+        inference.answer_now(received.prediction, received.photo.pixels, received.timings)
 
 
 def _refuse_or_link(still: BatchItemQuerySet, error: DuplicatePhoto) -> None:
@@ -151,7 +148,7 @@ def _source(batch: Batch) -> Iterator[Read]:
 
     def checked(data: bytes) -> bytes:
         if len(data) > limit:
-            raise PhotoRefused("file_too_large", 413, f"{limit / 1e6:.1f} MB is the limit; this photo is larger.")
+            raise BadPhoto(PhotoRefused(RefusalCode.FILE_TOO_LARGE, "size unknown", limit=limit))
         return data
 
     if not batch.archive:

@@ -16,7 +16,8 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.photos.images import PhotoRefused, decode
+from cataract.ml.photos.images import decode
+from cataract.ml.photos.refusals import PhotoRefused
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.embeddings.models import Embedding, EmbeddingJob, EmbeddingJobQuerySet
 from predictions.photos import storage

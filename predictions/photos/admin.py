@@ -1,4 +1,4 @@
-"""Photos, predictions and releases in the admin, to look at; and keys, to make. Records are not edited here."""
+"""Stored photos in the admin, read-only."""
 
 from django.contrib import admin
 from django.urls import reverse

@@ -1,8 +1,8 @@
-"""Which photos belong together (one patient, joined with near-duplicates), and which split each group is in, for ever.
+"""Group photos that belong together (one patient, joined with near-duplicates), and give each group a permanent split.
 
-Evaluations are honest only when a photo and its near-copy are never on both sides of a split. So a cluster's split is
-decided once from the photo that founds it; when a new photo joins two clusters they become one, and photos that would
-have to change sides are left out of every dataset instead.
+A photo and its near-copy must never be on both sides of a split. A cluster's split is therefore decided once, by its
+first photo. When a new photo joins two clusters they merge, and photos that would have to change sides are left out of
+every dataset.
 """
 
 import hashlib
@@ -16,13 +16,13 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from cataract.ml.photos.duplicates import NEAR, nearest
+from cataract.ml.photos.duplicates import NEAR
 from predictions.photos.models import Cluster, EyeImage, Split
 
-# The most precious split first: when clusters of different splits merge, this one stays.
+# When clusters of different splits merge, the first of these stays.
 _PRECEDENCE = (Split.TEST, Split.CALIBRATION, Split.TRAIN, Split.EXCLUDED)
-_ADVISORY_LOCK = 0x65796573  # one number for "clusters change one at a time" on PostgreSQL
-_OVERLAP = timedelta(minutes=10)  # rows of slower transactions and slower clocks are looked at again
+_ADVISORY_LOCK = 0x65796573  # serialises changes of clusters on PostgreSQL
+_OVERLAP = timedelta(minutes=10)  # reread rows of slower transactions and slower clocks
 
 
 def assign_cluster(
@@ -45,15 +45,15 @@ def assign_cluster(
 
 
 def split_of(cluster: Cluster, *, forced_split: str | None = None) -> str:
-    """The split of a new photo in `cluster`: the cluster's, or none when the photo may only be trained on.
+    """The split of a new photo in `cluster`: the cluster's, or `excluded` when the photo may only be trained on.
 
-    `forced_split="train"` says that a model has already been trained on the photo or its twin.
+    `forced_split="train"`: a model has already been trained on the photo or its twin.
     """
     return Split.EXCLUDED if forced_split == Split.TRAIN and cluster.split != Split.TRAIN else cluster.split
 
 
 def draw_split(sha256: str) -> str:
-    """The split that a cluster founded by this photo gets: always the same one, 60/20/20 by default."""
+    """The split of a cluster that this photo founds: a function of its hash, 60/20/20 by default."""
     place = int.from_bytes(hashlib.sha256(f"split:{sha256}".encode()).digest()[:8]) / 2**64
     for split, fraction in settings.SPLIT_FRACTIONS.items():
         place -= fraction
@@ -62,14 +62,8 @@ def draw_split(sha256: str) -> str:
     return Split.TRAIN
 
 
-def is_near(hashes: Sequence[str], known: Sequence[str]) -> bool:
-    """Whether a photo with these dihedral hashes nearly duplicates one of the `known` hashes."""
-    found = nearest(hashes, known)
-    return found is not None and found[1] <= NEAR
-
-
 def _one_at_a_time() -> None:
-    """Two near-duplicates that arrive at once must see each other. SQLite's IMMEDIATE transactions do it already."""
+    """Near-duplicates that arrive at once must see each other. On SQLite, IMMEDIATE transactions ensure it."""
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
@@ -87,7 +81,7 @@ def _merge(clusters: Iterable[Cluster]) -> Cluster:
 
 
 class _Known:
-    """The hashes of all stored photos in this process: a photo's id and hash never change, so they are kept."""
+    """This process's cache of the hashes of all stored photos; a photo's id and hash never change."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -107,7 +101,7 @@ class _Known:
     def _refresh(self) -> None:
         if self._newest is not None:
             self._add(EyeImage.objects.filter(created_at__gte=self._newest - _OVERLAP))
-        if len(self._ids) != EyeImage.objects.count():  # deleted, rolled back, or a clock far behind: start again
+        if len(self._ids) != EyeImage.objects.count():  # deleted, rolled back, or a clock far behind: reload
             self._forget()
             self._add(EyeImage.objects.all())
 

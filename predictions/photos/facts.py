@@ -1,12 +1,17 @@
-"""The table that comes with a batch: one row a file, saying whose eye it shows."""
+"""What the sender states about one photo."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+
+from cataract.core.errors import BadField
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What is said of one photo. Empty: not stated."""
+class PhotoFacts:
+    """Stated about one photo; an empty value means not stated.
+
+    patient_key: a pseudonym. eye: "OD" or "OS". may_train: consent to train with the photo.
+    """
 
     patient_key: str = ""
     eye: str = ""
@@ -15,5 +20,15 @@ class Facts:
     captured_at: datetime | None = None
     may_train: bool = True
 
+    def with_eye(self, in_file: str) -> "PhotoFacts":
+        """These facts with the eye that the file's header names ("OD", "OS" or ""), where none was stated.
 
-NOTHING_STATED = Facts()
+        Raises BadField when the statement and the header differ.
+        """
+        if self.eye and in_file and self.eye != in_file:
+            message = f"The file says {in_file}, you say {self.eye}. Check which eye it shows."
+            raise BadField("eye", message, code="eye_mismatch")
+        return replace(self, eye=self.eye or in_file)
+
+
+NOTHING_STATED = PhotoFacts()

@@ -1,10 +1,12 @@
-"""From the bytes that were sent to a photo that can be stored and judged. Nothing here touches a row."""
+"""Check and decode the bytes that were sent. Nothing here touches the database."""
 
+import contextlib
 import hashlib
 import os
 import threading
 import time
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +15,10 @@ from django.conf import settings
 from cataract.core.errors import DecodersBusy
 from cataract.ml.arrays import Pixels
 from cataract.ml.photos import examination, images
-from cataract.ml.photos.decoders import Guard, GuardBusy
+from cataract.ml.photos.decoders import DecoderPool, PoolBusy
 from cataract.ml.photos.images import Header, Limits
+from cataract.ml.photos.refusals import PhotoRefused
+from predictions.photos.refusals import BadPhoto
 
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"))
 
@@ -37,70 +41,80 @@ class Photo:
     quality: dict[str, Any]
     timings: dict[str, float]
 
+    @property
+    def eye(self) -> str:
+        """The eye that the file's header names: OD, OS, or "" where it names none."""
+        return self.header.facts.get("eye", "")
+
 
 def examine(data: bytes, *, name: str = "") -> Photo:
-    """Check, decode once, hash and strip one photo, in a decoder process where settings.DECODER_PROCESSES allows any.
+    """Check, decode once, hash and strip one photo, in a decoder process unless settings.DECODER_PROCESSES is 0.
 
-    Raises cataract.ml.photos.images.PhotoRefused, DecodersBusy.
+    Raises BadPhoto, DecodersBusy.
     """
     started = time.perf_counter()
     limits = Limits(
         max_bytes=settings.MAX_UPLOAD_BYTES, max_pixels=settings.MAX_UPLOAD_PIXELS, dicom=settings.ACCEPT_DICOM
     )
-    guard = _guard()
-    try:
-        found = (examination if guard is None else guard).examine(data, name=name, limits=limits)
-    except GuardBusy as error:
-        raise DecodersBusy from error
+    with _refusals():
+        examined = (_decoder_pool() or examination).examine(data, name=name, limits=limits)
     sha256 = hashlib.sha256(data).hexdigest()
-    waited = (time.perf_counter() - started) * 1000 - sum(found.timings.values())
+    waited = (time.perf_counter() - started) * 1000 - sum(examined.timings.values())
     return Photo(
         sha256=sha256,
         name=clean_label(name),
-        data=found.data,
-        suffix=next((suffix for magic, suffix in _SUFFIXES if found.data.startswith(magic)), ".bin"),
-        header=found.header,
-        pixels=found.pixels,
-        hashes=found.hashes,
-        quality=found.quality,
-        timings={**found.timings, "guard": round(max(0.0, waited), 2)},
+        data=examined.data,
+        suffix=next((suffix for magic, suffix in _SUFFIXES if examined.data.startswith(magic)), ".bin"),
+        header=examined.header,
+        pixels=examined.pixels,
+        hashes=examined.hashes,
+        quality=examined.quality,
+        timings={**examined.timings, "guard": round(max(0.0, waited), 2)},
     )
 
 
 def derivative(data: bytes, *, max_side: int) -> bytes:
-    """`images.derivative`, in a decoder process where there are any. Raises PhotoRefused, DecodersBusy."""
-    guard = _guard()
+    """`images.derivative`, in a decoder process where there are any. Raises BadPhoto, DecodersBusy."""
+    with _refusals():
+        return (_decoder_pool() or images).derivative(data, max_side=max_side)
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn the library's errors into those of the app."""
     try:
-        return (images if guard is None else guard).derivative(data, max_side=max_side)
-    except GuardBusy as error:
+        yield
+    except PhotoRefused as error:
+        raise BadPhoto(error) from error
+    except PoolBusy as error:
         raise DecodersBusy from error
 
 
 def warm_up() -> None:
-    """Start a decoder process, so that the first upload does not wait for it."""
-    guard = _guard()
-    if guard is not None:
-        guard.start()
+    """Start a decoder process before the first upload arrives."""
+    pool = _decoder_pool()
+    if pool is not None:
+        pool.start()
 
 
 def clean_label(name: str, *, length: int = 100) -> str:
     """A file name or other free text as a harmless label: NFC, no control or bidi characters, no folders, cut."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    kept = "".join(c for c in unicodedata.normalize("NFC", last) if unicodedata.category(c) not in _UNSAFE)
-    return kept.strip()[:length]
+    printable = "".join(c for c in unicodedata.normalize("NFC", last) if unicodedata.category(c) not in _UNSAFE)
+    return printable.strip()[:length]
 
 
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 _lock = threading.Lock()
-_guards: dict[tuple[int, int], Guard] = {}
+_pools: dict[tuple[int, int], DecoderPool] = {}
 
 
-def _guard() -> Guard | None:
-    """The decoder processes of this process, None when photos are to be decoded right here."""
+def _decoder_pool() -> DecoderPool | None:
+    """The decoder processes of this process, None when photos are decoded in the process itself."""
     processes = settings.DECODER_PROCESSES
     if processes < 1:
         return None
     with _lock:
-        return _guards.setdefault((os.getpid(), processes), Guard(processes))
+        return _pools.setdefault((os.getpid(), processes), DecoderPool(processes))

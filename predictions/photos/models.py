@@ -1,4 +1,4 @@
-"""Photos: the rows of what was sent, and which of them belong together."""
+"""Stored photos, and the clusters of photos that belong together."""
 
 import uuid
 from typing import ClassVar, Self

@@ -1,92 +1,82 @@
-"""A photo that was sent becomes rows: stored for good, in its cluster, with a prediction that waits for its answer."""
+"""Store photos. Every source (upload, batch, import) comes through `store_photo`."""
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from predictions.photos import clusters, intake, services, storage
+from cataract.ml.photos.duplicates import is_near
+from predictions.photos import clusters, storage
+from predictions.photos.facts import PhotoFacts
+from predictions.photos.intake import Photo
 from predictions.photos.models import EyeImage, Split
 from predictions.releases import serving
 
+log = logging.getLogger(__name__)
 
-def create_image(
-    photo: intake.Photo,
-    stored_name: str,
-    stored_sha256: str,
+Also = Callable[[EyeImage, bool], Any]
+
+
+def store_photo(
+    photo: Photo,
+    facts: PhotoFacts,
     *,
     user: User | None,
     source: str,
     forced_split: str | None = None,
-    **facts: Any,
-) -> EyeImage:
-    """The row of a stored photo, in its cluster. A photo that the champion was trained on never tests anything."""
-    if clusters.is_near(photo.hashes, serving.seen_hashes()):
+    also: Also | None = None,
+) -> tuple[EyeImage, bool]:
+    """Store an examined photo, its file first and then its row; return (image, whether it is new).
+
+    The same bytes are one image: where they are stored already, nothing about that image changes. An eye that the
+    file's header names completes `facts`. `forced_split`: see `clusters.assign_cluster`. `also(image, is_new)` runs in
+    the transaction that makes the row; what it raises undoes the row. Raises BadField (eye_mismatch), StorageFull.
+    """
+    facts = facts.with_eye(photo.eye)
+    stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
+
+    def write_rows() -> tuple[EyeImage, bool]:
+        with transaction.atomic():
+            image = EyeImage.objects.filter(sha256=photo.sha256).first()
+            is_new = image is None
+            if image is None:
+                placed = _placed(photo, facts, forced_split)
+                image = EyeImage.objects.create(
+                    stored_name=stored_name, stored_sha256=stored_sha256, source=source, uploaded_by=user, **placed
+                )
+            if also is not None:
+                also(image, is_new)
+        return image, is_new
+
+    try:
+        return write_rows()
+    except IntegrityError:  # another request stored the same bytes meanwhile: its image is found now
+        return write_rows()
+
+
+def _placed(photo: Photo, facts: PhotoFacts, forced_split: str | None) -> dict[str, Any]:
+    """The columns of a new image, its cluster and split among them. What the champion was trained on tests nothing."""
+    if is_near(photo.hashes, serving.seen_hashes()):
         forced_split = Split.TRAIN
     cluster, twin = clusters.assign_cluster(
-        sha256=photo.sha256, hashes=photo.hashes, patient_key=facts["patient_key"], forced_split=forced_split
+        sha256=photo.sha256, hashes=photo.hashes, patient_key=facts.patient_key, forced_split=forced_split
     )
-    return EyeImage.objects.create(
-        sha256=photo.sha256,
-        stored_sha256=stored_sha256,
-        stored_name=stored_name,
-        original_name=photo.name,
-        format=photo.header.format,
-        width=photo.header.width,
-        height=photo.header.height,
-        size=len(photo.data),
-        orientation=photo.header.orientation,
-        colour_profile=photo.header.colour_profile[:64],
-        perceptual_hash=photo.hashes[0],
-        capture=photo.header.facts,
-        quality=photo.quality,
-        cluster=cluster,
-        split=clusters.split_of(cluster, forced_split=forced_split),
-        near_duplicate_of=twin,
-        source=source,
-        uploaded_by=user,
-        **facts,
-    )
-
-
-log = logging.getLogger(__name__)
-
-
-def import_photo(
-    *,
-    data: bytes,
-    user: User | None,
-    name: str = "",
-    patient_key: str = "",
-    eye: str = "",
-    site: str = "",
-    may_train: bool = True,
-    forced_split: str | None = None,
-) -> tuple[EyeImage, bool]:
-    """Store one photo without asking for an answer; return (image, whether it is new). The same bytes are one image.
-
-    Raises PhotoRefused and StorageFull.
-    """
-    photo = intake.examine(data, name=name)
-    known = EyeImage.objects.filter(sha256=photo.sha256).first()
-    if known is not None:
-        return known, False
-    stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
-    try:
-        with transaction.atomic():
-            image = services.create_image(
-                photo,
-                stored_name,
-                stored_sha256,
-                user=user,
-                source=EyeImage.Source.IMPORT,
-                may_train=may_train,
-                patient_key=patient_key,
-                eye=eye,
-                site=site,
-                forced_split=forced_split,
-            )
-    except IntegrityError:
-        return EyeImage.objects.get(sha256=photo.sha256), False
-    return image, True
+    return {
+        **vars(facts),
+        "sha256": photo.sha256,
+        "original_name": photo.name,
+        "format": photo.header.format,
+        "width": photo.header.width,
+        "height": photo.header.height,
+        "size": len(photo.data),
+        "orientation": photo.header.orientation,
+        "colour_profile": photo.header.colour_profile[:64],
+        "perceptual_hash": photo.hashes[0],
+        "capture": photo.header.facts,
+        "quality": photo.quality,
+        "cluster": cluster,
+        "split": clusters.split_of(cluster, forced_split=forced_split),
+        "near_duplicate_of": twin,
+    }

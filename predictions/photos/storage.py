@@ -1,7 +1,7 @@
-"""Photos on disk, by the hash of their content. What `store` returned survives a power cut.
+"""Photos on disk, addressed by the hash of their content. A stored photo survives a power cut.
 
-Write order: temporary file in the same filesystem, fsync, rename, fsync of the folder; only then may a row name it. A
-file without a row is rubbish; a row without a file is a bug.
+Write order: temporary file in the same filesystem, fsync, rename, fsync of the folder; only then a row names it. A file
+without a row can be deleted; a row without a file is a bug.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.
 
 
 def store(data: bytes, *, suffix: str) -> tuple[str, str]:
-    """Keep `data` for good; return (name below PHOTO_DIR, sha256). The same content is stored once.
+    """Store `data` durably; return (name below PHOTO_DIR, sha256). The same content is stored once.
 
-    Raises StorageFull when it cannot be written; nothing is left behind then.
+    Raises StorageFull when it cannot be written, and leaves nothing behind.
     """
     digest = hashlib.sha256(data).hexdigest()
     name = f"{digest[:2]}/{digest}{suffix}"  # one level: each new folder costs an upload two more fsyncs
@@ -42,18 +42,18 @@ def read(name: str) -> bytes:
 
 
 def path(name: str) -> Path:
-    """Where `name` lies. Raises ValueError for a name that leaves the photo folder."""
+    """The path of `name`. Raises ValueError for a name that leaves the photo folder."""
     root = Path(settings.PHOTO_DIR)
-    found = root / name
-    if ".." in found.relative_to(root).parts:
+    target = root / name
+    if ".." in target.relative_to(root).parts:
         raise ValueError(f"{name!r} lies outside the photo folder.")
-    return found
+    return target
 
 
 def derivative(name: str, kind: str, make: Callable[[bytes], bytes]) -> bytes:
     """The derivative `kind` (view, thumb) of the photo `name`: made on first use, then read from the cache.
 
-    A full disk does not stop a reader: the derivative is then served without being kept.
+    On a full disk the derivative is served without being cached.
     """
     cached = Path(settings.PHOTO_DIR) / "derived" / f"{Path(name).with_suffix('')}-{kind}.jpg"
     if cached.exists():
@@ -91,7 +91,7 @@ def _write(target: Path, data: bytes) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make `folder`, and make its name durable in each parent that is new."""
+    """Make `folder`, and sync each new parent that names it."""
     missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     for new in missing:

@@ -1,4 +1,4 @@
-"""Receiving a file without ever holding more of it than the limit."""
+"""Receive a file without holding more of it in memory than the limit."""
 
 from io import BytesIO
 from typing import Any
@@ -8,20 +8,20 @@ from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
 
 from cataract.core.errors import BadField
-from cataract.ml.photos.images import PhotoRefused
+from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
+from predictions.photos.refusals import BadPhoto
 
 
 def read_photo(sent: "UploadedFile[Any]") -> bytes:
-    """The bytes of an uploaded photo. Raises PhotoRefused when more was sent than the handler kept."""
+    """The bytes of an uploaded photo. Raises BadPhoto when more was sent than the handler keeps."""
     if sent.size is not None and sent.size > settings.MAX_UPLOAD_BYTES:
-        limit, size = (f"{number / 1e6:.1f} MB" for number in (settings.MAX_UPLOAD_BYTES, sent.size))
-        message = f"{limit} is the limit; this photo has {size}. Send a smaller JPEG."
-        raise PhotoRefused("file_too_large", 413, message)
+        refused = PhotoRefused(RefusalCode.FILE_TOO_LARGE, limit=settings.MAX_UPLOAD_BYTES, size=sent.size)
+        raise BadPhoto(refused)
     return bytes(sent.read())
 
 
 def refuse_repeated(fields: Any) -> None:
-    """Raise BadField for a field that was sent twice: which of two eyes was meant is not for us to guess."""
+    """Raise BadField for a field that was sent twice: which of two eyes is meant is never guessed."""
     for field, values in fields.lists():
         if len(values) > 1 and field != "photo":
             raise BadField(field, f"{field}: sent {len(values)} times. Send it once.")
@@ -30,7 +30,7 @@ def refuse_repeated(fields: Any) -> None:
 class BoundedUploadHandler(FileUploadHandler):
     """Keeps the first MAX_UPLOAD_BYTES + 1 bytes of a file in memory and counts the rest.
 
-    The file's `size` is what was sent, so that whoever refuses it can say how large it was.
+    The file's `size` is what was sent; a refusal states it.
     """
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:

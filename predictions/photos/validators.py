@@ -1,4 +1,4 @@
-"""The upload form: what may be said about a photo."""
+"""Validators of what is stated about a photo."""
 
 from datetime import datetime, timedelta
 
@@ -13,6 +13,6 @@ LABEL_LENGTH = 64
 
 
 def check_captured_at(value: datetime) -> None:
-    """Raise ValidationError for a moment before photography or in the future."""
+    """Raise ValidationError for a time before 1990 or in the future."""
     if value.year < 1990 or value > timezone.now() + timedelta(days=1):
-        raise ValidationError("The date of the photo must lie between 1990 and today.")
+        raise ValidationError("The date of the photo must be between 1990 and today.")

@@ -1,4 +1,4 @@
-"""Pages: upload a photo, read its answer, find it again."""
+"""Serve stored photos: derivatives to browsers, originals as attachments."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ SIDES = {"view": 2048, "thumb": 320}
 @login_required
 @require_GET
 def photo(request: HttpRequest, image_id: UUID, kind: str) -> HttpResponse:
-    """A derivative of a photo, or for whoever may download it the stored original as an attachment."""
+    """A derivative of a photo, or the stored original as an attachment for users who may download it."""
     image = get_object_or_404(EyeImage.objects.visible_to(user_of(request)), pk=image_id)
     if kind == "original":
         if not user_of(request).has_perm("predictions.download_original"):

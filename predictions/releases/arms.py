@@ -10,7 +10,7 @@ from predictions.releases.serving import champion, load_or_none
 log = logging.getLogger(__name__)
 
 
-def answering(patient_key: str) -> Cascade | None:
+def cascade_for(patient_key: str) -> Cascade | None:
     """The cascade that answers this patient now: the champion, or in an A/B test the challenger for its share of them.
 
     One patient is on one arm for as long as the test runs, in every process. A challenger whose files are damaged is

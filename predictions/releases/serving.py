@@ -1,6 +1,5 @@
 """Cascades of this process: verified, then loaded once."""
 
-import json
 import logging
 import threading
 import time
@@ -8,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connections
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
+from cataract.ml.release.seen import read_seen
 from predictions.releases.models import Release
 
 log = logging.getLogger(__name__)
@@ -39,17 +39,13 @@ def champion() -> Cascade | None:
 
 
 def warm_up() -> None:
-    """Load the champion in a separate thread: the first upload after a start does not wait for it."""
-
-    def load_champion() -> None:
-        try:
-            champion()
-        except DatabaseError as error:  # not migrated yet: the first request that needs it will say so
-            log.warning("The champion is not loaded yet: %s", error)
-        finally:
-            connection.close()
-
-    threading.Thread(target=load_champion, name="warm-up", daemon=True).start()
+    """Load the champion before the first photo arrives, and close this thread's database connections."""
+    try:
+        champion()
+    except DatabaseError as error:  # not migrated yet: the first request that needs it reports it
+        log.warning("The champion is not loaded yet: %s", error)
+    finally:
+        connections.close_all()
 
 
 def seen_hashes() -> list[str]:
@@ -108,9 +104,9 @@ class _Holder:
         key = self._key(release_id)
         if key not in self._seen:
             try:
-                text = (key[0] / release_id / "seen.json").read_text(encoding="utf-8")
-                self._seen = {key: list(json.loads(text)["hashes"])}
-            except (OSError, ValueError, KeyError, TypeError):
+                self._seen = {key: read_seen(key[0] / release_id)}
+            except ReleaseCorrupt as error:
+                log.error("%s", error)
                 self._seen = {key: []}
         return self._seen[key]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from cataract.ml.arrays import finite_or_none
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.photos.images import decode
 from cataract.ml.release.manifest import ReleaseCorrupt
@@ -75,10 +76,10 @@ def _score(test: LiveTest, cascade: Cascade, prediction: Prediction) -> None:
 
 
 def _said(cascade: Cascade, prediction: Prediction) -> dict[str, Any]:
-    outcome = inference.ask(cascade, decode(storage.read(prediction.image.stored_name)), prediction.mode)
+    outcome = inference.predict_photo(cascade, decode(storage.read(prediction.image.stored_name)), prediction.mode)
     return {
         "decision": outcome.decision,
-        "probability": inference.number(outcome.probability),
+        "probability": finite_or_none(outcome.probability),
         "needs_review": outcome.needs_review,
         "reasons": list(outcome.reasons),
         "route": outcome.route,

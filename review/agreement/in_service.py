@@ -8,13 +8,13 @@ from collections import Counter
 from datetime import datetime
 from typing import NamedTuple
 
+from cataract.ml.labels import Reason
 from predictions.answering.models import Prediction
 from review.agreement import estimates
 from review.agreement.estimates import Measure
 from review.cases.answers import Answer
 from review.cases.models import ReviewCase
 from review.labels.models import Label
-from review.queue import policy
 
 RELEASES = 6  # releases with figures of their own
 UNWEIGHTED = "mostly doubtful photos; not the performance in service"
@@ -53,7 +53,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
         "image__patient_key", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
-        if row["reasons"] == [policy.SUSPECTED]:  # chosen for its label, so it stands for no other photo
+        if row["reasons"] == [Reason.SUSPECTED_LABEL]:  # chosen for its label, so it stands for no other photo
             continue
         resolved = row["status"] == ReviewCase.Status.RESOLVED
         truth, provenance = labels.get(row["image_id"], ("", "")) if resolved else ("", "")
@@ -68,7 +68,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
                 is_read=bool(truth),
                 truth=truth,
                 provenance=provenance,
-                sure=row["reasons"] == ["audit_sample"],
+                sure=row["reasons"] == [Reason.AUDIT_SAMPLE],
             )
         )
     return sampled

@@ -2,6 +2,7 @@
 
 from django.db.models import Q
 
+from cataract.ml.labels import Reason
 from predictions.answering.models import Prediction
 from review.cases.models import ReviewCase
 from review.queue import policy
@@ -21,7 +22,7 @@ def open_cases(limit: int = 1000) -> int:
 def new_case(prediction: Prediction, *, reasons: list[str] | None = None) -> ReviewCase:
     """The unsaved case of one prediction. A FAILED prediction is reviewed with certainty."""
     if reasons is None:
-        reasons = list(prediction.reasons) if prediction.status == Prediction.Status.DONE else ["failed"]
+        reasons = list(prediction.reasons) if prediction.status == Prediction.Status.DONE else [Reason.FAILED.value]
     return ReviewCase(
         prediction=prediction,
         image_id=prediction.image_id,

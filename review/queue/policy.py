@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
+from cataract.ml.labels import Decision, Reason
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
 from review.cases.answers import Answer
@@ -19,28 +20,27 @@ from review.cases.permissions import ADJUDICATE, READ
 
 POLICY_VERSION = "review-3"
 
-SUSPECTED = "suspected_label"  # the reason of a case about a label in doubt: it says nothing of the AI in service
 # Lower is sooner. Where the AI gave no answer a patient waits for a person; a random sample can wait longest.
-BAND_OF_REASON = {
-    "no_champion": 10,
-    "failed": 10,
-    "requested": 10,
-    "disagreement": 20,
-    "uncertain": 30,
-    "out_of_distribution": 30,
-    "quality": 40,
-    "ungradable": 40,
-    SUSPECTED: 40,
-    "audit_sample": 50,
+BAND_OF_REASON: dict[str, int] = {
+    Reason.NO_CHAMPION: 10,
+    Reason.FAILED: 10,
+    Reason.REQUESTED: 10,
+    Reason.DISAGREEMENT: 20,
+    Reason.UNCERTAIN: 30,
+    Reason.OUT_OF_DISTRIBUTION: 30,
+    Reason.QUALITY: 40,
+    Reason.UNGRADABLE: 40,
+    Reason.SUSPECTED_LABEL: 40,
+    Reason.AUDIT_SAMPLE: 50,
 }
 FIRST_BAND, LAST_BAND = 0, 50
 OVERDUE_AFTER = timedelta(hours=24)  # an overdue case comes before every band, and to every reader
 PATIENT_WAITS_FOR = timedelta(hours=1)  # after an upload from the page the patient may still be in the clinic
-AGREES_WITH = {
-    "cataract": {Answer.CATARACT},
-    "normal": {Answer.NORMAL},
+AGREES_WITH: dict[str, set[Answer]] = {
+    Decision.CATARACT: {Answer.CATARACT},
+    Decision.NORMAL: {Answer.NORMAL},
     # The AI has one answer for everything it cannot judge, readers have three.
-    "ungradable": {Answer.UNGRADABLE, Answer.OTHER, Answer.NOT_AN_EYE},
+    Decision.UNGRADABLE: {Answer.UNGRADABLE, Answer.OTHER, Answer.NOT_AN_EYE},
 }
 
 

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 
+from cataract.ml.labels import Reason
 from predictions.answering import services as answering_services
 from predictions.answering.models import Prediction
 from review.cases.models import ReviewCase
@@ -16,7 +17,7 @@ from review.queue.opening import new_case
 
 def request_review(*, prediction: Prediction) -> ReviewCase:
     """Open a case for this prediction on request. An existing case is returned unchanged."""
-    case = new_case(prediction, reasons=["requested"])
+    case = new_case(prediction, reasons=[Reason.REQUESTED])
     case.review_propensity = 1.0
     ReviewCase.objects.bulk_create([case], ignore_conflicts=True)
     return ReviewCase.objects.get(prediction=prediction)
@@ -37,7 +38,7 @@ def recheck_labels(*, labels: Iterable[Label]) -> int:
             continue
         with transaction.atomic():
             prediction = answering_services.predict_again(image=label.image)
-            new_case(prediction, reasons=[policy.SUSPECTED]).save(force_insert=True)
+            new_case(prediction, reasons=[Reason.SUSPECTED_LABEL]).save(force_insert=True)
         opened += 1
     return opened
 

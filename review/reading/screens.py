@@ -17,6 +17,7 @@ from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
 from cataract.core.http.users import user_of
+from cataract.ml.labels import Reason
 from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims, policy, progress
@@ -26,17 +27,17 @@ from review.reading.forms import AdjudicationForm, BlindForm
 from review.reading.keyboard import keys_of
 
 UNDO_WITHIN = timedelta(hours=1)
-REASONS = {
-    "uncertain": "the AI was not sure",
-    "disagreement": "its two models disagreed",
-    "out_of_distribution": "the photo looks different from the photos the AI was trained on",
-    "quality": "the quality of the photo",
-    "ungradable": "the AI could not judge it",
-    "audit_sample": "a random check of sure answers",
-    "no_champion": "no model was in service",
-    "failed": "the analysis failed",
-    "requested": "a review was requested",
-    "suspected_label": "its label was in doubt",
+REASONS: dict[str, str] = {
+    Reason.UNCERTAIN: "the AI was not sure",
+    Reason.DISAGREEMENT: "its two models disagreed",
+    Reason.OUT_OF_DISTRIBUTION: "the photo looks different from the photos the AI was trained on",
+    Reason.QUALITY: "the quality of the photo",
+    Reason.UNGRADABLE: "the AI could not judge it",
+    Reason.AUDIT_SAMPLE: "a random check of sure answers",
+    Reason.NO_CHAMPION: "no model was in service",
+    Reason.FAILED: "the analysis failed",
+    Reason.REQUESTED: "a review was requested",
+    Reason.SUSPECTED_LABEL: "its label was in doubt",
 }
 
 

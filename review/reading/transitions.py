@@ -11,7 +11,6 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
-from predictions.answering.events import address_of
 from predictions.answering.models import Disclosure, Prediction
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
@@ -112,6 +111,6 @@ def take_as_second(case: ReviewCase, extra: Reading) -> None:
 
 def _announce(case: ReviewCase, prediction: Prediction) -> None:
     """Record the webhook event that the photo of a prediction has a final result."""
-    data = {"prediction": str(prediction.pk), "address": address_of(prediction)}
+    data = {"prediction": str(prediction.pk), "address": prediction.api_url}
     owner = case.image.uploaded_by_id
     webhooks.record(WebhookEndpoint.Event.CASE_RESOLVED, data, owner_id=owner, is_private=True)

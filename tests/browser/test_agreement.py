@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from predictions.answering import services as answering_services
+from predictions.photos.facts import PhotoFacts
 from predictions.releases import services as releases_services
 from predictions.releases import store
 from review.cases.models import ReviewCase
@@ -104,8 +105,7 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
             data=drawn_eye(seed, opacity=opacity, size=960)["buffer"],
             user=site.user("screener"),
             source="upload",
-            patient_key=f"P-{seed:04}",
-            eye="OD" if seed % 2 else "OS",
+            facts=PhotoFacts(patient_key=f"P-{seed:04}", eye="OD" if seed % 2 else "OS"),
         )
     opening.open_cases()
     page = site.log_in("reader")

@@ -121,7 +121,7 @@ def _gallery() -> str:
                 ("cataract", "Probably cataract."),
                 ("normal", "No sign of cataract in this photo."),
                 ("ungradable", "Cannot judge this photo."),
-                ("", "A person will look at this photo."),
+                ("", "A clinician will review this photo."),
             ]
         )
     ]

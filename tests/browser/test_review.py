@@ -8,6 +8,7 @@ from playwright.sync_api import Page, expect
 
 from predictions.answering import services as answering_services
 from predictions.answering.models import Prediction
+from predictions.photos.facts import PhotoFacts
 from predictions.releases import services as releases_services
 from predictions.releases import store
 from review.cases.models import Reading, ReviewCase
@@ -27,8 +28,7 @@ def unsure(site: Site, tmp_path: Path) -> None:
             data=drawn_eye(seed, opacity=opacity)["buffer"],
             user=site.user("screener"),
             source="upload",
-            patient_key=f"P-{seed:04}",
-            eye="OD" if seed % 2 else "OS",
+            facts=PhotoFacts(patient_key=f"P-{seed:04}", eye="OD" if seed % 2 else "OS"),
         )
     opening.open_cases()
 

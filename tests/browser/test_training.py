@@ -9,6 +9,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from predictions.answering import services as answering_services
+from predictions.photos.facts import PhotoFacts
 from predictions.releases import store
 from predictions.releases.models import LiveTest, Promotion, Release
 from predictions.shadow import worker as shadow_worker
@@ -188,7 +189,7 @@ def test_a_live_test_in_shadow_and_in_ab(
     expect(page.get_by_role("status")).to_have_text("running")
     for seed in range(7, 15):
         data = drawn_eye(seed, opacity=float(seed % 2), size=240)["buffer"]
-        answering_services.upload_photo(data=data, user=None, source="api", patient_key=f"P-{seed}")
+        answering_services.upload_photo(data=data, user=None, source="api", facts=PhotoFacts(patient_key=f"P-{seed}"))
     shadow_worker.sweep()
     page.reload()
     page.wait_for_load_state("networkidle")

@@ -85,7 +85,7 @@ def test_cannot_judge(site: Site, champion: Release) -> None:
 def test_no_champion_means_a_person_looks(site: Site) -> None:
     page = site.log_in("screener")
     send(page, 4, opacity=0.5)
-    expect(page.get_by_role("heading", level=1)).to_contain_text("A person will look")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("A clinician will review")
     site.look(page, "result-no-champion")
 
 

@@ -18,7 +18,7 @@ from django.test import Client
 
 from cataract.core import tokens
 from cataract.ml.photos import examination
-from cataract.ml.photos.images import PhotoRefused
+from cataract.ml.photos.refusals import PhotoRefused
 from predictions.photos import intake
 from predictions.photos.models import EyeImage
 from tests import photos

@@ -27,12 +27,13 @@ import json
 from django.conf import settings
 from pathlib import Path
 from predictions.answering.services import upload_photo
+from predictions.photos.facts import PhotoFacts
 from predictions.releases.models import Release
 from tests.training.makers import photo_bytes
 from training.runs import services
 from training.runs.models import TrainingRun
 photo = photo_bytes({seed}, "cataract")
-prediction = upload_photo(user=None, data=photo, name="e.png", source="api", patient_key="P", eye="OD")
+prediction = upload_photo(user=None, data=photo, name="e.png", source="api", facts=PhotoFacts("P", "OD"))
 prediction.refresh_from_db()
 run = services.resume_run(run=TrainingRun.objects.get())
 print(json.dumps({{

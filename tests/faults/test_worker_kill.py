@@ -39,6 +39,7 @@ from cataract.ml.synthetic import render_eye
 from predictions.answering import services, tasks
 from predictions.answering.models import Prediction
 from predictions.embeddings.models import Embedding
+from predictions.photos.facts import PhotoFacts
 from predictions.releases.services import make_champion
 from predictions.releases.store import register_release
 from tests.releases import make_tiny_release
@@ -51,7 +52,7 @@ for seed in range(10):
     buffer = io.BytesIO()
     Image.fromarray(render_eye(seed, opacity=seed / 10)).save(buffer, "PNG")
     prediction = services.upload_photo(
-        user=None, data=buffer.getvalue(), name=f"{seed}.png", source="command", patient_key=f"P-{seed}", eye="OD"
+        user=None, data=buffer.getvalue(), name=f"{seed}.png", source="command", facts=PhotoFacts(f"P-{seed}", "OD")
     )
     images.append(prediction.image)
 Prediction.objects.all().delete()

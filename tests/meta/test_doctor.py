@@ -23,6 +23,7 @@ from cataract.ops import doctor
 from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.photos import storage
+from predictions.photos.facts import PhotoFacts
 from predictions.releases import store
 from predictions.releases.models import Release
 from tests.factories import TrainingRunFactory, jpeg_bytes
@@ -38,7 +39,7 @@ def photo(champion: Release, redis_url: str, settings: Any, monkeypatch: pytest.
     settings.CELERY_BROKER_URL = redis_url
     answers = SimpleNamespace(ping=lambda: {"celery@here": {"ok": "pong"}})
     monkeypatch.setattr(celery_app.control, "inspect", lambda **_: answers)
-    return services.upload_photo(data=jpeg_bytes(1), user=None, source="api", eye="OD")
+    return services.upload_photo(data=jpeg_bytes(1), user=None, source="api", facts=PhotoFacts(eye="OD"))
 
 
 def examine() -> tuple[int, list[dict[str, str]]]:

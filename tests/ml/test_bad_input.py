@@ -16,7 +16,7 @@ from PIL import Image
 
 from cataract.ml.photos import images
 from cataract.ml.photos.examination import examine
-from cataract.ml.photos.images import PhotoRefused
+from cataract.ml.photos.refusals import PhotoRefused
 from tests import photos
 
 JPEG = photos.encode(photos.eye())
@@ -28,7 +28,7 @@ DOCUMENTED = {
     *("file_empty", "type_unknown", "type_not_accepted", "heic", "animated", "file_too_large", "too_many_pixels"),
     *("too_small", "bad_aspect", "image_truncated", "image_corrupt", "blank", "depth_too_low", "decode_timeout"),
     *("extension_mismatch", "phi_burned_in"),
-}
+}  # the status and the sentence of each: tests/predictions/test_bad_input.py
 
 
 def take(data: bytes, name: str = "") -> images.Header:
@@ -123,15 +123,14 @@ REFUSED: list[tuple[str, Callable[[], bytes], str, int, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("make", "name", "status", "code"), [pytest.param(*r[1:], id=r[0]) for r in REFUSED])
-def test_refused(make: Callable[[], bytes], name: str, status: int, code: str) -> None:
+@pytest.mark.parametrize(("make", "name", "code"), [pytest.param(r[1], r[2], r[4], id=r[0]) for r in REFUSED])
+def test_refused(make: Callable[[], bytes], name: str, code: str) -> None:
     data = make()
     start = time.perf_counter()
     with pytest.raises(PhotoRefused) as refused:
         take(data, name)
-    assert (refused.value.status, refused.value.code) == (status, code)
+    assert refused.value.code == code
     assert time.perf_counter() - start < 5
-    assert str(refused.value) == refused.value.message and refused.value.message.endswith(".")
 
 
 ACCEPTED: list[tuple[str, Callable[[], bytes], str]] = [
@@ -173,7 +172,7 @@ def test_b32_text_that_unpacks_to_a_gigabyte_costs_nothing() -> None:
     try:
         take(data)
     except PhotoRefused as refused:
-        assert (refused.status, refused.code) == (422, "image_corrupt")
+        assert refused.code == "image_corrupt"
     assert time.perf_counter() - start < 2
 
 

@@ -13,7 +13,7 @@ import pytest
 from cataract.ml.cascade import explain
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.fast import FastModel
-from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
+from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.release.manifest import ReleaseCorrupt, read_manifest, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
@@ -90,7 +90,7 @@ def test_embeddings_are_what_outcomes_hold(cascade: Cascade) -> None:
 )
 def test_a_bad_photo_is_ungradable_and_says_why(cascade: Cascade, photo: np.ndarray, advice: str) -> None:
     outcome = cascade.predict([photo], mode="always")[0]
-    assert (outcome.decision, outcome.route, outcome.gate["advice"]) == (UNGRADABLE, "gate", advice)
+    assert (outcome.decision, outcome.route, outcome.gate["advice"]) == (Decision.UNGRADABLE, "gate", advice)
     assert outcome.needs_review and outcome.reasons == ("ungradable", "quality")
     assert outcome.probability is None and outcome.fast_score is None and outcome.accurate_score is None
 
@@ -98,7 +98,7 @@ def test_a_bad_photo_is_ungradable_and_says_why(cascade: Cascade, photo: np.ndar
 def test_what_is_no_eye_is_ungradable(tmp_path: Path) -> None:
     strict = Cascade.load(make_tiny_release(tmp_path / "strict", refuse_all=True))
     outcome = strict.predict([CLEAR])[0]
-    assert (outcome.decision, outcome.gate["advice"]) == (UNGRADABLE, "no_eye_found")
+    assert (outcome.decision, outcome.gate["advice"]) == (Decision.UNGRADABLE, "no_eye_found")
     assert outcome.reasons == ("ungradable", "out_of_distribution")
 
 
@@ -113,7 +113,7 @@ def test_a_model_that_says_nan_never_says_normal(cascade: Cascade, monkeypatch: 
         monkeypatch.setattr(cascade._fast, "score", lambda vectors, broken=broken: broken)
         outcome = cascade.predict([CLEAR], mode="fast")[0]
         if np.isnan(value):
-            assert outcome.decision == UNGRADABLE and outcome.reasons == ("invalid_score",)
+            assert outcome.decision == Decision.UNGRADABLE and outcome.reasons == ("invalid_score",)
         assert outcome.needs_review or outcome.decision == (CATARACT if value > 0 else NORMAL)
         assert json.dumps([outcome.fast_score, outcome.probability], allow_nan=False)
 

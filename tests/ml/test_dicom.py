@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from cataract.ml.photos.examination import examine
-from cataract.ml.photos.images import Limits, PhotoRefused, decode
+from cataract.ml.photos.images import Limits, decode
+from cataract.ml.photos.refusals import PhotoRefused
 from tests import photos
 
 EYE = photos.eye()
@@ -53,4 +54,4 @@ def test_a_screenshot_that_says_it_is_clean_is_taken() -> None:
 def test_it_can_be_switched_off() -> None:
     with pytest.raises(PhotoRefused) as refused:
         examine(photos.dicom(EYE), limits=Limits(dicom=False))
-    assert (refused.value.status, refused.value.code) == (415, "type_not_accepted")
+    assert (refused.value.code, refused.value.detail) == ("type_not_accepted", "DICOM")

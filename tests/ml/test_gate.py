@@ -23,7 +23,7 @@ def usual(n: int, seed: int) -> np.ndarray:
     return rng.normal(size=(n, 8)) @ MIX + 0.1 * rng.normal(size=(n, 40)) + 5
 
 
-FITTED = gate.Gate.of_dict(json.loads(json.dumps(gate.fit_gate(usual(300, 1)))))
+FITTED = gate.Gate.from_json(json.loads(json.dumps(gate.fit_gate(usual(300, 1)))))
 
 
 def test_usual_vectors_pass_and_strange_ones_do_not() -> None:
@@ -42,7 +42,7 @@ def test_the_limits_are_in_order_and_the_same_each_time() -> None:
 
 def test_constant_features_do_no_harm() -> None:
     vectors = np.hstack([usual(60, 1), np.zeros((60, 3))])
-    fitted = gate.Gate.of_dict(gate.fit_gate(vectors, of="features", groups=np.arange(60) // 2))
+    fitted = gate.Gate.from_json(gate.fit_gate(vectors, space="features", groups=np.arange(60) // 2))
     assert np.isfinite(fitted.distance(vectors[0].astype(np.float32)))
 
 
@@ -56,7 +56,7 @@ def test_statistics_that_do_not_fit_together_are_refused() -> None:
     raw = gate.fit_gate(usual(60, 1))
     raw["ood"]["axes"] = raw["ood"]["axes"][1:]
     with pytest.raises(ValueError, match="do not fit together"):
-        gate.Gate.of_dict(raw)
+        gate.Gate.from_json(raw)
 
 
 def quality(**change: float) -> Quality:
@@ -86,7 +86,7 @@ def test_drawn_eyes_are_good_photos() -> None:
 def test_the_rule_that_tells_eyes_from_outliers_is_asked_too() -> None:
     zeros = np.zeros(features.LENGTH + layout.LENGTH)
     raw = gate.fit_gate(usual(100, 1)) | {"eye": {"weights": zeros.tolist(), "bias": 0.5, "soft": 1.0, "hard": 0.0}}
-    both = gate.Gate.of_dict(json.loads(json.dumps(raw)))
+    both = gate.Gate.from_json(json.loads(json.dumps(raw)))
     assert both.eye is not None and both.eye.score(zeros.astype(np.float32)) == 0.5
     verdicts = {
         score: (both.refuses(gate.Likeness(1.0, score)), both.doubts(gate.Likeness(1.0, score)))
@@ -101,7 +101,7 @@ def test_the_rule_that_tells_eyes_from_outliers_is_asked_too() -> None:
 
     raw["eye"]["weights"] = raw["eye"]["weights"][1:]
     with pytest.raises(ValueError, match="do not fit"):
-        gate.Gate.of_dict(raw)
+        gate.Gate.from_json(raw)
 
 
 def test_outliers_follow_from_their_seed() -> None:
@@ -115,7 +115,7 @@ def test_outliers_follow_from_their_seed() -> None:
 def test_a_gate_fitted_on_eyes_knows_eyes_from_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(photo_gate, "_DRAWN", 4)
     eyes = [render_eye(seed, opacity=seed % 3 / 2, size=96) for seed in range(24)]
-    fitted = gate.Gate.of_dict(fit_photo_gate(eyes, np.arange(24) // 2, outliers=60, seed=1))
+    fitted = gate.Gate.from_json(fit_photo_gate(eyes, np.arange(24) // 2, outliers=60, seed=1))
 
     def likeness(photo: np.ndarray) -> gate.Likeness:
         pupil = find_pupil(photo)

@@ -10,7 +10,8 @@ from PIL import Image, ImageCms, ImageOps
 
 from cataract.ml.photos import images
 from cataract.ml.photos import quality as photos_quality
-from cataract.ml.photos.images import Limits, PhotoRefused
+from cataract.ml.photos.images import Limits
+from cataract.ml.photos.refusals import PhotoRefused
 from tests import photos
 
 CANARY = b"CANARY-7F3"

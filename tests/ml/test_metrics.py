@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, brier_score_loss, f1_score, roc_auc_score
 
-from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
+from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.statistics import metrics
 
 
@@ -42,7 +42,7 @@ def test_the_confusion_and_what_follows_from_it() -> None:
 
 
 def test_ungradable_photos_are_counted_and_left_out() -> None:
-    found = metrics.evaluate([1, 0, 1], [0.9, 0.1, np.nan], [CATARACT, NORMAL, UNGRADABLE])
+    found = metrics.evaluate([1, 0, 1], [0.9, 0.1, np.nan], [CATARACT, NORMAL, Decision.UNGRADABLE])
     assert (found["n"], found["ungradable"], found["accuracy"]["value"]) == (2, 1, 1.0)
     with pytest.raises(ValueError, match="no finite probability"):
         metrics.evaluate([1, 0, 1], [0.9, 0.1, np.nan])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cataract.ml.cascade.policy import Policy, audit_rate, audit_selected, combine, decide, is_unsure, refuse
-from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
+from cataract.ml.labels import CATARACT, NORMAL, Decision, Reason
 
 RAW = {
     "version": "1",
@@ -16,7 +16,7 @@ RAW = {
     "disagreement_margin": 0.1,
     "accurate_weight": 0.6,
 }
-POLICY = Policy.of(RAW)
+POLICY = Policy.from_json(RAW)
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1) | st.none()
 
 
@@ -33,11 +33,11 @@ NUMBERS = st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1) | st.
         (0.3, 0.7, CATARACT, ("uncertain", "disagreement")),
         (0.45, 0.9999, CATARACT, ()),
         (0.0001, 0.61, NORMAL, ("disagreement",)),
-        (math.nan, None, UNGRADABLE, ("invalid_score",)),
-        (0.01, math.nan, UNGRADABLE, ("invalid_score",)),
-        (math.inf, None, UNGRADABLE, ("invalid_score",)),
-        (-0.1, None, UNGRADABLE, ("invalid_score",)),
-        (None, None, UNGRADABLE, ("invalid_score",)),
+        (math.nan, None, Decision.UNGRADABLE, ("invalid_score",)),
+        (0.01, math.nan, Decision.UNGRADABLE, ("invalid_score",)),
+        (math.inf, None, Decision.UNGRADABLE, ("invalid_score",)),
+        (-0.1, None, Decision.UNGRADABLE, ("invalid_score",)),
+        (None, None, Decision.UNGRADABLE, ("invalid_score",)),
     ],
 )
 def test_decisions(fast: float | None, accurate: float | None, decision: str, reasons: tuple[str, ...]) -> None:
@@ -53,14 +53,14 @@ def test_nothing_is_decided_alone_unless_the_numbers_say_so(fast: float | None, 
         p = verdict.probability
         assert p is not None and (p < 0.1 if verdict.decision == NORMAL else p > 0.9)
     if any(value is not None and not 0 <= value <= 1 for value in (fast, accurate)):
-        assert verdict.decision == UNGRADABLE and verdict.needs_review and verdict.probability is None
+        assert verdict.decision == Decision.UNGRADABLE and verdict.needs_review and verdict.probability is None
 
 
 def test_concerns_of_the_gate_bring_a_person_in() -> None:
-    verdict = decide(POLICY, 0.01, None, concerns=("quality",))
+    verdict = decide(POLICY, 0.01, None, concerns=(Reason.QUALITY,))
     assert verdict.needs_review and verdict.reasons == ("quality",) and verdict.decision == NORMAL
-    refused = refuse("out_of_distribution")
-    assert refused.needs_review and refused.decision == UNGRADABLE and refused.probability is None
+    refused = refuse(Reason.OUT_OF_DISTRIBUTION)
+    assert refused.needs_review and refused.decision == Decision.UNGRADABLE and refused.probability is None
 
 
 def test_the_band_that_asks_the_accurate_model() -> None:
@@ -69,7 +69,7 @@ def test_the_band_that_asks_the_accurate_model() -> None:
 
 
 def test_thresholds_of_nought_and_one_leave_everything_to_people() -> None:
-    never_sure = Policy.of(RAW | {"auto": {"normal_below": 0.0, "cataract_above": 1.0}})
+    never_sure = Policy.from_json(RAW | {"auto": {"normal_below": 0.0, "cataract_above": 1.0}})
     assert all(decide(never_sure, p, None).needs_review for p in (0.0, 1e-9, 0.5, 1.0))
 
 
@@ -89,7 +89,7 @@ def test_the_combination_lies_between_the_two(fast: float, accurate: float) -> N
 )
 def test_a_policy_that_makes_no_sense_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError):
-        Policy.of(RAW | change)
+        Policy.from_json(RAW | change)
 
 
 def test_the_audit_sample_has_its_rate_and_never_changes() -> None:

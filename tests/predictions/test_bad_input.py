@@ -21,10 +21,12 @@ from django.test import Client
 from PIL import Image
 
 from cataract.core import tokens
-from cataract.ml.photos.images import PhotoRefused
+from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 from predictions.answering import services
 from predictions.answering.models import Prediction
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
+from predictions.photos.refusals import BadPhoto
 from tests import photos
 from tests.factories import UserFactory, jpeg_bytes
 from tests.ml.test_bad_input import ACCEPTED, JPEG, PNG, REFUSED, take
@@ -98,10 +100,18 @@ def test_refused(place: str, make: Callable[[], bytes], name: str, status: int, 
         page = answer.content.decode()
         with pytest.raises(PhotoRefused) as refused:
             take(data, name)
-        assert escape(refused.value.message) in page
+        assert escape(BadPhoto(refused.value).message) in page
         assert 'id="photo-error"' in page and 'aria-describedby="photo-help photo-error"' in page
         assert 'value="P-1"' in page
     assert nothing_is_stored(settings)
+
+
+def test_every_code_has_a_status_and_a_sentence() -> None:
+    facts: dict[str, Any] = {"limit": 32, "size": 1, "width": 1, "height": 1, "format": "WEBP", "ending": "png"}
+    for code in RefusalCode:
+        refused = BadPhoto(PhotoRefused(code, **facts))
+        assert refused.code == code and refused.status in (400, 413, 415, 422) and refused.field == "photo"
+        assert refused.message.endswith(".") and "{" not in refused.message
 
 
 # Files that are taken -------------------------------------------------------------------------------------------------
@@ -146,7 +156,7 @@ def test_b28_the_eye_of_a_dicom_file_counts_and_may_not_be_contradicted(api: Sen
     answer = api.send(("a.dcm", left))
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "eye_mismatch", "eye")
     assert Sender(PAGE).send(("a.dcm", left)).status_code == 422 and nothing_is_stored(settings)
-    services.upload_photo(user=None, data=left, name="a.dcm", source="command", patient_key="P-1", eye="")
+    services.upload_photo(user=None, data=left, name="a.dcm", source="command", facts=PhotoFacts(patient_key="P-1"))
     image = EyeImage.objects.get()
     assert (image.eye, image.format, image.capture["model"]) == ("OS", "DICOM", "Slit 1")
     assert image.stored_name.endswith(".png")

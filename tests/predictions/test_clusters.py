@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cataract.ml.photos.duplicates import NEAR, hamming
+from cataract.ml.photos.duplicates import NEAR, is_near
 from predictions.photos import clusters
 from predictions.photos.models import Cluster, EyeImage, Split
 
@@ -36,7 +36,7 @@ def arrive(word: int, patient: str = "", forced: str | None = None) -> EyeImage:
 def assert_no_leak(photos: Sequence[EyeImage]) -> None:
     rows = list(EyeImage.objects.filter(pk__in=[photo.pk for photo in photos]))
     for one, other in itertools.combinations(rows, 2):
-        near = hamming(one.perceptual_hash, other.perceptual_hash) <= NEAR
+        near = is_near([one.perceptual_hash], [other.perceptual_hash])
         same_patient = one.patient_key and one.patient_key == other.patient_key
         if near or same_patient:
             assert one.cluster_id == other.cluster_id

@@ -67,7 +67,7 @@ def test_predict_says_what_is_missing(champion: Release, tmp_path: Path, folder:
     with pytest.raises(CommandError, match="no photo below"):
         call_command("predict", str(tmp_path / "empty"))
     Release.objects.update(status="retired")
-    with pytest.raises(CommandError, match="No release serves"):
+    with pytest.raises(CommandError, match="No release is in service"):
         call_command("predict", str(folder))
 
 
@@ -76,7 +76,7 @@ def test_install_starter_and_releases(tiny_release: Path, settings: Any, capsys:
     call_command("install_starter")
     call_command("install_starter")
     out = capsys.readouterr().out
-    assert "serves." in out and "Already installed" in out
+    assert "is in service." in out and "Already installed" in out
     call_command("releases", "--json")
     assert lines(capsys.readouterr().out)[0]["status"] == "champion"
     call_command("releases")

@@ -15,8 +15,9 @@ UPLOAD = """
 from pathlib import Path
 from predictions.answering import services
 from predictions.answering.errors import DuplicatePhoto
+from predictions.photos.facts import PhotoFacts
 try:
-    services.upload_photo(data=Path({path!r}).read_bytes(), user=None, source="api", patient_key="P-1", eye="OD")
+    services.upload_photo(data=Path({path!r}).read_bytes(), user=None, source="api", facts=PhotoFacts("P-1", "OD"))
 except DuplicatePhoto:
     pass
 """

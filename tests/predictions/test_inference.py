@@ -14,6 +14,7 @@ from cataract.ml.cascade.policy import audit_rate
 from predictions.answering import inference, services
 from predictions.answering.models import Prediction
 from predictions.photos import storage
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 from tests.factories import UserFactory, jpeg_bytes
 
@@ -26,7 +27,7 @@ def waiting(champion: Any, monkeypatch: pytest.MonkeyPatch) -> Prediction:
     with monkeypatch.context() as patch:
         patch.setattr("predictions.answering.inference.answer_now", lambda *args: False)
         patch.setattr("predictions.answering.tasks.predict.delay", lambda *args: None)
-        prediction = services.upload_photo(data=jpeg_bytes(1), user=None, source="api", eye="OD")
+        prediction = services.upload_photo(data=jpeg_bytes(1), user=None, source="api", facts=PhotoFacts(eye="OD"))
     free(prediction)
     return prediction
 
@@ -44,7 +45,9 @@ def test_a_task_answers_what_the_request_could_not(waiting: Prediction, champion
 
 def test_the_worker_gives_the_answer_of_the_request(waiting: Prediction) -> None:
     inference.run_prediction(waiting.pk)
-    inline = services.upload_photo(data=jpeg_bytes(1), user=None, source="api", eye="OD", send_anyway=True)
+    inline = services.upload_photo(
+        data=jpeg_bytes(1), user=None, source="api", facts=PhotoFacts(eye="OD"), send_anyway=True
+    )
     waiting.refresh_from_db()
     assert inline.status == "done" and inline.probability == pytest.approx(waiting.probability, abs=1e-6)
 

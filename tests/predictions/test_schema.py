@@ -27,6 +27,7 @@ from cataract.core.models import ApiToken
 from cataract.roles import ROLES
 from predictions.answering import services as answering_services
 from predictions.batches.models import Batch, BatchItem
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 from predictions.webhooks import services as webhooks_services
 from predictions.webhooks.models import WebhookDelivery
@@ -59,7 +60,7 @@ def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Ite
     settings.API_RATES = dict.fromkeys(settings.API_RATES, "1000000/min")
     user = UserFactory.create(roles=ROLES)
     prediction = answering_services.upload_photo(
-        user=user, data=jpeg_bytes(1), name="eye.jpg", source="api", patient_key="P-1", eye="OD"
+        user=user, data=jpeg_bytes(1), name="eye.jpg", source="api", facts=PhotoFacts(patient_key="P-1", eye="OD")
     )
     batch = Batch.objects.create(requested_by=user, source=EyeImage.Source.API, total=1)
     BatchItem.objects.create(batch=batch, position=0, name="eye.jpg")

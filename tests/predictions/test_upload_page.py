@@ -146,7 +146,7 @@ def test_without_a_champion_a_person_looks(screener: Client) -> None:
     prediction = Prediction.objects.get()
     assert (prediction.status, prediction.decision, prediction.reasons) == ("done", "", ["no_champion"])
     assert prediction.needs_review and prediction.review_propensity == 1
-    assert "A person will look at this photo" in screener.get(answer["Location"]).content.decode()
+    assert "A clinician will review this photo" in screener.get(answer["Location"]).content.decode()
 
 
 def test_a_damaged_champion_never_guesses(screener: Client, champion: Any, settings: Any) -> None:

@@ -10,6 +10,7 @@ from PIL import Image
 from cataract.ml.synthetic import render_eye
 from predictions.answering import services as answering_services
 from predictions.answering.models import Prediction
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 from predictions.releases import services as releases_services
 from predictions.releases import store
@@ -32,7 +33,10 @@ def case(tmp_path: Path) -> ReviewCase:
     file = BytesIO()
     Image.fromarray(render_eye(3, opacity=1.0, size=320)).save(file, "JPEG")
     answering_services.upload_photo(
-        data=file.getvalue(), user=ReaderFactory.create(username="sender"), source="upload", patient_key="P-1", eye="OD"
+        data=file.getvalue(),
+        user=ReaderFactory.create(username="sender"),
+        source="upload",
+        facts=PhotoFacts("P-1", "OD"),
     )
     opening.open_cases()
     return ReviewCase.objects.get()

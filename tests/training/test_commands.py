@@ -72,6 +72,13 @@ def test_an_import_stores_each_photo_once_with_its_label_and_split(tree: Path) -
     assert (EyeImage.objects.count(), Label.objects.count()) == (13, 13)
 
 
+def test_an_import_keeps_the_eye_that_a_dicom_header_names(tmp_path: Path) -> None:
+    (tmp_path / "left.dcm").write_bytes(photos.dicom(photos.eye(), ImageLaterality="L"))
+    command("import_images", tmp_path)
+    image = EyeImage.objects.get()
+    assert (image.eye, image.capture["eye"], image.source) == ("OS", "OS", "import")
+
+
 @pytest.mark.photos
 def test_the_same_picture_with_both_labels_gets_none(tree: Path) -> None:
     photo = next((tree / "train" / "cataract").glob("cataract-*"))

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from predictions.answering import services
 from predictions.answering.models import Prediction
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import Cluster, EyeImage
 from predictions.releases.models import LiveTest, Release
 from predictions.shadow.models import ShadowAnswer
@@ -31,7 +32,9 @@ def like(row: Any, **values: Any) -> Any:
 
 def answer_many(test: LiveTest, number: int, *, first: int = 0) -> None:
     """That many photos of as many patients, answered by both; every tenth has a label."""
-    model = services.upload_photo(data=jpeg_bytes(1 + first, size=160), user=None, source="api", patient_key="P")
+    model = services.upload_photo(
+        data=jpeg_bytes(1 + first, size=160), user=None, source="api", facts=PhotoFacts(patient_key="P")
+    )
     assert model.image is not None
     clusters = Cluster.objects.bulk_create(Cluster(split="train") for _ in range(number))
     images = [

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from predictions.answering import services as answering_services
 from predictions.answering.models import Disclosure, Prediction
+from predictions.photos.facts import PhotoFacts
 from predictions.releases import arms as registry
 from predictions.releases import services as releases_services
 from predictions.releases import serving, store
@@ -42,7 +43,7 @@ def challenger(champion: Release, contrary_folder: Path) -> Release:
 
 def upload(seed: int, patient: str = "", opacity: float = 0.0, source: str = "api") -> Prediction:
     data = jpeg_bytes(seed, opacity=opacity, size=160)
-    return answering_services.upload_photo(data=data, user=None, source=source, patient_key=patient)
+    return answering_services.upload_photo(data=data, user=None, source=source, facts=PhotoFacts(patient_key=patient))
 
 
 def start(release: Release, kind: str = "shadow", **values: Any) -> LiveTest:
@@ -266,7 +267,7 @@ def test_the_answers_of_a_challenger_in_shadow_reach_neither_uploader_nor_reader
     screener, reader = UserFactory.create(roles=["screener"]), UserFactory.create(roles=["reader"])
     start(challenger)
     prediction = answering_services.upload_photo(
-        data=jpeg_bytes(7, size=160), user=screener, source="upload", patient_key="P-1"
+        data=jpeg_bytes(7, size=160), user=screener, source="upload", facts=PhotoFacts(patient_key="P-1")
     )
     worker.sweep()
     said = ShadowAnswer.objects.get()

@@ -1,10 +1,8 @@
 """Run two releases on the same photos, judge them by the release gates, and store the Comparison."""
 
-import json
 import time
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from django.conf import settings
@@ -13,9 +11,9 @@ from django.utils.dateparse import parse_datetime
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos import images
-from cataract.ml.photos.duplicates import dihedral_hashes
+from cataract.ml.photos.duplicates import dihedral_hashes, is_near
+from cataract.ml.release.seen import read_seen
 from predictions.photos import storage
-from predictions.photos.clusters import is_near
 from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Release
@@ -45,7 +43,7 @@ def compare(*, challenger: Release, champion: Release, dataset: Dataset, reporte
     frozen = [_Row(row.image, row.answer, row.cluster, 1.0) for row in test_rows(dataset)]
     new = _rows_since(trained_at(champion))
     sides = {side: serving.load(release) for side, release in (("champion", champion), ("challenger", challenger))}
-    seen = {side: seen_hashes(store.folder_of(r)) for side, r in (("champion", champion), ("challenger", challenger))}
+    seen = {side: read_seen(store.folder_of(r)) for side, r in (("champion", champion), ("challenger", challenger))}
     rows = list({row.image.pk: row for row in (*new, *frozen)}.values())
     photos: dict[Any, Photo] = {}
     for number, row in enumerate(rows):
@@ -73,12 +71,6 @@ def trained_at(release: Release) -> datetime:
         return frozen
     made = parse_datetime(str(release.manifest.get("created_at", "")))
     return min(made, release.created_at) if made else release.created_at
-
-
-def seen_hashes(folder: Path) -> list[str]:
-    """Perceptual hashes of the photos that a release was fitted on; empty without `seen.json`."""
-    path = folder / "seen.json"
-    return list(json.loads(path.read_text(encoding="utf-8"))["hashes"]) if path.is_file() else []
 
 
 def _rows_since(start: datetime) -> list[_Row]:

@@ -14,10 +14,12 @@ from django.db import transaction
 from cataract.core.errors import DomainError
 from cataract.ml.labels import CLASSES
 from cataract.ml.photos.duplicates import group
-from cataract.ml.photos.images import PhotoRefused
-from predictions.photos import intake, services
+from predictions.photos import intake
 from predictions.photos.clusters import draw_split
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage, Split
+from predictions.photos.refusals import BadPhoto
+from predictions.photos.services import store_photo
 from review.labels.models import Label
 
 _SPLIT_FOLDERS = {"train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST, "testing": Split.TEST}
@@ -73,7 +75,7 @@ def scan(root: Path, *, on_progress: Progress | None = None) -> list[ScannedFile
             photo = intake.examine(path.read_bytes(), name=path.name)
             hashes.append(photo.hashes)
             file.sha256 = photo.sha256
-        except (PhotoRefused, DomainError, OSError) as error:
+        except (DomainError, OSError) as error:
             file.refused = str(error)
         files.append(file)
         if on_progress:
@@ -135,12 +137,13 @@ def _import_one(
         report.refused += 1
         return f"refused: {file.refused}"
     try:
-        image, new = services.import_photo(
-            data=file.path.read_bytes(), user=user, name=file.path.name, site=site, forced_split=forced_split
-        )
-    except PhotoRefused as error:
+        photo = intake.examine(file.path.read_bytes(), name=file.path.name)
+    except BadPhoto as error:
         report.refused += 1
         return f"refused: {error}"
+    image, new = store_photo(
+        photo, PhotoFacts(site=site), user=user, source=EyeImage.Source.IMPORT, forced_split=forced_split
+    )
     words = [f"stored ({image.get_split_display()})" if new else "already stored"]
     report.stored += new
     report.known += not new

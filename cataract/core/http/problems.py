@@ -16,7 +16,6 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from cataract.core.errors import DomainError, of_database
-from cataract.ml.photos.images import PhotoRefused
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +24,7 @@ CONTENT_TYPE = "application/problem+json"
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """REST framework's exception handler. None, for what is a defect of ours, becomes a logged 500."""
-    if isinstance(error, PhotoRefused):
-        answer = _problem(error.status, error.code, error.message, field="photo")
-    elif isinstance(error, DomainError):
+    if isinstance(error, DomainError):
         answer = _of_domain_error(error)
     elif isinstance(error, OperationalError):
         log.warning("The database did not answer: %s", error)

@@ -1,4 +1,4 @@
-"""The accurate model at inference: the fine-tuned tail with its head, on the trunk's activations."""
+"""The accurate model at inference: the fine-tuned tail and its head, applied to the trunk's activations."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from cataract.ml.release.description import AccurateSpec
 
 
 class AccurateModel:
-    """Which views it reads, whether it also looks at them mirrored, and the graph."""
+    """The ONNX graph, the views that it reads, and whether it also reads them mirrored."""
 
     def __init__(
         self, accurate: AccurateSpec, spec: EncoderSpec, graph: bytes, *, providers: Sequence[str], threads: int
     ) -> None:
-        """Raises ValueError when it asks for a view that the encoder does not make."""
+        """Raises ValueError when `accurate` names a view that the encoder does not make."""
         views = list(accurate.views)
         if not views or not set(views) <= set(spec.views):
             raise ValueError(f"the accurate model asks for views {views}, the encoder makes {list(spec.views)}")
@@ -22,9 +22,9 @@ class AccurateModel:
         self._graph = Graph(graph, providers=providers, threads=threads)
 
     def score(self, encoder: Encoder, batch: Floats, activations: Floats) -> float:
-        """The mean logit of cataract over the views of one photo, and over their mirror images when so released.
+        """The mean logit of cataract over the views of one photo, and over their mirror images if the release says so.
 
-        batch: prepared views (V, 3, S, S); activations: what the trunk made of them.
+        batch: prepared views (V, 3, S, S); activations: the trunk's output for them.
         """
         logits = self._graph.run(activations[self._rows])
         if not self._flip:

@@ -1,6 +1,6 @@
 """Raw score -> probability, and thresholds with a guarantee.
 
-Applying needs numpy only. Fitting uses scipy and scikit-learn, and never torch.
+Applying needs numpy only; fitting uses scipy.
 """
 
 from collections.abc import Mapping
@@ -12,11 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 _MARGINS = np.round(np.arange(0.495, -0.001, -0.005), 4)  # of choose_band, from the strictest rule to the widest
 _FEW = 400  # photos
-_EDGE = 1e-4  # no model is surer than this: isotonic regression would say 0 and 1
 
 
 def apply(calibration: Mapping[str, Any], scores: ArrayLike) -> NDArray[np.float64]:
-    """Raw scores (N,), log-odds of cataract, -> probabilities (N,); NaN stays NaN. Kinds: see module `release`.
+    """Raw scores (N,), log-odds of cataract, -> probabilities (N,); NaN stays NaN. Kinds: see `release.manifest`.
 
     Raises ValueError on an unknown kind.
     """
@@ -32,15 +31,6 @@ def apply(calibration: Mapping[str, Any], scores: ArrayLike) -> NDArray[np.float
             raise ValueError(f"There is no calibration of kind {kind!r}.")
 
 
-def fit_temperature(scores: ArrayLike, y: ArrayLike) -> dict[str, Any]:
-    """One number that divides the log-odds, by maximum likelihood (Guo et al. 2017). It never changes an answer."""
-    from scipy.optimize import minimize_scalar
-
-    raw, truth = np.asarray(scores, dtype=np.float64), np.asarray(y)
-    found = minimize_scalar(lambda log_t: _log_loss(raw / np.exp(log_t), truth), bounds=(-3, 4), method="bounded")
-    return {"kind": "temperature", "temperature": float(np.exp(found.x))}
-
-
 def fit_platt(scores: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     """Slope and intercept of a logistic curve with Platt's smoothed targets (Platt 1999)."""
     from scipy.optimize import minimize
@@ -48,24 +38,16 @@ def fit_platt(scores: ArrayLike, y: ArrayLike) -> dict[str, Any]:
     raw, truth = np.asarray(scores, dtype=np.float64), np.asarray(y)
     positives, negatives = int((truth == 1).sum()), int((truth == 0).sum())
     target = np.where(truth == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    found = minimize(lambda w: _log_loss(w[0] * raw + w[1], target), x0=np.array([1.0, 0.0]), method="BFGS")
-    return {"kind": "platt", "slope": float(found.x[0]), "intercept": float(found.x[1])}
-
-
-def fit_isotonic(scores: ArrayLike, y: ArrayLike) -> dict[str, Any]:
-    """A rising staircase, linear between its steps (Zadrozny and Elkan 2002); wants some hundreds of photos."""
-    from sklearn.isotonic import IsotonicRegression
-
-    fitted = IsotonicRegression(y_min=_EDGE, y_max=1 - _EDGE, out_of_bounds="clip").fit(np.asarray(scores), y)
-    return {"kind": "isotonic", "x": fitted.X_thresholds_.tolist(), "y": fitted.y_thresholds_.tolist()}
+    fit = minimize(lambda w: _log_loss(w[0] * raw + w[1], target), x0=np.array([1.0, 0.0]), method="BFGS")
+    return {"kind": "platt", "slope": float(fit.x[0]), "intercept": float(fit.x[1])}
 
 
 @dataclass(frozen=True)
 class Band:
-    """Thresholds with their promise. Nothing is decided automatically when `possible` is False.
+    """Thresholds and their guarantee. Nothing is decided automatically when `possible` is False.
 
     coverage: share of the photos beyond the thresholds; n, errors: how many those are and how many of them are wrong;
-    bound: the upper confidence limit of their error. `message` says it for people.
+    bound: the upper confidence limit of their error. `message` states this in a sentence.
     """
 
     normal_below: float
@@ -95,7 +77,7 @@ def choose_band(
     Risk control by fixed-sequence testing (Angelopoulos et al. 2021, "Learn then Test", section 4.2): a fixed list of
     nested rules |p - 0.5| > margin, from the one that decides least to the one that decides most, each tested at the
     full level with the exact upper bound of Clopper and Pearson (1934); the last one before the first failure is taken,
-    so that the promise needs no correction for the many looks. The sequence starts where a third of the photos are sure
+    which needs no correction for multiple testing. The sequence starts where a third of the photos are sure
     (two thirds when they are fewer than `_FEW`, where one mislabelled photo would end a sequence that starts early) and
     a rule without any error would pass: that depends on how many photos are sure, not on whether they are right.
     """
@@ -116,7 +98,7 @@ def choose_band(
         if bound > max_error:
             break
         message = (
-            f"{n / total:.0%} are decided without a person; {errors} of {n} of those were wrong, so that with "
+            f"{n / total:.0%} are decided without review; {errors} of {n} of those were wrong: with "
             f"{confidence:.0%} confidence at most {bound:.1%} are."
         )
         low, high = float(0.5 - margin), float(0.5 + margin)
@@ -125,7 +107,7 @@ def choose_band(
         return best
     message = (
         f"No threshold keeps the error at {max_error:.0%} with {confidence:.0%} confidence on {total} photos: "
-        "every photo goes to a person."
+        "every photo goes to review."
     )
     return Band(0.0, 1.0, 0.0, 1.0, 0, 0, max_error, confidence, False, message)
 

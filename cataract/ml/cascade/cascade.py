@@ -1,10 +1,9 @@
 """Release folder -> Cascade; Cascade.predict(photos) -> outcomes. Read top to bottom.
 
-gate (quality) -> pupil, views -> trunk -> embedding -> gate (an eye at all?) -> fast -> if unsure: accurate -> policy
+gate (quality) -> pupil, views -> trunk -> embedding -> gate (an eye?) -> fast -> if unsure: accurate -> policy
 """
 
 import json
-import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from cataract.ml.arrays import Floats, Pixels
+from cataract.ml.arrays import Floats, Pixels, finite_or_none
 from cataract.ml.cascade import calibration, gate, policy
 from cataract.ml.cascade.accurate import AccurateModel
 from cataract.ml.cascade.fast import FastModel
@@ -21,6 +20,7 @@ from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import Encoder, prepare
 from cataract.ml.encoding.layout import measure_layout
 from cataract.ml.encoding.pupil import Pupil, find_pupil
+from cataract.ml.labels import Advice, Decision, Mode, Reason, Route
 from cataract.ml.photos.quality import Quality, measure_quality
 from cataract.ml.release import golden
 from cataract.ml.release import manifest as release
@@ -31,22 +31,21 @@ _CPU = ("CPUExecutionProvider",)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one release says of one photo. Scores are log-odds before calibration, probabilities after; timings in ms.
+    """One release's answer for one photo. Scores are log-odds before calibration, probabilities after; timings in ms.
 
-    decision: a class of `labels`, or `ungradable`, and then there is no probability. route: which models were asked
-    ("gate", "fast", "accurate", "fast+accurate"). embedding: the fast model's input (D,), None when the gate refused
-    the photo before it was encoded.
+    An ungradable photo has no probability. embedding: the fast model's input (D,), None when the gate refused the photo
+    before it was encoded.
     """
 
-    decision: str
+    decision: Decision
     needs_review: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     probability: float | None
     fast_score: float | None
     fast_probability: float | None
     accurate_score: float | None
     accurate_probability: float | None
-    route: str
+    route: Route
     gate: dict[str, Any]
     timings: dict[str, float]
     embedding: Floats | None
@@ -68,7 +67,7 @@ class Cascade:
     """One release, ready to predict. All methods may be called from many threads at once."""
 
     def __init__(self, folder: Path, manifest: Manifest, *, providers: Sequence[str] = _CPU, threads: int = 1) -> None:
-        """Parses the files that `manifest` lists: use `load`, or, while a release is being built, `assemble`."""
+        """Parse the files that `manifest` lists. Use `load`, or `assemble` while a release is being built."""
 
         def read(name: str) -> bytes:
             return release.read_file(folder, manifest, name)
@@ -89,10 +88,10 @@ class Cascade:
         )
         self._fast = FastModel(read("fast.txt").decode(), dim=self.spec.dim)
         self._calibration = read_json("calibration.json")
-        self._gate = gate.Gate.of_dict(read_json("gate.json"))
+        self._gate = gate.Gate.from_json(read_json("gate.json"))
         if len(self._gate.mean) != len(self._gate_input(np.zeros(self.spec.dim, dtype=np.float32))):
-            raise ValueError(f"the gate was fitted on {len(self._gate.mean)} numbers, not on this {self._gate.of}")
-        self._policy = policy.Policy.of(read_json("policy.json"))
+            raise ValueError(f"the gate was fitted on {len(self._gate.mean)} numbers, not on this {self._gate.space}")
+        self._policy = policy.Policy.from_json(read_json("policy.json"))
         self._golden = read_json("golden.json") if "golden.json" in manifest.files else None
         for model in ("fast", "accurate"):
             calibration.apply(self._calibration[model], [0.0])
@@ -106,7 +105,7 @@ class Cascade:
     def assemble(
         cls, folder: Path, manifest: Manifest, *, providers: Sequence[str] = _CPU, threads: int = 1
     ) -> "Cascade":
-        """A release whose manifest is only drafted (`release.draft_manifest`): to make its golden.json.
+        """A release whose manifest is only drafted (`release.draft_manifest`), to make its golden.json.
 
         Raises ReleaseCorrupt.
         """
@@ -126,19 +125,18 @@ class Cascade:
         """Names the embedding space; embeddings of different hashes must not be compared."""
         return self.spec.hash
 
-    def predict(self, photos: Sequence[Pixels], *, mode: str = "cascade") -> list[Outcome]:
-        """What the release says of each photo, (H, W, 3) uint8 sRGB, oriented.
+    def predict(self, photos: Sequence[Pixels], *, mode: str = Mode.CASCADE) -> list[Outcome]:
+        """The release's outcome for each photo, (H, W, 3) uint8 sRGB, oriented. mode: a value of `Mode`.
 
-        mode: "cascade" asks the accurate model in the unsure band only, "always" asks both, "fast" and "accurate" one.
-        Each photo is computed by itself: int8 scales are taken over a batch, so that together with others a photo would
-        get another answer. Raises ValueError on an array that is no photo, and on an unknown mode.
+        Photos are computed one at a time: int8 scales are taken over a batch, and a photo's answer must not depend on
+        its neighbours. Raises ValueError on an array that is not a photo, and on an unknown mode.
         """
-        if mode not in policy.MODES:
-            raise ValueError(f"There is no mode {mode!r}; there are {', '.join(policy.MODES)}.")
-        return [self._predict_one(_checked(photo), mode) for photo in photos]
+        if mode not in list(Mode):
+            raise ValueError(f"There is no mode {mode!r}; there are {', '.join(Mode)}.")
+        return [self._predict_one(_checked(photo), Mode(mode)) for photo in photos]
 
     def embed(self, photos: Sequence[Pixels]) -> Floats:
-        """The fast model's inputs, (N, D) float32, for any photos: the gate is not asked."""
+        """The fast model's inputs, (N, D) float32, for any photos: the gate is skipped."""
         vectors = [self._encode(_checked(photo), self._look(photo)).vector for photo in photos]
         return np.stack(vectors) if vectors else np.zeros((0, self.spec.dim), dtype=np.float32)
 
@@ -149,26 +147,26 @@ class Cascade:
 
     def make_golden(self, photos: Mapping[str, Pixels], *, tolerance: float = 1e-3) -> dict[str, Any]:
         """The content of golden.json for these photos: see `golden.make_golden`."""
-        return golden.make_golden(lambda photo: self.predict([photo], mode="always")[0], photos, tolerance=tolerance)
+        return golden.make_golden(lambda photo: self.predict([photo], mode=Mode.ALWAYS)[0], photos, tolerance=tolerance)
 
     def check_golden(self) -> None:
-        """Recomputes the release's stored predictions. Raises ReleaseCorrupt when this machine gets other answers."""
+        """Recompute the release's stored predictions. Raises ReleaseCorrupt when this machine gets other answers."""
         if self._golden is None:
             raise ReleaseCorrupt(f"{self.release_id} has no golden predictions.")
         difference = golden.first_difference(
-            self._golden, lambda photo: self._predict_one(_checked(photo), "always"), self._fast.score_range
+            self._golden, lambda photo: self._predict_one(_checked(photo), Mode.ALWAYS), self._fast.score_range
         )
         if difference:
             raise ReleaseCorrupt(
                 f"{self.release_id} answers differently on this machine {difference}. It must not serve here."
             )
 
-    def _predict_one(self, photo: Pixels, mode: str) -> Outcome:
+    def _predict_one(self, photo: Pixels, mode: Mode) -> Outcome:
         clock = _Clock()
         quality = measure_quality(photo)
         advice = self._gate.advice(quality)
         if advice:
-            return self._refused(policy.refuse("quality"), gate.report(quality, advice, None), None, clock)
+            return self._refused(policy.refuse(Reason.QUALITY), gate.report(quality, advice, None), None, clock)
         pupil = self._look(photo)
         clock.lap("pupil")
         encoded = self._encode(photo, pupil)
@@ -176,35 +174,34 @@ class Cascade:
         likeness = self._compare(photo, pupil, encoded)
         clock.lap("gate")
         if self._gate.refuses(likeness):
-            report = gate.report(quality, "no_eye_found", likeness)
-            return self._refused(policy.refuse("out_of_distribution"), report, encoded.vector, clock)
+            report = gate.report(quality, Advice.NO_EYE_FOUND, likeness)
+            return self._refused(policy.refuse(Reason.OUT_OF_DISTRIBUTION), report, encoded.vector, clock)
         return self._graded(encoded, quality, likeness, mode, clock)
 
     def _graded(
-        self, encoded: _Encoded, quality: Quality, likeness: gate.Likeness, mode: str, clock: "_Clock"
+        self, encoded: _Encoded, quality: Quality, likeness: gate.Likeness, mode: Mode, clock: "_Clock"
     ) -> Outcome:
         fast_score = fast = accurate_score = accurate = None
-        if mode != "accurate":
+        if mode != Mode.ACCURATE:
             fast_score = float(self._fast.score(encoded.vector[None])[0])
             fast = float(calibration.apply(self._calibration["fast"], [fast_score])[0])
             clock.lap("fast")
-        if mode in ("accurate", "always") or (mode == "cascade" and fast is not None and self._is_unsure(fast)):
+        if mode in (Mode.ACCURATE, Mode.ALWAYS) or (mode == Mode.CASCADE and policy.is_unsure(self._policy, fast)):
             accurate_score = self._accurate.score(self._encoder, encoded.batch, encoded.activations)
             accurate = float(calibration.apply(self._calibration["accurate"], [accurate_score])[0])
             clock.lap("accurate")
         verdict = policy.decide(self._policy, fast, accurate, concerns=self._concerns(quality, likeness))
-        asked = [name for name, value in (("fast", fast), ("accurate", accurate)) if value is not None]
         return Outcome(
             decision=verdict.decision,
             needs_review=verdict.needs_review,
             reasons=verdict.reasons,
             probability=verdict.probability,
-            fast_score=_finite(fast_score),
-            fast_probability=_finite(fast),
-            accurate_score=_finite(accurate_score),
-            accurate_probability=_finite(accurate),
-            route="+".join(asked),
-            gate=gate.report(quality, "", likeness),
+            fast_score=finite_or_none(fast_score),
+            fast_probability=finite_or_none(fast),
+            accurate_score=finite_or_none(accurate_score),
+            accurate_probability=finite_or_none(accurate),
+            route=Route.ACCURATE if fast is None else Route.FAST if accurate is None else Route.BOTH,
+            gate=gate.report(quality, Advice.NONE, likeness),
             timings=clock.done(),
             embedding=encoded.vector,
             policy_version=self._policy.version,
@@ -223,7 +220,7 @@ class Cascade:
             fast_probability=None,
             accurate_score=None,
             accurate_probability=None,
-            route="gate",
+            route=Route.GATE,
             gate=report,
             timings=clock.done(),
             embedding=embedding,
@@ -244,7 +241,7 @@ class Cascade:
         return _Encoded(thumbnail, batch, activations, np.concatenate(parts))
 
     def _compare(self, photo: Pixels, pupil: Pupil | None, encoded: _Encoded) -> gate.Likeness:
-        """How like an eye the photo is."""
+        """How much the photo resembles an eye."""
         distance = self._gate.distance(self._gate_input(encoded.vector))
         if self._gate.eye is None:
             return gate.Likeness(distance, None)
@@ -257,7 +254,7 @@ class Cascade:
         return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, layout])))
 
     def _gate_input(self, vector: Floats) -> Floats:
-        match self._gate.of:
+        match self._gate.space:
             case "embedding":
                 return vector[: self.spec.embedding_dim]
             case "handmade":
@@ -265,22 +262,18 @@ class Cascade:
             case _:
                 return vector
 
-    def _is_unsure(self, fast: float) -> bool:
-        return policy.is_unsure(self._policy, fast)
-
-    def _concerns(self, quality: Quality, likeness: gate.Likeness) -> tuple[str, ...]:
-        concerns = (("quality", self._gate.is_small(quality)), ("out_of_distribution", self._gate.doubts(likeness)))
+    def _concerns(self, quality: Quality, likeness: gate.Likeness) -> tuple[Reason, ...]:
+        concerns = (
+            (Reason.QUALITY, self._gate.is_small(quality)),
+            (Reason.OUT_OF_DISTRIBUTION, self._gate.doubts(likeness)),
+        )
         return tuple(reason for reason, holds in concerns if holds)
 
 
 def _checked(photo: Pixels) -> Pixels:
     if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or min(photo.shape[:2]) < 1:
-        raise ValueError(f"A photo is an (H, W, 3) uint8 array; this is {photo.shape} {photo.dtype}.")
+        raise ValueError(f"A photo is an (H, W, 3) uint8 array, not {photo.shape} {photo.dtype}.")
     return photo
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 class _Clock:

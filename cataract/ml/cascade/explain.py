@@ -1,4 +1,4 @@
-"""Where the accurate model looked: its answer with parts of the photo covered (occlusion, Zeiler and Fergus 2014)."""
+"""Occlusion heat maps of the accurate model (Zeiler and Fergus 2014)."""
 
 import cv2
 import numpy as np
@@ -15,9 +15,9 @@ _PATCH = 1.5  # side of the covering square, in steps of the grid
 def heatmap(cascade: Cascade, pixels: Pixels) -> Floats:
     """How far the accurate model's score moves when a place is covered, (H, W) float32, 0..1.
 
-    pixels: (H, W, 3) uint8. The cover is the photo itself, blurred until no structure is left, so that it brings in no
-    edge or colour of its own; the pupil view stays where it was. Zero everywhere when no place matters. Costs 49 looks
-    of the accurate model.
+    pixels: (H, W, 3) uint8. The cover is the photo itself, blurred until no structure is left: it adds no edge or
+    colour. The pupil view stays where it was. Zero everywhere when no place matters. Costs 49 runs of the accurate
+    model.
     """
     small = at_most(pixels, _SIDE)
     pupil = find_pupil(small)
@@ -37,9 +37,9 @@ def heatmap(cascade: Cascade, pixels: Pixels) -> Floats:
 
 
 def overlay(pixels: Pixels, heat: Floats, *, max_side: int = 640) -> Pixels:
-    """The photo with the heat map over it, long side at most `max_side`: what did not matter is darkened.
+    """The photo with the heat map over it, long side at most `max_side`: parts that did not matter are darkened.
 
-    One light scale and no rainbow: it reads the same for colour-blind eyes and hides no colour of the lens.
+    A brightness scale, not a rainbow: colour-blind readers see the same, and no colour of the lens is hidden.
     """
     photo = at_most(pixels, max_side)
     heat8 = shrink((heat * 255).astype(np.uint8), photo.shape[1], photo.shape[0])

@@ -1,4 +1,4 @@
-"""The fast model at inference: the embedding -> LightGBM -> raw score."""
+"""The fast model at inference: embedding -> LightGBM -> raw score."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ class FastModel:
 
     def __init__(self, text: str, *, dim: int) -> None:
         """Raises ValueError when the model takes another number of features than `dim`."""
-        from lightgbm import Booster  # 1.7 s, and scikit-learn with it: only a process that predicts pays for it
+        from lightgbm import Booster  # takes 1.7 s and imports scikit-learn: only processes that predict pay
 
         self._booster: Any = Booster(model_str=text)
         if self._booster.num_feature() != dim:
@@ -27,8 +27,8 @@ class FastModel:
     def score_range(self, vector: Floats) -> tuple[float, float]:
         """The lowest and highest raw score of the input (D,) when each feature may be off by rounding.
 
-        Trees are steps: kernels of two processors agree to about 1e-5, and a feature that lies this close to a split
-        falls to one side here and to the other side there. Slow; for checks, not for answers.
+        Trees are step functions, and the kernels of two processors agree to about 1e-5: a feature this close to a split
+        can fall on either side. Slow; for checks, not for answers.
         """
         trees = self._booster.dump_model()["tree_info"]
         ranges = [_leaf_range(tree["tree_structure"], vector) for tree in trees]

@@ -3,20 +3,20 @@
 gate.json, made by `fit_gate`:
 
 quality  {"dark", "bright", "burnt", "blank", "blurred": limits of `quality.Quality`, beyond which a photo is refused;
-          "short_side": pixels, below which it is graded and a person looks}
+          "short_side": pixels, below which it is graded and a clinician reviews it}
 ood      {"of": "embedding" (of the first view) | "handmade" (module `features`) | "features" (the fast model's input),
           "mean": [D], "spread": [D], "axes": [[D] * k], "scale": [k], "residual": r,
           "soft": s, "hard": h}
          Distance: sqrt of the mean of (the mean squared score on k principal axes) and (the squared length of what the
-         axes leave over, of which r is usual), so that a usual eye has about 1. Mahalanobis' distance on the main axes
-         (Lee et al. 2018) with the residual of ViM (Wang et al. 2022). Beyond `soft` a person looks, beyond `hard` the
-         photo is refused, unless the rule below is sure that it shows an eye: few eyes teach what is usual, so that an
-         unusual one (a slit-lamp close-up, say) is far from them and still an eye.
+         axes leave over, where r is usual): a usual eye has about 1. Mahalanobis' distance on the main axes
+         (Lee et al. 2018) with the residual of ViM (Wang et al. 2022). Beyond `soft` a clinician reviews the photo,
+         beyond `hard` it is refused, unless the eye check below is sure that it shows an eye: the statistics come from
+         few eyes, and an unusual one (a slit-lamp close-up, say) is far from them and still an eye.
 eye      {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "soft": s, "hard": h}; made by `learn.eyecheck`
-         Log-odds of an eye against what was drawn to be none. Below `soft` a person looks, below `hard` the photo is
-         refused; from `soft` on it is sure. Releases of older programs lack it; their gate goes by the distance alone.
+         Log-odds of an eye against drawn outliers. Below `soft` a clinician reviews it, below `hard` the photo is
+         refused; from `soft` on it is sure. Older releases lack it; their gate uses the distance alone.
 
-Both look at hand-made features by preference: those are the same for every encoder, so that a gate outlives it.
+Both prefer hand-made features: those do not depend on the encoder, and a gate stays valid when it changes.
 """
 
 import math
@@ -27,12 +27,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cataract.ml.arrays import Floats
+from cataract.ml.arrays import Floats, finite_or_none
 from cataract.ml.encoding import features, layout
+from cataract.ml.labels import Advice
 from cataract.ml.photos.quality import Quality
 
-# On the public eye photos sharpness is 0.078 and brightness 0.21 at the least; out of focus (sigma 8 at 320 px, with
-# the noise of a sensor) sharpness is 0.048 at the most.
+# On the public eye photos sharpness is at least 0.078 and brightness at least 0.21; out of focus (sigma 8 at 320 px,
+# with sensor noise) sharpness is at most 0.048.
 QUALITY_LIMITS = {"dark": 0.06, "bright": 0.93, "burnt": 0.75, "blank": 0.03, "blurred": 0.065, "short_side": 96}
 
 
@@ -46,8 +47,8 @@ class EyeCheck:
     hard: float
 
     @classmethod
-    def of_dict(cls, eye: Mapping[str, Any]) -> "EyeCheck":
-        """The rule in gate.json. Raises ValueError or KeyError when it is not one."""
+    def from_json(cls, eye: Mapping[str, Any]) -> "EyeCheck":
+        """Parse the rule in gate.json. Raises ValueError or KeyError when it is malformed."""
         weights = np.asarray(eye["weights"], dtype=np.float64)
         if weights.shape != (features.LENGTH + layout.LENGTH,):
             raise ValueError("The weights of the eye check do not fit the features.")
@@ -71,7 +72,7 @@ class Gate:
     """The limits of one release."""
 
     quality: dict[str, float]
-    of: str
+    space: str
     mean: Floats
     spread: Floats
     axes: Floats
@@ -82,34 +83,34 @@ class Gate:
     eye: EyeCheck | None = None
 
     @classmethod
-    def of_dict(cls, gate: Mapping[str, Any]) -> "Gate":
-        """The gate in gate.json. Raises ValueError or KeyError when it is not one."""
+    def from_json(cls, gate: Mapping[str, Any]) -> "Gate":
+        """Parse gate.json. Raises ValueError or KeyError when it is malformed."""
         ood = gate["ood"]
         mean, spread, axes, scale = (np.asarray(ood[key], np.float32) for key in ("mean", "spread", "axes", "scale"))
         if mean.shape != spread.shape or axes.shape != (len(scale), len(mean)) or ood["of"] not in SPACES:
             raise ValueError("The out-of-distribution statistics do not fit together.")
         quality = {key: float(gate["quality"][key]) for key in QUALITY_LIMITS}
         residual, soft, hard = (float(ood[key]) for key in ("residual", "soft", "hard"))
-        eye = EyeCheck.of_dict(gate["eye"]) if "eye" in gate else None
+        eye = EyeCheck.from_json(gate["eye"]) if "eye" in gate else None
         return cls(quality, ood["of"], mean, spread, axes, scale, residual, soft, hard, eye)
 
-    def advice(self, quality: Quality) -> str:
-        """Why the photo cannot be judged: `too_dark`, `too_bright`, `blank`, `blurred`; "" when it can."""
+    def advice(self, quality: Quality) -> Advice:
+        """Why the photo cannot be judged, `Advice.NONE` when it can."""
         limits = self.quality
         if quality.brightness < limits["dark"]:
-            return "too_dark"
+            return Advice.TOO_DARK
         if quality.brightness > limits["bright"] or quality.saturated > limits["burnt"]:
-            return "too_bright"
+            return Advice.TOO_BRIGHT
         if quality.contrast < limits["blank"]:
-            return "blank"
-        return "blurred" if quality.sharpness < limits["blurred"] else ""
+            return Advice.BLANK
+        return Advice.BLURRED if quality.sharpness < limits["blurred"] else Advice.NONE
 
     def is_small(self, quality: Quality) -> bool:
-        """True when the photo is graded but too small to be trusted without a person."""
+        """True when the photo is graded but too small to be trusted without review."""
         return quality.short_side < self.quality["short_side"]
 
     def refuses(self, likeness: Likeness) -> bool:
-        """True when this is no external photo of an eye; so it is for NaN."""
+        """True when this is not an external photo of an eye; also for NaN."""
         is_near = likeness.distance <= self.hard
         if self.eye is None:
             return not is_near
@@ -117,12 +118,12 @@ class Gate:
         return math.isnan(likeness.distance) or not _at_least(likeness.eye_score, needed)
 
     def doubts(self, likeness: Likeness) -> bool:
-        """True when a person must look whether it is one."""
+        """True when a clinician must check whether it is one."""
         is_near = likeness.distance <= self.soft
         return not (is_near and (self.eye is None or _at_least(likeness.eye_score, self.eye.soft)))
 
     def distance(self, vector: Floats) -> float:
-        """How unlike the eyes of the training set: about 1 for a usual eye. vector: (D,) in the gate's space."""
+        """How far from the eyes of the training set: about 1 for a usual eye. vector: (D,) in the gate's space."""
         return float(_distances(vector[None], self.mean, self.spread, self.axes, self.scale, self.residual)[0])
 
 
@@ -132,7 +133,7 @@ SPACES = ("embedding", "handmade", "features")
 def fit_gate(
     vectors: ArrayLike,
     *,
-    of: str = "embedding",
+    space: str = "embedding",
     groups: ArrayLike | None = None,
     axes: int = 16,
     soft_quantile: float = 0.97,
@@ -141,15 +142,15 @@ def fit_gate(
 ) -> dict[str, Any]:
     """The content of gate.json but for the eye check, from eye photos only.
 
-    vectors: (N, D) of photos of eyes, N >= 20, in the space `of`: embeddings of the first view, hand-made features, or
+    vectors: (N, D) of photos of eyes, N >= 20, in the `space`: embeddings of the first view, hand-made features, or
     whole inputs of the fast model. groups: cluster of each. The limits are quantiles of the distance of photos that the
     statistics had not seen (five folds by group). `hard` lies 1.4 times farther out than its quantile: rare eyes, as
-    textbooks show them, are far from usual ones too, and shall be doubted, not refused.
+    in textbooks, are far from usual ones too, and should be doubted, not refused.
     """
     x = np.asarray(vectors, dtype=np.float64)
-    if len(x) < 20 or not np.isfinite(x).all() or of not in SPACES:
+    if len(x) < 20 or not np.isfinite(x).all() or space not in SPACES:
         raise ValueError(
-            f"The gate needs at least 20 finite vectors in one of the spaces {SPACES}; got {x.shape}, {of}."
+            f"The gate needs at least 20 finite vectors in one of the spaces {SPACES}; got {x.shape}, {space}."
         )
     cluster = np.arange(len(x)) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     fold_of = np.random.default_rng(seed).permutation(int(cluster.max()) + 1)[cluster] % 5
@@ -159,7 +160,7 @@ def fit_gate(
     soft, hard = np.quantile(held_out, [soft_quantile, hard_quantile])
     mean, spread, main, scale, residual = _statistics(x, axes)
     ood = {
-        "of": of,
+        "of": space,
         "mean": _rounded(mean),
         "spread": _rounded(spread),
         "axes": [_rounded(axis) for axis in main],
@@ -171,12 +172,15 @@ def fit_gate(
     return {"quality": dict(QUALITY_LIMITS), "ood": ood}
 
 
-def report(quality: Quality, advice: str, likeness: Likeness | None) -> dict[str, Any]:
-    """What an outcome says of the gate, as plain JSON values; a number that is none is null."""
+def report(quality: Quality, advice: Advice, likeness: Likeness | None) -> dict[str, Any]:
+    """The gate's part of an outcome as plain JSON values; NaN and infinity become null."""
     known = likeness or Likeness(math.nan, None)
-    numbers = {"ood_distance": known.distance, "eye_score": known.eye_score}
-    finite = {name: value if value is not None and math.isfinite(value) else None for name, value in numbers.items()}
-    return {**asdict(quality), "advice": advice, **finite}
+    return {
+        **asdict(quality),
+        "advice": advice.value,
+        "ood_distance": finite_or_none(known.distance),
+        "eye_score": finite_or_none(known.eye_score),
+    }
 
 
 def _at_least(score: float | None, limit: float) -> bool:

@@ -1,11 +1,11 @@
-"""The clinical policy: probabilities -> decision, needs_review, reasons. Pure; a clinician can read it.
+"""The clinical policy: probabilities -> decision, needs_review, reasons. Pure functions that a clinician can read.
 
 policy.json inside the release:
 
 version               names the policy; every outcome carries it
-fast_band             {"low", "high"}: inside it, ends included, the fast model is unsure and the accurate one is asked
+fast_band             {"low", "high"}: inside it, ends included, the fast model is unsure and the accurate one runs
 auto                  {"normal_below", "cataract_above"}: a final probability strictly beyond either is decided without
-                      a person; anything between, ends included, is `uncertain`. 0 and 1 send all to a person
+                      a clinician; anything between, ends included, is `uncertain`. 0 and 1 send every photo to review
 disagreement_margin   the models disagree when they stand on opposite sides of 0.5, both further from it than this
 accurate_weight       w of the final probability: logit(p) = (1 - w) logit(p_fast) + w logit(p_accurate)
 target_error, confidence, coverage, bound, n
@@ -18,9 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cataract.ml.labels import CATARACT, NORMAL, UNGRADABLE
-
-MODES = ("cascade", "fast", "accurate", "always")
+from cataract.ml.labels import Decision, Reason
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,9 @@ class Policy:
     accurate_weight: float
 
     @classmethod
-    def of(cls, policy: Mapping[str, Any]) -> "Policy":
+    def from_json(cls, policy: Mapping[str, Any]) -> "Policy":
         """The policy in a release. Raises ValueError when a number is outside 0..1 or a pair is the wrong way round."""
-        found = cls(
+        parsed = cls(
             version=str(policy["version"]),
             band_low=float(policy["fast_band"]["low"]),
             band_high=float(policy["fast_band"]["high"]),
@@ -47,50 +45,51 @@ class Policy:
             disagreement_margin=float(policy["disagreement_margin"]),
             accurate_weight=float(policy["accurate_weight"]),
         )
-        numbers = [value for value in vars(found).values() if isinstance(value, float)]
+        numbers = [value for value in vars(parsed).values() if isinstance(value, float)]
         if not all(0 <= value <= 1 for value in numbers):
             raise ValueError("The policy holds a number outside 0..1.")
-        if found.band_low > found.band_high or found.normal_below > found.cataract_above:
+        if parsed.band_low > parsed.band_high or parsed.normal_below > parsed.cataract_above:
             raise ValueError("The policy's thresholds are the wrong way round.")
-        return found
+        return parsed
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is answered: a decision, whether a person must look, why, and the final probability of cataract."""
+    """The answer: a decision, whether a clinician must review it, why, and the final probability of cataract."""
 
-    decision: str
+    decision: Decision
     needs_review: bool
-    reasons: tuple[str, ...]
+    reasons: tuple[Reason, ...]
     probability: float | None
 
 
-def decide(policy: Policy, fast: float | None, accurate: float | None, *, concerns: tuple[str, ...] = ()) -> Verdict:
-    """The verdict on a photo that passed the gate, from the calibrated probabilities of the models that were asked.
+def decide(policy: Policy, fast: float | None, accurate: float | None, *, concerns: tuple[Reason, ...] = ()) -> Verdict:
+    """The verdict on a photo that passed the gate, from the calibrated probabilities of the models that ran.
 
-    `concerns` (`quality`, `out_of_distribution`) come from the gate and always bring a person in. A number that is no
-    probability is never an answer: the photo is ungradable and a person looks.
+    `concerns` (`quality`, `out_of_distribution`) come from the gate and always lead to review. A number that is not a
+    probability is never an answer: the photo is then ungradable and goes to review.
     """
-    asked = [value for value in (fast, accurate) if value is not None]
-    if not asked or not all(0 <= value <= 1 for value in asked):  # NaN fails every comparison, so it ends here too
-        return Verdict(UNGRADABLE, True, (*concerns, "invalid_score"), None)
-    probability = asked[0] if len(asked) == 1 else combine(policy, *asked)
+    answers = [value for value in (fast, accurate) if value is not None]
+    if not answers or not all(0 <= value <= 1 for value in answers):  # NaN fails every comparison, so it ends here too
+        return Verdict(Decision.UNGRADABLE, True, (*concerns, Reason.INVALID_SCORE), None)
+    probability = answers[0] if len(answers) == 1 else combine(policy, *answers)
     reasons = list(concerns)
     if policy.normal_below <= probability <= policy.cataract_above:
-        reasons.append("uncertain")
-    if len(asked) == 2 and disagree(policy, *asked):
-        reasons.append("disagreement")
-    return Verdict(CATARACT if probability >= 0.5 else NORMAL, bool(reasons), tuple(reasons), probability)
+        reasons.append(Reason.UNCERTAIN)
+    if len(answers) == 2 and disagree(policy, *answers):
+        reasons.append(Reason.DISAGREEMENT)
+    decision = Decision.CATARACT if probability >= 0.5 else Decision.NORMAL
+    return Verdict(decision, bool(reasons), tuple(reasons), probability)
 
 
-def refuse(reason: str) -> Verdict:
-    """The verdict on a photo that the gate refused: nobody guesses, a person looks."""
-    return Verdict(UNGRADABLE, True, ("ungradable", reason), None)
+def refuse(reason: Reason) -> Verdict:
+    """The verdict on a photo that the gate refused: no guess, a clinician reviews it."""
+    return Verdict(Decision.UNGRADABLE, True, (Reason.UNGRADABLE, reason), None)
 
 
-def is_unsure(policy: Policy, fast: float) -> bool:
-    """True when the accurate model must be asked; so it is for anything that is no probability."""
-    return not (fast < policy.band_low or fast > policy.band_high)
+def is_unsure(policy: Policy, fast: float | None) -> bool:
+    """True when the accurate model must run too; also for anything that is not a probability."""
+    return fast is None or not (fast < policy.band_low or fast > policy.band_high)
 
 
 def disagree(policy: Policy, fast: float, accurate: float) -> bool:
@@ -106,15 +105,15 @@ def combine(policy: Policy, fast: float, accurate: float) -> float:
     return 1 / (1 + math.exp(-log_odds))
 
 
-# Of the sure answers the surest are sampled least; errors are more frequent near the band, so more is learnt there.
-AUDIT_STRATA = ((0.95, 1.0), (0.85, 2.0), (0.5, 4.0))  # confidence from here on, times the least rate
+# Among sure answers, errors are more frequent near the band: those are sampled more often.
+AUDIT_STRATA = ((0.95, 1.0), (0.85, 2.0), (0.5, 4.0))  # (confidence from here on, multiple of the lowest rate)
 
 
 def audit_rate(probability: float | None, least: float) -> float:
-    """The share of sure answers of this probability that a person reads too: `least`, near doubt up to four times it.
+    """The share of sure answers of this probability that is also reviewed: `least`, up to four times that near doubt.
 
     Samples stratified by score keep their rate as the case's `review_propensity`, so that estimates stay unbiased
-    (Horvitz and Thompson 1952). An answer without a probability is always read.
+    (Horvitz and Thompson 1952). An answer without a probability is always reviewed.
     """
     if probability is None:
         return 1.0
@@ -123,7 +122,7 @@ def audit_rate(probability: float | None, least: float) -> float:
 
 
 def audit_selected(key: str, rate: float) -> bool:
-    """True for a share `rate` of all keys, always the same ones: the random sample of sure answers for people."""
+    """True for a share `rate` of all keys, always the same ones: the random sample of sure answers for review."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) < rate * 2**64
 
 

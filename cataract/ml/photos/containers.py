@@ -1,4 +1,4 @@
-"""The outsides of photo files: what a file is by its first bytes, and its parts, without decoding a pixel.
+"""JPEG, PNG and WebP container parsing: file kind, completeness, and metadata removal, without decoding a pixel.
 
 JPEG: ITU-T T.81 annex B. PNG: W3C PNG (third edition), which defines APNG too. WebP: RFC 9649.
 """
@@ -34,7 +34,7 @@ ORIENTATION_TAG = 0x0112
 
 
 def sniff(data: bytes) -> str:
-    """The kind of a file by its content: "JPEG", "PNG", "WEBP", the name of a kind that is not accepted, or ""."""
+    """The kind of a file by its content: "JPEG", "PNG", "WEBP", the name of another known kind, or ""."""
     for prefix, kind in _PREFIXES:
         if data.startswith(prefix):
             return kind
@@ -76,7 +76,7 @@ def is_complete(data: bytes, kind: str) -> bool:
 
 
 def has_png_checksums(data: bytes) -> bool:
-    """True when every chunk that makes pixels has its right CRC; Pillow does not look at those of IDAT."""
+    """True when every chunk that makes pixels has the right CRC; Pillow does not check those of IDAT."""
     view = memoryview(data)
     return all(
         zlib.crc32(view[start + 4 : end - 4]) == int.from_bytes(view[end - 4 : end])
@@ -96,7 +96,7 @@ def count_scans(data: bytes) -> int:
 
 
 def strip_jpeg(data: bytes, orientation: int = 1) -> bytes:
-    """The JPEG without APPn (but JFIF's, the ICC profile and Adobe's colour transform), comments and trailing bytes."""
+    """The JPEG without comments, trailing bytes and APPn segments other than JFIF, ICC profile and Adobe transform."""
     kept = [data[start:end] for marker, start, end in jpeg_segments(data) if _is_kept(data, marker, start)]
     if orientation != 1:
         exif = b"Exif\0\0" + _orientation_only(orientation)
@@ -157,7 +157,7 @@ def _orientation_only(orientation: int) -> bytes:
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of each segment after SOI up to EOI; a scan's coded data belongs to its SOS segment.
 
-    Ends without an EOI where the file does, or where no marker stands.
+    Stops without an EOI at the end of the file, or where no marker follows.
     """
     position = 2
     while position + 2 <= len(data) and data[position] == 0xFF:
@@ -172,8 +172,8 @@ def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         end = position + 2 + int.from_bytes(data[position + 2 : position + 4])
         if marker == 0xDA:
-            found = _NEXT_MARKER.search(data, end)
-            end = found.start() if found else len(data)
+            marker_after = _NEXT_MARKER.search(data, end)
+            end = marker_after.start() if marker_after else len(data)
         yield marker, position, min(end, len(data))
         position = end
 

@@ -1,8 +1,8 @@
-"""Photos are read in child processes: what crashes, fills or holds up a decoder never takes the web process along.
+"""Read photos in child processes: a file that crashes, fills or stalls a decoder cannot harm the web process.
 
-A child serves one photo at a time over a socket and lives as long as its caller. It has a limit of memory and, for each
-photo, of processor time; messages are a line of JSON and bytes, never pickle. Why a pool and not a process for each
-photo, and what it costs: docs/decisions/0005-decoder-processes.md.
+A child serves one photo at a time over a socket and ends with its caller. Its memory is limited, and its processor time
+for each photo. Messages are a line of JSON followed by bytes, never pickle. Why a pool and not a process per photo, and
+what it costs: docs/decisions/0005-decoder-processes.md.
 """
 
 import json
@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 
 from cataract.ml.photos.examination import Examined, examine
-from cataract.ml.photos.images import Header, Limits, PhotoRefused, derivative
+from cataract.ml.photos.images import Header, Limits, derivative
+from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
-SECONDS = 30.0  # by the clock, for one photo: a stopped child is given up
+SECONDS = 30.0  # of wall time for one photo: then the child is killed
 CPU_SECONDS = 8  # of one photo; a good one of 12 megapixels needs 0.03, a PNG of 64 about two
 MEMORY_BYTES = 1_500_000_000  # above what the idle child has mapped
 WAIT_SECONDS = 30.0  # for a free child
@@ -32,11 +33,11 @@ _ROOT = Path(__file__).resolve().parents[3]
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # and no secret
 
 
-class GuardBusy(TimeoutError):
+class PoolBusy(TimeoutError):
     """Every decoder process stayed busy."""
 
 
-class Guard:
+class DecoderPool:
     """At most `processes` children, started when they are needed. Thread-safe."""
 
     def __init__(self, processes: int, *, seconds: float = SECONDS) -> None:
@@ -62,45 +63,49 @@ class Guard:
         return bytes(self._ask({"do": "derivative", "max_side": max_side}, data)[1])
 
     def start(self) -> None:
-        """Start one child ahead of the first photo."""
+        """Start one child before the first photo arrives."""
         self._idle.put(_Child())
 
     def close(self) -> None:
-        """End the children that are idle."""
+        """End the idle children."""
         while not self._idle.empty():
             self._idle.get().end()
 
     def _ask(self, request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytearray]:
         if not self._slots.acquire(timeout=WAIT_SECONDS):
-            raise GuardBusy("No decoder process became free.")
+            raise PoolBusy("No decoder process became free.")
         try:
-            answer, body = self._ask_one(request, data) or self._ask_one(request, data) or _died()
+            reply = self._ask_one(request, data) or self._ask_one(request, data)
         finally:
             self._slots.release()
+        if reply is None:  # two children died of it
+            raise PhotoRefused(RefusalCode.IMAGE_CORRUPT)
+        answer, body = reply
         if "refused" in answer:
-            raise PhotoRefused(*answer["refused"])
+            code, detail, facts = answer["refused"]
+            raise PhotoRefused(RefusalCode(code), detail, **facts)
         return answer, body
 
     def _ask_one(self, request: dict[str, Any], data: bytes) -> "tuple[dict[str, Any], bytearray] | None":
-        """The answer of one child; None when it died: it may have been dead before, so that the caller asks another."""
+        """The reply of one child; None when it died, perhaps before it got this photo: then another one is asked."""
         try:
             child = self._idle.get_nowait()
         except queue.Empty:
             child = _Child()
         try:
-            found = child.ask(request, data, self._seconds)
+            reply = child.ask(request, data, self._seconds)
         except TimeoutError:
             child.end()
-            raise _too_long() from None
+            raise PhotoRefused(RefusalCode.DECODE_TIMEOUT) from None
         except (OSError, EOFError):
             if child.end() == -signal.SIGXCPU:
-                raise _too_long() from None
+                raise PhotoRefused(RefusalCode.DECODE_TIMEOUT) from None
             return None
         except BaseException:
             child.end()
             raise
         self._idle.put(child)
-        return found
+        return reply
 
 
 class _Child:
@@ -109,7 +114,7 @@ class _Child:
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair()
         self._process: subprocess.Popen[bytes]
-        kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         with theirs:
             self._process = subprocess.Popen(
@@ -117,7 +122,7 @@ class _Child:
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                env={**kept, **threads, "PYTHONPATH": str(_ROOT)},
+                env={**environment, **threads, "PYTHONPATH": str(_ROOT)},
                 cwd="/",
             )
 
@@ -132,19 +137,10 @@ class _Child:
         self._socket.close()
         if self._process.poll() is None:
             try:
-                self._process.wait(timeout=0.1)  # it may just be dying of a signal that says why
+                self._process.wait(timeout=0.1)  # it may be dying of a signal that tells why
             except subprocess.TimeoutExpired:
                 self._process.kill()
         return self._process.wait()
-
-
-def _too_long() -> PhotoRefused:
-    text = "This photo would take too long to read. Save it again as a plain JPEG."
-    return PhotoRefused("decode_timeout", 422, text)
-
-
-def _died() -> tuple[dict[str, Any], bytearray]:
-    raise PhotoRefused("image_corrupt", 422, "The photo is damaged and cannot be read. Save it as a new JPEG.")
 
 
 def _send(to: socket.socket, header: dict[str, Any], *parts: Any) -> None:
@@ -173,7 +169,7 @@ def _exactly(source: socket.socket, length: int) -> bytearray:
 
 # The child -----------------------------------------------------------------------------------------------------------
 def serve(caller: socket.socket) -> None:
-    """Answer requests until the caller is gone."""
+    """Answer requests until the caller closes the socket."""
     while True:
         try:
             request, data = _receive(caller)
@@ -188,20 +184,20 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[
     try:
         if request["do"] == "derivative":
             return {}, [derivative(data, max_side=request["max_side"])]
-        found = examine(data, name=request["name"], limits=Limits(**request["limits"]))
+        examined = examine(data, name=request["name"], limits=Limits(**request["limits"]))
     except PhotoRefused as refused:
-        return {"refused": [refused.code, refused.status, refused.message]}, []
+        return {"refused": [refused.code, refused.detail, refused.facts]}, []
     except MemoryError:
-        return {"refused": ["too_many_pixels", 413, "The photo needs too much memory. Send a smaller one."]}, []
+        return {"refused": [RefusalCode.TOO_MANY_PIXELS, "memory", {}]}, []
     header = {
-        "header": asdict(found.header),
-        "stripped": len(found.data),
-        "shape": found.pixels.shape,
-        "hashes": found.hashes,
-        "quality": found.quality,
-        "timings": found.timings,
+        "header": asdict(examined.header),
+        "stripped": len(examined.data),
+        "shape": examined.pixels.shape,
+        "hashes": examined.hashes,
+        "quality": examined.quality,
+        "timings": examined.timings,
     }
-    return header, [found.data, np.ascontiguousarray(found.pixels).reshape(-1).data]
+    return header, [examined.data, np.ascontiguousarray(examined.pixels).reshape(-1).data]
 
 
 def _grant_time() -> None:
@@ -216,13 +212,13 @@ def _bound_memory() -> None:
 
     try:
         mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    except OSError:  # no /proc: a system whose kernel does not heed this limit either
+    except OSError:  # no /proc: such a kernel ignores this limit anyway
         return
     resource.setrlimit(resource.RLIMIT_AS, (mapped + MEMORY_BYTES, mapped + MEMORY_BYTES))
 
 
 def main() -> None:
-    """What a child process runs; standard input is the socket."""
+    """Run a child process; its standard input is the socket."""
     import resource
 
     import cv2

@@ -1,4 +1,4 @@
-"""Which photos show the same picture: perceptual hashes over the eight flips and quarter turns, and their clusters.
+"""Near-duplicate photos: perceptual hashes over the eight flips and quarter turns, and the clusters that they form.
 
 The hash is the 64-bit DCT hash ("pHash", Zauner 2010, as in the ImageHash library): 32 x 32 grey levels, the 8 x 8
 lowest frequencies, each compared with their median. Mirroring a picture only changes the signs of its odd
@@ -38,11 +38,6 @@ def dihedral_hashes(pixels: NDArray[np.uint8]) -> list[str]:
     return hashes
 
 
-def hamming(a: str, b: str) -> int:
-    """Return in how many of 64 bits two hashes differ."""
-    return (int(a, 16) ^ int(b, 16)).bit_count()
-
-
 def nearest(query_hashes: Sequence[str], hashes: Sequence[str]) -> tuple[int, int] | None:
     """Return (index, distance) of the stored hash closest to any of the query's, the first of equals; None if none."""
     if not query_hashes or not hashes:
@@ -50,6 +45,12 @@ def nearest(query_hashes: Sequence[str], hashes: Sequence[str]) -> tuple[int, in
     distances = _distances(_words(query_hashes), _words(hashes)).min(axis=0)
     index = int(distances.argmin())
     return index, int(distances[index])
+
+
+def is_near(query_hashes: Sequence[str], hashes: Sequence[str]) -> bool:
+    """Whether any of the stored hashes is within `NEAR` of any of the query's."""
+    match = nearest(query_hashes, hashes)
+    return match is not None and match[1] <= NEAR
 
 
 def near(query_hashes: Sequence[str], hashes: Sequence[str]) -> list[int]:

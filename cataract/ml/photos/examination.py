@@ -1,4 +1,4 @@
-"""Everything that an upload must know of the inside of a photo, in one call."""
+"""Examine one photo: check, decode, hash, measure and strip it in one call."""
 
 import time
 from dataclasses import asdict, dataclass, replace
@@ -32,7 +32,7 @@ def examine(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Examin
     clock = _Clock()
     if limits.dicom and len(data) <= limits.max_bytes and containers.sniff(data) == "DICOM":
         data, facts = dicom.unwrap(data, limits=limits)
-        header = inspect(data, limits=limits)  # whatever it is called: the first bytes say what it is
+        header = inspect(data, limits=limits)  # its first bytes decide, not its name
         header = replace(header, format="DICOM", facts={**header.facts, **facts})
     else:
         header = inspect(data, name=name, limits=limits)

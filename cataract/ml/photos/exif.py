@@ -1,4 +1,4 @@
-"""What a photo file says of its taking: orientation and allow-listed facts of EXIF, never its place or its owner."""
+"""Read EXIF: the orientation and allow-listed capture facts, never the place or the owner."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ _EXIF_IFD = 0x8769
 
 
 def _exif(image: Image.Image, data: bytes) -> Any:
-    """EXIF as Pillow reads it, or nothing: a damaged or circular directory never costs anyone a photo."""
+    """EXIF as Pillow reads it; empty when the directory is damaged or circular: the photo is still accepted."""
     try:
         if image.format != "PNG":
             return image.getexif()
-        exif = Image.Exif()  # Pillow's `getexif` would decode the whole PNG to look behind its pixels
+        exif = Image.Exif()  # Pillow's `getexif` would decode the whole PNG to find it behind the pixels
         exif.load(containers.png_exif(data))
         return exif
     except Exception:
@@ -22,7 +22,7 @@ def _exif(image: Image.Image, data: bytes) -> Any:
 
 
 def read_orientation(image: Image.Image, data: bytes) -> int:
-    """How the photo was held, 1 to 8; 1 where the file does not say or says nonsense."""
+    """The EXIF orientation, 1 to 8; 1 where the file states none or an invalid one."""
     value = _exif(image, data).get(containers.ORIENTATION_TAG)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
@@ -38,17 +38,17 @@ _CAPTURE_FACTS = {
 
 
 def read_facts(image: Image.Image, data: bytes) -> dict[str, str]:
-    """The allow-listed capture facts as text, and `grey`: "yes" of a photo without colour."""
+    """The allow-listed capture facts as text, and `grey`: "yes" for a photo without colour."""
     exif = _exif(image, data)
     try:
         capture = exif.get_ifd(_EXIF_IFD) if exif else {}
     except Exception:
         capture = {}
-    found = {name: printable(exif.get(tag), 64) for name, tag in _FACTS.items()}
-    found |= {name: printable(capture.get(tag), 32) for name, tag in _CAPTURE_FACTS.items()}
+    facts = {name: printable(exif.get(tag), 64) for name, tag in _FACTS.items()}
+    facts |= {name: printable(capture.get(tag), 32) for name, tag in _CAPTURE_FACTS.items()}
     if image.mode in ("L", "LA") or image.mode.startswith("I"):
-        found["grey"] = "yes"
-    return {name: value for name, value in found.items() if value}
+        facts["grey"] = "yes"
+    return {name: value for name, value in facts.items() if value}
 
 
 def printable(value: Any, length: int) -> str:

@@ -1,6 +1,6 @@
-"""Bytes -> checked, oriented, sRGB array; and the copies that are kept and shown.
+"""Check, decode and strip photo files: bytes -> upright sRGB array, stripped original, JPEG for browsers.
 
-The order is that of DESIGN.md section 4: byte limit, first bytes, header, and only then a bounded decode.
+Cheap checks come first: byte limit, first bytes, header, and only then a bounded decode.
 """
 
 import io
@@ -17,47 +17,16 @@ from PIL import Image, ImageCms
 from cataract.ml.arrays import Pixels, at_most
 from cataract.ml.photos import containers
 from cataract.ml.photos.exif import printable, read_facts, read_orientation
-from cataract.ml.photos.quality import Quality, measure_quality
-
-__all__ = [
-    "Header",
-    "Limits",
-    "PhotoRefused",
-    "Quality",
-    "decode",
-    "derivative",
-    "inspect",
-    "measure_quality",
-    "strip",
-]
+from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
 MAX_SCANS = 100  # a camera writes at most about ten
 _EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "webp": "WEBP"}
-_NAMES = {"JPEG": "JPEG", "PNG": "PNG", "WEBP": "WebP"}
 _STRIPPERS: dict[str, Callable[[bytes, int], bytes]] = {
     "JPEG": containers.strip_jpeg,
     "PNG": containers.strip_png,
     "WEBP": containers.strip_webp,
 }
-_ADVICE = {
-    "HEIC": (
-        "heic",
-        "This is an iPhone HEIC photo. Choose Settings > Camera > Formats > Most Compatible, or share it as JPEG.",
-    ),
-    "GIF": ("type_not_accepted", "GIF is not accepted; send a JPEG photo."),
-    "PDF": ("type_not_accepted", "PDF is not accepted; export the page as JPEG and send that."),
-    "DICOM": ("type_not_accepted", "DICOM is not accepted here; export the photo as JPEG or PNG and send that."),
-    "video": ("type_not_accepted", "A video or live photo is not accepted; send a still JPEG photo."),
-    "": ("type_unknown", "This is not a JPEG, PNG or WebP photo. Choose the photo again."),
-}
-
-
-class PhotoRefused(ValueError):
-    """The photo cannot be taken. code: for programs; status: of HTTP; message: what is wrong and what to do."""
-
-    def __init__(self, code: str, status: int, message: str) -> None:
-        super().__init__(message)
-        self.code, self.status, self.message = code, status, message
+_OTHER_CODES = {"HEIC": RefusalCode.HEIC, "": RefusalCode.TYPE_UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -94,22 +63,19 @@ def inspect(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Header
     name: what the sender called the file; only its ending is looked at. Raises PhotoRefused.
     """
     if not data:
-        raise PhotoRefused("file_empty", 400, "The file is empty (0 bytes). Take or choose it again.")
+        raise PhotoRefused(RefusalCode.FILE_EMPTY)
     if len(data) > limits.max_bytes:
-        sizes = f"{limits.max_bytes / 1e6:.1f} MB is the limit; this photo has {len(data) / 1e6:.1f} MB."
-        raise PhotoRefused("file_too_large", 413, f"{sizes} Send a smaller JPEG.")
+        raise PhotoRefused(RefusalCode.FILE_TOO_LARGE, limit=limits.max_bytes, size=len(data))
     kind = _accepted_kind(data)
     _check_name(kind, name)
     if containers.is_animated(data, kind):
-        raise PhotoRefused("animated", 422, "This file holds several pictures. Send a still photo.")
+        raise PhotoRefused(RefusalCode.ANIMATED)
     if kind == "JPEG" and containers.count_scans(data) > MAX_SCANS:
-        raise PhotoRefused(
-            "decode_timeout", 422, "This JPEG would take too long to read. Save it again as a plain JPEG."
-        )
+        raise PhotoRefused(RefusalCode.DECODE_TIMEOUT)
     image = _open(data, kind)
     check_size(*image.size, limits)
     if image.mode == "1":
-        raise PhotoRefused("depth_too_low", 422, "This picture is black and white only. Send the photo itself.")
+        raise PhotoRefused(RefusalCode.DEPTH_TOO_LOW)
     orientation = read_orientation(image, data)
     width, height = image.size if orientation < 5 else image.size[::-1]
     return Header(kind, width, height, orientation, _profile_name(image), read_facts(image, data))
@@ -164,37 +130,25 @@ def _accepted_kind(data: bytes) -> str:
     kind = containers.sniff(data)
     if kind in containers.ACCEPTED:
         return kind
-    plain = ("type_not_accepted", f"{kind} is not accepted; send a JPEG, PNG or WebP photo.")
-    code, message = _ADVICE.get(kind, plain)
-    raise PhotoRefused(code, 415, message)
+    raise PhotoRefused(_OTHER_CODES.get(kind, RefusalCode.TYPE_NOT_ACCEPTED), kind)
 
 
 def _check_name(kind: str, name: str) -> None:
-    """A name may lack an ending (cameras in browsers send "blob"), but not have that of something else."""
+    """A name may lack an ending (browser cameras send "blob"), but must not have that of another format."""
     ending = PurePosixPath(name.replace("\\", "/")).suffix.lower().lstrip(".")
     if re.fullmatch(r"[a-z0-9]{1,8}", ending) and not ending.isdigit() and _EXTENSIONS.get(ending) != kind:
-        text = (
-            f"This is a {_NAMES[kind]} file but its name ends in .{ending}. Give it its right name and send it again."
-        )
-        raise PhotoRefused("extension_mismatch", 415, text)
+        raise PhotoRefused(RefusalCode.EXTENSION_MISMATCH, format=kind, ending=ending)
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:
     """Raise PhotoRefused when this many pixels, or sides like these, are not accepted."""
     if width * height > limits.max_pixels:
-        _refuse_pixels(f"{width} x {height} px", limits)
+        raise PhotoRefused(RefusalCode.TOO_MANY_PIXELS, width=width, height=height, limit=limits.max_pixels)
     short, long = sorted((width, height))
     if short * limits.max_aspect < long:
-        text = f"This looks like a panorama ({width} x {height} px). Crop the photo to the eye."
-        raise PhotoRefused("bad_aspect", 422, text)
+        raise PhotoRefused(RefusalCode.BAD_ASPECT, width=width, height=height)
     if short < limits.min_side:
-        text = f"{width} x {height} px; at least {limits.min_side} px on the short side are needed. Take it closer."
-        raise PhotoRefused("too_small", 422, text)
-
-
-def _refuse_pixels(size: str, limits: Limits) -> NoReturn:
-    text = f"The photo has {size}; {limits.max_pixels / 1e6:.0f} megapixels are the limit. Send a smaller one."
-    raise PhotoRefused("too_many_pixels", 413, text) from None
+        raise PhotoRefused(RefusalCode.TOO_SMALL, width=width, height=height, limit=limits.min_side)
 
 
 def _open(data: bytes, kind: str) -> Image.Image:
@@ -202,16 +156,15 @@ def _open(data: bytes, kind: str) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=(kind,))
     except Image.DecompressionBombError:
-        _refuse_pixels("far too many pixels", Limits())
+        raise PhotoRefused(RefusalCode.TOO_MANY_PIXELS, "header", limit=Limits().max_pixels) from None
     except Exception as error:
         _refuse_broken(data, kind, error)
 
 
 def _refuse_broken(data: bytes, kind: str, error: Exception) -> NoReturn:
     if containers.is_complete(data, kind):
-        text = "The photo is damaged and cannot be read. Take it again, or save it as a new JPEG."
-        raise PhotoRefused("image_corrupt", 422, text) from error
-    raise PhotoRefused("image_truncated", 422, "Only part of the photo arrived. Send it again.") from error
+        raise PhotoRefused(RefusalCode.IMAGE_CORRUPT) from error
+    raise PhotoRefused(RefusalCode.IMAGE_TRUNCATED) from error
 
 
 def _reduce(image: Image.Image, min_side: int) -> Image.Image:
@@ -233,7 +186,7 @@ def _to_srgb(image: Image.Image) -> Image.Image:
 def _on_black(image: Image.Image, profile: Any) -> Image.Image:
     alpha = image.getchannel("A")
     if alpha.getextrema()[1] == 0:
-        raise PhotoRefused("blank", 422, "The picture is fully transparent. Send the photo itself.")
+        raise PhotoRefused(RefusalCode.BLANK)
     black = Image.new("RGB", image.size)
     black.paste(_through_profile(image.convert("RGB"), profile), mask=alpha)
     return black

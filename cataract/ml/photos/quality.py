@@ -1,4 +1,4 @@
-"""How well a photo was taken, measured on a small copy."""
+"""Photo quality: brightness, contrast, sharpness and the like, measured on a small copy."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ def measure_quality(pixels: Pixels) -> Quality:
     small = at_most(pixels, _SIDE)
     grey = convert(small, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
     contrast = float(grey.std())
-    smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)  # else the sensor's noise would pass for detail in a blurred photo
+    smooth = cv2.GaussianBlur(grey, (0, 0), 0.8)  # otherwise sensor noise in a blurred photo counts as detail
     detail = float(cv2.Laplacian(smooth, cv2.CV_32F).std())
     red, green, blue = cv2.split(small)
     darkest = np.minimum(np.minimum(red, green), blue)  # numpy takes ten times as long over an axis of three

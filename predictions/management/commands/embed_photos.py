@@ -1,4 +1,4 @@
-"""manage.py embed_photos: every stored photo through the encoder of a release, by the worker, with progress."""
+"""manage.py embed_photos: have the worker embed every stored photo with the encoder of a release."""
 
 import time
 from argparse import ArgumentParser
@@ -12,21 +12,21 @@ from predictions.releases.models import Release
 
 class Command(BaseCommand):
     help = (
-        "Bring every stored photo through the encoder of a release, so that similarity search and drift know them all. "
-        "The worker does it (`make run` starts one), and does it by itself after a promotion that changes the encoder."
+        "Embed every stored photo with the encoder of a release, for similarity search and drift. The worker does it "
+        "(`make run` starts one); a promotion that changes the encoder starts it automatically."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--release", default="", help="its id (default: the champion)")
-        parser.add_argument("--wait", action="store_true", help="show the progress until it is done")
+        parser.add_argument("--release", default="", help="release id (default: the champion)")
+        parser.add_argument("--wait", action="store_true", help="show progress until it is done")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        wanted = {"pk": options["release"]} if options["release"] else {"status": Release.Status.CHAMPION}
-        release = Release.objects.filter(**wanted).first()
+        query = {"pk": options["release"]} if options["release"] else {"status": Release.Status.CHAMPION}
+        release = Release.objects.filter(**query).first()
         if release is None:
-            raise CommandError("There is no such release. `manage.py releases` lists them.")
+            raise CommandError("No such release. `manage.py releases` lists them.")
         job = EmbeddingJob.objects.ask_for(release=release)
-        self.stdout.write(f"{job.total} photos are to go through the encoder of {release.pk}.")
+        self.stdout.write(f"{job.total} photos to embed with the encoder of {release.pk}.")
         while options["wait"] and job.status == EmbeddingJob.Status.WAITING:
             self.stderr.write(f"{job.embedded + job.unreadable} of {job.total}")
             time.sleep(2)

@@ -1,4 +1,4 @@
-"""Installs the release that is shipped with the program as the first champion."""
+"""manage.py install_starter: make the shipped release the first champion."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -12,10 +12,10 @@ from predictions.releases.errors import AlreadyInstalled
 
 
 class Command(BaseCommand):
-    help = "Install the shipped starter release as champion. Where a champion serves already, nothing is done."
+    help = "Install the shipped starter release as champion. Does nothing if there is a champion."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.epilog = "Exit code 0 when a champion serves afterwards, 1 when the release cannot be used."
+        parser.epilog = "Exit code 0 when a champion is in service afterwards, 1 when the release cannot be used."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -27,4 +27,4 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate` first.") from None
         else:
-            self.stdout.write(f"Release {release.pk} serves.")
+            self.stdout.write(f"Release {release.pk} is in service.")

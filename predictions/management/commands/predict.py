@@ -1,4 +1,4 @@
-"""Photos on the command line: one line of answer for each."""
+"""manage.py predict: answer photos on the command line, one line each."""
 
 import json
 import sys
@@ -13,7 +13,6 @@ from django.db import DatabaseError
 
 from cataract.core.errors import DomainError
 from cataract.ml.cascade.cascade import Cascade, Outcome
-from cataract.ml.photos.images import PhotoRefused
 from predictions.answering import services
 from predictions.answering.errors import DuplicatePhoto
 from predictions.answering.models import Prediction
@@ -26,15 +25,17 @@ _ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".dcm"}
 
 class Command(BaseCommand):
     help = (
-        "Judge photos: one line each, in the order given. Photos are stored and logged like uploads unless --no-log. "
-        "A photo that cannot be judged is reported, the others go on, and the exit code is 1."
+        "Predict photos: one line each, in the order given. Photos are stored like uploads unless --no-log. "
+        "A photo that fails is reported, the others continue, and the exit code is 1."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("paths", nargs="+", metavar="PATH", help="A photo, or a folder: then every photo below it.")
-        parser.add_argument("--json", action="store_true", help="One JSON object a line.")
-        parser.add_argument("--no-log", action="store_true", help="Store nothing: only answer.")
-        parser.add_argument("--mode", choices=Prediction.Mode.values, default="cascade", help="Which models to ask.")
+        parser.add_argument("paths", nargs="+", metavar="PATH", help="A photo, or a folder with all photos below it.")
+        parser.add_argument("--json", action="store_true", help="One JSON object per line.")
+        parser.add_argument("--no-log", action="store_true", help="Store nothing.")
+        parser.add_argument(
+            "--mode", choices=Prediction.Mode.values, default=Prediction.Mode.CASCADE, help="Which models to run."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -42,16 +43,16 @@ class Command(BaseCommand):
         except DatabaseError as error:
             raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate` first.") from None
         if cascade is None:
-            raise CommandError("No release serves. Run `manage.py install_starter`, or promote a release.")
-        bad = 0
+            raise CommandError("No release is in service. Run `manage.py install_starter`, or promote a release.")
+        failed = 0
         for path in _photos(options["paths"]):
-            line = self._judge(path, cascade, options)
-            bad += "error" in line
-            self._say(line, as_json=options["json"])
-        if bad:
-            raise CommandError(f"{bad} of the photos could not be judged.")
+            line = self._predict(path, cascade, options)
+            failed += "error" in line
+            self._print(line, as_json=options["json"])
+        if failed:
+            raise CommandError(f"{failed} of the photos failed.")
 
-    def _judge(self, path: Path, cascade: Cascade, options: dict[str, Any]) -> dict[str, Any]:
+    def _predict(self, path: Path, cascade: Cascade, options: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
         try:
             data = path.read_bytes()
@@ -63,11 +64,11 @@ class Command(BaseCommand):
                 facts = _of_row(_logged(data, path.name, options["mode"], cascade.release_id))
         except OSError as error:
             return {"path": str(path), "error": f"Cannot be read: {error.strerror}.", "code": "unreadable"}
-        except (PhotoRefused, DomainError) as error:
+        except DomainError as error:
             return {"path": str(path), "error": error.message, "code": error.code}
         return {"path": str(path), **facts, "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
 
-    def _say(self, line: dict[str, Any], *, as_json: bool) -> None:
+    def _print(self, line: dict[str, Any], *, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps(line))
         elif "error" in line:
@@ -78,23 +79,23 @@ class Command(BaseCommand):
 
 
 def _photos(paths: list[str]) -> Iterator[Path]:
-    """The files that are named, and every photo below the folders that are named."""
+    """The named files, and every photo below the named folders."""
     for path in map(Path, paths):
         if not path.is_dir():
             yield path
             continue
-        found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
-        if not found:
-            raise CommandError(f"There is no photo below {path}: JPEG, PNG and WebP are looked for.")
-        yield from found
+        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _ENDINGS and file.is_file())
+        if not files:
+            raise CommandError(f"There is no photo below {path} (JPEG, PNG, WebP or DICOM).")
+        yield from files
 
 
 def _logged(data: bytes, name: str, mode: str, release_id: str) -> Prediction:
-    """The prediction of a photo, stored like an upload; the standing one where this release already answered."""
+    """The prediction of a photo, stored like an upload; the existing one if this release already answered it."""
     try:
         return services.upload_photo(data=data, user=None, source=EyeImage.Source.COMMAND, name=name, mode=mode)
-    except DuplicatePhoto as known:
-        row = known.prediction
+    except DuplicatePhoto as duplicate:
+        row = duplicate.prediction
         if row is not None and row.release_id == release_id and row.mode == mode:
             return row
     return services.upload_photo(

@@ -1,4 +1,4 @@
-"""Lists the releases."""
+"""manage.py releases: list the releases."""
 
 import json
 from argparse import ArgumentParser
@@ -11,10 +11,10 @@ from predictions.releases.models import Release
 
 
 class Command(BaseCommand):
-    help = "List the releases, newest first, and which of them serves."
+    help = "List the releases, newest first, with their status."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--json", action="store_true", help="One JSON object a line.")
+        parser.add_argument("--json", action="store_true", help="One JSON object per line.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cataract.ml.photos import images
+from cataract.ml.photos.refusals import PhotoRefused
 from cataract.ml.synthetic import render_eye
 
 TYPICAL, LARGE, GIVEN = "typical", "12 MP", "given"
@@ -48,7 +49,7 @@ def photos_of(folder: Path, *, most: int = 24) -> list[Photo]:
         try:
             images.inspect(data)
             images.decode(data)
-        except images.PhotoRefused:
+        except PhotoRefused:
             continue
         photos.append(Photo(path.name, GIVEN, data))
         if len(photos) == most:

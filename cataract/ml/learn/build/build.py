@@ -4,7 +4,6 @@ A build of kind "fast" never imports torch. No build is given the test split.
 """
 
 import importlib.util
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,6 +31,7 @@ from cataract.ml.learn.fit.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.release.description import ReleaseDescription
 from cataract.ml.release.manifest import Manifest, draft_manifest, write_json, write_manifest
+from cataract.ml.release.seen import read_seen
 
 _OUT_OF_FOLD = 3  # folds of the accurate model, where calibration needs the training split too
 
@@ -230,9 +230,7 @@ def _facts(build: Build, held_out: HeldOut) -> dict[str, Any]:
 
 def _seen(base: Path, photos: EmbeddedPhotos) -> list[str]:
     """The hashes of all photos on which this release, or one before it, was fitted or calibrated."""
-    path = base / "seen.json"
-    known = json.loads(path.read_text(encoding="utf-8"))["hashes"] if path.exists() else []
-    return sorted({*known, *(hashes[0] for hashes in photos.hashes)})
+    return sorted({*read_seen(base), *(hashes[0] for hashes in photos.hashes)})
 
 
 def _balanced(weights: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:

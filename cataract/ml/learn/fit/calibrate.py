@@ -78,7 +78,7 @@ def final_probability(
     policy: dict[str, Any], fast: NDArray[np.float64], accurate: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """What the cascade answers in mode "cascade", (N,): the fast probability where it is sure, else both combined."""
-    rules = Policy.of(policy)
+    rules = Policy.from_json(policy)
     pairs = zip(fast.tolist(), accurate.tolist(), strict=True)
     return np.array([combine(rules, one, two) if is_unsure(rules, one) else one for one, two in pairs])
 

@@ -73,7 +73,7 @@ def fit_photo_gate(
     whose cluster was left out (five folds, one photo a cluster): see `_REFUSED` and `_DOUBTED`, and `gate.fit_gate`.
     """
     described = _describe(eyes, _Part(reporter, 0.0, 0.3, "describing photos of eyes"))
-    statistics = fit_gate(described[:, : features.LENGTH], of="handmade", groups=clusters, seed=seed)
+    statistics = fit_gate(described[:, : features.LENGTH], space="handmade", groups=clusters, seed=seed)
     known = _known(eyes, others, outliers, seed, reporter)
     reporter.progress("gate", 0.9, "telling eyes from outliers")
     soft, hard = np.quantile(_held_out(described, clusters, known, seed), [_DOUBTED, _REFUSED])

@@ -11,16 +11,16 @@ import psutil
 import pytest
 
 from cataract.ml.photos import decoders, examination
-from cataract.ml.photos.decoders import Guard
-from cataract.ml.photos.images import PhotoRefused
+from cataract.ml.photos.decoders import DecoderPool
+from cataract.ml.photos.refusals import PhotoRefused
 from tests import photos
 
 JPEG = photos.encode(photos.eye(), exif=photos.exif(6, make="Canon"))
 
 
 @pytest.fixture
-def one() -> Iterator[Guard]:
-    found = Guard(1, seconds=20)
+def one() -> Iterator[DecoderPool]:
+    found = DecoderPool(1, seconds=20)
     yield found
     found.close()
 
@@ -29,7 +29,7 @@ def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "cataract.ml.photos.decoders" in child.cmdline()]
 
 
-def test_a_child_answers_what_the_process_itself_would(one: Guard) -> None:
+def test_a_child_answers_what_the_process_itself_would(one: DecoderPool) -> None:
     there, here = one.examine(JPEG, name="a.jpg"), examination.examine(JPEG, name="a.jpg")
     assert np.array_equal(there.pixels, here.pixels)
     assert (there.header, there.data, there.hashes) == (here.header, here.data, here.hashes)
@@ -37,13 +37,14 @@ def test_a_child_answers_what_the_process_itself_would(one: Guard) -> None:
     assert one.derivative(JPEG, max_side=64).startswith(b"\xff\xd8\xff")
 
 
-def test_a_refusal_keeps_its_code(one: Guard) -> None:
+def test_a_refusal_keeps_its_code(one: DecoderPool) -> None:
     with pytest.raises(PhotoRefused) as refused:
         one.examine(JPEG, name="a.png")
-    assert (refused.value.code, refused.value.status) == ("extension_mismatch", 415)
+    assert refused.value.code == "extension_mismatch"
+    assert refused.value.facts == {"format": "JPEG", "ending": "png"}
 
 
-def test_a_child_that_was_killed_is_replaced_unnoticed(one: Guard) -> None:
+def test_a_child_that_was_killed_is_replaced_unnoticed(one: DecoderPool) -> None:
     mine = set(children())
     one.examine(JPEG)
     (child,) = set(children()) - mine
@@ -53,18 +54,18 @@ def test_a_child_that_was_killed_is_replaced_unnoticed(one: Guard) -> None:
 
 
 def test_a_photo_that_kills_its_child_is_refused_and_the_next_is_read(
-    one: Guard, monkeypatch: pytest.MonkeyPatch
+    one: DecoderPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoders._Child, "ask", _dies)
     with pytest.raises(PhotoRefused) as refused:
         one.examine(JPEG)
-    assert (refused.value.code, refused.value.status) == ("image_corrupt", 422)
+    assert refused.value.code == "image_corrupt"
     monkeypatch.undo()
     assert one.examine(JPEG).header.format == "JPEG"
 
 
 def test_a_child_that_does_not_answer_is_given_up() -> None:
-    impatient, mine = Guard(1, seconds=20), set(children())
+    impatient, mine = DecoderPool(1, seconds=20), set(children())
     impatient.examine(JPEG)
     (child,) = set(children()) - mine
     child.suspend()
@@ -77,7 +78,7 @@ def test_a_child_that_does_not_answer_is_given_up() -> None:
     impatient.close()
 
 
-def test_many_threads_share_few_children(one: Guard) -> None:
+def test_many_threads_share_few_children(one: DecoderPool) -> None:
     mine = set(children())
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(one.examine(JPEG).header.format)) for _ in range(8)]
@@ -88,7 +89,7 @@ def test_many_threads_share_few_children(one: Guard) -> None:
     assert found == ["JPEG"] * 8 and len(set(children()) - mine) == 1
 
 
-def test_a_child_has_no_secret_and_ends_with_its_caller(one: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_has_no_secret_and_ends_with_its_caller(one: DecoderPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_KEY", "not for children")
     mine = set(children())
     one.examine(JPEG)

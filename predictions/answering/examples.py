@@ -1,4 +1,4 @@
-"""Examples for the API's description: one real answer, and the refusals that an integrator meets first."""
+"""Examples for the API description: one real answer, and the refusals that integrators meet first."""
 
 from typing import Any
 
@@ -46,8 +46,8 @@ _WAITING = RESULT | {
     "model_used": "none",
     "models": {name: {"score": None, "probability": None} for name in ("fast", "accurate")},
     "decision": "",
-    "message": "The photo is stored. Its answer is on the way.",
-    "next": "Nothing to do: this page shows the answer as soon as it is there.",
+    "message": "The photo is stored. The answer is on its way.",
+    "next": "Nothing to do: this page updates when the answer arrives.",
     "release": None,
     "policy_version": "",
     "processing_time": None,
