@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 _WIDTH, _EDGE = 360, 6  # of interval and bar charts, in user units
 _ROW, _BAR_ROW, _AXIS = 62, 42, 24
-_TEXT = {"fill": "#1a1f1d", "font-family": "sans-serif", "font-size": 12}
+_TEXT: dict[str, str | int] = {"fill": "#1a1f1d", "font-family": "sans-serif", "font-size": 12}
 _GREY, _BLUE, _PALE = "#7b827f", "#1c4c9c", "#e8ebea"
 _LOOK: dict[str, dict[str, str | int]] = {
     "text": {**_TEXT},
@@ -191,8 +191,8 @@ def _chart(width: int, height: int, label: str, parts: Iterable[SafeString]) -> 
 def _mark(tag: str, kind: str, attributes: Mapping[str, float | str], content: str = "") -> SafeString:
     """One SVG element in the look of its kind."""
     rounded = {name: round(value, 1) if isinstance(value, float) else value for name, value in attributes.items()}
-    pairs = {"class": f"chart__{kind}", **rounded, **_LOOK[kind]}.items()
-    return format_html("<{}{}>{}</{}>", tag, format_html_join("", ' {}="{}"', pairs), content, tag)
+    pairs: dict[str, float | str] = {"class": f"chart__{kind}", **rounded, **_LOOK[kind]}
+    return format_html("<{}{}>{}</{}>", tag, format_html_join("", ' {}="{}"', pairs.items()), content, tag)
 
 
 def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> SafeString:

@@ -32,7 +32,8 @@ def sections_of(text: str) -> list[Section]:
     """Markdown as sections: each heading begins one. Emphasis and links become plain text."""
     root = SyntaxTreeNode(MarkdownIt("commonmark", {"html": False}).enable("table").parse(text))
     sections: list[Section] = []
-    title, blocks = "", list[Block]()
+    title = ""
+    blocks: list[Block] = []
     for node in root.children:
         if node.type == "heading":
             if title or blocks:

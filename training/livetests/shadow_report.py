@@ -138,7 +138,7 @@ def _labelled(pairs: Sequence[_Pair], labels: Mapping[UUID, Label]) -> dict[str,
     ]
     plan = rules()["comparison"]
     options = {"resamples": plan["bootstrap"], "confidence": plan["confidence"], "seed": 0}
-    names = paired.MEASURES if photos else ()
+    names = list(paired.MEASURES) if photos else []
     return {
         "photos": len(photos),
         "cataract": sum(photo.truth == "cataract" for photo in photos),

