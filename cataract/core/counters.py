@@ -1,7 +1,7 @@
 """Counting across processes: in the broker's Redis, and while that is away in the memory of this process.
 
-Redis gets a fifth of a second; after a silence it is left alone for some seconds, so that a stopped one (which takes
-connections and never answers) costs a caller next to nothing.
+Redis gets a fifth of a second; after a silence it is left alone for some seconds, which keeps a stopped one (it takes
+connections and never answers) cheap for callers.
 """
 
 import threading

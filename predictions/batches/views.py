@@ -88,7 +88,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def batch_page(request: HttpRequest, batch_id: UUID) -> HttpResponse:
-    """How far a batch is and what became of its files; asks again by itself while it runs, for some minutes."""
+    """How far a batch is and what became of its files; refreshes itself while it runs, for some minutes."""
     batch = _find(request, batch_id)
     page = Paginator(items_with_results(batch), _PAGE_SIZE).get_page(request.GET.get("page"))
     shown = list(page.object_list)

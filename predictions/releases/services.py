@@ -43,7 +43,7 @@ def make_champion(*, release: Release, user: User | None, reason: str, is_rollba
     try:
         with transaction.atomic():
             if previous is not None and not Release.objects.filter(pk=previous.pk).move(Release.Status.RETIRED):
-                raise PromotionConflict("Somebody else changed the champion meanwhile. Look again before promoting.")
+                raise PromotionConflict("Another user changed the champion. Look again before promoting.")
             moved = Release.objects.filter(pk=release.pk).move(Release.Status.CHAMPION, promoted_at=timezone.now())
             if not moved:
                 raise PromotionConflict(f"Release {release.pk} was rejected or is already serving.")
@@ -55,7 +55,7 @@ def make_champion(*, release: Release, user: User | None, reason: str, is_rollba
                 release=release, previous=previous, promoted_by=user, reason=reason, is_rollback=is_rollback
             )
     except IntegrityError:  # one champion, says the database: another promotion came first
-        raise PromotionConflict("Somebody else promoted a release meanwhile. Look again before promoting.") from None
+        raise PromotionConflict("Another user promoted a release. Look again before promoting.") from None
 
 
 def restore_previous_champion(*, user: User | None, reason: str) -> Promotion:
