@@ -29,9 +29,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler400: a problem document for programs."""
     if _is_api(request):
-        return answer(
-            request, RequestRefused("bad_request", 400, "The request is stranger than what is accepted here.")
-        )
+        return answer(request, RequestRefused("bad_request", 400, "Malformed request."))
     return plain_bad_request(request, exception)
 
 
