@@ -46,7 +46,7 @@ class IdempotentRequest(models.Model):
     made = models.CharField(
         max_length=100,
         blank=True,
-        help_text="The row that the first request made, as app.model/id; empty while that request runs.",
+        help_text="The row the first request made, as app.model/id; empty while it runs.",
     )
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 

@@ -61,7 +61,9 @@ class Prediction(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
 
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="Also the fencing token of whoever works on it.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Also the fencing token of the attempt that holds the lease."
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
     done_at = models.DateTimeField(null=True, blank=True)
@@ -82,9 +84,9 @@ class Prediction(models.Model):
     review_propensity = models.FloatField(
         null=True,
         blank=True,
-        help_text="Probability with which this prediction was to be sent to review; 1 when forced.",
+        help_text="Probability of being sent to review; 1 when review was certain.",
     )
-    gate = models.JSONField(default=dict, blank=True, help_text="What the gate measured and said.")
+    gate = models.JSONField(default=dict, blank=True, help_text="What the gate measured and decided.")
     timings = models.JSONField(default=dict, blank=True, help_text="Milliseconds per stage.")
 
     objects = PredictionQuerySet.as_manager()

@@ -46,15 +46,17 @@ class Batch(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     status = models.CharField(max_length=9, choices=Status, default=Status.RUNNING)
-    name = models.CharField(max_length=100, blank=True, help_text="A label only: the archive's name.")
-    archive = models.BooleanField(default=False, help_text="Whether one ZIP was sent, not the files.")
+    name = models.CharField(max_length=100, blank=True, help_text="A label only: the name of the archive.")
+    archive = models.BooleanField(default=False, help_text="One ZIP was sent instead of single files.")
     mode = models.CharField(max_length=8, choices=Prediction.Mode, default=Prediction.Mode.CASCADE)
     source = models.CharField(max_length=8, choices=EyeImage.Source)
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     total = models.PositiveIntegerField()
     created_at = models.DateTimeField(default=timezone.now, db_index=True)
     done_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0, help_text="Also the fencing token of whoever works on it.")
+    attempts = models.PositiveIntegerField(
+        default=0, help_text="Also the fencing token of the attempt that holds the lease."
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
 
     objects = BatchQuerySet.as_manager()
@@ -90,7 +92,7 @@ class BatchItem(models.Model):
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField()
-    name = models.CharField(max_length=255, help_text="As it was sent; a label only, never a path.")
+    name = models.CharField(max_length=255, help_text="The name as sent; a label only, never a path.")
     status = models.CharField(max_length=7, choices=Status, default=Status.WAITING)
     attempts = models.PositiveSmallIntegerField(default=0)
     patient_key = models.CharField(max_length=64, blank=True)

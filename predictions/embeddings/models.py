@@ -68,12 +68,16 @@ class EmbeddingJob(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0, help_text="Also the fencing token of whoever works on it.")
+    attempts = models.PositiveIntegerField(
+        default=0, help_text="Also the fencing token of the attempt that holds the lease."
+    )
     lease_until = models.DateTimeField(null=True, blank=True)
-    cursor = models.UUIDField(null=True, blank=True, help_text="The last photo that was gone through.")
-    total = models.PositiveIntegerField(default=0, help_text="Photos without an embedding when it was asked for.")
+    cursor = models.UUIDField(null=True, blank=True, help_text="The last photo processed.")
+    total = models.PositiveIntegerField(default=0, help_text="Photos without an embedding when the job was requested.")
     embedded = models.PositiveIntegerField(default=0)
-    unreadable = models.PositiveIntegerField(default=0, help_text="Photos whose file is lost or damaged: see doctor.")
+    unreadable = models.PositiveIntegerField(
+        default=0, help_text="Photos whose file is missing or damaged: run doctor."
+    )
 
     objects = EmbeddingJobQuerySet.as_manager()
 

@@ -58,7 +58,7 @@ class EyeImage(models.Model):
         IMPORT = "import", "import"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    sha256 = models.CharField(max_length=64, unique=True, help_text="Of the bytes as they were sent.")
+    sha256 = models.CharField(max_length=64, unique=True, help_text="Of the bytes as sent.")
     stored_sha256 = models.CharField(max_length=64, help_text="Of the stripped file; also its address in storage.")
     stored_name = models.CharField(max_length=100, help_text="Path below the photo folder.")
     original_name = models.CharField(max_length=100, blank=True, help_text="A label only; never a path.")
@@ -76,7 +76,7 @@ class EyeImage(models.Model):
     device = models.CharField(max_length=64, blank=True)
     captured_at = models.DateTimeField(null=True, blank=True)
     capture = models.JSONField(default=dict, blank=True, help_text="Allow-listed technical facts from the header.")
-    quality = models.JSONField(default=dict, blank=True, help_text="Brightness, sharpness and the like, as measured.")
+    quality = models.JSONField(default=dict, blank=True, help_text="Brightness, sharpness and other measurements.")
     may_train = models.BooleanField(default=True, help_text="Consent to use this photo for training.")
 
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="images")

@@ -99,7 +99,7 @@ class LiveTest(models.Model):
     """
 
     class Kind(models.TextChoices):
-        SHADOW = "shadow", "in shadow: it scores live photos, and nobody is shown what it says"
+        SHADOW = "shadow", "in shadow: it scores live photos, and its answers are shown to no one"
         AB = "ab", "A/B: it answers a share of the patients"
 
     MAX_SHARE: ClassVar = 0.5
@@ -109,9 +109,9 @@ class LiveTest(models.Model):
     challenger = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="live_tests")
     champion = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="+")
     share = models.FloatField(
-        null=True, blank=True, help_text="A/B: the share of patients whom the challenger answers."
+        null=True, blank=True, help_text="A/B: the share of patients that the challenger answers."
     )
-    photos = models.PositiveIntegerField(help_text="The report is complete after so many photos.")
+    photos = models.PositiveIntegerField(help_text="The report is complete after this many photos.")
     reason = models.TextField()
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"

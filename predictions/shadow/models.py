@@ -11,7 +11,7 @@ from predictions.releases.models import LiveTest
 
 
 class ShadowAnswer(models.Model):
-    """What a challenger in shadow said of a photo that the champion answered. Shown to nobody who uploads or reads."""
+    """A shadow challenger's answer to a photo that the champion answered. Uploaders and readers never see it."""
 
     test = models.ForeignKey(LiveTest, on_delete=models.CASCADE, related_name="answers")
     prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="shadow_answers")

@@ -17,8 +17,8 @@ class WebhookEndpoint(models.Model):
 
     class Event(models.TextChoices):
         PREDICTION_FINISHED = "prediction.finished", "a prediction is finished"
-        CASE_RESOLVED = "case.resolved", "people agreed on a photo"
-        RELEASE_PROMOTED = "release.promoted", "another release serves"
+        CASE_RESOLVED = "case.resolved", "a photo has a final result"
+        RELEASE_PROMOTED = "release.promoted", "another release was promoted"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="webhook_endpoints")
@@ -69,8 +69,12 @@ class WebhookDelivery(models.Model):
     event = models.CharField(max_length=32, choices=WebhookEndpoint.Event)
     payload = models.JSONField()
     status = models.CharField(max_length=9, choices=Status, default=Status.WAITING)
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="Also the fencing token of whoever sends it.")
-    next_at = models.DateTimeField(default=timezone.now, help_text="Not sent before; a lease while it is being sent.")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, help_text="Also the fencing token of the attempt that holds the lease."
+    )
+    next_at = models.DateTimeField(
+        default=timezone.now, help_text="Not sent before this time; the end of the lease while it is being sent."
+    )
     response_status = models.PositiveSmallIntegerField(null=True, blank=True)
     error = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, db_index=True)

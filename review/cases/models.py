@@ -33,9 +33,9 @@ class ReviewCase(models.Model):
     """
 
     class Status(models.TextChoices):
-        FIRST = "first", "waits for its first reading"
-        SECOND = "second", "waits for a second reader"
-        ADJUDICATION = "adjudication", "waits for an adjudicator"
+        FIRST = "first", "waiting for the first reading"
+        SECOND = "second", "waiting for a second reader"
+        ADJUDICATION = "adjudication", "waiting for an adjudicator"
         RESOLVED = "resolved", "resolved"
         WITHDRAWN = "withdrawn", "withdrawn"
 
@@ -53,8 +53,10 @@ class ReviewCase(models.Model):
     )
     image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="review_cases")
     status = models.CharField(max_length=12, choices=Status, default=Status.FIRST)
-    reasons = models.JSONField(default=list, help_text="Why it was chosen; hidden until the blind answer is stored.")
-    review_propensity = models.FloatField(help_text="Probability with which it was chosen.")
+    reasons = models.JSONField(
+        default=list, help_text="Why the case was chosen; hidden until the blind answer is stored."
+    )
+    review_propensity = models.FloatField(help_text="Probability with which the case was chosen.")
     policy_version = models.CharField(max_length=32)
     priority = models.PositiveSmallIntegerField(default=50, help_text="Lower is sooner.")
     shuffle = models.PositiveIntegerField(
@@ -70,7 +72,7 @@ class ReviewCase(models.Model):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Whom an admin chose for the next reading; others get the case only once it has waited too long.",
+        help_text="Chosen by an admin for the next reading; others get the case only after it has waited too long.",
     )
     # Hidden checks only (see review/queue/hidden_checks.py): they have no prediction, make no label, have one reader.
     only_for = models.ForeignKey(
@@ -169,7 +171,7 @@ class Reading(models.Model):
         FIRST = "first", "first reader"
         SECOND = "second", "second reader"
         ADJUDICATOR = "adjudicator", "adjudicator"
-        EXTRA = "extra", "second opinion beside the others"
+        EXTRA = "extra", "additional opinion"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="readings")
@@ -178,13 +180,15 @@ class Reading(models.Model):
     blind_answer = models.CharField(max_length=10, choices=Answer)
     blind_at = models.DateTimeField(default=timezone.now)
     blind_seconds = models.FloatField(
-        null=True, blank=True, help_text="From the photo being shown to the blind answer."
+        null=True, blank=True, help_text="Seconds from showing the photo to the blind answer."
     )
     ai_shown_at = models.DateTimeField(null=True, blank=True)
     ai_shown_first = models.BooleanField(default=False, help_text="Shown on purpose before the answer; never trains.")
     final_answer = models.CharField(max_length=10, choices=Answer, blank=True)
     final_at = models.DateTimeField(null=True, blank=True)
-    final_seconds = models.FloatField(null=True, blank=True, help_text="From the AI being shown to the final answer.")
+    final_seconds = models.FloatField(
+        null=True, blank=True, help_text="Seconds from showing the AI's answer to the final answer."
+    )
     grade = models.CharField(max_length=16, blank=True, choices=Grade, help_text="For cataract.")
     detail = models.CharField(
         max_length=64,
@@ -234,7 +238,7 @@ class ReviewerSettings(models.Model):
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_settings"
     )
-    keys = models.JSONField(default=dict, blank=True, help_text="Action to key, for the actions that were changed.")
+    keys = models.JSONField(default=dict, blank=True, help_text="Action to key, for changed actions only.")
 
     def __str__(self) -> str:
         return f"review settings of {self.user_id}"

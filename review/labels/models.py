@@ -38,7 +38,7 @@ class Label(models.Model):
     may_train = models.BooleanField(help_text="False for answers given after the AI was shown.")
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, null=True, blank=True, related_name="labels")
     readings = models.ManyToManyField(Reading, blank=True, related_name="labels")
-    weight = models.FloatField(default=1.0, help_text="Inverse of the probability with which its case was chosen.")
+    weight = models.FloatField(default=1.0, help_text="Inverse of the probability with which the case was chosen.")
     created_at = models.DateTimeField(default=timezone.now)
     supersedes = models.OneToOneField(
         "self", on_delete=models.PROTECT, null=True, blank=True, related_name="superseded_by"

@@ -71,5 +71,5 @@ class ReleaseReview(Release):
 
     class Meta:
         proxy = True
-        verbose_name = "release to compare and promote"
-        verbose_name_plural = "releases: compare, promote, roll back"
+        verbose_name = "release"
+        verbose_name_plural = "releases"

@@ -34,7 +34,7 @@ class DatasetItem(models.Model):
     label = models.ForeignKey(Label, on_delete=models.PROTECT, related_name="+")
     answer = models.CharField(max_length=10)
     split = models.CharField(max_length=11, choices=Split)
-    cluster = models.PositiveBigIntegerField(help_text="The cluster at the time of freezing.")
+    cluster = models.PositiveBigIntegerField(help_text="The cluster when the dataset was frozen.")
     weight = models.FloatField(default=1.0)
 
     class Meta:

@@ -35,10 +35,8 @@ class LabelCheck(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    photos = models.PositiveIntegerField(default=0, help_text="How many labels were looked at.")
-    suspects = models.JSONField(
-        default=list, help_text="[label id, probability of what it says], the most doubtful first."
-    )
+    photos = models.PositiveIntegerField(default=0, help_text="Number of labels checked.")
+    suspects = models.JSONField(default=list, help_text="[label id, probability of the label], most doubtful first.")
     error = models.TextField(blank=True)
 
     objects = LabelCheckQuerySet.as_manager()

@@ -23,7 +23,12 @@ class PromotionRequest(models.Model):
     )
     decided_at = models.DateTimeField(null=True, blank=True)
     promotion = models.OneToOneField(
-        Promotion, on_delete=models.PROTECT, null=True, blank=True, related_name="request", help_text="Once confirmed."
+        Promotion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="request",
+        help_text="Set once confirmed.",
     )
 
     class Meta:

@@ -64,7 +64,7 @@ class TrainingRun(models.Model):
     status = models.CharField(max_length=11, choices=Status, default=Status.QUEUED)
     dataset = models.ForeignKey(Dataset, on_delete=models.PROTECT, related_name="runs")
     base_release = models.ForeignKey(
-        Release, on_delete=models.PROTECT, related_name="+", help_text="Whose encoder it starts from."
+        Release, on_delete=models.PROTECT, related_name="+", help_text="The release whose encoder the run starts from."
     )
     release = models.ForeignKey(  # several runs: the same data, seed and code make the same release
         Release, on_delete=models.PROTECT, null=True, blank=True, related_name="training_runs"
@@ -73,7 +73,7 @@ class TrainingRun(models.Model):
     seed = models.PositiveIntegerField(default=0)
     is_alone = models.BooleanField(
         default=True,
-        help_text="No other run that is alone trains its model meanwhile (by TRAINING_PARALLEL at the start).",
+        help_text="No other exclusive run trains the same model (TRAINING_PARALLEL when the run was queued).",
     )
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -83,7 +83,7 @@ class TrainingRun(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(
-        default=0, help_text="Also the fencing token of the worker that runs it."
+        default=0, help_text="Also the fencing token of the attempt that holds the lease."
     )
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     stage = models.CharField(max_length=64, blank=True)
@@ -92,7 +92,7 @@ class TrainingRun(models.Model):
     cancel_requested = models.BooleanField(default=False)
     mlflow_run_id = models.CharField(max_length=64, blank=True)
     mlflow_experiment_id = models.CharField(max_length=64, blank=True)
-    log = models.TextField(blank=True, help_text="The tail of what the run said.")
+    log = models.TextField(blank=True, help_text="The last lines of the run's log.")
     error = models.TextField(blank=True)
 
     objects = TrainingRunQuerySet.as_manager()

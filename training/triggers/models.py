@@ -15,22 +15,24 @@ class TrainingPolicy(models.Model):
     is_on = models.BooleanField("on", default=False)
     kind = models.CharField("what to train", max_length=8, choices=TrainingRun.Kind, default=TrainingRun.Kind.BOTH)
     new_labels = models.PositiveIntegerField(
-        null=True, blank=True, help_text="Start when so many confirmed labels are new since the last dataset."
+        null=True, blank=True, help_text="Start when this many labels are new since the last dataset."
     )
     max_drift = models.FloatField(
         null=True,
         blank=True,
-        help_text="Start when a population stability index of the last 7 days is above; 0.25 is usual.",
+        help_text="Start when a population stability index of the last 7 days exceeds this; 0.25 is usual.",
     )
     max_override_rate = models.FloatField(
         null=True,
         blank=True,
-        help_text="Start when people surely contradict more than this share of the answers of the last 30 days.",
+        help_text="Start when readers overrule the AI in more than this share of answers (30 days, lower 95 % limit).",
     )
-    every_days = models.PositiveIntegerField(null=True, blank=True, help_text="Start when the last run is so old.")
+    every_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Start when the last run is this many days old."
+    )
 
     class Meta:
-        verbose_name = verbose_name_plural = "policy: when a run starts by itself"
+        verbose_name = verbose_name_plural = "training policy"
         constraints: ClassVar = [models.CheckConstraint(condition=Q(pk=1), name="one_training_policy")]
 
     def __str__(self) -> str:
@@ -43,12 +45,12 @@ class TriggerFiring(models.Model):
     class Trigger(models.TextChoices):
         NEW_LABELS = "new_labels", "new labels"
         DRIFT = "drift", "drift"
-        OVERRIDES = "overrides", "contradicted answers"
+        OVERRIDES = "overrides", "overruled answers"
         SCHEDULE = "schedule", "schedule"
 
     trigger = models.CharField(max_length=10, choices=Trigger)
     reason = models.TextField()
-    fingerprint = models.CharField(max_length=64, unique=True, help_text="Of the labels as they were.")
+    fingerprint = models.CharField(max_length=64, unique=True, help_text="Fingerprint of the labels at that time.")
     run = models.OneToOneField(TrainingRun, on_delete=models.PROTECT, null=True, blank=True, related_name="firing")
     error = models.TextField(blank=True, help_text="Why no run could start.")
     fired_at = models.DateTimeField(default=timezone.now)
