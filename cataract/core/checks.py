@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
-from cataract.core.broker import BrokerUnavailable, check_socket_path
+from cataract.core.broker.server import BrokerUnavailable, check_socket_path
 
 # The tag of the checks that `manage.py up` and `setup` run. All others import every page first: four seconds.
 SETTINGS = "settings"

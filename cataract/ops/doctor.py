@@ -16,7 +16,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from cataract.core.broker import BrokerUnavailable, connect, ping
+from cataract.core.broker.server import BrokerUnavailable, connect, ping
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from predictions.answering.models import Prediction

@@ -16,7 +16,7 @@ from django import get_version
 from django.conf import settings
 from django.utils import timezone
 
-from cataract.core.broker import connect
+from cataract.core.broker.server import connect
 from predictions.answering.models import Prediction
 from predictions.batches.models import Batch
 from predictions.releases.models import Release

@@ -19,10 +19,10 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from cataract.core import idempotency
+from cataract.core.broker.nudge import nudge
 from cataract.core.errors import QueueFull
 from cataract.core.failpoints import hit
 from cataract.core.models import IdempotentRequest
-from cataract.core.nudge import nudge
 from predictions.answering import inference, tasks
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
 from predictions.answering.models import Disclosure, Prediction

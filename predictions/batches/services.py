@@ -15,10 +15,10 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from cataract.core import idempotency
+from cataract.core.broker.nudge import nudge
 from cataract.core.errors import BadField
 from cataract.core.files import sync_folder
 from cataract.core.models import IdempotentRequest
-from cataract.core.nudge import nudge
 from predictions.answering.models import Prediction
 from predictions.batches import archives, tasks
 from predictions.batches.models import Batch, BatchItem

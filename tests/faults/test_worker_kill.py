@@ -65,18 +65,18 @@ print(len(rows))
 """
 FLUSH = """
 from django.conf import settings
-from cataract.core.broker import connect
+from cataract.core.broker.server import connect
 with connect(settings.CELERY_BROKER_URL, timeout=5) as client:
     print(client.llen("predict"), client.flushall())
 """
 LEFT = """
 from django.conf import settings
-from cataract.core.broker import connect
+from cataract.core.broker.server import connect
 with connect(settings.CELERY_BROKER_URL, timeout=5) as client:
     print(client.llen("predict"), client.hlen("unacked"))
 """
 GIVE_BACK = """
-from cataract.core.broker import give_back_unacknowledged
+from cataract.core.broker.server import give_back_unacknowledged
 from cataract.celery import app
 print(give_back_unacknowledged(app))
 """

@@ -84,7 +84,8 @@ for use in (lambda: pickle.loads(b"N."), lambda: joblib_load(), lambda: __import
         continue
     raise SystemExit("the guard does not guard")
 
-from cataract.ml import explain, images
+from cataract.ml.cascade import explain
+from cataract.ml.photos import images
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.synthetic import render_eye
 import io

@@ -9,7 +9,8 @@ from django.core.cache import cache
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from cataract.core import counters, tokens
+from cataract.core import tokens
+from cataract.core.broker import counters
 from cataract.core.http.throttles import PerCaller
 from tests.factories import UserFactory, jpeg_bytes
 

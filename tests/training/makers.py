@@ -85,5 +85,5 @@ def capture_published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     tasks = {"run_training": run_training, "compare_releases": compare_releases, "check_labels": check_labels}
     for name, task in tasks.items():
         monkeypatch.setattr(task, "delay", lambda value, name=name: sent.append((name, value)))
-    monkeypatch.setattr("cataract.core.nudge._in_background", lambda publish: publish())
+    monkeypatch.setattr("cataract.core.broker.nudge._in_background", lambda publish: publish())
     return sent

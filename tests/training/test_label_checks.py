@@ -26,7 +26,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What would go to the broker."""
     sent: list[str] = []
     monkeypatch.setattr(tasks.check_labels, "delay", sent.append)
-    monkeypatch.setattr("cataract.core.nudge._in_background", lambda publish: publish())
+    monkeypatch.setattr("cataract.core.broker.nudge._in_background", lambda publish: publish())
     return sent
 
 

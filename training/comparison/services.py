@@ -6,8 +6,8 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from cataract.core.broker.nudge import nudge
 from cataract.core.errors import DomainError, WrongStatus
-from cataract.core.nudge import nudge
 from predictions.releases.models import Release
 from training.comparison import tasks as comparison_tasks
 from training.comparison.models import Comparison, FlipCause

@@ -3,8 +3,8 @@
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from cataract.core.broker.nudge import nudge
 from cataract.core.errors import DomainError
-from cataract.core.nudge import nudge
 from cataract.ml.learn.fit.label_errors import can_find
 from review.labels.models import Label
 from review.queue import services as queue_services

@@ -8,8 +8,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from cataract.core.broker.nudge import nudge
 from cataract.core.errors import DomainError, WrongStatus
-from cataract.core.nudge import nudge
 from predictions.releases.models import Release
 from training.datasets.services import freeze_dataset
 from training.runs import tasks as runs_tasks

@@ -9,7 +9,7 @@ from django.conf import settings
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
-from cataract.core import counters
+from cataract.core.broker import counters
 from cataract.core.models import ApiToken
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from cataract.core.broker import BrokerUnavailable, server_command
+from cataract.core.broker.server import BrokerUnavailable, server_command
 
 
 class Command(BaseCommand):

@@ -17,7 +17,7 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from cataract.celery import app as celery_app
-from cataract.core.broker import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
+from cataract.core.broker.server import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
 from cataract.core.checks import SETTINGS
 from cataract.core.locks import AlreadyRunning, locked
 from cataract.ops.supervisor import Service, Supervisor

@@ -12,7 +12,7 @@ from django.core.cache import cache
 from redis import Redis
 from redis.exceptions import RedisError
 
-from cataract.core.broker import connect
+from cataract.core.broker.server import connect
 
 _TIMEOUT_SECONDS = 0.2
 _LEFT_ALONE_SECONDS = 5.0
