@@ -112,7 +112,7 @@ AUDIT_STRATA = ((0.95, 1.0), (0.85, 2.0), (0.5, 4.0))  # (confidence from here o
 def audit_rate(probability: float | None, least: float) -> float:
     """The share of sure answers of this probability that is also reviewed: `least`, up to four times that near doubt.
 
-    Samples stratified by score keep their rate as the case's `review_propensity`, so that estimates stay unbiased
+    Samples stratified by score keep their rate as the case's `review_propensity`, which keeps estimates unbiased
     (Horvitz and Thompson 1952). An answer without a probability is always reviewed.
     """
     if probability is None:

@@ -94,8 +94,8 @@ def strip(data: bytes) -> bytes:
 def decode(data: bytes, *, min_side: int = 448, orientation: int | None = None) -> Pixels:
     """The photo as (H, W, 3) uint8 sRGB, turned upright.
 
-    min_side: a photo is decoded at 1/2, 1/4 or 1/8 when its short side stays at least this long; every byte is read
-    all the same, so truncation is found. orientation: 1..8 instead of what EXIF says.
+    min_side: a photo is decoded at 1/2, 1/4 or 1/8 when its short side stays at least this long; every byte is
+    still read, so truncation is found. orientation: 1..8 instead of what EXIF says.
     Transparent parts become black; 16 bits are scaled to 8; a colour profile is applied, one that is broken ignored.
     Raises PhotoRefused (image_truncated, image_corrupt, blank, too_many_pixels).
     """

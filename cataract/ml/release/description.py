@@ -61,7 +61,7 @@ class Quantisation:
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseDescription:
-    """What whoever builds a release states about it; the rest of the manifest is read from its folder.
+    """What the builder of a release states about it; the rest of the manifest is read from its folder.
 
     base: id of the release whose encoder was taken over. created_at: ISO 8601, the time of writing when empty.
     """

@@ -1,10 +1,10 @@
 """Random crops and random changes of photos, the same for pretraining and for fine-tuning.
 
-A crop imitates one of the views that serving cuts (whole photo, centre, pupil). Photographs change by what cameras do:
-light, colour, blur, noise, few pixels, compression, turning. White frames and cards appear around photos of both
-classes alike, because in the public sets they go with one class only. For the same reason an eye is sometimes set into
-the lids and skin of another photo (`transplant`), so that nothing but the eye itself says which class it is, and a
-healthy lens is sometimes drawn clouded (`cloud`), so that nothing but the lens does.
+A crop imitates one of the views that serving cuts (whole photo, centre, pupil). Changes imitate cameras: light, colour,
+blur, noise, few pixels, compression, rotation. White frames and cards appear around photos of both classes, because in
+the public sets they occur with one class only. For the same reason an eye is sometimes set into the lids and skin of
+another photo (`transplant`): then only the eye tells the class. A healthy lens is sometimes drawn clouded (`cloud`):
+then only the lens does.
 """
 
 import math
