@@ -43,59 +43,71 @@ def accept_batch(
     mode: str = Prediction.Mode.CASCADE,
     key: str = "",
 ) -> tuple[Batch, bool]:
-    """Keep what was sent, for a worker to go through; return (batch, whether it is a replay of `key`).
+    """Keep the files that were sent; a worker stores and answers them. Return (batch, whether it is a replay of `key`).
 
     Send photos or one archive. Nothing is unpacked or decoded here. Raises BadField, ArchiveRefused, TableRefused,
     IdempotencyKeyReused; nothing is kept then.
     """
     if bool(photos) == (archive is not None):
         raise BadField("photos", "Send photos or one archive.", code="file_required", status=400)
-    entries = [(entry.index, entry.name) for entry in archives.list_entries(archive)] if archive else []
-    entries = entries or [(position, _name(photo)) for position, photo in enumerate(photos)]
+    entries = _entries(photos, archive)
     names = [name for _, name in entries]
     if table is not None:
         table.check_names(names)
     claim = _claim(user, key, photos, archive, [names, asdict(default), mode, table and str(table.rows)])
-    if claim is not None and (found := idempotency.made_before(claim)):
-        return found, True
+    if claim is not None and (earlier := idempotency.made_before(claim)):
+        return earlier, True
     batch = Batch(
         name=_name(archive) if archive else "",
         archive=archive is not None,
         mode=mode,
         source=source,
         requested_by=user,
-        total=len(names),
+        total=len(entries),
     )
-    facts = [table.facts_of(name, default) if table else default for name in names]
+    items = [
+        BatchItem(
+            batch=batch,
+            position=position,
+            name=_label(name),
+            **asdict(table.facts_of(name, default) if table else default),
+        )
+        for position, name in entries
+    ]
     _keep(batch.pk, [archive] if archive else photos)
     try:
-        with transaction.atomic():
-            batch.save(force_insert=True)
-            BatchItem.objects.bulk_create(
-                (
-                    BatchItem(batch=batch, position=position, name=_label(name), **asdict(fact))
-                    for (position, name), fact in zip(entries, facts, strict=True)
-                ),
-                batch_size=_INSERT,
-            )
-            if claim is not None:
-                idempotency.keep_claim(claim, batch)
+        _write_rows(batch, items, claim)
     except BaseException as error:
         shutil.rmtree(settings.BATCH_DIR / str(batch.pk), ignore_errors=True)
-        if isinstance(error, IntegrityError) and claim is not None and (found := idempotency.made_before(claim)):
-            return found, True  # the same request, sent twice at once
+        if isinstance(error, IntegrityError) and claim is not None and (earlier := idempotency.made_before(claim)):
+            return earlier, True  # the same request, sent twice at once
         raise
     nudge(tasks.run_batch, batch.pk)
     return batch, False
 
 
+def _entries(photos: Sequence[SpooledFile], archive: SpooledFile | None) -> list[tuple[int, str]]:
+    """(position, name) of each file: its index in the archive's directory, or its place in the form."""
+    if archive is not None:
+        return [(entry.index, entry.name) for entry in archives.list_entries(archive)]
+    return [(position, _name(photo)) for position, photo in enumerate(photos)]
+
+
+def _write_rows(batch: Batch, items: Sequence[BatchItem], claim: IdempotentRequest | None) -> None:
+    with transaction.atomic():
+        batch.save(force_insert=True)
+        BatchItem.objects.bulk_create(items, batch_size=_INSERT)
+        if claim is not None:
+            idempotency.keep_claim(claim, batch)
+
+
 def cancel_batch(*, batch: Batch) -> bool:
-    """Stop after the file that is being worked on; what is stored stays. Return whether it was running."""
+    """Stop after the current file; stored photos stay. Return whether the batch was running."""
     return bool(Batch.objects.filter(pk=batch.pk).move(Batch.Status.CANCELLED))
 
 
 def resume_batch(*, batch: Batch) -> bool:
-    """Go on with a cancelled batch; return whether it was cancelled."""
+    """Resume a cancelled batch; return whether it was cancelled."""
     moved = Batch.objects.filter(pk=batch.pk).move(Batch.Status.RUNNING, lease_until=None)
     if moved:
         nudge(tasks.run_batch, batch.pk)
