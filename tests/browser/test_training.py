@@ -34,7 +34,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 LOG = """10:02:11 reading: 412 labelled photos, starting from starter-c98a61b2
 10:02:58 fast: searching the fast model's parameters, 20 trials
 10:03:04 trial 1: log loss 0.214, roc auc 0.962, accuracy 0.918
-10:03:09 trial 2: log loss 0.231, given up
+10:03:09 trial 2: pruned after fold 1 (log loss 0.231)
 10:04:40 accurate: fine-tuning the accurate model
 10:05:31 epoch 1 of fit 1 of 4: train loss 0.402, validation loss 0.288
 """
@@ -49,7 +49,7 @@ def test_start_a_run_and_watch_it(
     site.look(page, "training-start")
     page.get_by_text("Budget and teaching").click()
     page.get_by_label("Trials of the search").fill("12")
-    page.get_by_label("Let the champion's accurate model teach").check()
+    page.get_by_label("Distillation: teach the fast model").check()
     page.get_by_label("Why").fill("New labels of this week.")
     page.get_by_role("button", name="Start training").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Training run")

@@ -27,7 +27,7 @@ CHOICES: dict[str, Choice] = {
     "teach_floor": Choice(float, 0.5, 1, 0.9, "Minimum confidence of a pseudo-label (0.5 to 1)"),
 }
 DISTIL = "distil"
-DISTIL_LABEL = "Distillation: the champion's accurate model gives photos without a label pseudo-labels"
+DISTIL_LABEL = "Distillation: teach the fast model with the champion's accurate model on unlabelled photos"
 
 
 def parameters_of(values: Mapping[str, Any]) -> dict[str, Any]:
