@@ -10,11 +10,11 @@ from tests.system import System
 OPEN_TOGETHER = """
 import multiprocessing
 import mlflow
-from training.tracking.mlflow_client import _client
+from training.tracking.mlflow_client import connect
 
 def make_experiment(number):
     barrier.wait()
-    return int(_client().create_experiment(f"of {number}"))
+    return int(connect().create_experiment(f"of {number}"))
 
 forked = multiprocessing.get_context("fork")
 barrier = forked.Barrier(3)

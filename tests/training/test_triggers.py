@@ -151,7 +151,7 @@ def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
 ) -> None:
     client.force_login(UserFactory.create(roles=["admin"]))
     page = client.get("/admin/training/trainingpolicy/", follow=True)
-    assert page.status_code == 200 and b"Start when the last run is so old" in page.content
+    assert page.status_code == 200 and b"Start when the last run is this many days old" in page.content
     form = {
         "is_on": "on",
         "kind": "fast",
