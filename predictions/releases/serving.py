@@ -67,6 +67,7 @@ def load_or_none(release_id: str, sha256: str) -> Cascade | None:
 
 
 def load_verified(release_id: str, sha256: str) -> Cascade:
+    """A new cascade from the release folder, every file checked first; not kept. Raises ReleaseCorrupt."""
     folder = Path(settings.RELEASE_DIR) / release_id
     manifest = verify(folder, sha256=sha256)
     return Cascade.assemble(

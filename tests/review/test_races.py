@@ -114,7 +114,7 @@ def test_of_two_who_answer_at_the_same_instant_one_wins_and_the_other_is_kept_as
 
 
 def test_all_this_on_postgresql(postgres_url: str) -> None:
-    """The tests of this file, and those of what the database itself refuses, in a session of their own."""
+    """The tests of this file, and those of what the database itself refuses, in a pytest run of their own."""
     tests = ["tests/review/test_races.py", "tests/review/test_transitions.py"]
     command = [
         sys.executable,
