@@ -80,7 +80,7 @@ class Client:
         return self._until(lambda: self.prediction(prediction_id), lambda row: row["status"] != "queued", seconds)
 
     def batch(self, batch_id: str) -> dict[str, Any]:
-        """How far a batch is."""
+        """The progress of a batch."""
         return self.call("GET", f"batches/{batch_id}")
 
     def wait_batch(self, batch_id: str, *, seconds: float = 3600) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Client:
         return self._until(lambda: self.batch(batch_id), lambda row: row["status"] != "running", seconds)
 
     def batch_results(self, batch_id: str) -> Iterator[dict[str, Any]]:
-        """What became of each file."""
+        """The outcome of each file."""
         return self.pages(f"batches/{batch_id}/results")
 
     def predictions(self, **filters: Any) -> Iterator[dict[str, Any]]:

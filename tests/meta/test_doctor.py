@@ -153,7 +153,7 @@ def test_a_prediction_that_nobody_will_ever_read(photo: Prediction) -> None:
 def test_a_run_whose_worker_is_gone(photo: Prediction, champion: Release) -> None:
     silent_since = timezone.now() - timedelta(minutes=2)
     run = TrainingRunFactory.create(base_release=champion, status="running", heartbeat_at=silent_since)
-    assert the_error("training").startswith(f"Run {run.pk} is silent since ")
+    assert the_error("training").startswith(f"Run {run.pk} has been silent since ")
 
 
 def test_a_run_that_is_alive_is_well(photo: Prediction, champion: Release) -> None:
