@@ -117,7 +117,7 @@ def measure(
 
 
 def drawn_photos(count: int) -> Iterator[bytes]:
-    """Different JPEG photos of 1280 x 960 px and about 0.4 MB: drawn eyes with the grain of a sensor."""
+    """Different JPEG photos of 1280 x 960 px and about 0.4 MB: synthetic eyes with the grain of a sensor."""
     for seed in range(count):
         eye = render_eye(seed, opacity=seed % 5 / 5, size=320)
         drawn = cv2.resize(eye, (1280, 1280), interpolation=cv2.INTER_CUBIC)

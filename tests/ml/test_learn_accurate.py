@@ -13,7 +13,7 @@ from tests.reporters import RecordingReporter
 from tests.system import BASE_DIR
 
 STARTER = BASE_DIR / "cataract" / "starter"
-QUESTION = {"data": "twelve drawn eyes"}
+QUESTION = {"data": "twelve synthetic eyes"}
 
 
 class Killed(BaseException):

@@ -102,9 +102,7 @@ def _folder() -> Path | None:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    head = (
-        f"{'system':<24}{'photos':<9}{'callers':>7}   {'ours: both models':<30}{'ours: fast only':<30}{'plain way':<30}"
-    )
+    head = f"{'system':<24}{'photos':<9}{'callers':>7}   {'ours: both models':<30}{'ours: fast only':<30}{'plain':<30}"
     lines = [
         "Milliseconds a photo, decoding included: median / 95th percentile, of the processor (photos a second)",
         f"{head}ratio",
@@ -123,7 +121,7 @@ def _words(times: Times | None) -> str:
 def _costs(costs: Sequence[Escalation]) -> list[str]:
     lines = []
     for cost in costs:
-        same = f"; lowest cosine to the plain way's embedding {cost.same_answer:.4f}" if cost.same_answer else ""
+        same = f"; lowest cosine to the plain pipeline's embedding {cost.same_answer:.4f}" if cost.same_answer else ""
         lines.append(
             f"{cost.system}: asking the accurate model adds {cost.tail_ms:.1f} ms, {100 * cost.share:.0f} % of a "
             f"forward pass ({cost.forward_ms:.1f} ms){same}"

@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself. width and height are those after orientation (1..8, EXIF's).
+    """What the header of a file states. width and height: after applying `orientation` (EXIF's, 1..8).
 
     colour_profile: the ICC profile's name, "unreadable" when there is one that makes no sense, "" without one.
     facts: allow-listed EXIF as text: make, model, exposure, aperture, iso, focal_length, captured_at; `grey`: "yes".

@@ -1,6 +1,6 @@
 """An open_clip image tower -> a base release: its exported encoder, and untrained models.
 
-A base release is complete and intact: everything that takes a release takes it. Its policy sends every photo to a
+A base release is complete: all code that takes a release accepts it. Its policy sends every photo to a
 clinician. A training run of kind "both" makes a useful release of it.
 """
 
