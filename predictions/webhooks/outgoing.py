@@ -1,6 +1,6 @@
 """The only module that connects to addresses given by users: never to a machine inside our own network.
 
-The name is resolved once, every address of it must be public, and the connection goes to the address that was checked:
+The name is resolved once, all its addresses must be public, and the connection goes to the address that was checked:
 a name that changes in between (DNS rebinding) reaches nothing. Redirects are not followed. A whole call has a
 time limit, so a receiver that drips its answer byte by byte delays no other.
 """

@@ -148,7 +148,7 @@ def _between_readers(readings: list[ReadingRow]) -> list[Measure]:
     random = {case: blind for case, blind in read_twice.items() if policy.is_read_twice_by_chance(case)}
     measures = []
     for name, cases, note in (
-        ("random share", random, "read twice whatever the first answer"),
+        ("random share", random, "read twice regardless of the first answer"),
         ("all read twice", read_twice, "mostly cases where a reader differed from the AI or was unsure"),
     ):
         clusters = [blind[0].cluster for blind in cases.values()]

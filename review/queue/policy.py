@@ -88,7 +88,7 @@ def needs_second_reader(case: ReviewCase, first: Reading) -> bool:
 def shows_ai_first(case: ReviewCase, reader: User) -> bool:
     """Whether this first reader sees the AI's answer before reading: a small random share, drawn by hash.
 
-    Compared with blind readings it tells how far the AI leads readers. Such readings are marked and never train.
+    The comparison with blind readings measures the AI's influence. Such readings are marked and never train.
     """
     is_drawn = fraction(f"ai-first:{case.pk}:{reader.pk}") < settings.REVIEW_AI_FIRST_RATE
     return is_drawn and case.status == ReviewCase.Status.FIRST and bool(ai_decision(case))

@@ -1,4 +1,4 @@
-"""Whatever a POST creates, it creates once: the same Idempotency-Key and body get the same answer, over HTTP."""
+"""A POST creates its row once: the same Idempotency-Key and body get the same answer, over HTTP."""
 
 import threading
 from collections.abc import Callable

@@ -108,9 +108,9 @@ CATARACT_URL, CATARACT_KEY = os.environ["CATARACT_URL"], os.environ["CATARACT_KE
 CATARACT_SECRET = os.environ.get("CATARACT_SECRET", "")
 """,
     "hospital/urls.py": """
-from clinic.screening import told
+from clinic.screening import receive
 from django.urls import path
-urlpatterns = [path("told/", told)]
+urlpatterns = [path("told/", receive)]
 """,
     "clinic/models.py": """
 from django.db import models

@@ -350,6 +350,6 @@ def test_duplicates(api: Sender) -> None:
 
 
 def test_no_answer_is_more_than_json(api: Sender) -> None:
-    """The API never echoes markup: what it says is JSON, whatever the name was."""
+    """The API never echoes markup: it answers in JSON, whatever the file name."""
     answer = api.send(("<script>.jpg", b"x" * 99))
     assert json.loads(answer.content)["code"] == "type_unknown"

@@ -219,11 +219,11 @@ def test_where_two_people_promote_two_people_give_a_challenger_patients(
     assert asking.post(address, wish, content_type="application/json").status_code == 202
     assert begin(asking).status_code == 422, "one user cannot be both"
     page = asking.post("/admin/training/livetestreview/add/", test)
-    assert page.status_code == 422 and b"another admin asks for its promotion" in page.content
+    assert page.status_code == 422 and b"another admin requests its promotion" in page.content
     assert begin(acting).status_code == 201
     assert LiveTest.objects.get().started_by == User.objects.last()
     stopped = f"/api/v1/live-tests/{LiveTest.objects.get().pk}/stop"
-    assert asking.post(stopped, {}, content_type="application/json").status_code == 200, "one click of anybody ends it"
+    assert asking.post(stopped, {}, content_type="application/json").status_code == 200, "any admin may end it"
 
 
 def passed(challenger: Release, champion: Release) -> None:

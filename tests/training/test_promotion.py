@@ -322,7 +322,7 @@ def test_where_two_people_promote_one_asks_and_another_confirms(
     challenger.refresh_from_db()
     assert challenger.status == "challenger"
     again = admin.post(url("training_promote", challenger), form)
-    assert again.status_code == 422 and b"asked for already" in again.content
+    assert again.status_code == 422 and b"already been requested" in again.content
     assert b"Take the request back" in admin.get(url("training_releasereview_change", challenger)).content
     alone = admin.post(url("training_decide", challenger), {"confirm": "1"}, follow=True)
     assert b"You requested this promotion yourself" in alone.content

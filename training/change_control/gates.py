@@ -138,7 +138,7 @@ def _verdict(gate: dict[str, Any], paired: Paired, photos: Sequence[Photo]) -> t
 
 
 def _nothing_new() -> dict[str, Any]:
-    reason = "since the champion was trained, no label was confirmed on a photo that neither release has seen"
+    reason = "since the champion was trained, no label has been confirmed on a photo that neither release has seen"
     return _plain_gate(
         "CC-9", "since", "As good on labels since the champion was trained", 0, TOO_FEW, reason, on=SINCE
     )

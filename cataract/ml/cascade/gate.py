@@ -16,7 +16,7 @@ eye      {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "soft": s, "h
          Log-odds of an eye against synthetic outliers. Below `soft` a clinician reviews it, below `hard` the photo is
          refused; from `soft` on it is sure. Older releases lack it; their gate uses the distance alone.
 
-Both prefer hand-made features: those do not depend on the encoder, and a gate stays valid when it changes.
+Both prefer hand-crafted features: those do not depend on the encoder, and a gate stays valid when it changes.
 """
 
 import math
@@ -55,7 +55,7 @@ class EyeCheck:
         return cls(weights, float(eye["bias"]), float(eye["soft"]), float(eye["hard"]))
 
     def score(self, vector: Floats) -> float:
-        """Log-odds of an eye; vector: hand-made features, then the layout."""
+        """Log-odds of an eye; vector: hand-crafted features, then the layout."""
         return float(self.weights @ vector + self.bias)
 
 
@@ -142,7 +142,7 @@ def fit_gate(
 ) -> dict[str, Any]:
     """The content of gate.json without the eye check, from eye photos only.
 
-    vectors: (N, D) of photos of eyes, N >= 20, in the `space`: embeddings of the first view, hand-made features, or
+    vectors: (N, D) of photos of eyes, N >= 20, in the `space`: embeddings of the first view, hand-crafted features, or
     whole inputs of the fast model. groups: cluster of each. The limits are quantiles of the distance of photos that the
     statistics had not seen (five folds by group). `hard` lies 1.4 times farther out than its quantile: rare eyes, as
     in textbooks, are far from usual ones too, and should be doubted, not refused.

@@ -13,7 +13,7 @@ from PIL import Image
 from cataract.ml.arrays import Floats, Pixels, halve
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 
-VIEWS_VERSION = 1  # part of the embedding space: increment it when views, pupil or hand-made features change
+VIEWS_VERSION = 1  # part of the embedding space: increment it when views, pupil or hand-crafted features change
 VIEWS = ("full", "centre", "pupil")
 CENTRE_SHARE = 0.7  # side of the central square, of the photo's short side
 PUPIL_REACH = 1.7  # the pupil view reaches this many radii of the circle to each side of its middle

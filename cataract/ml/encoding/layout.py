@@ -1,4 +1,4 @@
-"""The coarse layout of a whole photo, for the gate; the hand-made features look at the pupil only."""
+"""The coarse layout of a whole photo, for the gate; the hand-crafted features look at the pupil only."""
 
 import cv2
 import numpy as np

@@ -98,13 +98,13 @@ def write_base(
 ) -> Manifest:
     """Write a base release into `folder` (empty, or new).
 
-    graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-made features, which are the same for
+    graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-crafted features, which are the same for
     every encoder; fast: LightGBM text for the encoder's input, an undecided one when not given; int8: quantise the
     graphs; trainable: keep the weights that a training starts from. Raises ValueError when the gate needs another
     encoder.
     """
     if gate["ood"]["of"] != "handmade":
-        raise ValueError("The gate was fitted on another encoder's embeddings. Take one fitted on hand-made features.")
+        raise ValueError("The gate was fitted on another encoder's embeddings. Use one of hand-crafted features.")
     folder.mkdir(parents=True, exist_ok=True)
     dim = int(tower.config["embed_dim"]) * len(views) + features.LENGTH
     for name in GRAPHS:

@@ -100,7 +100,7 @@ def _known(
 
 
 def _describe(photos: Sequence[Pixels], part: _Part) -> Floats:
-    """Hand-made features and layout of each photo, (N, features.LENGTH + layout.LENGTH)."""
+    """Hand-crafted features and layout of each photo, (N, features.LENGTH + layout.LENGTH)."""
     rows = np.zeros((len(photos), features.LENGTH + layout.LENGTH), dtype=np.float32)
     for index, photo in enumerate(photos):
         pupil = find_pupil(photo)
