@@ -1,6 +1,6 @@
 """An integration as an outsider would write it: the program in docs/api.md, the client, a key, nothing else.
 
-Real web server, broker and worker; the outsider's program runs in a process of its own that knows only addresses.
+Real web server, broker and worker; the outsider's program runs in a separate process that knows only addresses.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""`manage.py doctor` finds each damage that is done here to a healthy system, and names what is damaged."""
+"""`manage.py doctor` finds every kind of damage to a healthy system, and names what is damaged."""
 
 import hashlib
 import io

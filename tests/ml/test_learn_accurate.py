@@ -17,7 +17,7 @@ QUESTION = {"data": "twelve synthetic eyes"}
 
 
 class Killed(BaseException):
-    """As a SIGKILL: nothing catches it."""
+    """Like SIGKILL: nothing catches it."""
 
 
 def fit(**options: Any) -> AccurateFit:

@@ -1,4 +1,4 @@
-"""Heat maps and other photos of the patient appear only when they can no longer lead the reader."""
+"""Heat maps and other photos of the patient appear only when they can no longer influence the reader."""
 
 from io import BytesIO
 from pathlib import Path

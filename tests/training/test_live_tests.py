@@ -32,7 +32,7 @@ REASON = "To see it on the photos of this clinic."
 
 @pytest.fixture(scope="module")
 def contrary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release that sends every photo to a person, and says of some the opposite."""
+    """A release that sends every photo to a clinician, and answers the opposite on some."""
     return make_tiny_release(tmp_path_factory.mktemp("contrary") / "made", seed=3, contrary=True, band="wide")
 
 

@@ -273,7 +273,7 @@ def test_a_bad_challenger_is_compared_and_refused_in_words(
     plan = rules()["comparison"]
     for least in ("min_positive_clusters", "min_negative_clusters", "subgroup_min_images"):
         monkeypatch.setitem(plan, least, 2)
-    if make is worse_in_one_site:  # as in a large system, where a small site moves the whole little
+    if make is worse_in_one_site:  # as in a large system, where a small site hardly moves the total
         for gate in rules()["gate"]:
             monkeypatch.setitem(gate, "margin", 0.9)
         monkeypatch.setitem(rules()["since"], "max_photos", 24)  # the test photos again: fewer to compare
