@@ -161,6 +161,7 @@ def _stem(path: Path) -> str:
 
 
 def check_releases(say: Progress) -> Iterator[Finding]:
+    """Every release is verified; the champion also recomputes its golden predictions. Only its damage is an error."""
     for release in Release.objects.exclude(status=Release.Status.REJECTED):
         say(f"releases: {release.pk}")
         folder = settings.RELEASE_DIR / release.pk
@@ -182,6 +183,7 @@ def check_releases(say: Progress) -> Iterator[Finding]:
 
 
 def check_predictions() -> Iterator[Finding]:
+    """Predictions that wait too long, have failed, or need review without a case."""
     now = timezone.now()
     queued = Prediction.objects.filter(status=Prediction.Status.QUEUED)
     late = _ids(queued.filter(created_at__lt=now - WAITS_TOO_LONG))
@@ -210,6 +212,7 @@ def _ids(predictions: QuerySet[Prediction]) -> list[str]:
 
 
 def check_training() -> Iterator[Finding]:
+    """Running runs send heartbeats and queued runs start soon; an interrupted run is only a note."""
     silent = TrainingRun.objects.filter(
         status=TrainingRun.Status.RUNNING, heartbeat_at__lt=timezone.now() - SILENT_TOO_LONG
     )

@@ -20,7 +20,7 @@ from review.cases.permissions import ADJUDICATE, READ
 
 POLICY_VERSION = "review-3"
 
-# Lower is sooner. Where the AI gave no answer a patient waits for a person; a random sample can wait longest.
+# Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
     Reason.NO_CHAMPION: 10,
     Reason.FAILED: 10,
