@@ -31,7 +31,7 @@ from predictions.photos.models import EyeImage
 
 _TOO_MANY = "At most {max_form_files} photos at a time. Send more as one ZIP archive."
 _PAGE_SIZE = 50
-_POLLS = 300  # a waiting page asks so often, then stops and says so
+_POLLS = 300  # a waiting page polls this often, then stops and says so
 _LATEST = 20
 
 

@@ -213,7 +213,7 @@ def test_where_two_people_promote_two_people_give_a_challenger_patients(
         return client.post("/api/v1/live-tests", test, content_type="application/json")
 
     refused = begin(acting)
-    assert refused.status_code == 422 and "another admin asks for its promotion" in refused.json()["detail"]
+    assert refused.status_code == 422 and "another admin requests its promotion" in refused.json()["detail"]
     wish = {"reason": REASON}
     address = f"/api/v1/releases/{challenger.pk}/promote"
     assert asking.post(address, wish, content_type="application/json").status_code == 202

@@ -25,12 +25,12 @@ from cataract.ml.photos.images import Header, Limits, derivative
 from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
 SECONDS = 30.0  # wall time for one photo; then the child is killed
-CPU_SECONDS = 8  # of one photo; a good one of 12 megapixels needs 0.03, a PNG of 64 about two
-MEMORY_BYTES = 1_500_000_000  # above what the idle child has mapped
-WAIT_SECONDS = 30.0  # for a free child
+CPU_SECONDS = 8  # processor time for one photo; a good one of 12 megapixels needs 0.03, a PNG of 64 about two
+MEMORY_BYTES = 1_500_000_000  # in addition to what the idle child has mapped
+WAIT_SECONDS = 30.0  # wait for a free child
 _FRAME = struct.Struct(">IQ")
 _ROOT = Path(__file__).resolve().parents[3]
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # and no secret
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment; no secrets
 
 
 class PoolBusy(TimeoutError):
