@@ -73,12 +73,12 @@ def _lines_of(items: list[BatchItem], disclose: Callable[[list[Prediction]], Non
 
 
 def _values(item: BatchItem, found: Prediction | None) -> list[Any]:
-    told = [item.name, item.status, item.code, item.message, item.patient_key, item.eye]
+    cells = [item.name, item.status, item.code, item.message, item.patient_key, item.eye]
     if found is None:
-        return [*told, "", "", "", "", "", "", ""]
+        return [*cells, "", "", "", "", "", "", ""]
     sure = confidence(found)
     return [
-        *told,
+        *cells,
         found.pk,
         found.status,
         found.decision,

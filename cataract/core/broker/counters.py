@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from cataract.core.broker.server import connect
 
 _TIMEOUT_SECONDS = 0.2
-_LEFT_ALONE_SECONDS = 5.0
+_SKIP_SECONDS = 5.0
 
 _lock = threading.Lock()
 _clients: dict[str, Redis] = {}
@@ -29,7 +29,7 @@ def count(key: str, *, seconds: int) -> int:
         try:
             return _count_in_redis(key, seconds)
         except (RedisError, OSError):
-            _away_until = time.monotonic() + _LEFT_ALONE_SECONDS
+            _away_until = time.monotonic() + _SKIP_SECONDS
     cache.add(key, 0, timeout=seconds)
     return int(cache.incr(key))
 

@@ -66,7 +66,7 @@ class Command(BaseCommand):
         announcement = _Announcement(self, host, mlflow)
 
         def when_web_answers() -> None:
-            if announcement.made_now() and mlflow:  # not before: it takes the processors for seconds
+            if announcement.print_if_ready() and mlflow:  # only now: its start takes seconds of processor time
                 supervisor.start(mlflow_service())
 
         try:
@@ -175,7 +175,7 @@ class _Announcement:
         ]
         self._done = False
 
-    def made_now(self) -> bool:
+    def print_if_ready(self) -> bool:
         """Print the addresses if the web server answers now; True only for the call that prints."""
         if self._done or not _answers(self._probe):
             return False
