@@ -114,7 +114,7 @@ def check_photos(say: Progress) -> Iterator[Finding]:
             bad += 1
             yield Finding("error", "photos", f"EyeImage {pk}: {name} {problem}.", "Restore this file from a backup.")
     if not bad:
-        yield Finding("ok", "photos", f"All {total} photos are intact.")
+        yield Finding("ok", "photos", f"{total} photos are intact.")
 
 
 def _file_problem(path: Path, sha256: str) -> str:
@@ -161,7 +161,7 @@ def _stem(path: Path) -> str:
 
 
 def check_releases(say: Progress) -> Iterator[Finding]:
-    """Every release is verified; the champion also recomputes its golden predictions. Only its damage is an error."""
+    """Verify every release that is not rejected, and the champion's golden predictions. Only its damage is an error."""
     for release in Release.objects.exclude(status=Release.Status.REJECTED):
         say(f"releases: {release.pk}")
         folder = settings.RELEASE_DIR / release.pk
