@@ -11,7 +11,7 @@ from cataract.core.http.users import user_of
 @login_required
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    """Send each person to the page where that person's work is."""
+    """Redirect people to the page where their work is."""
     user = user_of(request)
     places = (
         ("predictions.add_eyeimage", "predictions:upload"),

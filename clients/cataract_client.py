@@ -1,4 +1,4 @@
-"""A client of the cataract screening API: one file, only the standard library; copy it into your own system.
+"""A client of the cataract screening API: one file, standard library only; copy it into your own system.
 
 In Python:
 
@@ -30,8 +30,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-_AGAIN = (429, 502, 503, 504)  # busy, not wrong: sent again with the same Idempotency-Key
-_RUNNING = "request_running"  # ... and this code, of the same key's first request
+_AGAIN = (429, 502, 503, 504)  # temporary: try again with the same Idempotency-Key
+_RUNNING = "request_running"  # ... and this code, while the first request with the key is running
 _ATTEMPTS = 5
 
 
@@ -46,7 +46,7 @@ class Problem(Exception):
 
 
 class Client:
-    """Calls the API at `url` with a key; tries again when the server is busy, without ever sending twice."""
+    """Calls the API at `url` with a key; retries when the server is busy, and never creates anything twice."""
 
     def __init__(self, url: str, key: str, *, timeout: float = 60) -> None:
         self.url = url.rstrip("/")
@@ -76,11 +76,11 @@ class Client:
         return self.call("GET", f"predictions/{prediction_id}")
 
     def wait(self, prediction_id: str, *, seconds: float = 120) -> dict[str, Any]:
-        """One result as soon as it is not queued any more. Raises TimeoutError after `seconds`."""
+        """One result as soon as it is no longer queued. Raises TimeoutError after `seconds`."""
         return self._until(lambda: self.prediction(prediction_id), lambda row: row["status"] != "queued", seconds)
 
     def batch(self, batch_id: str) -> dict[str, Any]:
-        """How far a batch is."""
+        """The progress of a batch."""
         return self.call("GET", f"batches/{batch_id}")
 
     def wait_batch(self, batch_id: str, *, seconds: float = 3600) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Client:
         return self._until(lambda: self.batch(batch_id), lambda row: row["status"] != "running", seconds)
 
     def batch_results(self, batch_id: str) -> Iterator[dict[str, Any]]:
-        """What became of each file."""
+        """The outcome of each file."""
         return self.pages(f"batches/{batch_id}/results")
 
     def predictions(self, **filters: Any) -> Iterator[dict[str, Any]]:
@@ -116,7 +116,7 @@ class Client:
         )
 
     def add_webhook(self, url: str, events: Sequence[str], *, idempotency_key: str = "") -> dict[str, Any]:
-        """Add an endpoint; the `secret` in the answer is shown this once."""
+        """Add an endpoint; the answer shows its `secret` only this once."""
         return self.call("POST", "webhooks", {"url": url, "events": list(events)}, idempotency_key=idempotency_key)
 
     def call(
@@ -129,7 +129,7 @@ class Client:
         return found
 
     def fetch(self, path: str) -> bytes:
-        """The bytes of an answer that is no JSON: explanation, results.csv."""
+        """The bytes of an answer that is not JSON: explanation, results.csv."""
         return self._open("GET", path, None, "", "")
 
     def _send(
@@ -189,7 +189,7 @@ class Client:
             if done(found):
                 return found
             if time.monotonic() + pause > deadline:
-                raise TimeoutError(f"No answer within {seconds:.0f} s; nothing is lost, ask again later.")
+                raise TimeoutError(f"No answer within {seconds:.0f} s; nothing is lost. Ask again later.")
             time.sleep(pause)
             pause = min(pause * 1.5, 10)
 
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line: prints JSON; returns 0, or 1 after a refusal."""
     options = _parser().parse_args(arguments)
     if not options.url or not options.key:
-        print("Say where and who: set CATARACT_URL and CATARACT_KEY, or give --url and --key.", file=sys.stderr)
+        print("Set CATARACT_URL and CATARACT_KEY, or give --url and --key.", file=sys.stderr)
         return 2
     client = Client(options.url, options.key)
     try:

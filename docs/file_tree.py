@@ -19,7 +19,7 @@ OTHERS = {
     "templates/, static/": "pages, one folder per app",
     "tests/": "flows over HTTP, then each app, ml, browser, faults, meta",
     "docs/": "architecture, API, production, decisions",
-    "Makefile": "the two commands, and what supports them",
+    "Makefile": "make run, make test and their helpers",
     "Dockerfile, docker/": "two images: web without torch, trainer with it",
     "docker-compose.yml": "production on one host",
     "pyproject.toml": "requirements, and the configuration of ruff, mypy, pytest, coverage and import-linter",

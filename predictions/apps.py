@@ -5,5 +5,5 @@ class PredictionsConfig(AppConfig):
     name = "predictions"
 
     def ready(self) -> None:
-        """Let the rooms that follow a change of champion hear of it."""
+        """Connect the receivers that react to a new champion."""
         from predictions.embeddings import receivers  # noqa: F401

@@ -8,7 +8,7 @@ from predictions.photos import views as photos_views
 
 
 class PhotoKind:
-    """The forms in which a photo can be asked for."""
+    """The variants of a photo that can be requested."""
 
     regex = "view|thumb|original"
 

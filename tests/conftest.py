@@ -1,7 +1,7 @@
-"""What every test gets: one thread for the models, folders of its own, and the real photos where they are.
+"""Fixtures of every test: one thread for the models, separate folders, and the real photos if present.
 
 The real photos lie beside the checkout (`../shared/data/eyes`) and never inside it. Where they are absent the tests
-that ask for them are deselected with a line that says so; `REQUIRE_PHOTOS=1` makes their absence an error.
+that need them are deselected, and the run says so; `REQUIRE_PHOTOS=1` makes their absence an error.
 """
 
 import os

@@ -16,7 +16,7 @@ from cataract.ml.synthetic import render_eye
 
 
 def eye(width: int = 320, height: int = 240, seed: int = 1) -> Pixels:
-    """A drawn eye, cut to the size."""
+    """A synthetic eye, cut to the size."""
     side = max(width, height)
     square = render_eye(seed, size=side)
     top, left = (side - height) // 2, (side - width) // 2

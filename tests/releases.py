@@ -1,7 +1,8 @@
 """Tiny releases for tests: a complete, real release folder of some kilobytes, made in a second.
 
-The tower is a pooled colour grid, the fast model real LightGBM on real hand-made features, both fitted on a few drawn
-eyes: on `render_eye(seed, opacity=0.0)` a tiny release says normal, on `render_eye(seed, opacity=1.0)` cataract.
+The tower is a pooled colour grid, the fast model real LightGBM on real hand-crafted features, both fitted on a few
+synthetic eyes: a tiny release says normal on `render_eye(seed, opacity=0.0)` and cataract on
+`render_eye(seed, opacity=1.0)`.
 """
 
 import functools
@@ -34,7 +35,7 @@ _BANDS: dict[str, dict[str, Any]] = {
         "fast_band": {"low": 0.3, "high": 0.7},
         "auto": {"normal_below": 0.35, "cataract_above": 0.65},
     },
-    # Sure of everything: no photo goes to a person for being uncertain, the accurate model is never asked.
+    # Sure of everything: no photo goes to a clinician for being uncertain, the accurate model is never asked.
     "narrow": {"fast_band": {"low": 0.5, "high": 0.5}, "auto": {"normal_below": 0.5, "cataract_above": 0.5}},
     # Unsure of everything: both models are asked, and a person too.
     "wide": {"fast_band": {"low": 0.0, "high": 1.0}, "auto": {"normal_below": 0.0, "cataract_above": 1.0}},

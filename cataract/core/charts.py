@@ -32,7 +32,7 @@ _LOOK: dict[str, dict[str, str | int]] = {
 
 
 class Interval(NamedTuple):
-    """A value with its interval and the number of cases behind it; None where these are too few."""
+    """A value with its interval and the number of cases behind it; None where there are too few cases."""
 
     name: str
     value: float | None
@@ -50,7 +50,7 @@ class Interval(NamedTuple):
 
 
 def intervals(title: str, rows: Sequence[Interval], *, low: float = 0.0, high: float = 1.0) -> SafeString:
-    """One row a measure: its name, its value in words, and its interval on a common axis from `low` to `high`."""
+    """One row per measure: its name, its value in words, and its interval on a common axis from `low` to `high`."""
 
     def place(value: float) -> float:
         inside = min(max(value, low), high)
@@ -78,7 +78,7 @@ def intervals(title: str, rows: Sequence[Interval], *, low: float = 0.0, high: f
 
 
 def bars(title: str, counts: Sequence[tuple[str, int]]) -> SafeString:
-    """One bar a count, its name and number above it."""
+    """One bar per count, with its name and number above it."""
     most = max((count for _, count in counts), default=0) or 1
     full = _WIDTH - 2 * _EDGE
     parts: list[SafeString] = []
@@ -135,7 +135,7 @@ def curve(
 
 
 def matrix(title: str, table: Mapping[str, Mapping[str, int]]) -> SafeString:
-    """A table of counts with a head above its columns and a name before its rows."""
+    """A table of counts with column and row headings."""
     columns = list(next(iter(table.values()), {}))
     parts = [_text(140 + 80 * place, 16, column, kind="name") for place, column in enumerate(columns)]
     for number, (name, row) in enumerate(table.items()):

@@ -6,13 +6,13 @@ from django.db import OperationalError
 
 
 class DomainError(Exception):
-    """A refusal that a person or program can act upon. Nothing was changed."""
+    """A refusal that a person or program can act on. Nothing was changed."""
 
     code: ClassVar[str] = "refused"
     status: ClassVar[int] = 400
     field: ClassVar[str] = ""
     retry_after: ClassVar[int | None] = None
-    existing: str = ""  # the id of the row that the caller asked for and that is there already
+    existing: str = ""  # the id of the row that already holds what was sent
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -58,7 +58,7 @@ class DatabaseBusy(DomainError):
 
 
 def of_database(error: OperationalError) -> DomainError:
-    """What an error of the database means to who sent the request: no room for its write, or no time."""
+    """Translate a database error for the caller: StorageFull when there is no room to write, else DatabaseBusy."""
     return StorageFull() if any(words in str(error).lower() for words in _NO_ROOM) else DatabaseBusy()
 
 
@@ -66,7 +66,7 @@ _NO_ROOM = ("is full", "no space left", "disk i/o error", "readonly database", "
 
 
 class RequestRefused(DomainError):
-    """A request that is refused before anything of it is looked at."""
+    """A request refused before its content is examined."""
 
     def __init__(self, code: str, status: int, message: str) -> None:
         super().__init__(message)
@@ -74,7 +74,7 @@ class RequestRefused(DomainError):
 
 
 class WrongStatus(DomainError):
-    """The row is not in a status in which this can be done."""
+    """The row's status does not allow this action."""
 
     code = "wrong_status"
     status = 409
@@ -92,7 +92,7 @@ class IdempotencyKeyReused(DomainError):
 
 
 class RequestRunning(DomainError):
-    """The first request with this Idempotency-Key still works."""
+    """The first request with this Idempotency-Key is still running."""
 
     code = "request_running"
     status = 409
@@ -100,11 +100,11 @@ class RequestRunning(DomainError):
     retry_after = 1
 
     def __init__(self) -> None:
-        super().__init__("The first request with this Idempotency-Key still runs. Ask again in a second.")
+        super().__init__("The first request with this Idempotency-Key is still running. Try again in a second.")
 
 
 class BadField(DomainError):
-    """One field of the request has a value that is not accepted."""
+    """A field of the request has an unacceptable value."""
 
     code = "invalid"
     status = 422

@@ -21,7 +21,7 @@ TRAINING_POINTS = ("training.trial", "training.epoch", "release.copied")
 def hit(name: str, about: object = "") -> None:
     """Die here, without `finally` and `atexit`, when the environment's FAILPOINT names this point.
 
-    FAILPOINT is the name of a point, or a name, a colon and the one thing that must not be worked on.
+    FAILPOINT is `<point>`, or `<point>:<about>` to die only for that one row or item.
     """
     if settings.FAULT_INJECTION and os.environ.get("FAILPOINT") in (name, f"{name}:{about}"):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,7 +1,7 @@
 """A POST that carries an Idempotency-Key counts once: for 24 hours the same key and body get the same answer.
 
-What is kept of the first request is the name of the row that it made, never its answer: a replay is built from the row,
-so a key stores no secret and no result.
+Only the name of the row that the first request made is kept, never its answer: a replay is built from the row, so a key
+stores no secret and no result.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from cataract.core.models import IdempotentRequest
 Row = TypeVar("Row", bound=models.Model)
 
 MAX_KEY_LENGTH: Final = 128
-# After this the first request is taken for dead: what it had not committed is undone, and the key is free again.
+# After this the first request counts as dead: its uncommitted work is rolled back, and the key is free again.
 _RUNNING: Final = timedelta(seconds=60)
 
 
@@ -34,7 +34,7 @@ def claim_key(*, user: User, endpoint: str, key: str, body_sha256: str) -> Idemp
 def made_before(claim: IdempotentRequest) -> Any:
     """The row that an earlier request with this key made; None when there was none, or when it died unfinished.
 
-    Raises IdempotencyKeyReused when the key came with another body, RequestRunning while the first request works.
+    Raises IdempotencyKeyReused when the key came with another body, RequestRunning while the first request is running.
     """
     earlier = _stored(claim).first()
     if earlier is None:
@@ -48,18 +48,18 @@ def made_before(claim: IdempotentRequest) -> Any:
     label, _, key = earlier.made.partition("/")
     row = apps.get_model(label)._default_manager.filter(pk=key).first()
     if row is None:
-        raise IdempotencyKeyReused("What was made with this Idempotency-Key has been deleted since. Use a new key.")
+        raise IdempotencyKeyReused("The result of this Idempotency-Key has since been deleted. Use a new key.")
     return row
 
 
 def keep_claim(claim: IdempotentRequest, row: models.Model) -> None:
-    """Store the claim with what it made, in the transaction that makes it. IntegrityError: another one was first."""
+    """Store the claim with what it made, in the transaction that makes it. IntegrityError: another was first."""
     claim.made = _name(row)
     claim.save(force_insert=True)
 
 
 def make_once(claim: IdempotentRequest, make: Callable[[], Row]) -> tuple[Row, bool]:
-    """What `make` makes, or made at the first request with this key; and whether it is a replay.
+    """Return the row that `make` makes, or made for the first request with this key, and whether this is a replay.
 
     `make` only writes rows: it runs in one transaction with the note that it is done, so a crash leaves both or
     neither. When it fails, the key is free again. Raises what `made_before` and `make` raise.

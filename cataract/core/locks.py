@@ -1,6 +1,6 @@
 """One owner of a data folder: a lock that names the process that holds it.
 
-Where no name is needed, `filelock.FileLock` serves. Here a refused start tells the user which process to stop, and
+Where no name is needed, `filelock.FileLock` is used. Here a refused start tells the user which process to stop, and
 filelock neither reads the holder's id nor keeps the lock from forked children.
 """
 

@@ -8,7 +8,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def die_with_parent(signal_number: int) -> None:
-    """Have the kernel send this process `signal_number` when its parent ends (Linux; elsewhere nothing).
+    """Have the kernel send this process `signal_number` when its parent ends (Linux only; does nothing elsewhere).
 
     Also after kill -9 of the parent, where no handler could stop the children.
     """

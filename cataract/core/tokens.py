@@ -23,7 +23,7 @@ def new_key() -> str:
 
 
 def digest(key: str, *, secret: str | None = None) -> str:
-    """What is stored of a key: HMAC-SHA256 under a pepper derived from SECRET_KEY, 64 hex digits."""
+    """The stored form of a key: HMAC-SHA256 under a pepper derived from SECRET_KEY, 64 hex digits."""
     return salted_hmac(_SALT, key, secret=secret, algorithm="sha256").hexdigest()
 
 

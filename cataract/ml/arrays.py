@@ -37,7 +37,7 @@ def at_most(pixels: Pixels, side: int) -> Pixels:
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """The number, None when it is NaN or infinite: neither is ever stored as if it were a measurement."""
+    """The number; None when it is NaN or infinite, which are never stored as measurements."""
     return float(value) if value is not None and math.isfinite(value) else None
 
 

@@ -42,7 +42,7 @@ class Reason(StrEnum):
 
 
 class Advice(StrEnum):
-    """What the gate found wrong with a photo that cannot be judged; the reader learns how to take it again."""
+    """What the gate found wrong with a photo that cannot be judged; the page says how to take it again."""
 
     NONE = ""
     TOO_DARK = "too_dark"
@@ -62,7 +62,7 @@ class Route(StrEnum):
 
 
 class Mode(StrEnum):
-    """Which models are asked: the accurate one only where the fast one is unsure, one of them, or both always."""
+    """Which models run: the accurate one only where the fast one is unsure, one of them, or always both."""
 
     CASCADE = "cascade"
     FAST = "fast"

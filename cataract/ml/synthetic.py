@@ -1,6 +1,6 @@
-"""Drawn eyes: external eye photos with a graded lens opacity, for demos, tests and golden predictions.
+"""Synthetic eyes: external eye photos with a graded lens opacity, for demos, tests and golden predictions.
 
-Everything follows from the seed. The drawings are no evidence of how well a model reads photographs.
+Everything follows from the seed. The drawings say nothing about how well a model reads photographs.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ _SKIN = ((236, 196, 172), (222, 174, 146), (196, 144, 112), (150, 102, 76), (104
 
 @dataclass(frozen=True)
 class Look:
-    """What can be asked of a drawing; what is not asked follows from the seed. Lengths are shares of the width."""
+    """The look of a drawing; fields that are not set follow from the seed. Lengths are shares of the width."""
 
     iris: str  # brown, hazel, green or blue
     skin: int  # 0 (pale) to 4 (dark)

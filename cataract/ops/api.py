@@ -48,14 +48,14 @@ _LOOK = has_scope("read", "predictions.view_release")
 
 
 class System(APIView):
-    """How the system does."""
+    """Operational figures of the whole system."""
 
     permission_classes = (_LOOK,)
 
     @extend_schema(
-        summary="How the system does",
-        description="Queues, latency, throughput, memory, workers, disk, versions. What the broker knows is null when "
-        "it does not answer within some seconds.",
+        summary="System state",
+        description="Queues, latency, throughput, memory, workers, disk, versions. The broker's fields are null when "
+        "it does not answer within a few seconds.",
         responses={200: SystemSerializer} | problems(401, 403),
     )
     def get(self, request: Request) -> Response:

@@ -103,7 +103,7 @@ def check_broker() -> Iterator[Finding]:
 
 
 def check_photos(say: Progress) -> Iterator[Finding]:
-    """Every row has its file, whole: a row without an intact file is a lost photo."""
+    """Every row has an intact file: without it the photo is lost."""
     total, bad = EyeImage.objects.count(), 0
     rows = EyeImage.objects.order_by("pk").values_list("pk", "stored_name", "stored_sha256")
     for number, (pk, name, sha256) in enumerate(rows.iterator(chunk_size=500), start=1):
@@ -114,7 +114,7 @@ def check_photos(say: Progress) -> Iterator[Finding]:
             bad += 1
             yield Finding("error", "photos", f"EyeImage {pk}: {name} {problem}.", "Restore this file from a backup.")
     if not bad:
-        yield Finding("ok", "photos", f"{total} photos are there, each with the sha256 of its row.")
+        yield Finding("ok", "photos", f"{total} photos are intact.")
 
 
 def _file_problem(path: Path, sha256: str) -> str:
@@ -127,7 +127,7 @@ def _file_problem(path: Path, sha256: str) -> str:
 
 
 def check_stray_files() -> Iterator[Finding]:
-    """Files no row names are rubbish of interrupted uploads; young ones may belong to an upload that runs now."""
+    """Files that no row names are left over from interrupted uploads; recent ones may belong to a running upload."""
     names = EyeImage.objects.values_list("stored_name", flat=True)
     known = {name.partition(".")[0] for name in names.iterator(chunk_size=2000)}
     oldest_allowed = (timezone.now() - ORPHAN_AGE).timestamp()
@@ -161,6 +161,7 @@ def _stem(path: Path) -> str:
 
 
 def check_releases(say: Progress) -> Iterator[Finding]:
+    """Verify every release that is not rejected, and the champion's golden predictions. Only its damage is an error."""
     for release in Release.objects.exclude(status=Release.Status.REJECTED):
         say(f"releases: {release.pk}")
         folder = settings.RELEASE_DIR / release.pk
@@ -178,15 +179,16 @@ def check_releases(say: Progress) -> Iterator[Finding]:
         if release.status == Release.Status.CHAMPION:
             yield Finding("ok", "releases", f"The champion {release.pk} is intact and gives its golden predictions.")
     if not Release.objects.filter(status=Release.Status.CHAMPION).exists():
-        yield Finding("error", "releases", "There is no champion: every photo waits for a person.", NO_CHAMPION_CURE)
+        yield Finding("error", "releases", "There is no champion: every photo waits for a clinician.", NO_CHAMPION_CURE)
 
 
 def check_predictions() -> Iterator[Finding]:
+    """Predictions that wait too long, have failed, or need review without a case."""
     now = timezone.now()
     queued = Prediction.objects.filter(status=Prediction.Status.QUEUED)
     late = _ids(queued.filter(created_at__lt=now - WAITS_TOO_LONG))
     if late:
-        message = f"{len(late)} predictions wait for their answer for over five minutes: {_some(late)}."
+        message = f"{len(late)} predictions have waited over five minutes for an answer: {_some(late)}."
         yield Finding("error", "predictions", message, "Is a worker running?")
     failed = _ids(Prediction.objects.filter(status=Prediction.Status.FAILED))
     if failed:
@@ -198,11 +200,11 @@ def check_predictions() -> Iterator[Finding]:
         )
     )
     if unseen:
-        message = f"{len(unseen)} predictions need a person and have no review case: {_some(unseen)}."
+        message = f"{len(unseen)} predictions need a clinician and have no review case: {_some(unseen)}."
         yield Finding("error", "review", message, "Is a worker with beat running?")
     if not (late or failed or unseen):
         waiting = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).count()
-        yield Finding("ok", "predictions", f"{queued.count()} wait for the model, {waiting} for a person.")
+        yield Finding("ok", "predictions", f"{queued.count()} wait for the model, {waiting} for a clinician.")
 
 
 def _ids(predictions: QuerySet[Prediction]) -> list[str]:
@@ -210,18 +212,22 @@ def _ids(predictions: QuerySet[Prediction]) -> list[str]:
 
 
 def check_training() -> Iterator[Finding]:
+    """Running runs send heartbeats and queued runs start soon; an interrupted run is only a note."""
     silent = TrainingRun.objects.filter(
         status=TrainingRun.Status.RUNNING, heartbeat_at__lt=timezone.now() - SILENT_TOO_LONG
     )
     for run in silent:
         yield Finding(
-            "error", "training", f"Run {run.pk} is silent since {run.heartbeat_at:%H:%M:%S}.", "Restart the worker."
+            "error",
+            "training",
+            f"Run {run.pk} has been silent since {run.heartbeat_at:%H:%M:%S}.",
+            "Restart the worker.",
         )
     waiting = TrainingRun.objects.filter(
         status=TrainingRun.Status.QUEUED, created_at__lt=timezone.now() - WAITS_TOO_LONG
     )
     for run in waiting:
-        message = f"Run {run.pk} waits for over five minutes."
+        message = f"Run {run.pk} has waited over five minutes."
         yield Finding("error", "training", message, "Is a worker for `train` running?")
     interrupted = TrainingRun.objects.filter(status=TrainingRun.Status.INTERRUPTED).count()
     if interrupted:

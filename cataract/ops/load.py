@@ -53,15 +53,15 @@ class Way:
 
 @dataclass(frozen=True)
 class Measured:
-    """What callers got of one way. Milliseconds from sending a photo to having its answer, photos a second of all."""
+    """What callers measured: milliseconds from sending a photo to having its answer, photos per second overall."""
 
     way: str
     photos: int
     per_second: float
     p50_ms: float
     p95_ms: float
-    later: int  # photos whose answer did not come with the request
-    ratio: float  # of photos a second, to the first way
+    later: int  # photos answered after their upload request had ended
+    ratio: float  # throughput relative to the first way
 
 
 @dataclass
@@ -72,7 +72,7 @@ class _Sum:
 
 
 def ways(processes: int) -> tuple[Way, ...]:
-    """Plain first: everything in one process. Then with decoder processes, and scaled out in two manners."""
+    """Everything in one process first; then with decoder processes, and scaled out in two ways."""
     return (
         Way("one process does all", {"DECODER_PROCESSES": "0"}),
         Way("one web process, decoders", {}),
@@ -87,7 +87,7 @@ def ways(processes: int) -> tuple[Way, ...]:
 def measure(
     photos: Sequence[bytes], chosen: Sequence[Way], *, callers: int, rounds: int, say: Say = lambda line: None
 ) -> list[Measured]:
-    """Send all photos to each way in turn, `rounds` times there and back, by `callers` at once.
+    """Send all photos to each way in turn, `rounds` times in alternating order, from `callers` threads.
 
     The photos must differ from each other, or the system refuses them; the first `callers` of them warm it up and do
     not count. Raises LoadFailed.
@@ -117,7 +117,7 @@ def measure(
 
 
 def drawn_photos(count: int) -> Iterator[bytes]:
-    """Different JPEG photos of 1280 x 960 px and about 0.4 MB: drawn eyes with the grain of a sensor."""
+    """Different JPEG photos of 1280 x 960 px and about 0.4 MB: synthetic eyes with the grain of a sensor."""
     for seed in range(count):
         eye = render_eye(seed, opacity=seed % 5 / 5, size=320)
         drawn = cv2.resize(eye, (1280, 1280), interpolation=cv2.INTER_CUBIC)

@@ -17,7 +17,7 @@ class ReadySerializer(serializers.Serializer[Any]):
 class SystemSerializer(serializers.Serializer[Any]):
     release = serializers.CharField(allow_null=True)
     versions = serializers.DictField(child=serializers.CharField())
-    queued = serializers.IntegerField(help_text="Predictions that wait for a worker.")
+    queued = serializers.IntegerField(help_text="Predictions waiting for a worker.")
     oldest_queued_seconds = serializers.FloatField(allow_null=True)
     answered_last_hour = serializers.IntegerField()
     answers_per_second = serializers.FloatField(help_text="Mean of the last five minutes.")
@@ -25,7 +25,7 @@ class SystemSerializer(serializers.Serializer[Any]):
     milliseconds = serializers.DictField(
         child=serializers.FloatField(allow_null=True), help_text="p50, p95, p99 of the last answers, all stages."
     )
-    milliseconds_of = serializers.IntegerField(help_text="How many answers these percentiles are of, at most 500.")
+    milliseconds_of = serializers.IntegerField(help_text="Number of answers behind these percentiles, at most 500.")
     batches_running = serializers.IntegerField()
     webhooks_waiting = serializers.IntegerField()
     memory_bytes = serializers.DictField(

@@ -28,7 +28,7 @@ _BROKER_SECONDS = 2.5
 
 
 def system_state() -> dict[str, Any]:
-    """Everything that `GET /system` says. The broker has 2.5 s to answer; else what it knows is null."""
+    """Everything that `GET /system` returns. The broker has 2.5 s to answer; otherwise its fields are null."""
     now = timezone.now()
     queued = Prediction.objects.in_status(Prediction.Status.QUEUED)
     oldest = queued.order_by("created_at").values_list("created_at", flat=True).first()
@@ -57,7 +57,7 @@ def system_state() -> dict[str, Any]:
 
 
 def percentiles(milliseconds: list[float]) -> dict[str, float | None]:
-    """The median, the 95th and the 99th percentile; None of nothing."""
+    """The median, the 95th and the 99th percentile; None when the list is empty."""
     return {
         f"p{share}": round(float(np.percentile(milliseconds, share)), 2) if milliseconds else None
         for share in (50, 95, 99)
@@ -65,7 +65,7 @@ def percentiles(milliseconds: list[float]) -> dict[str, float | None]:
 
 
 def versions() -> dict[str, str]:
-    """What runs here."""
+    """Versions of Python and of the main libraries."""
     return {
         "python": platform.python_version(),
         "django": get_version(),
@@ -83,7 +83,7 @@ def _ask_broker() -> dict[str, Any]:
             with connect(settings.CELERY_BROKER_URL, timeout=1) as client:
                 found["queues"] = {queue: int(str(client.llen(queue))) for queue in _QUEUES}
             found["workers"] = sorted(current_app.control.inspect(timeout=1).ping() or {})
-        except Exception:  # down, stopped or slow: then it is not known, and that is what is said
+        except Exception:  # down, stopped or slow: null says that nothing is known
             return
 
     asking = threading.Thread(target=ask, name="ask-broker", daemon=True)

@@ -168,7 +168,7 @@ class Fhir(APIView):
 
 
 def _disclosed(request: Request, prediction_id: UUID) -> Prediction:
-    """A prediction that the caller may see, recorded as shown to them. Raises Http404."""
+    """A prediction that the caller may see; records that it was shown to them. Raises Http404."""
     prediction: Prediction = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction_id)
     services.disclose(predictions=[prediction], user=user_of(request))
     return prediction

@@ -11,7 +11,7 @@ from predictions.answering.models import Prediction
 from predictions.photos import intake, storage
 from predictions.releases import serving
 
-_SIDE = 2048  # pixels of the long side of the photo that the model sees
+_SIDE = 2048  # long side, in pixels, of the photo that the model sees
 
 
 def heat_map_png(prediction: Prediction) -> bytes:

@@ -26,7 +26,7 @@ class UploadForm(forms.Form):
         label="Which eye?",
         choices=[("OD", "Right eye (OD)"), ("OS", "Left eye (OS)")],
         widget=forms.RadioSelect,
-        error_messages={"required": "Say which eye it is."},
+        error_messages={"required": "Choose which eye it is."},
     )
     site = forms.CharField(label="Site", max_length=LABEL_LENGTH, required=False)
     device = forms.CharField(label="Camera or phone", max_length=LABEL_LENGTH, required=False)
@@ -47,7 +47,7 @@ class UploadForm(forms.Form):
         return cleaned
 
     def facts(self) -> PhotoFacts:
-        """What was stated about the photo."""
+        """The facts that the uploader stated about the photo."""
         stated = self.cleaned_data
         return PhotoFacts(
             patient_key=stated["patient_key"],

@@ -124,7 +124,7 @@ class Prediction(models.Model):
 
     @property
     def api_url(self) -> str:
-        """The path of this prediction in the API."""
+        """The API path of this prediction."""
         return f"/api/v1/predictions/{self.pk}"
 
 

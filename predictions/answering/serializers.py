@@ -51,7 +51,7 @@ class UploadSerializer(serializers.Serializer[Any]):
         return value
 
     def facts(self) -> PhotoFacts:
-        """What was stated about the photo."""
+        """The facts that the caller stated about the photo."""
         stated = self.validated_data
         return PhotoFacts(
             patient_key=stated["patient"],

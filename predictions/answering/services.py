@@ -77,7 +77,7 @@ def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[
     """`upload_photo`, once per (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
 
     The key is stored with the photo: an upload that was refused or never committed leaves its key free. Raises
-    IdempotencyKeyReused when the key came with another request, UploadRunning while the first one still works, and
+    IdempotencyKeyReused when the key came with another request, UploadRunning while the first one is running, and
     what `upload_photo` raises.
     """
     if not key:
@@ -191,12 +191,12 @@ def _refuse_duplicate(image: EyeImage, facts: PhotoFacts, *, send_anyway: bool) 
 
 
 def _inline_lease() -> timedelta:
-    """How long a caller may work on the prediction that it made."""
+    """How long the request that created a prediction may work on it."""
     return timedelta(seconds=settings.INLINE_PREDICTION_SECONDS + 5)
 
 
 def _is_with_its_request(prediction: Prediction) -> bool:
-    """Whether the request that made it still works on it: it holds the first lease, shorter than a worker's."""
+    """Whether the request that created it is still answering it: it holds the first lease, shorter than a worker's."""
     lease = prediction.lease_until
     if prediction.status != Prediction.Status.QUEUED or prediction.attempts != 1 or lease is None:
         return False
@@ -217,7 +217,7 @@ def _replay(claim: IdempotentRequest) -> Prediction | None:
 
 
 def _await_worker(prediction: Prediction) -> None:
-    """Wait briefly for a worker's answer. It is read from the row, which is the truth, not from the broker."""
+    """Wait briefly for a worker's answer. Reads the row, the source of truth, not the broker."""
     queued = Prediction.objects.in_status(Prediction.Status.QUEUED).filter(pk=prediction.pk)
     deadline, pause = time.monotonic() + settings.INFERENCE_WAIT_SECONDS, 0.005
     while queued.exists() and time.monotonic() < deadline:

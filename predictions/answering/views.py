@@ -23,7 +23,7 @@ from predictions.photos.models import EyeImage
 from predictions.photos.uploads import read_photo
 
 PAGE_SIZE = 50
-_POLLS = 60  # of a waiting page; then it stops and says so
+_POLLS = 60  # a waiting page polls this often, then stops and says so
 
 
 @login_required

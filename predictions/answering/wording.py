@@ -62,7 +62,7 @@ def describe(prediction: Prediction) -> Words:
 
 
 def confidence(prediction: Prediction) -> float | None:
-    """The calibrated probability of the class that was answered, 0.5 to 1; None when no class was answered."""
+    """The calibrated probability of the answered class, 0.5 to 1; None when no class was answered."""
     if prediction.probability is None or prediction.decision not in CLASSES:
         return None
     return prediction.probability if prediction.decision == Decision.CATARACT else 1 - prediction.probability
@@ -102,7 +102,7 @@ def _next(prediction: Prediction) -> str:
 
 
 def _is_unsure(prediction: Prediction) -> bool:
-    """Whether a clinician must confirm the answer: for any reason but the random check."""
+    """Whether a clinician must confirm the answer, for any reason other than the random check."""
     return prediction.needs_review and prediction.reasons != [Reason.AUDIT_SAMPLE]
 
 
@@ -127,7 +127,7 @@ def _figure(prediction: Prediction) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share as whole per cent, never rounded to 0 % or 100 %."""
+    """A share in whole per cent, never rounded to 0 % or 100 %."""
     if share < 0.01:
         return "below 1 %"
     return "above 99 %" if share > 0.99 else f"{share:.0%}".replace("%", " %")

@@ -61,7 +61,7 @@ class Batches(generics.ListAPIView[Batch]):
         operation_id="batches_create",
         summary="Send many photos",
         description=with_limits(
-            "Up to {max_form_files} files in `photos`, or one ZIP in `archive`; a worker goes through them. Nothing is "
+            "Up to {max_form_files} files in `photos`, or one ZIP in `archive`; a worker processes them. Nothing is "
             "stored twice: sending the same batch again makes no new cases."
         ),
         request={"multipart/form-data": BatchUploadSerializer},
@@ -88,7 +88,7 @@ class Batches(generics.ListAPIView[Batch]):
 
 
 class OneBatch(APIView):
-    """How far a batch is."""
+    """The progress of a batch."""
 
     permission_classes = (_READ,)
 
@@ -105,7 +105,7 @@ class CancelBatch(APIView):
     @extend_schema(
         tags=TAG,
         summary="Cancel a batch",
-        description="What is stored stays. A batch that is done or cancelled is left as it is.",
+        description="Stored photos stay. A batch that is done or cancelled does not change.",
         request=None,
         responses={200: BatchSerializer} | problems(401, 403, 404),
     )
@@ -116,14 +116,14 @@ class CancelBatch(APIView):
 
 
 class ResumeBatch(APIView):
-    """Go on with a cancelled batch."""
+    """Resume a cancelled batch."""
 
     permission_classes = (_UPLOAD,)
 
     @extend_schema(
         tags=TAG,
-        summary="Go on with a cancelled batch",
-        description="A batch that is done or running is left as it is.",
+        summary="Resume a cancelled batch",
+        description="A batch that is done or running does not change.",
         request=None,
         responses={200: BatchSerializer} | problems(401, 403, 404),
     )
@@ -141,7 +141,7 @@ class InOrder(CursorPagination):
 
 
 class BatchResults(generics.ListAPIView[BatchItem]):
-    """What became of each file."""
+    """The outcome of each file."""
 
     serializer_class = BatchItemSerializer
     permission_classes = (_READ,)
@@ -165,7 +165,7 @@ class BatchResults(generics.ListAPIView[BatchItem]):
 
 
 class BatchResultsCsv(APIView):
-    """What became of each file, as a table."""
+    """The outcome of each file, as CSV."""
 
     permission_classes = (_READ,)
 
@@ -179,7 +179,7 @@ class BatchResultsCsv(APIView):
 
 
 def csv_answer(batch: Batch, user: User) -> StreamingHttpResponse:
-    """The results as a file, a line at a time; who asks has then seen the answers in it."""
+    """Stream the results as a file; records that the caller has seen the answers in it."""
 
     def lines() -> Iterator[str]:
         return csv_lines(batch, lambda shown: answering_services.disclose(predictions=shown, user=user))

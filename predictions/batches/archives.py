@@ -1,7 +1,7 @@
 """ZIP archives of photos: checked by their directory before anything is unpacked, then read entry by entry.
 
-What an archive claims is checked twice: the directory must promise bounded, separate, plain files, and the reader stops
-at the limit whatever was promised.
+Claims of an archive are checked twice: its directory must list plain files of limited size that do not overlap, and the
+reader stops at the limit whatever the directory says.
 """
 
 import itertools
@@ -17,8 +17,8 @@ from django.conf import settings
 
 from cataract.core.errors import DomainError
 
-MAX_RATIO = 100  # photos hardly shrink: what unpacks to more than this is a bomb
-_FREE_OF_RATIO = 1_000_000  # a small file of one colour is no danger
+MAX_RATIO = 100  # photos hardly compress: a file that unpacks to more than this is a bomb
+_FREE_OF_RATIO = 1_000_000  # a small file of one colour is harmless
 _END = b"PK\x05\x06"
 _END_LENGTH, _LONGEST_COMMENT = 22, 65_535
 _NESTED = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
@@ -37,7 +37,7 @@ class ArchiveRefused(DomainError):
 
 
 class EntryCorrupt(Exception):
-    """One entry cannot be unpacked; the others may be whole."""
+    """One entry cannot be unpacked; the others may be intact."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def read_entry(archive: zipfile.ZipFile, index: int, *, limit: int) -> bytes:
 
 
 def _check_end_record(file: IO[bytes]) -> None:
-    """Refuse by the last bytes alone what has too many entries: zipfile would read the whole directory at once."""
+    """Refuse too many entries by the end record alone: zipfile would read the whole directory at once."""
     size = file.seek(0, 2)
     file.seek(max(0, size - _END_LENGTH - _LONGEST_COMMENT))
     tail = file.read()
@@ -96,13 +96,13 @@ def _check_entry(info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
     parts = name.replace("\\", "/").split("/")
     if "\x00" in name or name.startswith(("/", "\\")) or _DRIVE.match(name) or ".." in parts:
-        raise ArchiveRefused("bad_entry_path", "A file in the archive has a path that leads out of it.")
+        raise ArchiveRefused("bad_entry_path", "A file in the archive has a path that points outside it.")
     if info.flag_bits & 0x1:
-        raise ArchiveRefused("archive_encrypted", "The archive has a password. Send it without.")
+        raise ArchiveRefused("archive_encrypted", "The archive has a password. Send it without one.")
     if stat.S_ISLNK(info.external_attr >> 16):
-        raise ArchiveRefused("archive_symlink", "There is a link in the archive. Send the photos themselves.")
+        raise ArchiveRefused("archive_symlink", "The archive contains a link. Send the photos themselves.")
     if name.lower().endswith(_NESTED):
-        raise ArchiveRefused("archive_nested", "There is an archive in the archive. Send the photos themselves.")
+        raise ArchiveRefused("archive_nested", "The archive contains another archive. Send the photos themselves.")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ArchiveRefused("archive_method", "The archive is compressed in an unusual way. Make a plain ZIP.")
     if info.file_size > max(_FREE_OF_RATIO, MAX_RATIO * info.compress_size):
@@ -117,7 +117,7 @@ def _check_overlap(infos: list[zipfile.ZipInfo]) -> None:
 
 
 def _is_wanted(info: zipfile.ZipInfo) -> bool:
-    """Folders, and what macOS and Windows add by themselves, are no photos."""
+    """Whether it may be a photo: not a folder, and not a file that macOS or Windows adds."""
     parts = info.filename.split("/")
     return not (info.is_dir() or "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1] == "Thumbs.db")
 

@@ -8,7 +8,7 @@ from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
 
 
 class BatchForm(forms.Form):
-    """What is said of every photo of a batch; the files are judged one by one."""
+    """The facts that apply to every photo of a batch."""
 
     patient_key = forms.CharField(
         label="Patient key",

@@ -34,7 +34,7 @@ class BatchQuerySet(LeasedQuerySet["Batch"]):
 
 
 class Batch(models.Model):
-    """Many photos that were sent at once, for a worker to go through.
+    """Many photos sent at once, for a worker to process.
 
     RUNNING -> DONE, or RUNNING -> CANCELLED -> RUNNING when it is resumed.
     """
@@ -82,7 +82,7 @@ class BatchItemQuerySet(StatusQuerySet["BatchItem"]):
 
 
 class BatchItem(models.Model):
-    """One file of a batch and what became of it. WAITING -> STORED, KNOWN (sent before) or REFUSED."""
+    """One file of a batch and its outcome. WAITING -> STORED, KNOWN (sent before) or REFUSED."""
 
     class Status(models.TextChoices):
         WAITING = "waiting"
@@ -125,5 +125,5 @@ class BatchItem(models.Model):
 
     @property
     def facts(self) -> PhotoFacts:
-        """What was stated about the photo."""
+        """The facts that the sender stated about the photo."""
         return PhotoFacts(**{field.name: getattr(self, field.name) for field in fields(PhotoFacts)})

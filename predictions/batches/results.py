@@ -31,12 +31,12 @@ _CHUNK = 200
 
 
 def items_with_results(batch: Batch) -> QuerySet[BatchItem]:
-    """The files of a batch in the order in which they were sent."""
+    """The files of a batch in the order they were sent."""
     return batch.items.select_related("prediction__image", "batch").order_by("position")
 
 
 def result_of(item: BatchItem) -> Prediction | None:
-    """The prediction of a file, None when there is none or another user sent the same photo."""
+    """The prediction of a file; None when there is none or another user uploaded the photo."""
     found = item.prediction
     mine = found is not None and found.image.uploaded_by_id == item.batch.requested_by_id
     return found if mine else None
@@ -48,14 +48,14 @@ def shown_predictions(items: Iterable[BatchItem]) -> list[Prediction]:
 
 
 def progress_of(batch: Batch) -> dict[str, int]:
-    """How many files wait, are stored, were known, were refused."""
+    """The number of files by status: waiting, stored, known, refused."""
     counts = {status.value: Count("pk", filter=Q(status=status)) for status in BatchItem.Status}
     found: dict[str, int] = batch.items.aggregate(**counts)
     return found
 
 
 def csv_lines(batch: Batch, disclose: Callable[[list[Prediction]], None]) -> Iterator[str]:
-    """The results as CSV, line by line; `disclose` is told of the answers before they are given out."""
+    """The results as CSV, line by line; `disclose` gets the predictions of each chunk before its lines are yielded."""
     yield _line(COLUMNS)
     chunk: list[BatchItem] = []
     for item in items_with_results(batch).iterator(chunk_size=_CHUNK):
@@ -73,12 +73,12 @@ def _lines_of(items: list[BatchItem], disclose: Callable[[list[Prediction]], Non
 
 
 def _values(item: BatchItem, found: Prediction | None) -> list[Any]:
-    told = [item.name, item.status, item.code, item.message, item.patient_key, item.eye]
+    cells = [item.name, item.status, item.code, item.message, item.patient_key, item.eye]
     if found is None:
-        return [*told, "", "", "", "", "", "", ""]
+        return [*cells, "", "", "", "", "", "", ""]
     sure = confidence(found)
     return [
-        *told,
+        *cells,
         found.pk,
         found.status,
         found.decision,

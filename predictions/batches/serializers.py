@@ -19,7 +19,7 @@ from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
 
 
 class BatchUploadSerializer(serializers.Serializer[Any]):
-    """Many photos to judge. What the table says of a file goes before what is said of all."""
+    """Many photos to judge. The table's facts about a file override the facts for all photos."""
 
     photos = serializers.ListField(
         child=serializers.FileField(allow_empty_file=True),
@@ -48,7 +48,7 @@ class BatchUploadSerializer(serializers.Serializer[Any]):
         return value
 
     def facts(self) -> PhotoFacts:
-        """What is said of every photo."""
+        """The facts that apply to every photo."""
         said = self.validated_data
         return PhotoFacts(said["patient"], said["eye"], said["site"], said["device"], None, said["may_train"])
 
@@ -64,10 +64,10 @@ def batch_files(files: Any) -> tuple[list[SpooledFile], SpooledFile | None, Tabl
 
 
 class BatchSerializer(serializers.ModelSerializer[Batch]):
-    """One batch and how far it is."""
+    """One batch and its progress."""
 
-    files = serializers.SerializerMethodField(help_text="How many files wait, are stored, were known, were refused.")
-    results = serializers.SerializerMethodField(help_text="Where the outcome of each file is found.")
+    files = serializers.SerializerMethodField(help_text="Number of files by status: waiting, stored, known, refused.")
+    results = serializers.SerializerMethodField(help_text="Address of the outcome of each file.")
 
     class Meta:
         model = Batch

@@ -43,7 +43,7 @@ def accept_batch(
     mode: str = Prediction.Mode.CASCADE,
     key: str = "",
 ) -> tuple[Batch, bool]:
-    """Keep the files that were sent; a worker stores and answers them. Return (batch, whether it is a replay of `key`).
+    """Keep the received files; a worker stores and answers them. Return (batch, whether it is a replay of `key`).
 
     Send photos or one archive. Nothing is unpacked or decoded here. Raises BadField, ArchiveRefused, TableRefused,
     IdempotencyKeyReused; nothing is kept then.
@@ -115,7 +115,7 @@ def resume_batch(*, batch: Batch) -> bool:
 
 
 def _keep(batch_id: uuid.UUID, files: Sequence[SpooledFile]) -> None:
-    """Move what was received to the folder of the batch, durably, before any row names it."""
+    """Move the received files to the folder of the batch, durably, before any row names it."""
     folder = settings.BATCH_DIR / str(batch_id)
     folder.mkdir(parents=True, mode=0o700)
     for position, file in enumerate(files):
@@ -139,7 +139,7 @@ def _claim(
     user: User, key: str, photos: Sequence[SpooledFile], archive: SpooledFile | None, rest: list[Any]
 ) -> IdempotentRequest | None:
     if not key:
-        return None  # large files are not read for nothing
+        return None  # do not read large files in vain
     digest = hashlib.sha256(json.dumps(rest, default=str).encode())
     for file in (archive,) if archive else photos:
         file.seek(0)

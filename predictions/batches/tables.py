@@ -17,7 +17,7 @@ from predictions.photos.facts import PhotoFacts
 MAX_BYTES = 5_000_000
 _EYES = {"od": "OD", "r": "OD", "right": "OD", "os": "OS", "l": "OS", "left": "OS", "": ""}
 _YES_NO = {"": True, "yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_SHOWN = 20  # a longer list of wrong rows does not help
+_SHOWN = 20  # more wrong rows would not help the sender
 
 
 class TableRefused(DomainError):
@@ -39,7 +39,7 @@ class Table:
     rows: dict[str, PhotoFacts] = field(default_factory=dict)
 
     def facts_of(self, name: str, default: PhotoFacts) -> PhotoFacts:
-        """What the table says of a file, with `default` where it says nothing."""
+        """The table's facts about a file, with `default` where it states none."""
         found = self.rows.get(name) or self.rows.get(name.rsplit("/", 1)[-1])
         if found is None:
             return default
@@ -68,7 +68,7 @@ def read_table(data: bytes, check_patient: Any) -> Table:
     except UnicodeDecodeError:
         raise TableRefused("The table is not UTF-8 text. Save it as CSV UTF-8.") from None
     if "\x00" in text:
-        raise TableRefused("The table holds bytes that are no text. Save it as CSV UTF-8.")
+        raise TableRefused("The table contains bytes that are not text. Save it as CSV UTF-8.")
     first = text.split("\n", 1)[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count))
     reader.fieldnames = [name.strip().lower() for name in reader.fieldnames or []]

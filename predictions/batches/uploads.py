@@ -18,7 +18,7 @@ class BatchTooLarge(DomainError):
     status = 413
 
     def __init__(self) -> None:
-        super().__init__(f"{settings.MAX_BATCH_BYTES / 1e6:.0f} MB is the limit of a batch. Send it in parts.")
+        super().__init__(f"{settings.MAX_BATCH_BYTES / 1e6:.0f} MB is the limit for one batch. Send it in parts.")
 
 
 class SpooledFile(UploadedFile):  # type: ignore[type-arg]  # not generic at run time

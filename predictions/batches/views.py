@@ -31,7 +31,7 @@ from predictions.photos.models import EyeImage
 
 _TOO_MANY = "At most {max_form_files} photos at a time. Send more as one ZIP archive."
 _PAGE_SIZE = 50
-_POLLS = 300  # a waiting page asks so often, then stops and says so
+_POLLS = 300  # a waiting page polls this often, then stops and says so
 _LATEST = 20
 
 
@@ -88,7 +88,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_GET
 def batch_page(request: HttpRequest, batch_id: UUID) -> HttpResponse:
-    """How far a batch is and what became of its files; refreshes itself while it runs, for some minutes."""
+    """The progress of a batch and the outcome of its files; refreshes itself for some minutes while the batch runs."""
     batch = _find(request, batch_id)
     page = Paginator(items_with_results(batch), _PAGE_SIZE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
@@ -115,7 +115,7 @@ def batch_page(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 @permission_required("predictions.add_eyeimage", raise_exception=True)
 @require_POST
 def batch_cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
-    """Stop a batch; what is stored stays."""
+    """Stop a batch; stored photos stay."""
     batches_services.cancel_batch(batch=_find(request, batch_id))
     return redirect("predictions:batch", batch_id)
 
@@ -124,7 +124,7 @@ def batch_cancel(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 @permission_required("predictions.add_eyeimage", raise_exception=True)
 @require_POST
 def batch_resume(request: HttpRequest, batch_id: UUID) -> HttpResponse:
-    """Go on with a cancelled batch."""
+    """Resume a cancelled batch."""
     batches_services.resume_batch(batch=_find(request, batch_id))
     return redirect("predictions:batch", batch_id)
 
@@ -142,7 +142,7 @@ def _form_page(request: HttpRequest, form: BatchForm, status: int = 200) -> Http
 
 
 def _refused(request: HttpRequest, message: str, status: int) -> HttpResponse:
-    """The body was not read to its end, so no field of the form is known."""
+    """Refuse a body that was not read to its end: the form's fields are unknown."""
     form = BatchForm({})
     form.errors.clear()
     form.add_error(None, message)

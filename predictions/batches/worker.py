@@ -44,7 +44,7 @@ class _Lost(Exception):
 
 
 def run_batch(batch_id: UUID | str, *, seconds: float = CHUNK_SECONDS) -> bool:
-    """Go on with a batch for some seconds; return whether this call worked on it and files are left.
+    """Work on a batch for some seconds; return whether this call worked on it and files are left.
 
     Safe to call at any time and any number of times. Memory holds one file at a time.
     """
@@ -91,7 +91,7 @@ def _finish(batch: Batch, held: BatchQuerySet) -> bool:
 
 
 def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
-    """Store and judge one file, or write why not. Raises _Lost, QueueFull and StorageFull."""
+    """Store and answer one file, or record why it is refused. Raises _Lost, QueueFull and StorageFull."""
     still = BatchItem.objects.filter(pk=item.pk, batch__attempts=attempt, batch__status=Batch.Status.RUNNING)
 
     def keep_outcome(prediction: Prediction) -> None:
@@ -99,7 +99,7 @@ def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
             raise _Lost
 
     if item.attempts >= _ITEM_ATTEMPTS:
-        _refuse(still, "failed", "The program failed on this file several times. Send it by itself.")
+        _refuse(still, "failed", "The program failed on this file several times. Send it on its own.")
         return
     try:
         received = services.receive_photo(
@@ -143,7 +143,7 @@ def _refuse(still: BatchItemQuerySet, code: str, message: str) -> None:
 
 @contextlib.contextmanager
 def _source(batch: Batch) -> Iterator[Read]:
-    """How to read the files of a batch: never more than the limit of one photo and one byte."""
+    """A function that reads a file of the batch: at most one byte more than the limit of a photo."""
     folder, limit = _folder(batch.pk), settings.MAX_UPLOAD_BYTES
 
     def checked(data: bytes) -> bytes:
@@ -174,7 +174,7 @@ def _missing(item: BatchItem) -> bytes:
 
 
 def _delete_rubbish() -> None:
-    """Folders and received files that belong to no batch in work: left by crashes."""
+    """Delete folders and received files that belong to no unfinished batch: a crash left them."""
     root = Path(settings.BATCH_DIR)
     limit = time.time() - _RUBBISH_SECONDS
     old = [path for path in (*root.glob("*"), *root.glob("incoming/*")) if path.stat().st_mtime < limit]

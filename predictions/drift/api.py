@@ -22,7 +22,7 @@ class DriftView(APIView):
 
     @extend_schema(
         summary="Drift",
-        description="The last days against the ninety before them. Each measure names its sample sizes; below "
+        description="The last days compared with the ninety before them. Each measure names its sample sizes; below "
         "`minimum` on either side its verdict is `not_enough_data` and its figures are null.",
         parameters=[OpenApiParameter("days", OpenApiTypes.INT, description="Length of the recent period, 1 to 90.")],
         responses={200: DriftSerializer} | problems(401, 403, 422),

@@ -22,13 +22,13 @@ class DriftMeasureSerializer(serializers.Serializer[Any]):
 
 
 class DriftSerializer(serializers.Serializer[Any]):
-    """Recent photos and answers against earlier ones."""
+    """Recent photos and answers compared with earlier ones."""
 
     recent = PeriodSerializer()
     reference = PeriodSerializer()
     release = serializers.CharField(allow_null=True, help_text="Scores are compared for this release only.")
-    minimum = serializers.IntegerField(help_text="Below this size of either sample nothing is said.")
+    minimum = serializers.IntegerField(help_text="Below this size of either sample there is no verdict.")
     measures = serializers.DictField(child=DriftMeasureSerializer())
     shares = serializers.DictField(
-        child=serializers.DictField(child=serializers.FloatField(allow_null=True)), help_text="Of each decision."
+        child=serializers.DictField(child=serializers.FloatField(allow_null=True)), help_text="Share of each decision."
     )

@@ -16,10 +16,10 @@ _SCORES = ("fast_probability", "probability")
 
 
 def recent_drift(*, days: int = 7, reference_days: int = 90) -> dict[str, Any]:
-    """The last `days` against the `reference_days` before them.
+    """Compare the last `days` with the `reference_days` before them.
 
-    Quality measures compare all photos; scores only those of the release that serves, for another release has other
-    scores. `minimum` is the sample size below which nothing is said.
+    Quality measures compare all photos; scores only those of the current champion, because scores of different releases
+    are not comparable. `minimum` is the sample size below which there is no verdict.
     """
     now = timezone.now()
     middle = now - timedelta(days=days)

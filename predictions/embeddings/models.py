@@ -14,7 +14,7 @@ from predictions.releases.models import Release
 
 
 class Embedding(models.Model):
-    """What one encoder made of one image. Kept for training, similarity search and drift."""
+    """One image as one encoder's vector. Kept for training, similarity search and drift."""
 
     image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="embeddings")
     encoder = models.CharField(max_length=64, help_text="Hash of the encoder that made it.")
@@ -38,7 +38,7 @@ class EmbeddingJobQuerySet(LeasedQuerySet["EmbeddingJob"]):
     MOVES: ClassVar = {"done": frozenset({"waiting"})}
 
     def ask_for(self, *, release: Release, user: User | None = None) -> "EmbeddingJob":
-        """The waiting job that brings every stored photo through the encoder of `release`; a new one if there is none.
+        """The waiting job that embeds every stored photo with the encoder of `release`; a new one if there is none.
 
         A worker starts it within seconds (`worker.sweep`); it ends at once when nothing is left to do.
         """
@@ -53,8 +53,8 @@ class EmbeddingJobQuerySet(LeasedQuerySet["EmbeddingJob"]):
 class EmbeddingJob(models.Model):
     """Embed every stored photo with one release's encoder, for search, drift and training. WAITING -> DONE.
 
-    What is left to do are the photos after `cursor` without an Embedding: a job that was stopped, killed or run twice
-    goes on there. One waits per release at most.
+    The photos left are those after `cursor` without an Embedding: a job that was stopped, killed or run twice resumes
+    there. At most one job per release waits.
     """
 
     class Status(models.TextChoices):

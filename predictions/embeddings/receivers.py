@@ -12,6 +12,6 @@ from predictions.releases.signals import release_promoted
 
 @receiver(release_promoted)
 def embed_stored_photos(release: Release, previous: Release | None, user: User | None, **_: Any) -> None:
-    """Search, drift and training need every stored photo in the embedding space of the encoder that serves."""
+    """Request embeddings: search, drift and training need every stored photo in the champion's embedding space."""
     if previous is None or previous.encoder != release.encoder:
         EmbeddingJob.objects.ask_for(release=release, user=user)

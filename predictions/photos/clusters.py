@@ -19,7 +19,7 @@ from django.db.models import QuerySet
 from cataract.ml.photos.duplicates import NEAR
 from predictions.photos.models import Cluster, EyeImage, Split
 
-# When clusters of different splits merge, the first of these stays.
+# When clusters of different splits merge, the first split in this list wins.
 _PRECEDENCE = (Split.TEST, Split.CALIBRATION, Split.TRAIN, Split.EXCLUDED)
 _ADVISORY_LOCK = 0x65796573  # serialises changes of clusters on PostgreSQL
 _OVERLAP = timedelta(minutes=10)  # reread rows of slower transactions and slower clocks
@@ -53,7 +53,7 @@ def split_of(cluster: Cluster, *, forced_split: str | None = None) -> str:
 
 
 def draw_split(sha256: str) -> str:
-    """The split of a cluster that this photo founds: a function of its hash, 60/20/20 by default."""
+    """The split of a new cluster, computed from the hash of its first photo; 60/20/20 by default."""
     place = int.from_bytes(hashlib.sha256(f"split:{sha256}".encode()).digest()[:8]) / 2**64
     for split, fraction in settings.SPLIT_FRACTIONS.items():
         place -= fraction

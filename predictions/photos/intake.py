@@ -1,4 +1,4 @@
-"""Check and decode the bytes that were sent. Nothing here touches the database."""
+"""Check and decode uploaded bytes. Nothing here touches the database."""
 
 import contextlib
 import hashlib
@@ -98,7 +98,7 @@ def warm_up() -> None:
 
 
 def clean_label(name: str, *, length: int = 100) -> str:
-    """A file name or other free text as a harmless label: NFC, no control or bidi characters, no folders, cut."""
+    """A file name or other free text as a harmless label: NFC, no control or bidi characters, no folders, truncated."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(c for c in unicodedata.normalize("NFC", last) if unicodedata.category(c) not in _UNSAFE)
     return printable.strip()[:length]

@@ -44,7 +44,7 @@ class EyeImageQuerySet(models.QuerySet["EyeImage"]):
 
 
 class EyeImage(models.Model):
-    """One stored photo: the stripped original of what was sent, and everything known about how it was taken."""
+    """One stored photo: the original without its metadata, and everything known about how it was taken."""
 
     class Eye(models.TextChoices):
         OD = "OD", "right eye (OD)"

@@ -43,7 +43,7 @@ _ANSWERS: dict[RefusalCode, tuple[int, str]] = {
     RefusalCode.DECODE_TIMEOUT: (422, "This photo would take too long to read. Save it again as a plain JPEG."),
     RefusalCode.BLANK: (422, "The picture is fully transparent. Send the photo itself."),
 }
-# Where a code has variants, what the variant says instead.
+# The sentences of variants of a code.
 _VARIANTS: dict[tuple[RefusalCode, str], str] = {
     (RefusalCode.FILE_TOO_LARGE, "size unknown"): "{limit_millions:.1f} MB is the limit; this photo is larger.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "GIF"): "GIF is not accepted; send a JPEG photo.",

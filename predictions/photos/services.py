@@ -30,9 +30,9 @@ def store_photo(
 ) -> tuple[EyeImage, bool]:
     """Store an examined photo, its file first and then its row; return (image, whether it is new).
 
-    The same bytes are one image: where they are stored already, nothing about that image changes. An eye that the
-    file's header names completes `facts`. `forced_split`: see `clusters.assign_cluster`. `also(image, is_new)` runs in
-    the transaction that makes the row; what it raises undoes the row. Raises BadField (eye_mismatch), StorageFull.
+    The same bytes are one image: if they are already stored, that image does not change. An eye that the file's header
+    names completes `facts`. `forced_split`: see `clusters.assign_cluster`. `also(image, is_new)` runs in the
+    transaction that makes the row; an exception in it rolls the row back. Raises BadField (eye_mismatch), StorageFull.
     """
     facts = facts.with_eye(photo.eye)
     stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
@@ -52,12 +52,12 @@ def store_photo(
 
     try:
         return write_rows()
-    except IntegrityError:  # another request stored the same bytes meanwhile: its image is found now
+    except IntegrityError:  # another request stored the same bytes meanwhile: find its image
         return write_rows()
 
 
 def _placed(photo: Photo, facts: PhotoFacts, forced_split: str | None) -> dict[str, Any]:
-    """The columns of a new image, its cluster and split among them. What the champion was trained on tests nothing."""
+    """The columns of a new image, with cluster and split; a photo that the champion was trained on goes to `train`."""
     if is_near(photo.hashes, serving.seen_hashes()):
         forced_split = Split.TRAIN
     cluster, twin = clusters.assign_cluster(

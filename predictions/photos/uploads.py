@@ -21,7 +21,7 @@ def read_photo(sent: "UploadedFile[Any]") -> bytes:
 
 
 def refuse_repeated(fields: Any) -> None:
-    """Raise BadField for a field that was sent twice: which of two eyes is meant is never guessed."""
+    """Raise BadField for a field that was sent twice: never guess which of two eyes is meant."""
     for field, values in fields.lists():
         if len(values) > 1 and field != "photo":
             raise BadField(field, f"{field}: sent {len(values)} times. Send it once.")

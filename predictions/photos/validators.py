@@ -1,4 +1,4 @@
-"""Validators of what is stated about a photo."""
+"""Validators of the facts stated about a photo."""
 
 from datetime import datetime, timedelta
 

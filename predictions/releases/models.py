@@ -88,12 +88,12 @@ class LiveTestQuerySet(models.QuerySet["LiveTest"]):
         return found.filter(kind__in=kinds) if kinds else found
 
     def end(self, *, reason: str, user: Any = None) -> int:
-        """End those that run; returns how many did."""
+        """End the running tests; return how many there were."""
         return self.running().update(ended_at=timezone.now(), ended_by=user, end_reason=reason)
 
 
 class LiveTest(models.Model):
-    """A challenger tried on live photos, beside the champion of that day. One of each kind runs at a time.
+    """A challenger tried on live photos beside the champion. One test of each kind runs at a time.
 
     It ends when an admin stops it, when it has its photos (shadow), or when another release becomes the champion.
     """

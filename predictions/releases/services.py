@@ -54,12 +54,12 @@ def make_champion(*, release: Release, user: User | None, reason: str, is_rollba
             return Promotion.objects.create(
                 release=release, previous=previous, promoted_by=user, reason=reason, is_rollback=is_rollback
             )
-    except IntegrityError:  # one champion, says the database: another promotion came first
+    except IntegrityError:  # the database allows one champion: another promotion came first
         raise PromotionConflict("Another user promoted a release. Look again before promoting.") from None
 
 
 def restore_previous_champion(*, user: User | None, reason: str) -> Promotion:
-    """Make the champion before this one serve again. Raises PromotionConflict when there is none."""
+    """Make the previous champion serve again. Raises PromotionConflict when there is none."""
     last = Promotion.objects.select_related("previous").filter(release__status=Release.Status.CHAMPION).first()
     if last is None or last.previous is None:
         raise PromotionConflict("There is no earlier champion to go back to.")

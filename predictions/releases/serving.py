@@ -27,7 +27,7 @@ def load(release: Release) -> Cascade:
 def champion() -> Cascade | None:
     """The cascade that serves now. One query, so a promotion reaches every process with the next request.
 
-    None when there is no champion or its files are damaged (logged): then every photo goes to a person.
+    None when there is no champion or its files are damaged (logged): then a clinician reviews every photo.
     """
     serving = Release.objects.filter(status=Release.Status.CHAMPION).values_list("pk", "manifest_sha256").first()
     if serving is None:
@@ -42,7 +42,7 @@ def warm_up() -> None:
     """Load the champion before the first photo arrives, and close this thread's database connections."""
     try:
         champion()
-    except DatabaseError as error:  # not migrated yet: the first request that needs it reports it
+    except DatabaseError as error:  # not migrated yet: the first request that needs the champion reports it
         log.warning("The champion is not loaded yet: %s", error)
     finally:
         connections.close_all()
@@ -55,7 +55,7 @@ def seen_hashes() -> list[str]:
 
 
 def load_or_none(release_id: str, sha256: str) -> Cascade | None:
-    """The cascade, or None (logged) when its files are damaged; that is then not looked at again for a while."""
+    """The cascade, or None (logged) when its files are damaged; a damaged release is not checked again for a while."""
     if _holder.is_known_corrupt(release_id):
         return None
     try:
@@ -76,7 +76,7 @@ def load_verified(release_id: str, sha256: str) -> Cascade:
 
 
 class _Holder:
-    """The cascades of this process: few, immutable, loaded once. A cascade in use outlives its place here."""
+    """A cache of this process's cascades: few, immutable, loaded once. A cascade in use survives its eviction."""
 
     KEEP = 4  # champion, the one before it (a rollback answers at once), and a challenger on each kind of live test
 
@@ -115,7 +115,7 @@ class _Holder:
         self._corrupt[self._key(release_id)] = time.monotonic()
 
     def is_known_corrupt(self, release_id: str) -> bool:
-        """Whether it failed a moment ago: hashing it again for each upload would only slow everything down."""
+        """Whether its check failed recently: hashing the files again for each upload would slow everything down."""
         since = self._corrupt.get(self._key(release_id))
         return since is not None and time.monotonic() - since < _RETRY_CORRUPT_SECONDS
 

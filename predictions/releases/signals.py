@@ -2,5 +2,5 @@
 
 from django.dispatch import Signal
 
-# Another release serves. Sent with `release`, `previous` (None for the first champion) and `user` (None: the system).
+# Another release is champion. Sent with `release`, `previous` (None for the first champion), `user` (None: the system).
 release_promoted = Signal()

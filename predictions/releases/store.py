@@ -19,7 +19,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -> Release:
-    """Take a built release folder over: verified, copied below RELEASE_DIR, golden predictions checked, row made.
+    """Register a release folder: verify it, copy it below RELEASE_DIR, check its golden predictions, create its row.
 
     The same release again returns its row. `status` is challenger, rejected or base: champions are made by
     `make_champion`. Raises ReleaseCorrupt and leaves nothing behind.
@@ -49,7 +49,7 @@ def folder_of(release: Release) -> Path:
 
 
 def _copy_in(folder: Path, manifest: Manifest) -> None:
-    """Copy to RELEASE_DIR/<id>: the folder appears there whole or not at all."""
+    """Copy to RELEASE_DIR/<id>: the folder appears there complete or not at all."""
     target = Path(settings.RELEASE_DIR) / manifest.id
     if target.exists():
         verify(target, sha256=manifest.sha256)

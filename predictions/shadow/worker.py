@@ -25,9 +25,9 @@ _LIVE = (EyeImage.Source.UPLOAD, EyeImage.Source.API)
 
 
 def sweep() -> int:
-    """Let the challenger score what it has not scored yet; returns how many. Safe to run twice, and at any time.
+    """Let the challenger score the photos that it has not scored yet; return how many. Safe to run twice, at any time.
 
-    Ends the test when it has its photos, and when the files of the challenger are damaged.
+    Ends the test when it has enough photos, or when the challenger's files are damaged.
     """
     test = LiveTest.objects.running(LiveTest.Kind.SHADOW).select_related("challenger").first()
     if test is None:
@@ -69,7 +69,7 @@ def waiting(test: LiveTest) -> QuerySet[Prediction]:
 def _score(test: LiveTest, cascade: Cascade, prediction: Prediction) -> None:
     try:
         said = _said(cascade, prediction)
-    except Exception as error:  # a photo that it cannot score is a finding, and is not retried
+    except Exception as error:  # a photo that it cannot score is a result of the test: do not retry it
         log.exception("The challenger in shadow failed on prediction %s", prediction.pk)
         said = {"error": f"{type(error).__name__}: {error}"[:1000]}
     ShadowAnswer.objects.bulk_create([ShadowAnswer(test=test, prediction=prediction, **said)], ignore_conflicts=True)

@@ -13,7 +13,7 @@ from cataract.core.querysets import LeasedQuerySet
 
 
 class WebhookEndpoint(models.Model):
-    """An address of another system that is told of events, as far as its owner may see them."""
+    """An address of another system. It gets a message for each event that its owner may see."""
 
     class Event(models.TextChoices):
         PREDICTION_FINISHED = "prediction.finished", "a prediction is finished"

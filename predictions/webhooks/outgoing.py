@@ -1,7 +1,7 @@
-"""The one place that opens connections to addresses which users gave: never to a machine of our own network.
+"""The only module that connects to addresses given by users: never to a machine inside our own network.
 
-The name is resolved once, every address of it must be public, and the connection goes to the address that was checked:
-a name that changes its mind in between (DNS rebinding) reaches nothing. Redirects are not followed. A whole call has a
+The name is resolved once, all its addresses must be public, and the connection goes to the address that was checked:
+a name that changes in between (DNS rebinding) reaches nothing. Redirects are not followed. A whole call has a
 time limit, so a receiver that drips its answer byte by byte delays no other.
 """
 
@@ -17,21 +17,21 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-TIMEOUT_SECONDS = 5.0  # of each wait for the network
-CALL_SECONDS = 10.0  # of a whole call, however lively its waits are
+TIMEOUT_SECONDS = 5.0  # for each wait on the network
+CALL_SECONDS = 10.0  # for a whole call, even if data keeps arriving
 
 
 class AddressRefused(Exception):
-    """This address is not called; the text says why."""
+    """This address may not be called; the text says why."""
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of an address that may be called as far as its text tells. Raises AddressRefused."""
+    """Parse an address whose text alone gives no reason to refuse it. Raises AddressRefused."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise AddressRefused("This is no web address.") from None
+        raise AddressRefused("This is not a web address.") from None
     allowed = ("https", "http") if settings.WEBHOOK_ALLOW_PRIVATE else ("https",)
     if parts.scheme not in allowed:
         raise AddressRefused("The address must start with https://.")
@@ -43,7 +43,7 @@ def check_url(url: str) -> SplitResult:
 
 
 def resolve(host: str, port: int) -> tuple[Any, ...]:
-    """A socket address (family, sockaddr) of `host`; all of its addresses are public. Raises AddressRefused."""
+    """A socket address (family, sockaddr) of `host`. Raises AddressRefused unless all of its addresses are public."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -57,7 +57,7 @@ def resolve(host: str, port: int) -> tuple[Any, ...]:
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """POST `body` and return the status of the answer; what else it says is not read.
+    """POST `body` and return the status of the answer; its body is not read.
 
     Raises AddressRefused, OSError (TimeoutError after CALL_SECONDS), http.client.HTTPException.
     """
@@ -78,9 +78,9 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
 
 @contextlib.contextmanager
 def _called_off(opened: socket.socket) -> Iterator[socket.socket]:
-    """`opened`, which hears and says nothing more after CALL_SECONDS; a pending read raises TimeoutError."""
+    """`opened`, shut down after CALL_SECONDS; the block then raises TimeoutError."""
     over = threading.Event()
-    descriptor = opened.dup()  # of the same connection: encryption takes the socket itself over
+    descriptor = opened.dup()  # the same connection: wrap_socket detaches `opened`
 
     def end() -> None:
         over.set()
@@ -98,7 +98,7 @@ def _called_off(opened: socket.socket) -> Iterator[socket.socket]:
             raise
     finally:
         timer.cancel()
-    if over.is_set():  # also where half an answer looked like a whole one
+    if over.is_set():  # even if half an answer looked complete
         raise TimeoutError(f"The call took longer than {CALL_SECONDS:.0f} s.")
 
 
@@ -107,7 +107,7 @@ def _encrypted(opened: socket.socket, host: str) -> ssl.SSLSocket:
 
 
 def _is_inside(host: str) -> bool:
-    """Whether a host is one of our own network by its mere name; what a name leads to is seen when it is called."""
+    """Whether the text of a host names our own network; `resolve` checks the addresses behind a name."""
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal")):
         return True
     with contextlib.suppress(ValueError):

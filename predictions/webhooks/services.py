@@ -29,7 +29,7 @@ def add_endpoint(*, user: User, url: str, events: list[str]) -> WebhookEndpoint:
 
 
 def check_address(url: str) -> None:
-    """Raise BadField when the text of `url` is refused. Where its host name leads is checked again at each delivery."""
+    """Raise BadField when the text of `url` is refused. Each delivery checks the addresses behind its host name."""
     try:
         outgoing.check_url(url)
     except outgoing.AddressRefused as error:

@@ -113,7 +113,7 @@ def krippendorff_alpha(cases: Sequence[Sequence[str]], clusters: ArrayLike, seed
 
     `cases` holds the answers of each case; cases with fewer than two are left out. The formula is that of
     Krippendorff, "Computing Krippendorff's alpha-reliability" (2011), section C. The tests compare it with the package
-    `krippendorff`, which is GPL and so not a dependency. The interval is the percentile bootstrap over clusters.
+    `krippendorff`, which is GPL and so only a test dependency. The interval is the percentile bootstrap over clusters.
     """
     paired = [position for position, answers in enumerate(cases) if len(answers) > 1]
     names = sorted({answer for position in paired for answer in cases[position]})

@@ -143,12 +143,12 @@ def _read_twice(readings: Iterable[ReadingRow]) -> dict[UUID, list[ReadingRow]]:
 
 
 def _between_readers(readings: list[ReadingRow]) -> list[Measure]:
-    """Kappa of first and second reader and alpha of all; the random share is what describes the readers."""
+    """Kappa of first and second reader and alpha of all; only the random share describes the readers."""
     read_twice = _read_twice(readings)
     random = {case: blind for case, blind in read_twice.items() if policy.is_read_twice_by_chance(case)}
     measures = []
     for name, cases, note in (
-        ("random share", random, "read twice whatever the first answer"),
+        ("random share", random, "read twice regardless of the first answer"),
         ("all read twice", read_twice, "mostly cases where a reader differed from the AI or was unsure"),
     ):
         clusters = [blind[0].cluster for blind in cases.values()]

@@ -127,7 +127,7 @@ class ReviewCase(models.Model):
 
 
 class ShownFirst(models.Model):
-    """A reader was deliberately shown the AI's answer before reading, to measure how much it leads readers."""
+    """A reader was deliberately shown the AI's answer before reading, to measure its influence on readers."""
 
     case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="shown_first")
     reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

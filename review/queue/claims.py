@@ -101,7 +101,7 @@ def leave(case: ReviewCase, user: User) -> bool:
 
 
 def clear_expired() -> int:
-    """Clear expired leases; returns how many. Claiming does not need this, lists read better with it."""
+    """Clear expired leases; returns how many. Claiming does not need this; lists read better with it."""
     expired = ReviewCase.objects.filter(lease_until__lte=timezone.now())
     return expired.update(claimed_by=None, lease_until=None)
 

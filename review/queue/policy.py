@@ -20,7 +20,7 @@ from review.cases.permissions import ADJUDICATE, READ
 
 POLICY_VERSION = "review-3"
 
-# Lower is sooner. Where the AI gave no answer a patient waits for a person; a random sample can wait longest.
+# Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
     Reason.NO_CHAMPION: 10,
     Reason.FAILED: 10,
@@ -88,7 +88,7 @@ def needs_second_reader(case: ReviewCase, first: Reading) -> bool:
 def shows_ai_first(case: ReviewCase, reader: User) -> bool:
     """Whether this first reader sees the AI's answer before reading: a small random share, drawn by hash.
 
-    Compared with blind readings it tells how far the AI leads readers. Such readings are marked and never train.
+    The comparison with blind readings measures the AI's influence. Such readings are marked and never train.
     """
     is_drawn = fraction(f"ai-first:{case.pk}:{reader.pk}") < settings.REVIEW_AI_FIRST_RATE
     return is_drawn and case.status == ReviewCase.Status.FIRST and bool(ai_decision(case))

@@ -1,4 +1,4 @@
-"""What a user may do with a case now, and what of it that user may see."""
+"""What a user may do with a case now, and what that user may see of it."""
 
 from enum import StrEnum
 

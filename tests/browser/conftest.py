@@ -1,4 +1,4 @@
-"""A real Chromium in front of a live server, and eyes for what no page may do.
+"""A real Chromium in front of a live server, and checks of what no page may do.
 
 Every page opened here fails its test on a content security policy violation, an uncaught exception or a console error.
 `CHROMIUM_PATH` names the browser (default /usr/bin/chromium). `UPDATE_SCREENSHOTS=1` writes the screenshots in docs.
@@ -67,7 +67,7 @@ class Site:
         return user or UserFactory.create(username=name or role, roles=[role])
 
     def open(self, *, width: int = 1280, theme: str = "light", javascript: bool = True, touch: bool = False) -> Page:
-        """A page of an own, anonymous browser."""
+        """A page of a separate, anonymous browser."""
         context = self.browser.new_context(
             viewport={"width": width, "height": WIDTHS.get(width, 800)},
             color_scheme="dark" if theme == "dark" else "light",

@@ -94,7 +94,7 @@ def test_the_agreement_page_before_anything_was_read(site: Site) -> None:
 
 
 def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep: Callable[[Page, str], None]) -> None:
-    """Queue, both answers, adjudication: one case goes all the way, with drawn eyes only."""
+    """Queue, both answers, adjudication: one case goes all the way, with synthetic eyes only."""
     settings.REVIEW_SECOND_READ_RATE = 0.0
     folder = make_tiny_release(tmp_path / "wide", band="wide")
     releases_services.make_champion(

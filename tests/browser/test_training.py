@@ -76,7 +76,7 @@ def test_labels_in_doubt_are_shown_and_sent(site: Site, champion: Release, keep:
     page = site.log_in("admin")
     page.goto("/admin/training/trainingrun/add/")
     page.get_by_role("button", name="Look for wrong labels").click()
-    expect(page.locator("#labels")).to_contain_text("A worker looks at the labels")
+    expect(page.locator("#labels")).to_contain_text("A worker is checking the labels")
     doubts = [[str(label.pk), 0.01 * n] for n, label in enumerate(labels[:3], start=1)]
     checks = LabelCheck.objects.all()
     checks.move("running")
@@ -97,7 +97,7 @@ def test_without_labels_the_page_says_what_is_missing(site: Site, champion: Rele
 
 
 def compared(folder: Path, **make: Any) -> Release:
-    """A challenger, compared with the champion on eight drawn eyes."""
+    """A challenger, compared with the champion on eight synthetic eyes."""
     label_photos(test=4)
     freeze_dataset(user=None)
     challenger = store.register_release(folder=make_tiny_release(folder, name="challenger", **make))

@@ -1,4 +1,4 @@
-"""Uploads that are killed at every fault point, again and again: run as a program in a system of its own.
+"""Uploads that are killed at every fault point, again and again: run as a program in a separate system.
 
 One process prepares everything and forks; each child is a whole web process (middleware, views, services, models, one
 thread) that gets one upload over HTTP and dies of SIGKILL at its point, as in a power cut. Its client then sends the
@@ -39,12 +39,12 @@ from predictions.photos.models import EyeImage  # noqa: E402
 from predictions.releases import services, store  # noqa: E402
 from tests.releases import make_tiny_release  # noqa: E402
 
-IN_REQUEST = [point for point in POINTS if point != "predict.running"]  # that one is a worker's
+IN_REQUEST = [point for point in POINTS if point != "predict.running"]  # a point of the worker
 PAST = "2020-01-01T00:00:00Z"
 
 
 def photo(number: int) -> bytes:
-    """A photo like no other of this run."""
+    """A photo that is unique in this run."""
     noise = np.random.default_rng(number).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     file = io.BytesIO()
     Image.fromarray(noise).resize((96, 96), Image.Resampling.BICUBIC).save(file, "JPEG")
@@ -83,7 +83,7 @@ def upload(key: str, number: int, point: str = "") -> Callable[[], Any]:
         fields = {"patient": f"P-{number}", "eye": "OD", "photo": SimpleUploadedFile("eye.jpg", photo(number))}
         answer = client.post("/api/v1/predictions", fields, headers={"Idempotency-Key": f"k-{number}"})
         for thread in threading.enumerate():
-            if thread.name == "nudge":  # the broker is not there; that must not be what ends this process
+            if thread.name == "nudge":  # there is no broker, and this must not end the process
                 thread.join(timeout=0.01)
         return [answer.status_code, answer.json().get("image", {}).get("sha256", answer.json())]
 
@@ -102,7 +102,7 @@ def prepare() -> str:
 
 
 def crash(key: str, number: int, point: str) -> str:
-    """Kill one upload at `point`, send it again; return what was wrong, empty when nothing was."""
+    """Kill one upload at `point`, send it again; return what went wrong, empty if nothing did."""
     status, answer = in_child(upload(key, number, point))
     if status != -signal.SIGKILL:
         return f"{point}: not killed: {status} {answer}"
@@ -118,12 +118,12 @@ def crash(key: str, number: int, point: str) -> str:
 
 
 def let_leases_end() -> None:
-    """What time does."""
+    """End the leases, as time would."""
     Prediction.objects.filter(status="queued").update(lease_until=PAST)
 
 
 def recover() -> Any:
-    """What time and the sweeper do: leases end, and what was left is finished."""
+    """Do what time and the sweeper do: end leases and finish what was left."""
     let_leases_end()
     while inference.sweep():
         pass

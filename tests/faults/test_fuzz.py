@@ -71,7 +71,7 @@ def test_the_reader_takes_or_refuses_each() -> None:
         except PhotoRefused as refused:
             assert refused.code in DOCUMENTED, number
         assert time.perf_counter() - started < 5, number
-    assert 0.05 * FUZZ < taken < 0.95 * FUZZ  # else the mutations test nothing
+    assert 0.05 * FUZZ < taken < 0.95 * FUZZ  # otherwise the mutations test nothing
 
 
 @pytest.mark.django_db

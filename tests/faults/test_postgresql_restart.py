@@ -1,4 +1,4 @@
-"""PostgreSQL is restarted under load, as after a crash: what was acknowledged is there once, and the web goes on."""
+"""PostgreSQL is restarted under load, as after a crash: acknowledged photos are stored once, and the web continues."""
 
 import contextlib
 import json

@@ -66,7 +66,7 @@ class Web:
     def ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, dict[str, str], bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=40)
         with contextlib.closing(connection):
-            with contextlib.suppress(BrokenPipeError):  # it answered before it had read all
+            with contextlib.suppress(BrokenPipeError):  # it answered before it had read the whole body
                 connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
@@ -74,7 +74,7 @@ class Web:
     def send(
         self, data: bytes | None = None, *, page: bool = False, key: str = ""
     ) -> tuple[int, dict[str, str], bytes, float]:
-        """One upload: status, headers, body, seconds. Without `data` a photo like no other."""
+        """One upload: status, headers, body, seconds. Without `data` a unique photo."""
         data = data or photo_number(int.from_bytes(os.urandom(4)))
         fields = {"patient": "P-1", "patient_key": "P-1", "eye": "OD", "key": str(uuid.uuid4())}
         body = multipart_body(fields.items(), [("blob", data)])

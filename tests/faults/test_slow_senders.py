@@ -1,4 +1,4 @@
-"""Thirty senders who drip, or stop in the middle, against a web server as `make run` starts it: others are answered."""
+"""Thirty slow or stopped senders against a web server as `make run` starts it: others are answered."""
 
 import contextlib
 import json

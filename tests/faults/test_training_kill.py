@@ -1,4 +1,4 @@
-"""kill -9 of a training: between two epochs, and between the release's folder and its row. It goes on where it was.
+"""kill -9 of a training: between two epochs, and between the release's folder and its row. It resumes.
 
 A real worker with its clock, a real broker, the starter release, both models fitted.
 """
@@ -21,7 +21,7 @@ install_starter()
 label_photos(train=10, calibration=0, test=1)
 run = services.start_training(user=None, kind="both", reason="a kill", parameters={"trials": 2, "epochs": 2})
 """
-# What the world is while the run is interrupted; then it is resumed.
+# The state while the run is interrupted; then it is resumed.
 LOOK_AND_RESUME = """
 import json
 from django.conf import settings

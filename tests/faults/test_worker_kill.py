@@ -156,7 +156,7 @@ def test_a_message_that_is_delivered_five_times_is_answered_once(system: System)
 
 @pytest.mark.slow
 def test_a_photo_that_kills_its_worker_is_given_up_and_holds_nobody_else_up(system: System) -> None:
-    """The child dies in the middle, three times: then a person looks. All others are answered, once."""
+    """The child dies three times during a photo: then a clinician reviews it. All others are answered once."""
     system.start_broker()
     queue(system, 10)
     poison = text(system, "SELECT id FROM predictions_prediction ORDER BY created_at LIMIT 1")

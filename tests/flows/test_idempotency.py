@@ -1,4 +1,4 @@
-"""Whatever a POST creates, it creates once: the same Idempotency-Key and body get the same answer, over HTTP."""
+"""A POST creates its row once: the same Idempotency-Key and body get the same answer, over HTTP."""
 
 import threading
 from collections.abc import Callable
@@ -120,7 +120,7 @@ MAKERS: list[Callable[[Caller, Release], Creating]] = [
 
 
 def rows() -> dict[str, int]:
-    """How many rows each table of ours holds; keys are no answer."""
+    """The number of rows in each of our tables, without those of idempotency keys."""
     ours = [m for app in ("predictions", "review", "training") for m in apps.get_app_config(app).get_models()]
     return {model.__name__: model._default_manager.count() for model in ours if model is not IdempotentRequest}
 
@@ -153,7 +153,7 @@ def test_two_who_promote_are_each_counted_once(caller: Caller, challenger: Relea
 
 
 def test_the_secret_of_a_webhook_lies_in_its_row_alone(caller: Caller) -> None:
-    """It must lie there, because it signs; a retry within the day is shown it again, until the row is deleted."""
+    """The row needs it to sign; a retry within the day gets it again, until the row is deleted."""
     first = caller.post("webhooks", WEBHOOK).json()
     assert caller.post("webhooks", WEBHOOK).json()["secret"] == first["secret"]
     assert first["secret"] not in str(list(IdempotentRequest.objects.values()))
@@ -227,7 +227,7 @@ def test_a_strange_key_is_refused(caller: Caller, key: str) -> None:
 
 
 def test_every_post_that_creates_takes_a_key(client: Client) -> None:
-    """By the OpenAPI document. Those without one change a row that is there, and do no more when they are repeated."""
+    """By the OpenAPI document. A POST without a key changes an existing row, and repeating it changes nothing more."""
     creates_nothing = {
         "/api/v1/batches/{batch_id}/cancel",
         "/api/v1/batches/{batch_id}/resume",

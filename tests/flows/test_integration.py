@@ -1,6 +1,6 @@
 """An integration as an outsider would write it: the program in docs/api.md, the client, a key, nothing else.
 
-Real web server, broker and worker; the outsider's program runs in a process of its own that knows only addresses.
+Real web server, broker and worker; the outsider's program runs in a separate process that knows only addresses.
 """
 
 import contextlib
@@ -108,9 +108,9 @@ CATARACT_URL, CATARACT_KEY = os.environ["CATARACT_URL"], os.environ["CATARACT_KE
 CATARACT_SECRET = os.environ.get("CATARACT_SECRET", "")
 """,
     "hospital/urls.py": """
-from clinic.screening import told
+from clinic.screening import receive
 from django.urls import path
-urlpatterns = [path("told/", told)]
+urlpatterns = [path("told/", receive)]
 """,
     "clinic/models.py": """
 from django.db import models

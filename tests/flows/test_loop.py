@@ -219,7 +219,7 @@ def train(loop: Loop) -> str:
 
 
 def look_into_mlflow(loop: Loop, *, champion: str, challenger: str) -> None:
-    """The run, its trials, files and release by MLflow's own client, once the sweep has told MLflow everything."""
+    """The run, its trials, files and release by MLflow's own client, once the sweep has delivered everything."""
     await_alias(loop, "challenger", challenger)
     await_alias(loop, "champion", champion)
     client = loop.mlflow()

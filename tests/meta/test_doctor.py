@@ -1,4 +1,4 @@
-"""`manage.py doctor` finds each damage that is done here to a healthy system, and names what is damaged."""
+"""`manage.py doctor` finds every kind of damage to a healthy system, and names what is damaged."""
 
 import hashlib
 import io
@@ -120,7 +120,7 @@ def test_a_file_that_goes_while_the_folder_is_read_is_no_stray(
 def test_a_photo_that_waits_too_long(photo: Prediction) -> None:
     late = Prediction.objects.create(image=photo.image, created_at=timezone.now() - timedelta(minutes=6))
     Prediction.objects.create(image=photo.image)
-    assert the_error("predictions") == f"1 predictions wait for their answer for over five minutes: {late.pk}."
+    assert the_error("predictions") == f"1 predictions have waited over five minutes for an answer: {late.pk}."
 
 
 def test_a_failed_prediction(photo: Prediction) -> None:
@@ -144,7 +144,7 @@ def test_a_prediction_that_nobody_will_ever_read(photo: Prediction) -> None:
         review_propensity=1,
         done_at=timezone.now() - LONG_AGO,
     )
-    assert the_error("review") == f"1 predictions need a person and have no review case: {unseen.pk}."
+    assert the_error("review") == f"1 predictions need a clinician and have no review case: {unseen.pk}."
 
 
 # Training ---------------------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ def test_a_prediction_that_nobody_will_ever_read(photo: Prediction) -> None:
 def test_a_run_whose_worker_is_gone(photo: Prediction, champion: Release) -> None:
     silent_since = timezone.now() - timedelta(minutes=2)
     run = TrainingRunFactory.create(base_release=champion, status="running", heartbeat_at=silent_since)
-    assert the_error("training").startswith(f"Run {run.pk} is silent since ")
+    assert the_error("training").startswith(f"Run {run.pk} has been silent since ")
 
 
 def test_a_run_that_is_alive_is_well(photo: Prediction, champion: Release) -> None:
@@ -163,7 +163,7 @@ def test_a_run_that_is_alive_is_well(photo: Prediction, champion: Release) -> No
 
 def test_a_run_that_no_worker_takes(photo: Prediction, champion: Release) -> None:
     run = TrainingRunFactory.create(base_release=champion, created_at=timezone.now() - timedelta(minutes=6))
-    assert the_error("training") == f"Run {run.pk} waits for over five minutes."
+    assert the_error("training") == f"Run {run.pk} has waited over five minutes."
 
 
 def test_an_interrupted_run_is_a_note(photo: Prediction, champion: Release) -> None:
@@ -208,7 +208,7 @@ def test_a_damaged_release_that_does_not_serve_is_a_note(photo: Prediction, tmp_
 
 def test_no_champion(photo: Prediction, champion: Release) -> None:
     assert Release.objects.filter(pk=champion.pk).move(Release.Status.RETIRED)
-    assert the_error("releases") == "There is no champion: every photo waits for a person."
+    assert the_error("releases") == "There is no champion: every photo waits for a clinician."
 
 
 # Machine ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is true of the processes of the system, seen from outside."""
+"""The processes of the system, observed from outside."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""What the documents say of the code is true: layers, migrations, paths, addresses, locks."""
+"""The documents describe the code correctly: layers, migrations, paths, addresses, locks."""
 
 import re
 import subprocess

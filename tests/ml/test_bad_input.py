@@ -1,4 +1,4 @@
-"""Every hostile or broken file of references/bad-input.md gets its own answer, quickly, and nothing else happens."""
+"""Every hostile or broken file gets its documented answer, quickly, and nothing else happens (docs/bad-input.md)."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""`manage.py bench` measures the cascade and the plain way on the same photos, with nothing but what is installed."""
+"""`manage.py bench` measures the cascade and the plain pipeline on the same photos, with installed packages only."""
 
 import json
 import sys
@@ -66,7 +66,7 @@ def test_every_system_is_measured_beside_the_plain_way(arch: str, tmp_path: Path
         expected = ratio if row.callers == 1 else row.ours.per_second / row.plain.per_second
         assert row.ratio == pytest.approx(expected, rel=0.02, abs=0.02)
     assert [cost.system for cost in costs] == systems
-    # Both ways compute the same numbers: only the weights kept as 16 bits and int8 move them a little.
+    # Both pipelines compute the same numbers: only 16-bit and int8 weights move them a little.
     assert all(cost.same_answer is not None and cost.same_answer > 0.99 for cost in costs)
     assert costs[1].same_answer is not None and costs[1].same_answer > 0.9999
 

@@ -1,4 +1,4 @@
-"""One release, one photo, one answer: whatever the thread, the company and the process."""
+"""One release gives one photo one answer, in every thread, beside any other photos and in every process."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""What a decoder does not survive, its caller does."""
+"""A photo that kills a decoder process does not harm its caller."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Near-duplicates: copies are found whatever way they are turned, different eyes are not joined."""
+"""Near-duplicates: copies are found in every orientation, different eyes are not joined."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The pupil is found where it is, quickly, and its absence is no error."""
+"""The pupil is found where it is, quickly, and its absence is not an error."""
 
 import time
 

@@ -1,7 +1,7 @@
-"""Pictures that are no external photo of an eye are never decided automatically: photos from libraries, and drawings.
+"""Pictures that are not external photos of an eye are never decided automatically: photos from libraries, and drawings.
 
-None of these were used to fit the gate (`starter.outlier_drawings`): other photos, other
-ways of drawing. At most 3 in 100 may be decided without a person, and at most 5 in 100 real eyes refused.
+None of these were used to fit the gate (`starter.outliers`): other photos, other kinds of drawings. At most 3 in 100
+may be decided without a clinician, and at most 5 in 100 real eyes refused.
 """
 
 import functools
@@ -156,7 +156,7 @@ def test_whole_people_animals_and_landscapes_are_not_decided(cascade: Cascade) -
 
 @pytest.mark.photos
 def test_at_most_5_in_100_real_eyes_are_refused(cascade: Cascade, eyes: Path) -> None:
-    """Of the photos of which nothing, gate included, was fitted on a copy."""
+    """On photos of which no copy fitted any part of the release, gate included."""
     seen = json.loads((STARTER / "seen.json").read_text())["hashes"]
     unseen = []
     for path in sorted(path for path in eyes.rglob("*.*") if path.is_file()):

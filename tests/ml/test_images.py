@@ -1,4 +1,4 @@
-"""Photos come in checked, upright and in sRGB, and are kept without what only their sender should know."""
+"""Photos come in checked, upright and in sRGB, and are stored without private metadata."""
 
 import io
 

@@ -13,11 +13,11 @@ from tests.reporters import RecordingReporter
 from tests.system import BASE_DIR
 
 STARTER = BASE_DIR / "cataract" / "starter"
-QUESTION = {"data": "twelve drawn eyes"}
+QUESTION = {"data": "twelve synthetic eyes"}
 
 
 class Killed(BaseException):
-    """As a SIGKILL: nothing catches it."""
+    """Like SIGKILL: nothing catches it."""
 
 
 def fit(**options: Any) -> AccurateFit:

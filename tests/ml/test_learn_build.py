@@ -1,4 +1,4 @@
-"""Building a release from labelled photos: whole or not at all, the same again, and never on the test split."""
+"""Building a release from labelled photos: complete or not at all, reproducibly, and never on the test split."""
 
 import json
 import time

@@ -32,7 +32,7 @@ def fit(**options: Any) -> FastFit:
 
 
 class Killed(BaseException):
-    """As a SIGKILL: nothing catches it."""
+    """Like SIGKILL: nothing catches it."""
 
 
 def test_a_killed_search_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pretraining: a training that was stopped and went on gives the very same tower."""
+"""Pretraining: a stopped and resumed training gives exactly the same tower."""
 
 from pathlib import Path
 from typing import Any

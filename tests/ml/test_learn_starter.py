@@ -52,7 +52,7 @@ def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
     manifest = starter.build_starter(folders, tmp_path / "starter", config, reporter)
     cascade = Cascade.load(tmp_path / "starter")
     cascade.check_golden()
-    # Small drawn eyes share lashes and lids: more than the planted copy may count as copies.
+    # Small synthetic eyes share lashes and lids: more than the planted copy may count as copies.
     assert manifest.data["encoder_copies_left_out"] >= 1
     assert manifest.data["encoder_copies_left_out"] + manifest.data["encoder_photos"] == 13
     assert manifest.data["fitted_clusters"] + manifest.data["test_clusters"] == manifest.data["clusters"]

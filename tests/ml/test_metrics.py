@@ -1,4 +1,4 @@
-"""Figures agree with scikit-learn's, and intervals hold what they say."""
+"""Metrics agree with scikit-learn's, and intervals have their stated coverage."""
 
 import numpy as np
 import pytest

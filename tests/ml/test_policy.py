@@ -1,4 +1,4 @@
-"""The policy: what is sure, what is not, and that no broken number ever passes for an answer."""
+"""The policy: what is sure, what is not, and no invalid number becomes an answer."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A release that was touched is refused before anything of it is parsed, and no release needs pickle."""
+"""A modified release is refused before any of its files is parsed, and no release needs pickle."""
 
 import json
 import shutil

@@ -1,8 +1,8 @@
 """What holds for every release that serves: nothing is unpickled, the same photo gets the same answer in every process,
-and a folder that was touched is refused before anything of it is parsed.
+and a modified folder is refused before any of its files is parsed.
 
-`test_release.py` harms each file of a folder; here are the harms that only an attacker thinks of, and a whole process
-is watched while it verifies, loads, checks, predicts and explains.
+`test_release.py` damages each file of a folder. These tests make the changes that only an attacker thinks of, and watch
+a whole process while it verifies, loads, checks, predicts and explains.
 """
 
 import ast
@@ -180,7 +180,7 @@ def _faults(node: ast.AST) -> list[str]:
     return []
 
 
-# --- Harms beyond those of test_release.py ---
+# --- Damage beyond that of test_release.py ---
 
 
 @pytest.fixture

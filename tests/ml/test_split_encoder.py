@@ -63,6 +63,6 @@ def test_int8_keeps_the_direction_and_shrinks_the_weights(arch: str) -> None:
 
 
 def test_a_gate_of_another_encoder_is_refused(arch: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="hand-made"):
+    with pytest.raises(ValueError, match="hand-crafted"):
         base_release.write_base(tmp_path / "base", base_release.random_tower(arch), {}, {"ood": {"of": "embedding"}})
     assert not (tmp_path / "base").exists()

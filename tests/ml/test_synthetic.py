@@ -1,4 +1,4 @@
-"""Drawn eyes: the same seed draws the same eye, and more opacity makes a whiter pupil."""
+"""Synthetic eyes: the same seed draws the same eye, and more opacity makes a whiter pupil."""
 
 import numpy as np
 import pytest

@@ -182,7 +182,7 @@ def test_a_slow_answer_is_promised(api: Api, champion: Any, settings: Any, monke
 def test_workers_answer_where_they_are_to(
     api: Api, champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """INFERENCE=celery: the request waits a moment for the worker; without one it is told to ask again."""
+    """INFERENCE=celery: the request waits briefly for the worker; without one it gets 202."""
     settings.INFERENCE, settings.INFERENCE_WAIT_SECONDS = "celery", 30.0
 
     def work(prediction_id: str) -> None:

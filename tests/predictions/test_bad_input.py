@@ -1,7 +1,6 @@
 """The table of bad input over the API and the upload form: each row its own answer, and nothing stored but on 201.
 
-The rows of single files are those of tests/ml/test_bad_input.py. Where an answer differs from the table that we started
-from, docs/bad-input.md says why.
+The rows of single files are those of tests/ml/test_bad_input.py. docs/bad-input.md explains surprising answers.
 """
 
 import io
@@ -40,7 +39,7 @@ Files = Sequence[tuple[str, bytes]]
 
 @pytest.fixture(autouse=True)
 def guarded(settings: Any) -> Iterator[None]:
-    """As in the product: photos are read in a decoder process. And every test is the first of its hour."""
+    """As in production, photos are read in a decoder process. Each test starts with fresh rate limits."""
     settings.DECODER_PROCESSES = 1
     cache.clear()
     yield
@@ -350,6 +349,6 @@ def test_duplicates(api: Sender) -> None:
 
 
 def test_no_answer_is_more_than_json(api: Sender) -> None:
-    """The API never echoes markup: what it says is JSON, whatever the name was."""
+    """The API never echoes markup: it answers in JSON, whatever the file name."""
     answer = api.send(("<script>.jpg", b"x" * 99))
     assert json.loads(answer.content)["code"] == "type_unknown"

@@ -71,7 +71,7 @@ def test_what_was_wrong_stands_on_the_form(screener: Client, settings: Any) -> N
     assert answer.status_code == 413 and "as one ZIP" in answer.content.decode()
     settings.MAX_BATCH_BYTES = 1000
     answer = screener.post(URL, {**form, "photos": [photo()]})
-    assert answer.status_code == 413 and "limit of a batch" in answer.content.decode()
+    assert answer.status_code == 413 and "limit for one batch" in answer.content.decode()
     assert not Batch.objects.exists()
 
 

@@ -1,4 +1,4 @@
-"""A power cut at any moment of an upload: the photo is wholly there or not at all, and sending it again heals."""
+"""A power cut at any moment of an upload: the photo is stored completely or not at all, and a retry repairs it."""
 
 import signal
 import subprocess

@@ -56,7 +56,7 @@ class Caller(NamedTuple):
 def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Caller]:
     """A caller with every permission, in a system with one row of most kinds."""
     cache.clear()
-    monkeypatch.setattr("cataract.ops.system._BROKER_SECONDS", 0.1)  # there is no broker to wait for
+    monkeypatch.setattr("cataract.ops.system._BROKER_SECONDS", 0.1)  # no broker runs
     settings.API_RATES = dict.fromkeys(settings.API_RATES, "1000000/min")
     user = UserFactory.create(roles=ROLES)
     prediction = answering_services.upload_photo(
@@ -98,6 +98,6 @@ def test_every_call_answers_as_described(case: Any, caller: Caller) -> None:
     headers = {"Authorization": f"Bearer {caller.key}", "Host": "localhost"}
     case.call_and_validate(headers=headers, checks=CHECKS)
     there = {name: caller.rows[name] for name in case.path_parameters or {} if name in caller.rows}
-    if there:  # the same with a row that exists: what was made up above is never found
+    if there:  # the same with an existing row: the invented ids above are never found
         case.path_parameters.update(there)
         case.call_and_validate(headers=headers, checks=CHECKS)

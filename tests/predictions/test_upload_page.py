@@ -92,7 +92,7 @@ def test_a_bad_photo_is_refused_in_words_and_leaves_nothing(
     ("fields", "status", "words"),
     [
         ({"photo": None}, 400, "Choose or take a photo."),
-        ({"eye": None}, 422, "Say which eye it is."),
+        ({"eye": None}, 422, "Choose which eye it is."),
         ({"eye": "middle"}, 422, "middle"),
         ({"patient_key": ""}, 422, "Enter the patient"),
         ({"patient_key": "Anna Smith"}, 422, "pseudonym"),

@@ -1,4 +1,4 @@
-"""What happened is told: written with the event, signed, sent until it arrives, never into our own network."""
+"""Webhook messages: stored with the event, signed, retried until they arrive, never sent into our own network."""
 
 import base64
 import contextlib

@@ -1,6 +1,6 @@
-"""Before the blind answer nothing that a reader can reach depends on what the AI said: every address, by the resolver.
+"""Before the blind answer nothing that a reader can reach depends on the AI's answer: every address of the resolver.
 
-Four worlds differ in nothing but the AI's opinion. A reader who holds a case asks every page and every endpoint of the
+Four worlds differ only in the AI's answer. A reader who holds a case asks every page and every endpoint of the
 system about it, with each method that it knows, as a person and as a program; the worlds must answer the same bytes.
 """
 
@@ -50,7 +50,7 @@ def quiet() -> Iterator[None]:
 
 
 def known_routes() -> list[tuple[str, str]]:
-    """Every address and method of the system, the admin by GET; what is listed nowhere fails here, by its name."""
+    """Every address and method of the system, the admin by GET; an unlisted address fails here by name."""
     routes = [route for route, _ in _walk(get_resolver(), "") if "(?P<" not in route]
     unlisted = [route for route in routes if route not in TABLE and not route.startswith("admin/")]
     assert not unlisted, f"add {unlisted} to tests/predictions/test_permissions.py"
@@ -77,7 +77,7 @@ def address_of(route: str, case: ReviewCase) -> str:
 
 
 def walk() -> Iterator[tuple[str, Any]]:
-    """What a reader is answered who has just taken a case, and has two more in advance."""
+    """The responses to a reader who has just claimed a case and two more in advance."""
     reader = UserFactory.create(username="reader", roles=["reader"])  # the same name in every world
     client = Client()
     client.force_login(reader)

@@ -1,4 +1,4 @@
-"""Heat maps and other photos of the patient appear only when they can no longer lead the reader."""
+"""Heat maps and other photos of the patient appear only when they can no longer influence the reader."""
 
 from io import BytesIO
 from pathlib import Path
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def case(tmp_path: Path) -> ReviewCase:
-    """A drawn eye, answered by a real release that is sure of nothing."""
+    """A synthetic eye, answered by a real release that is sure of nothing."""
     folder = make_tiny_release(tmp_path / "wide", band="wide")
     releases_services.make_champion(release=store.register_release(folder=folder), user=None, reason="For this test.")
     file = BytesIO()

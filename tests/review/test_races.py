@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.
 
 
 def at_once(acts: list[Callable[[], object]]) -> None:
-    """Do all of these at the same instant, each in a thread with a connection of its own; fail with what failed."""
+    """Do all of these at the same instant, each in a thread with its own connection; fail if any fails."""
     start, errors = threading.Barrier(len(acts)), []
 
     def run(act: Callable[[], object]) -> None:
@@ -48,7 +48,7 @@ def at_once(acts: list[Callable[[], object]]) -> None:
 
 
 def make_cases(number: int) -> None:
-    """That many cases like one made the long way, in a few statements."""
+    """That many cases like one made by the services, in a few statements."""
     model = PredictionFactory.create()
     assert model.image is not None
 

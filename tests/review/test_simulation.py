@@ -1,7 +1,7 @@
-"""A made-up clinic with known truth, reviewed by our policy: do the intervals hold what they promise?
+"""A made-up clinic with known truth, reviewed by our policy: do the intervals have their stated coverage?
 
 The estimator is the one of the agreement page. The unweighted figures, which ignore why a photo was read, must fail:
-otherwise the clinic would be no test.
+otherwise the clinic would prove nothing.
 """
 
 from collections.abc import Iterator

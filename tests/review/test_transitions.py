@@ -114,7 +114,7 @@ def test_illegal_moves_touch_no_row() -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("old", ReviewCase.Status.values)
 def test_the_database_refuses_illegal_moves(old: str) -> None:
-    """Every pair of states, by an UPDATE that knows nothing of `move()`: the database itself says no."""
+    """Every pair of states, by an UPDATE without `move()`: the database itself refuses."""
     legal = ReviewCaseQuerySet.MOVES
     for new in ReviewCase.Status.values:
         case = make_case()

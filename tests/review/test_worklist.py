@@ -1,4 +1,4 @@
-"""The worklist: filters in the address, nothing that leads a reader, the same cost however long it is."""
+"""The worklist: filters in the address, nothing that influences a reader, the same cost however long it is."""
 
 import hashlib
 import time

@@ -1,4 +1,4 @@
-"""Drawn eyes as stored, labelled photos, and builds that make a tiny release instead of a fitted one."""
+"""Synthetic eyes as stored, labelled photos, and builds that make a tiny release instead of a fitted one."""
 
 import functools
 import io
@@ -22,16 +22,16 @@ from tests.releases import make_tiny_release
 
 @functools.cache
 def photo_bytes(seed: int, answer: str) -> bytes:
-    """A drawn eye as PNG; drawn once per session."""
+    """A synthetic eye as PNG; drawn once per session."""
     file = io.BytesIO()
     Image.fromarray(render_eye(seed, opacity=1.0 if answer == "cataract" else 0.0)).save(file, "PNG")
     return file.getvalue()
 
 
 def label_photo(answer: str, split: str, seed: int, **facts: Any) -> Label:
-    """One stored drawn eye with an imported label, in a cluster of its own in `split`.
+    """One stored synthetic eye with an imported label, in a cluster of its own in `split`.
 
-    Clusters are not formed by similarity here: drawn eyes resemble each other more than photos do.
+    Clusters are not formed by similarity here: synthetic eyes resemble each other more than photos do.
     """
     from predictions.photos import storage
 

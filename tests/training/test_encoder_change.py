@@ -165,7 +165,7 @@ def test_without_a_network_the_error_names_the_checkpoint_option(
         (["--arch", "ViT-B-32", "--pretrained", "nothing"], "its tags are: .*laion2b_s34b_b79k"),
         (["--arch", "ViT-Q-99", "--pretrained", "x"], "knows no architecture 'ViT-Q-99'"),
         (["--checkpoint", "nowhere.safetensors"], "There is no file"),
-        (["--checkpoint", __file__], "is no safetensors file"),
+        (["--checkpoint", __file__], "is not a safetensors file"),
     ],
 )
 def test_weights_that_cannot_be_had_are_refused_in_words(champion: Release, arguments: list[str], said: str) -> None:

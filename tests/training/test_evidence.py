@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def compared(champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
-    """A challenger that was compared on eight drawn eyes, one of which it gets wrong."""
+    """A challenger that was compared on eight synthetic eyes, one of which it gets wrong."""
     monkeypatch.setitem(rules()["comparison"], "bootstrap", 50)
     monkeypatch.setitem(rules()["since"], "max_photos", 4)
     label_photos(test=4)
@@ -76,7 +76,7 @@ def test_a_release_of_which_nothing_is_known_says_so(client: Client, champion: R
     client.force_login(UserFactory.create(roles=["admin"]))
     html = client.get(reverse("admin:training_evidence", args=[champion.pk])).content.decode()
     assert "It was not made from labels of this installation" in html
-    assert "It was not compared with another release on the labelled photos of this installation yet." in html
+    assert "It has not been compared with another release on this installation's labelled photos yet." in html
     assert "The champion of this test." in html, "its promotion"
     file = client.get(f"/api/v1/releases/{champion.pk}/evidence.pdf")
     assert file.status_code == 200 and file.content.startswith(b"%PDF-")

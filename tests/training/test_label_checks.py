@@ -1,4 +1,4 @@
-"""Labels that are probably wrong are found on real photos, shown before a run, and sent to readers who are not told."""
+"""Labels that are probably wrong are found on real photos, shown before a run, and sent to readers as blind cases."""
 
 import shutil
 from pathlib import Path

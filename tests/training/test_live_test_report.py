@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def like(row: Any, **values: Any) -> Any:
-    """A row like another one, with an id of its own."""
+    """A copy of a row with a new id."""
     kept = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
     new = type(row)(**{**kept, "id": None, **values})
     new.id = row._meta.pk.get_default()

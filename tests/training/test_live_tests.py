@@ -32,7 +32,7 @@ REASON = "To see it on the photos of this clinic."
 
 @pytest.fixture(scope="module")
 def contrary_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A release that sends every photo to a person, and says of some the opposite."""
+    """A release that sends every photo to a clinician, and answers the opposite on some."""
     return make_tiny_release(tmp_path_factory.mktemp("contrary") / "made", seed=3, contrary=True, band="wide")
 
 
@@ -213,17 +213,17 @@ def test_where_two_people_promote_two_people_give_a_challenger_patients(
         return client.post("/api/v1/live-tests", test, content_type="application/json")
 
     refused = begin(acting)
-    assert refused.status_code == 422 and "another admin asks for its promotion" in refused.json()["detail"]
+    assert refused.status_code == 422 and "another admin requests its promotion" in refused.json()["detail"]
     wish = {"reason": REASON}
     address = f"/api/v1/releases/{challenger.pk}/promote"
     assert asking.post(address, wish, content_type="application/json").status_code == 202
     assert begin(asking).status_code == 422, "one user cannot be both"
     page = asking.post("/admin/training/livetestreview/add/", test)
-    assert page.status_code == 422 and b"another admin asks for its promotion" in page.content
+    assert page.status_code == 422 and b"another admin requests its promotion" in page.content
     assert begin(acting).status_code == 201
     assert LiveTest.objects.get().started_by == User.objects.last()
     stopped = f"/api/v1/live-tests/{LiveTest.objects.get().pk}/stop"
-    assert asking.post(stopped, {}, content_type="application/json").status_code == 200, "one click of anybody ends it"
+    assert asking.post(stopped, {}, content_type="application/json").status_code == 200, "any admin may end it"
 
 
 def passed(challenger: Release, champion: Release) -> None:

@@ -1,4 +1,4 @@
-"""What a run may be told: the same words, limits and defaults in the form, by the API and on the command line."""
+"""The parameters of a run: the same names, limits and defaults in the form, by the API and on the command line."""
 
 import json
 from typing import Any

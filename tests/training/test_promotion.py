@@ -179,7 +179,7 @@ def test_a_release_that_was_not_compared_cannot_be_promoted(
 ) -> None:
     Comparison.objects.all().delete()
     answer = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
-    assert answer.status_code == 422 and b"not compared with the present champion yet" in answer.content
+    assert answer.status_code == 422 and b"not been compared with the current champion yet" in answer.content
     admin.post(url("training_compare", challenger))
     assert published == [("compare_releases", challenger.pk)]
 
@@ -257,7 +257,7 @@ def fitted_on_a_test_photo(folder: Path, labels: list[Label]) -> None:
     ("make", "clause", "words"),
     [
         (worse_in_one_site, "CC-7", r"site B: specificity worse by 1.000 at least"),
-        (worse_overall, "CC-2", r"specificity is worse: at the best by 1.000, at the worst by 1.000 \(0.03 allowed\)"),
+        (worse_overall, "CC-2", r"specificity is worse: by 1.000 at best, by 1.000 at worst \(0.03 allowed\)"),
         (fitted_on_a_test_photo, "CC-8", r"1 test photos, or copies of them, are among those that only the challenger"),
     ],
 )
@@ -273,7 +273,7 @@ def test_a_bad_challenger_is_compared_and_refused_in_words(
     plan = rules()["comparison"]
     for least in ("min_positive_clusters", "min_negative_clusters", "subgroup_min_images"):
         monkeypatch.setitem(plan, least, 2)
-    if make is worse_in_one_site:  # as in a large system, where a small site moves the whole little
+    if make is worse_in_one_site:  # as in a large system, where a small site hardly moves the total
         for gate in rules()["gate"]:
             monkeypatch.setitem(gate, "margin", 0.9)
         monkeypatch.setitem(rules()["since"], "max_photos", 24)  # the test photos again: fewer to compare
@@ -322,10 +322,10 @@ def test_where_two_people_promote_one_asks_and_another_confirms(
     challenger.refresh_from_db()
     assert challenger.status == "challenger"
     again = admin.post(url("training_promote", challenger), form)
-    assert again.status_code == 422 and b"asked for already" in again.content
+    assert again.status_code == 422 and b"already been requested" in again.content
     assert b"Take the request back" in admin.get(url("training_releasereview_change", challenger)).content
     alone = admin.post(url("training_decide", challenger), {"confirm": "1"}, follow=True)
-    assert b"You asked for this promotion yourself" in alone.content
+    assert b"You requested this promotion yourself" in alone.content
     with pytest.raises(comparison_services.PromotionRefused, match="Two people promote here"):
         promotion_services.promote(user=None, release=challenger, reason=REASON, acknowledge_too_few=True)
 

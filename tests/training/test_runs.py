@@ -217,7 +217,7 @@ def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
     def killed(*args: Any) -> Any:
         TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=41))
         worker.sweep(publish=lambda run_id: None)
-        raise SystemExit  # as a worker that dies: nothing is caught, nothing is written
+        raise SystemExit  # like a worker that dies: nothing is caught, nothing is written
 
     with pytest.raises(SystemExit):
         worker.run(str(run.pk), build=killed)

@@ -124,7 +124,7 @@ def test_contradicted_answers_start_a_run_where_they_are_surely_too_many(
         read("normal", "cataract")
     firing = triggers.check()
     assert firing is not None and firing.trigger == "overrides"
-    assert firing.reason.startswith("people contradict 66.7% of the answers (")
+    assert firing.reason.startswith("readers overrule 66.7% of the answers (")
 
 
 def test_a_run_that_cannot_start_is_logged_once_with_the_reason(champion: Release) -> None:

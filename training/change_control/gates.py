@@ -125,7 +125,7 @@ def _verdict(gate: dict[str, Any], paired: Paired, photos: Sequence[Photo]) -> t
     positives, negatives = clusters_with(photos, CATARACT), clusters_with(photos, NORMAL)
     enough = positives >= plan["min_positive_clusters"] and negatives >= plan["min_negative_clusters"]
     if best < 0 and worst < -margin and (enough or not gate.get("needs_enough")):
-        return FAIL, f"{name} is worse: at the best by {-best:.3f}, at the worst by {-worst:.3f} ({margin} allowed)"
+        return FAIL, f"{name} is worse: by {-best:.3f} at best, by {-worst:.3f} at worst ({margin} allowed)"
     if not enough:
         return TOO_FEW, (
             f"{name}: {positives} patients with and {negatives} without cataract; the plan asks for "
@@ -139,7 +139,7 @@ def _verdict(gate: dict[str, Any], paired: Paired, photos: Sequence[Photo]) -> t
 
 
 def _nothing_new() -> dict[str, Any]:
-    reason = "since the champion was trained, no label was confirmed on a photo that neither release has seen"
+    reason = "since the champion was trained, no label has been confirmed on a photo that neither release has seen"
     return _plain_gate(
         "CC-9", "since", "As good on labels since the champion was trained", 0, TOO_FEW, reason, on=SINCE
     )
@@ -147,12 +147,12 @@ def _nothing_new() -> dict[str, Any]:
 
 def _latency_gate(photos: Sequence[Photo]) -> dict[str, Any]:
     plan = rules()["latency"]
-    title = f"Median processor time a photo at most {plan['max_ratio']} times the champion's"
+    title = f"Median processor time per photo at most {plan['max_ratio']} times the champion's"
     if not photos:
         return _plain_gate("CC-6", "latency", title, 0, TOO_FEW, "latency: there is no test photo")
     before, after = (statistics.median(output_of(photo, side).milliseconds for photo in photos) for side in SIDES)
     allowed = before * plan["max_ratio"] + plan["slack_ms"]
-    reason = f"{after:.0f} ms a photo, {allowed:.0f} ms allowed (the champion takes {before:.0f} ms)"
+    reason = f"{after:.0f} ms per photo, {allowed:.0f} ms allowed (the champion takes {before:.0f} ms)"
     row = _plain_gate("CC-6", "latency", title, len(photos), PASS if after <= allowed else FAIL, reason)
     return row | {"champion": before, "challenger": after, "difference": after - before}
 

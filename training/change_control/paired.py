@@ -19,7 +19,7 @@ SIDES = ("champion", "challenger")
 
 @dataclass(frozen=True)
 class Output:
-    """What one release said of one photo. probability: None when it gave none; milliseconds: of processor time."""
+    """One release's output for one photo. probability: None when it gave none; milliseconds: of processor time."""
 
     decision: str
     probability: float | None

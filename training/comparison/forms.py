@@ -1,4 +1,4 @@
-"""The form that other rooms extend: whatever changes what serves needs a reason."""
+"""The base form of other rooms: changing the serving release needs a reason."""
 
 from django import forms
 

@@ -92,7 +92,7 @@ def _refusals(release: Release, reason: str, comparison: Comparison | None, ackn
         return refusals
     if comparison is None:
         if Dataset.objects.exists():
-            return [*refusals, "It was not compared with the present champion yet: compare them first."]
+            return [*refusals, "It has not been compared with the current champion yet: compare them first."]
         if not acknowledged:
             refusals.append(
                 "There is no frozen test set to compare it on: acknowledge that there are too few photos to judge it."

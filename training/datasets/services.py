@@ -118,7 +118,7 @@ def _clusters(labels: Iterable[Label]) -> Counter[tuple[str, str]]:
 
 
 def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
-    """What a run lacks, one phrase a gap; empty when a run may start (clause CC-0)."""
+    """What a run lacks, one phrase per gap; empty when a run may start (clause CC-0)."""
     needed = rules()["dataset"]
     gaps = []
     for split, minimum in (

@@ -1,4 +1,4 @@
-"""What the newest comparison shows of a release: rates, subgroups, calibration, gates and errors on the test photos.
+"""What the newest comparison shows about a release: rates, subgroups, calibration, gates and errors on the test photos.
 
 `points` are the test photos of `gates.judge`: image, cluster, truth, decision, probability, needs_review.
 """
@@ -27,7 +27,7 @@ _RATES: tuple[tuple[str, Test, Test], ...] = (
     ("positive predictive value", lambda p: p["decision"] != NORMAL, lambda p: p["truth"] == CATARACT),
     ("negative predictive value", lambda p: p["decision"] == NORMAL, lambda p: p["truth"] == NORMAL),
 )
-_NO_TEST = Paragraph("It was not compared with another release on the labelled photos of this installation yet.")
+_NO_TEST = Paragraph("It has not been compared with another release on this installation's labelled photos yet.")
 
 
 def rates(points: Sequence[Point]) -> list[Block]:

@@ -19,7 +19,7 @@ def card_text(release: Release) -> str:
 
 
 def card_sections(release: Release) -> list[Section]:
-    """The model card of the release, one section a heading."""
+    """The model card of the release, one section per heading."""
     text = card_text(release)
     if not text:
         return [Section("Model card", [Paragraph("This release has no model card.")])]

@@ -15,7 +15,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Points:
-    """A bulleted list, one sentence a point."""
+    """A bulleted list, one sentence per item."""
 
     points: Sequence[str]
     kind: ClassVar[str] = "points"

@@ -1,4 +1,4 @@
-"""What is on record about a release: what made it, the flow of its data, its thresholds, its use and its history."""
+"""The recorded facts about a release: its origin, data flow, thresholds, use and history."""
 
 from collections.abc import Sequence
 from typing import Any

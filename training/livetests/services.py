@@ -77,7 +77,7 @@ def _require_request(user: User | None, release: Release) -> None:
     requests = release.promotion_requests.filter(decided_at__isnull=True)
     if user is None or not requests.exclude(requested_by=user).exists():
         raise LiveTestRefused(
-            "It takes two people to give a challenger patients here: another admin asks for its promotion, and you "
+            "It takes two people to give a challenger patients here: another admin requests its promotion, and you "
             "start the A/B test instead of confirming it."
         )
 

@@ -25,7 +25,7 @@ _DECISIONS = Prediction.Decision.values
 
 
 class _Output(NamedTuple):
-    """What one release said of one photo."""
+    """One release's output for one photo."""
 
     decision: str
     probability: float | None

@@ -11,7 +11,7 @@ from predictions.releases.models import Promotion, Release
 
 
 class PromotionRequest(models.Model):
-    """One admin's wish to promote a release, until another confirms or declines it (setting PROMOTION_NEEDS_TWO)."""
+    """One admin's request to promote a release; another confirms or declines it (setting PROMOTION_NEEDS_TWO)."""
 
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="promotion_requests")
     reason = models.TextField()
@@ -49,4 +49,4 @@ class PromotionRequest(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.release_id}, asked for by {self.requested_by_id}"
+        return f"{self.release_id}, requested by {self.requested_by_id}"

@@ -47,7 +47,7 @@ def confirm_promotion(*, user: User, request: PromotionRequest) -> Promotion:
     Raises PromotionRefused, and what `make_champion` raises; the request then stays open.
     """
     if request.requested_by_id == user.pk:
-        raise PromotionRefused("You asked for this promotion yourself: another admin must confirm it.")
+        raise PromotionRefused("You requested this promotion yourself: another admin must confirm it.")
     release = request.release
     check_promotable(release=release, reason=request.reason, acknowledge_too_few=request.acknowledge_too_few)
     reason = f"{request.reason} (Requested by {request.requested_by}, confirmed by {user}.)"
@@ -86,7 +86,7 @@ def _request(user: User, release: Release, reason: str, acknowledge_too_few: boo
             )
     except IntegrityError:
         raise PromotionRefused(
-            "The promotion of this release is asked for already: another admin confirms or declines it."
+            "This promotion has already been requested: another admin must confirm or decline it."
         ) from None
 
 

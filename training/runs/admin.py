@@ -90,7 +90,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         try:
             label_checks.start_check(user=user_of(request))
-            messages.success(request, "A worker looks at the labels now.")
+            messages.success(request, "A worker is checking the labels.")
         except DomainError as error:
             messages.error(request, str(error))
         return HttpResponseRedirect(reverse("admin:training_trainingrun_add") + "#labels")
@@ -114,7 +114,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         return self._run_page(request, run_id, "admin/training/_run.html")
 
     def cancel(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
-        return self._act(request, run_id, runs_services.cancel_run, "The run is asked to stop.")
+        return self._act(request, run_id, runs_services.cancel_run, "The run has been asked to stop.")
 
     def resume(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
         return self._act(request, run_id, runs_services.resume_run, "The run is queued again.")

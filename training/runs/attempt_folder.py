@@ -1,7 +1,7 @@
 """The folder in which one attempt of a run works, beside the releases and never mistaken for one.
 
-A killed attempt leaves its folder. The next attempt takes it over by renaming it: a worker that was wrongly taken for
-dead has nothing left to write into.
+A killed attempt leaves its folder. The next attempt takes it over by renaming it: a worker wrongly presumed dead has
+nothing left to write into.
 """
 
 import shutil

@@ -175,6 +175,6 @@ def _outcome(values: Mapping[str, Any]) -> str:
 
 
 def _memory_limit() -> float:
-    """Bytes that a run may use: the setting, else three quarters of the machine's divided by the runs of now."""
+    """Bytes that a run may use: the setting, else three quarters of the machine's divided by the running runs."""
     running = max(1, TrainingRun.objects.in_status(TrainingRun.Status.RUNNING).count())
     return float(settings.TRAINING_MAX_GIGABYTES * 1e9 or 0.75 * psutil.virtual_memory().total / running)

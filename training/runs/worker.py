@@ -84,7 +84,7 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
     fail_lost_checks()
     try:
         mlflow_log.deliver_waiting()
-        if TrainingRun.objects.exists():  # before the first run MLflow knows no release, and a query makes its database
+        if TrainingRun.objects.exists():  # before the first run a query would only create MLflow's database
             reconcile_aliases(_newest(Release.Status.CHAMPION), _newest(Release.Status.CHALLENGER))
     except Exception as error:
         _log.warning("MLflow does not answer, the records wait: %s", error)
@@ -167,7 +167,7 @@ def _register(folder: Path, manifest: Manifest, reporter: RunReporter) -> Releas
 
 
 def _compare(run: TrainingRun, release: Release, reporter: RunReporter) -> Comparison | None:
-    """The evidence for the promotion. Without it the release is whole but cannot be promoted yet. Raises Cancelled."""
+    """Compare with the champion: without that evidence the release cannot be promoted. Raises Cancelled."""
     champion = Release.objects.filter(status=Release.Status.CHAMPION).exclude(pk=release.pk).first()
     if champion is None:
         return None

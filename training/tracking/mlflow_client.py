@@ -16,7 +16,7 @@ EXPERIMENT = "cataract"
 MODEL = "cataract-cascade"
 _log = logging.getLogger(__name__)
 
-# Set before mlflow is imported: its own defaults wait for minutes, and it reports usage to its makers.
+# Set before mlflow is imported: its own defaults wait for minutes, and it sends usage statistics.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",

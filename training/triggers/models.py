@@ -40,7 +40,7 @@ class TrainingPolicy(models.Model):
 
 
 class TriggerFiring(models.Model):
-    """A time the policy asked for a run: why, and with which outcome. At most once per set of labels. Append-only."""
+    """A request of the policy for a run: trigger and outcome. At most one per set of labels. Append-only."""
 
     class Trigger(models.TextChoices):
         NEW_LABELS = "new_labels", "new labels"

@@ -1,6 +1,6 @@
 """Start training runs automatically, by the policy in the admin: off at first, at most once per set of labels.
 
-A challenger of an automatic run waits for a person to promote it, as any other does.
+A person must promote the challenger of an automatic run, as with any other run.
 """
 
 from collections.abc import Callable
@@ -99,7 +99,7 @@ def _overrides(policy: TrainingPolicy) -> str:
     if share.low is None or share.low <= policy.max_override_rate:
         return ""
     allowed = policy.max_override_rate
-    return f"people contradict {share.value:.1%} of the answers ({share.low:.1%} at least), {allowed:.1%} allowed"
+    return f"readers overrule {share.value:.1%} of the answers ({share.low:.1%} at least), {allowed:.1%} allowed"
 
 
 def _schedule(policy: TrainingPolicy) -> str:

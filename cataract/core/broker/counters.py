@@ -1,7 +1,7 @@
-"""Counting across processes: in the broker's Redis, and while that is away in the memory of this process.
+"""Count across processes in the broker's Redis; while it is unavailable, in the memory of this process.
 
-Redis gets a fifth of a second; after a silence it is left alone for some seconds, which keeps a stopped one (it takes
-connections and never answers) cheap for callers.
+A call waits at most 0.2 s for Redis. After an error, calls skip Redis for 5 s, so a stopped server, which accepts
+connections but never answers, costs callers little.
 """
 
 import threading
@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from cataract.core.broker.server import connect
 
 _TIMEOUT_SECONDS = 0.2
-_LEFT_ALONE_SECONDS = 5.0
+_SKIP_SECONDS = 5.0
 
 _lock = threading.Lock()
 _clients: dict[str, Redis] = {}
@@ -23,13 +23,13 @@ _away_until = 0.0
 
 
 def count(key: str, *, seconds: int) -> int:
-    """Count `key` once more and return how often that was; after `seconds` without a call it is forgotten."""
+    """Increment the counter `key` and return it; it expires after `seconds` without a call."""
     global _away_until
     if time.monotonic() >= _away_until:
         try:
             return _count_in_redis(key, seconds)
         except (RedisError, OSError):
-            _away_until = time.monotonic() + _LEFT_ALONE_SECONDS
+            _away_until = time.monotonic() + _SKIP_SECONDS
     cache.add(key, 0, timeout=seconds)
     return int(cache.incr(key))
 

@@ -38,16 +38,16 @@ def has_scope(scope: str, permission: str = "") -> type[BasePermission]:
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     location=OpenApiParameter.HEADER,
-    description="The same key and body within 24 hours count once: what the first request made is answered, as it is "
-    "now, with the header `Idempotency-Replayed: true`. With another body 422, while the first still runs 409; after "
-    "a refusal the key is free again.",
+    description="The same key and body count once in 24 hours: a repeated request gets what the first one made, in its "
+    "present state, with the header `Idempotency-Replayed: true`. Another body gets 422; a repeat while the first "
+    "request is still running gets 409. After a refusal the key is free again.",
 )
 
 
 def post_once(request: Request, make: Callable[[], Row], answer: Callable[[Row], Response]) -> Response:
-    """`answer` to the row that `make` makes: at a second request with the same Idempotency-Key and body, to the first.
+    """Return `answer(make())`; a repeated Idempotency-Key with the same body gets the row of the first request instead.
 
-    `make` only writes rows (it runs in a transaction). Raises what it raises, IdempotencyKeyReused, RequestRunning.
+    `make` only writes rows (it runs in a transaction). Raises what `make` raises, IdempotencyKeyReused, RequestRunning.
     """
     key = request.headers.get("Idempotency-Key", "")
     if not key:
@@ -64,7 +64,7 @@ def post_once(request: Request, make: Callable[[], Row], answer: Callable[[Row],
 
 
 def marked(response: Response, replayed: bool) -> Response:
-    """The response, which says so when it answers an earlier request."""
+    """The response, with `Idempotency-Replayed: true` when it repeats an earlier answer."""
     if replayed:
         response["Idempotency-Replayed"] = "true"
     return response

@@ -19,7 +19,7 @@ _USE_RECORDED_EVERY = timedelta(minutes=1)
 
 
 class BearerKey(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How the API's description names these keys."""
+    """How the OpenAPI document describes API keys."""
 
     target_class = "cataract.core.http.authentication.TokenAuthentication"
     name = "key"

@@ -14,14 +14,14 @@ from cataract.core.http.problems import CONTENT_TYPE, problem_body
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500: 503 when the database or the disk could not take a write, 500 for a defect of ours."""
+    """Django's handler500: 503 when the database or the disk could not take a write, 500 for a bug."""
     error = sys.exception()
     if isinstance(error, OperationalError):
         return answer(request, of_database(error))
     if isinstance(error, StorageFull | DecodersBusy):
         return answer(request, error)
     if _is_api(request):
-        detail = "Something went wrong on our side. What was answered with 201 or 202 before is stored."
+        detail = "Something went wrong on our side. Everything confirmed with 201 or 202 is stored."
         return JsonResponse(problem_body(500, "server_error", detail), status=500, content_type=CONTENT_TYPE)
     return defect(request)
 
@@ -34,15 +34,15 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404: a problem document for programs, also where no address of the API is."""
+    """Django's handler404: a problem document for programs, also for unknown addresses below /api/."""
     if _is_api(request):
-        text = "There is nothing here, or nothing that you may see."
+        text = "Not found, or not visible to you."
         return answer(request, RequestRefused("not_found", 404, text))
     return plain_not_found(request, exception)
 
 
 def answer(request: HttpRequest, refusal: DomainError) -> HttpResponse:
-    """A refusal without a view: a problem document for programs, a page of few words for people."""
+    """A refusal without a view: a problem document for programs, a short page for people."""
     if _is_api(request):
         body = problem_body(refusal.status, refusal.code, refusal.message, field=refusal.field)
         response: HttpResponse = JsonResponse(body, status=refusal.status, content_type=CONTENT_TYPE)

@@ -10,10 +10,10 @@ from cataract.core.http.handlers import answer
 
 
 class BoundedBody:
-    """Middleware: refuses by the header alone what is too long, of unknown length or compressed.
+    """Middleware: refuse bodies that are too long, of unknown length or compressed, by their headers alone.
 
-    No byte of such a body is read: a claimed length of 10 GB costs nothing. How much of an accepted body is kept is
-    the business of the upload handlers.
+    No byte of such a body is read: a claimed length of 10 GB costs nothing. The upload handlers limit how much of an
+    accepted body is kept.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -27,11 +27,11 @@ class BoundedBody:
 def _refuse_body(request: HttpRequest) -> DomainError | None:
     headers = request.headers
     if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        text = "The body of the request is compressed. Send it as it is, without Content-Encoding."
+        text = "The request body is compressed. Send it without Content-Encoding."
         return RequestRefused("content_encoding", 415, text)
     length = headers.get("Content-Length", "").strip()
     if not length and headers.get("Transfer-Encoding"):
-        return RequestRefused("length_required", 411, "Say how long the request is: send it with a Content-Length.")
+        return RequestRefused("length_required", 411, "Send the request with a Content-Length header.")
     limit = _limit(request.path)
     if length.isascii() and length.isdigit() and int(length[:20]) > limit:
         text = f"The request is larger than {limit / 1e6:.0f} MB. Send a smaller photo."
@@ -40,14 +40,14 @@ def _refuse_body(request: HttpRequest) -> DomainError | None:
 
 
 def _limit(path: str) -> int:
-    """Bytes of a body: room for whole batches, elsewhere for a photo so large that the form can still say so."""
+    """The most bytes of a body: a whole batch; elsewhere enough for the form to refuse a photo that is too large."""
     return settings.MAX_BATCH_BYTES + 1_000_000 if "/batches" in path else settings.MAX_BODY_BYTES
 
 
 def leave_nothing_behind(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """No answer is stored by the browser unless its view says otherwise; logging out clears what it stored.
+    """Middleware: browsers store no response unless its view allows it; logging out clears what they stored.
 
     The back button shows the login page to the next user of a shared computer (OWASP ASVS 5.0, 14.3.1 and 14.3.2).
     """

@@ -7,17 +7,17 @@ from cataract.core.http.problems import CONTENT_TYPE
 _PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 _TITLES = {
     400: "The request cannot be parsed.",
-    401: "No key, or one that is not valid (any more).",
+    401: "No key, or one that is unknown, expired or revoked.",
     403: "The caller may not do this.",
-    404: "Nothing is here, or nothing that the caller may see.",
-    405: "This method is not for this address.",
-    406: "None of the accepted media types can be given.",
-    411: "The request does not say how long it is (`length_required`).",
-    413: "The request is larger than what is read (`request_too_large`).",
+    404: "Not found, or not visible to the caller.",
+    405: "This address does not accept the method.",
+    406: "None of the accepted media types is available.",
+    411: "The request has no Content-Length (`length_required`).",
+    413: "The request is too large (`request_too_large`).",
     415: "The body is of another media type, or compressed (`content_encoding`).",
     422: "A value is not accepted; `field` and `errors` say which.",
     429: "Too many requests; `Retry-After` says when to ask again.",
-    503: "For the moment: `database_busy`, `decoders_busy`, `queue_full` or `storage_full`. `Retry-After` says when.",
+    503: "Try again later: `database_busy`, `decoders_busy`, `queue_full` or `storage_full`. `Retry-After` says when.",
 }
 _ALWAYS = (405, 406)
 _OF_CALLERS = (400, 401, 403, 429, 503)

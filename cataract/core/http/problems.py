@@ -1,6 +1,6 @@
 """Every refusal of the API as application/problem+json (RFC 9457).
 
-The body: type, title, status, code, detail, and where they apply field, errors (by field), existing.
+The body: type, title, status, code, detail and, where they apply, field, errors (by field), existing.
 """
 
 import logging
@@ -23,7 +23,7 @@ CONTENT_TYPE = "application/problem+json"
 
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
-    """REST framework's exception handler. None, for what is a defect of ours, becomes a logged 500."""
+    """REST framework's exception handler. Returns None for an unexpected exception, which becomes a logged 500."""
     if isinstance(error, DomainError):
         answer = _of_domain_error(error)
     elif isinstance(error, OperationalError):
@@ -53,11 +53,11 @@ def _of_domain_error(error: DomainError) -> Response:
 def _of_framework_error(error: Exception) -> Response | None:
     if isinstance(error, TooManyFilesSent):
         limit = settings.DATA_UPLOAD_MAX_NUMBER_FILES
-        return _problem(413, "too_many_files", f"{limit} files are the limit of one form. Send more as one ZIP.")
+        return _problem(413, "too_many_files", f"One form takes at most {limit} files. Send more as one ZIP.")
     if isinstance(error, SuspiciousOperation):
         return _problem(400, "bad_request", "Malformed or oversized request.")
     if isinstance(error, Http404):
-        return _problem(404, "not_found", "There is nothing here, or nothing that you may see.")
+        return _problem(404, "not_found", "Not found, or not visible to you.")
     if isinstance(error, PermissionDenied):
         return _problem(403, "forbidden", "You may not do this.")
     if isinstance(error, exceptions.ValidationError):

@@ -1,6 +1,6 @@
 """Rate limits for each caller, counted over all web processes.
 
-While the broker's Redis is away each process counts for itself: a caller then gets the rate once from each.
+While the broker's Redis is unavailable, each process counts alone, so a caller gets the full rate from each process.
 """
 
 from typing import Any, cast

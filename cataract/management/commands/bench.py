@@ -23,22 +23,26 @@ from predictions.releases.models import Release
 
 class Command(BaseCommand):
     help = (
-        "Measure the serving release, and an architecture with random weights (nothing is downloaded), against the "
-        "plain way: PIL decodes the whole photo, two complete torch encoders, LightGBM's scikit-learn wrapper."
+        "Measure the serving release, and an architecture with random weights (nothing is downloaded), against a "
+        "plain pipeline: PIL decodes the whole photo, two complete torch encoders, LightGBM's scikit-learn wrapper."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--images", type=Path, metavar="DIR", help="Photos to measure with, instead of drawn eyes.")
-        parser.add_argument("--threads", type=int, default=1, help="Threads of one call, for both ways (1).")
+        parser.add_argument(
+            "--images", type=Path, metavar="DIR", help="Photos to measure with instead of synthetic eyes."
+        )
+        parser.add_argument("--threads", type=int, default=1, help="Threads per call, for both pipelines (1).")
         parser.add_argument("--callers", type=int, default=bench.CALLERS, help="Concurrent callers (8).")
         parser.add_argument("--rounds", type=int, default=5, help="How often each photo is answered (5).")
         parser.add_argument("--arch", default="ViT-B-32", help="An open_clip architecture; none leaves it out.")
         parser.add_argument(
-            "--training", action="store_true", help="Only a retraining of the fast model on 10,000 cached embeddings."
+            "--training", action="store_true", help="Time only a retraining of the fast model on cached embeddings."
         )
-        parser.add_argument("--embeddings", type=int, default=10_000, help="How many, for --training (10,000).")
-        parser.add_argument("--trials", type=int, default=30, help="Of the search, for --training (30).")
-        parser.add_argument("--json", action="store_true", help="One JSON object.")
+        parser.add_argument(
+            "--embeddings", type=int, default=10_000, help="Number of embeddings for --training (10,000)."
+        )
+        parser.add_argument("--trials", type=int, default=30, help="Trials of the search for --training (30).")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["training"]:
@@ -46,12 +50,12 @@ class Command(BaseCommand):
             return
         threads, rounds, callers = options["threads"], options["rounds"], options["callers"]
         if min(threads, rounds, callers) < 1:
-            raise CommandError("--threads, --rounds and --callers are at least 1.")
+            raise CommandError("--threads, --rounds and --callers must be at least 1.")
         arch = "" if options["arch"] == "none" else options["arch"]
         if not has_torch():
             self.stderr.write(
-                "torch is not installed: there is no plain way to compare with, and no architecture with random "
-                "weights. Only our own times follow. `make install` (without LIGHT=1) adds it."
+                "torch is not installed: there is no plain pipeline to compare with, and no architecture with random "
+                "weights. Only the release is measured. `make install` (without LIGHT=1) adds torch."
             )
         if busy := disturbance():
             self.stderr.write(busy)
@@ -98,9 +102,7 @@ def _folder() -> Path | None:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    head = (
-        f"{'system':<24}{'photos':<9}{'callers':>7}   {'ours: both models':<30}{'ours: fast only':<30}{'plain way':<30}"
-    )
+    head = f"{'system':<24}{'photos':<9}{'callers':>7}   {'ours: both models':<30}{'ours: fast only':<30}{'plain':<30}"
     lines = [
         "Milliseconds a photo, decoding included: median / 95th percentile, of the processor (photos a second)",
         f"{head}ratio",
@@ -119,7 +121,7 @@ def _words(times: Times | None) -> str:
 def _costs(costs: Sequence[Escalation]) -> list[str]:
     lines = []
     for cost in costs:
-        same = f"; lowest cosine to the plain way's embedding {cost.same_answer:.4f}" if cost.same_answer else ""
+        same = f"; lowest cosine to the plain pipeline's embedding {cost.same_answer:.4f}" if cost.same_answer else ""
         lines.append(
             f"{cost.system}: asking the accurate model adds {cost.tail_ms:.1f} ms, {100 * cost.share:.0f} % of a "
             f"forward pass ({cost.forward_ms:.1f} ms){same}"

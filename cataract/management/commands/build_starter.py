@@ -32,8 +32,8 @@ class _ConsoleReporter(SilentReporter):
 class Command(BaseCommand):
     help = (
         "Train the starter release from scratch on folders that hold normal/ and cataract/ at any depth. The first "
-        "folder is what the release is fitted, calibrated and judged on; the others train the encoder only. A build "
-        "that was stopped goes on where it was when it is started again with the same arguments."
+        "folder fits, calibrates and tests the release; the others train the encoder only. A stopped build resumes "
+        "when it is started again with the same arguments."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -22,23 +22,28 @@ _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 class Command(BaseCommand):
     requires_system_checks = [SETTINGS]
     help = (
-        "Start systems of their own on 127.0.0.1, one after the other, and send photos to each: everything in one "
+        "Start separate systems on 127.0.0.1, one after the other, and send photos to each: everything in one "
         "process; with decoder processes; several web processes; answers by Celery workers. Your data is not touched."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--callers", type=int, default=8, help="who send at the same time (8)")
-        parser.add_argument("--photos", type=int, default=100, help="how many to each system in each round (100)")
-        parser.add_argument("--rounds", type=int, default=2, help="how often each system is measured (2)")
-        parser.add_argument("--processes", type=int, default=os.cpu_count() or 1, help="when scaled out (the cores)")
-        parser.add_argument("--images", type=Path, metavar="DIR", help="photos to send instead of drawn eyes")
-        parser.add_argument("--json", action="store_true", help="one JSON list")
+        parser.add_argument("--callers", type=int, default=8, help="concurrent callers (8)")
+        parser.add_argument("--photos", type=int, default=100, help="photos per system and round (100)")
+        parser.add_argument("--rounds", type=int, default=2, help="measurements of each system (2)")
+        parser.add_argument(
+            "--processes",
+            type=int,
+            default=os.cpu_count() or 1,
+            help="web or worker processes when scaled out (number of cores)",
+        )
+        parser.add_argument("--images", type=Path, metavar="DIR", help="photos to send instead of synthetic eyes")
+        parser.add_argument("--json", action="store_true", help="print one JSON list")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         callers, rounds, wanted = options["callers"], options["rounds"], options["photos"]
         if not (1 <= callers <= 200 and 1 <= rounds <= 20 and 1 <= wanted <= 5000 and 1 <= options["processes"] <= 64):
             raise CommandError(
-                "--callers lies between 1 and 200, --rounds 20, --photos 5,000 and --processes 64 at the most."
+                "All must be at least 1; at most --callers 200, --rounds 20, --photos 5000 and --processes 64."
             )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also stops the running system
         busy = os.getloadavg()[0]

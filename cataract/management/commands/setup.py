@@ -28,7 +28,7 @@ STAFF = {"admin", "auditor"}  # who may open the Django admin; an auditor can on
 class Command(BaseCommand):
     requires_system_checks = [SETTINGS]
     help = (
-        "Migrate, create one user a role (passwords printed once), install the starter release, collect static files."
+        "Migrate, create one user per role (passwords printed once), install the starter release, collect static files."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:

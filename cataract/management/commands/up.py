@@ -66,7 +66,7 @@ class Command(BaseCommand):
         announcement = _Announcement(self, host, mlflow)
 
         def when_web_answers() -> None:
-            if announcement.made_now() and mlflow:  # not before: it takes the processors for seconds
+            if announcement.print_if_ready() and mlflow:  # only now: its start takes seconds of processor time
                 supervisor.start(mlflow_service())
 
         try:
@@ -159,7 +159,7 @@ def _refuse_taken_port(host: str, port: int, cure: str) -> None:
 
 
 class _Announcement:
-    """Says once, when the web server answers, where everything is."""
+    """Prints the addresses once, as soon as the web server answers."""
 
     def __init__(self, command: BaseCommand, host: str, mlflow: bool) -> None:
         self._command = command
@@ -175,8 +175,8 @@ class _Announcement:
         ]
         self._done = False
 
-    def made_now(self) -> bool:
-        """Announce when it is time; True at that one call."""
+    def print_if_ready(self) -> bool:
+        """Print the addresses if the web server answers now; True only for the call that prints."""
         if self._done or not _answers(self._probe):
             return False
         self._done = True
@@ -191,7 +191,7 @@ def _answers(url: str) -> bool:
     try:
         urllib.request.urlopen(url, timeout=1)
     except urllib.error.HTTPError as error:
-        return error.code < 500 or error.code == 503  # 503: it answers that something else is missing
+        return error.code < 500 or error.code == 503  # 503: the web server runs, and something else is missing
     except OSError:
         return False
     return True

@@ -55,7 +55,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class _Encoded:
-    """One photo on its way: its thumbnail, prepared views, what the trunk made of them, the fast model's input (D,)."""
+    """One photo in the cascade: thumbnail, prepared views, the trunk's activations, the fast model's input (D,)."""
 
     thumbnail: Pixels
     batch: Floats
@@ -105,7 +105,7 @@ class Cascade:
     def assemble(
         cls, folder: Path, manifest: Manifest, *, providers: Sequence[str] = _CPU, threads: int = 1
     ) -> "Cascade":
-        """A release whose manifest is only drafted (`release.draft_manifest`), to make its golden.json.
+        """A release with a draft manifest (`release.draft_manifest`), to make its golden.json.
 
         Raises ReleaseCorrupt.
         """
@@ -113,7 +113,7 @@ class Cascade:
             return cls(folder, manifest, providers=providers, threads=threads)
         except ReleaseCorrupt:
             raise
-        except Exception as error:  # ONNX Runtime and LightGBM raise their own kinds for a file they cannot read
+        except Exception as error:  # ONNX Runtime and LightGBM raise exceptions of their own for unreadable files
             raise ReleaseCorrupt(f"{folder.name} cannot be loaded: {error}") from error
 
     @property
@@ -150,7 +150,7 @@ class Cascade:
         return golden.make_golden(lambda photo: self.predict([photo], mode=Mode.ALWAYS)[0], photos, tolerance=tolerance)
 
     def check_golden(self) -> None:
-        """Recompute the release's stored predictions. Raises ReleaseCorrupt when this machine gets other answers."""
+        """Recompute the golden predictions. Raises ReleaseCorrupt when this machine gives other answers."""
         if self._golden is None:
             raise ReleaseCorrupt(f"{self.release_id} has no golden predictions.")
         difference = golden.first_difference(

@@ -7,13 +7,13 @@ from cataract.ml.arrays import Floats, Pixels, at_most, shrink
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.pupil import find_pupil
 
-_SIDE = 320  # a heat map needs no more of the photo
+_SIDE = 320  # a heat map needs no more resolution
 _GRID = 7
 _PATCH = 1.5  # side of the covering square, in steps of the grid
 
 
 def heatmap(cascade: Cascade, pixels: Pixels) -> Floats:
-    """How far the accurate model's score moves when a place is covered, (H, W) float32, 0..1.
+    """How far the accurate model's score moves when each place is covered, (H, W) float32, 0..1.
 
     pixels: (H, W, 3) uint8. The cover is the photo itself, blurred until no structure is left: it adds no edge or
     colour. The pupil view stays where it was. Zero everywhere when no place matters. Costs 49 runs of the accurate
@@ -39,7 +39,7 @@ def heatmap(cascade: Cascade, pixels: Pixels) -> Floats:
 def overlay(pixels: Pixels, heat: Floats, *, max_side: int = 640) -> Pixels:
     """The photo with the heat map over it, long side at most `max_side`: parts that did not matter are darkened.
 
-    A brightness scale, not a rainbow: colour-blind readers see the same, and no colour of the lens is hidden.
+    A brightness scale, not a rainbow: colour-blind readers see the same, and the lens keeps its colour.
     """
     photo = at_most(pixels, max_side)
     heat8 = shrink((heat * 255).astype(np.uint8), photo.shape[1], photo.shape[0])

@@ -1,4 +1,4 @@
-"""The gate: was the photo taken well enough, and is it an external photo of an eye at all?
+"""The gate: is the photo good enough, and is it an external photo of an eye?
 
 gate.json, made by `fit_gate`:
 
@@ -13,10 +13,10 @@ ood      {"of": "embedding" (of the first view) | "handmade" (module `features`)
          beyond `hard` it is refused, unless the eye check below is sure that it shows an eye: the statistics come from
          few eyes, and an unusual one (a slit-lamp close-up, say) is far from them and still an eye.
 eye      {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "soft": s, "hard": h}; made by `learn.eyecheck`
-         Log-odds of an eye against drawn outliers. Below `soft` a clinician reviews it, below `hard` the photo is
+         Log-odds of an eye against synthetic outliers. Below `soft` a clinician reviews it, below `hard` the photo is
          refused; from `soft` on it is sure. Older releases lack it; their gate uses the distance alone.
 
-Both prefer hand-made features: those do not depend on the encoder, and a gate stays valid when it changes.
+Both prefer hand-crafted features: those do not depend on the encoder, and a gate stays valid when it changes.
 """
 
 import math
@@ -39,7 +39,7 @@ QUALITY_LIMITS = {"dark": 0.06, "bright": 0.93, "burnt": 0.75, "blank": 0.03, "b
 
 @dataclass(frozen=True)
 class EyeCheck:
-    """The linear rule that tells eyes from drawn outliers."""
+    """The linear rule that tells eyes from synthetic outliers."""
 
     weights: NDArray[np.float64]
     bias: float
@@ -55,13 +55,13 @@ class EyeCheck:
         return cls(weights, float(eye["bias"]), float(eye["soft"]), float(eye["hard"]))
 
     def score(self, vector: Floats) -> float:
-        """Log-odds of an eye; vector: hand-made features, then the layout."""
+        """Log-odds of an eye; vector: hand-crafted features, then the layout."""
         return float(self.weights @ vector + self.bias)
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """How far a photo lies from usual eyes (about 1 for one of them), and the log-odds that it is one, where known."""
+    """A photo's distance from usual eyes (about 1 for a usual one), and the log-odds that it is an eye, if known."""
 
     distance: float
     eye_score: float | None
@@ -140,9 +140,9 @@ def fit_gate(
     hard_quantile: float = 0.98,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The content of gate.json but for the eye check, from eye photos only.
+    """The content of gate.json without the eye check, from eye photos only.
 
-    vectors: (N, D) of photos of eyes, N >= 20, in the `space`: embeddings of the first view, hand-made features, or
+    vectors: (N, D) of photos of eyes, N >= 20, in the `space`: embeddings of the first view, hand-crafted features, or
     whole inputs of the fast model. groups: cluster of each. The limits are quantiles of the distance of photos that the
     statistics had not seen (five folds by group). `hard` lies 1.4 times farther out than its quantile: rare eyes, as
     in textbooks, are far from usual ones too, and should be doubted, not refused.

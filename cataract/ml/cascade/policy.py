@@ -110,7 +110,7 @@ AUDIT_STRATA = ((0.95, 1.0), (0.85, 2.0), (0.5, 4.0))  # (confidence from here o
 
 
 def audit_rate(probability: float | None, least: float) -> float:
-    """The share of sure answers of this probability that is also reviewed: `least`, up to four times that near doubt.
+    """The share of sure answers with this probability that is reviewed too: `least`, up to four times that near doubt.
 
     Samples stratified by score keep their rate as the case's `review_propensity`, which keeps estimates unbiased
     (Horvitz and Thompson 1952). An answer without a probability is always reviewed.
@@ -122,7 +122,7 @@ def audit_rate(probability: float | None, least: float) -> float:
 
 
 def audit_selected(key: str, rate: float) -> bool:
-    """True for a share `rate` of all keys, always the same ones: the random sample of sure answers for review."""
+    """True for a fixed share `rate` of all keys: the random sample of sure answers for review."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) < rate * 2**64
 
 

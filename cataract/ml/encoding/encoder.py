@@ -13,7 +13,7 @@ from PIL import Image
 from cataract.ml.arrays import Floats, Pixels, halve
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 
-VIEWS_VERSION = 1  # part of the embedding space: one more whenever views, pupil or hand-made features change
+VIEWS_VERSION = 1  # part of the embedding space: increment it when views, pupil or hand-crafted features change
 VIEWS = ("full", "centre", "pupil")
 CENTRE_SHARE = 0.7  # side of the central square, of the photo's short side
 PUPIL_REACH = 1.7  # the pupil view reaches this many radii of the circle to each side of its middle
@@ -56,12 +56,12 @@ class EncoderSpec:
         return spec
 
     def as_json(self) -> dict[str, Any]:
-        """What a manifest says of the encoder: the inverse of `of`."""
+        """The `encoder` entry of a manifest: the inverse of `of`."""
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std), "views": list(self.views)}
 
 
 def cut_views(pixels: Pixels, views: Sequence[str], pupil: Pupil | None = None) -> list[Pixels]:
-    """The crops of an (H, W, 3) photo that `views` names, in that order; `pupil` is what `find_pupil` said of it."""
+    """The crops of an (H, W, 3) photo that `views` names, in that order; `pupil` is the result of `find_pupil`."""
     return [_CUTTERS[view](pixels, pupil) for view in views]
 
 
@@ -80,14 +80,14 @@ def normalise(batch: Sequence[Pixels], spec: EncoderSpec) -> Floats:
     shift = (-np.asarray(spec.mean) / np.asarray(spec.std)).astype(np.float32)
     planes = np.empty((len(batch), 3, *batch[0].shape[:2]), dtype=np.float32)
     for photo, target in zip(batch, planes, strict=True):
-        for channel, plane in enumerate(target):  # to turn the whole batch afterwards takes twice as long
+        for channel, plane in enumerate(target):  # transposing the whole batch afterwards takes twice as long
             np.multiply(photo[:, :, channel], scale[channel], out=plane)
             plane += shift[channel]
     return planes
 
 
 def prepare(pixels: Pixels, spec: EncoderSpec, pupil: Pupil | None = None) -> Floats:
-    """The trunk's input for one photo: its views, (len(views), 3, S, S) float32. `pupil` is looked for when needed."""
+    """The trunk's input for one photo: its views, (len(views), 3, S, S) float32. `pupil` is found when needed."""
     if pupil is None and "pupil" in spec.views:
         pupil = find_pupil(pixels)
     views = cut_views(pixels, spec.views, pupil)
@@ -98,7 +98,7 @@ class Graph:
     """One ONNX graph with one input and one output. `run` may be called from many threads at once."""
 
     def __init__(self, data: bytes, *, providers: Sequence[str], threads: int) -> None:
-        import onnxruntime  # 0.15 s: only a process that predicts pays for it
+        import onnxruntime  # takes 0.15 s: only processes that predict pay for it
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -126,7 +126,7 @@ class Encoder:
         self._embed = Graph(embed, providers=providers, threads=threads)
 
     def activate(self, batch: Floats) -> Floats:
-        """Prepared views (N, 3, S, S) -> what both tails start from, (N, ...)."""
+        """Prepared views (N, 3, S, S) -> activations, the input of both tails, (N, ...)."""
         return self._trunk.run(batch)
 
     def embed(self, activations: Floats) -> Floats:

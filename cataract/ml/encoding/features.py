@@ -1,4 +1,4 @@
-"""Hand-made features of an eye photo: colour, the light along the radius of the pupil, texture, edges.
+"""Hand-crafted features of an eye photo: colour, the light along the radius of the pupil, texture, edges.
 
 They see what a small tower trained from scratch misses, and they are the baseline every model is reported beside. Never
 the photo's size or shape: those tell the source of a photo, not the state of a lens. A change here is a change of

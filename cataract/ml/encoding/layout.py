@@ -1,4 +1,4 @@
-"""The layout of a whole photo, coarsely: what the gate sees beside the hand-made features, which look at the pupil."""
+"""The coarse layout of a whole photo, for the gate; the hand-crafted features look at the pupil only."""
 
 import cv2
 import numpy as np

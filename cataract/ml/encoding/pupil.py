@@ -22,7 +22,7 @@ class Pupil:
 
     @property
     def is_sure(self) -> bool:
-        """Whether a view, or a drawing into the photo, may go by it."""
+        """Whether its confidence is high enough to place a view or a drawing."""
         return self.confidence >= _SURE
 
 
@@ -30,7 +30,7 @@ def find_pupil(pixels: Pixels) -> Pupil | None:
     """The most plausible pupil or iris of an (H, W, 3) RGB photo, None when there is no circle in it.
 
     Circles by the Hough gradient method (Yuen et al. 1990, cv2.HOUGH_GRADIENT) on a copy of at most 128 px; the one
-    that is darker inside than around it and nearer to the middle wins. Confidence ranks plausibility, it is no
+    that is darker inside than around it and nearer to the middle wins. Confidence ranks plausibility; it is not a
     probability.
     """
     # Red: skin and sclera are bright in it, the iris dark whatever its colour.
@@ -60,14 +60,14 @@ def find_pupil(pixels: Pixels) -> Pupil | None:
 
 
 def _small(grey: Pixels) -> Pixels:
-    """At most `_SIDE` px, in one step of area averaging: which circle wins hangs on single grey levels."""
+    """At most `_SIDE` px, in one step of area averaging: single grey levels decide which circle wins."""
     factor = max(1.0, max(grey.shape) / _SIDE)
     size = (max(1, round(grey.shape[1] / factor)), max(1, round(grey.shape[0] / factor)))
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _plausibility(grey: Pixels, x: float, y: float, radius: float) -> float:
-    """Contrast of the ring around the circle to its inside, less when the circle is far from the middle."""
+    """Contrast between the ring around the circle and its inside, less when the circle is far from the middle."""
     rows, columns = np.ogrid[: grey.shape[0], : grey.shape[1]]
     share = ((columns - x) ** 2 + (rows - y) ** 2) / radius**2  # of the radius, squared: roots take most of the time
     inside, around = grey[share < 0.95**2], grey[(share > 1.05**2) & (share < 1.45**2)]

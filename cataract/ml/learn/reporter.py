@@ -1,4 +1,4 @@
-"""How a training reports progress and metrics, and how it learns that it must stop."""
+"""How a training reports progress and metrics and receives a request to stop."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol

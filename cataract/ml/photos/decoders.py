@@ -24,13 +24,13 @@ from cataract.ml.photos.examination import Examined, examine
 from cataract.ml.photos.images import Header, Limits, derivative
 from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
-SECONDS = 30.0  # of wall time for one photo: then the child is killed
-CPU_SECONDS = 8  # of one photo; a good one of 12 megapixels needs 0.03, a PNG of 64 about two
-MEMORY_BYTES = 1_500_000_000  # above what the idle child has mapped
-WAIT_SECONDS = 30.0  # for a free child
+SECONDS = 30.0  # wall time for one photo; then the child is killed
+CPU_SECONDS = 8  # processor time for one photo; a good one of 12 megapixels needs 0.03, a PNG of 64 about two
+MEMORY_BYTES = 1_500_000_000  # in addition to what the idle child has mapped
+WAIT_SECONDS = 30.0  # wait for a free child
 _FRAME = struct.Struct(">IQ")
 _ROOT = Path(__file__).resolve().parents[3]
-_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # and no secret
+_PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TMPDIR")  # of the environment; no secrets
 
 
 class PoolBusy(TimeoutError):
@@ -46,7 +46,7 @@ class DecoderPool:
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
 
     def examine(self, data: bytes, *, name: str = "", limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
-        """`examination.examine` in a child. Raises PhotoRefused, also for what the child did not survive."""
+        """`examination.examine` in a child. Raises PhotoRefused, also for a photo that killed the child."""
         answer, body = self._ask({"do": "examine", "name": name, "limits": asdict(limits)}, data)
         stripped, shape = answer["stripped"], answer["shape"]
         return Examined(
@@ -78,7 +78,7 @@ class DecoderPool:
             reply = self._ask_one(request, data) or self._ask_one(request, data)
         finally:
             self._slots.release()
-        if reply is None:  # two children died of it
+        if reply is None:  # two children died reading it
             raise PhotoRefused(RefusalCode.IMAGE_CORRUPT)
         answer, body = reply
         if "refused" in answer:

@@ -1,4 +1,4 @@
-"""Read EXIF: the orientation and allow-listed capture facts, never the place or the owner."""
+"""Read EXIF: the orientation and allow-listed capture facts, never the location or the owner."""
 
 from typing import Any
 

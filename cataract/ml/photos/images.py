@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of itself. width and height are those after orientation (1..8, EXIF's).
+    """What the header of a file states. width and height: after applying `orientation` (EXIF's, 1..8).
 
     colour_profile: the ICC profile's name, "unreadable" when there is one that makes no sense, "" without one.
     facts: allow-listed EXIF as text: make, model, exposure, aperture, iso, focal_length, captured_at; `grey`: "yes".
@@ -168,7 +168,7 @@ def _refuse_broken(data: bytes, kind: str, error: Exception) -> NoReturn:
 
 
 def _reduce(image: Image.Image, min_side: int) -> Image.Image:
-    """What `draft` does for a JPEG while it decodes, for what had to be decoded whole: the mean of each square."""
+    """Shrink an image that had to be decoded in full, as `draft` does for a JPEG: the mean of each square."""
     factor = next((n for n in (8, 4, 2) if min(image.size) >= n * min_side), 1)
     return image if factor == 1 else image.reduce(factor)
 

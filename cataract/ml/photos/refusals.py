@@ -25,7 +25,7 @@ class RefusalCode(StrEnum):
 
 
 class PhotoRefused(ValueError):
-    """The photo cannot be taken.
+    """The photo cannot be accepted.
 
     detail: the variant of `code` where there are several: a file format ("GIF", "DICOM") or what gave out ("memory").
     facts: what a sentence may name: width, height, limit, size (pixels or bytes), format, ending.

@@ -1,4 +1,4 @@
-"""What `manifest.json` says, as types: the encoder, the accurate model, the precision of the graphs, the files."""
+"""The content of `manifest.json` as types: the encoder, the accurate model, the precision of the graphs, the files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -92,7 +92,7 @@ class ReleaseDescription:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """The description as it stands in a manifest."""
+        """The description in the JSON of a manifest; the inverse of `of`."""
         return {
             "name": self.name,
             "encoder": self.encoder.as_json(),

@@ -1,4 +1,4 @@
-"""Golden predictions: what a release said of drawn eyes when it was built, to be said again wherever it serves."""
+"""Golden predictions: a new release's answers on synthetic eyes; every serving machine must reproduce them."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ ScoreRange = Callable[[Any], tuple[float, float]]  # the fast model's input (D,)
 
 
 def make_golden(ask: Ask, photos: Mapping[str, Pixels], *, tolerance: float = 1e-3) -> dict[str, Any]:
-    """The content of golden.json: the photos as PNG and what the release says of them now.
+    """The content of golden.json: the photos as PNG and the release's answers to them now.
 
     tolerance: how far scores and probabilities may move on another machine; 1e-3 for fp32, 0.05 for int8, whose kernels
     differ between processors.
@@ -29,7 +29,7 @@ def make_golden(ask: Ask, photos: Mapping[str, Pixels], *, tolerance: float = 1e
 
 
 def first_difference(golden: Mapping[str, Any], ask: Ask, score_range: ScoreRange) -> str:
-    """The first photo that gets another answer now, in words; "" when all get theirs."""
+    """The first photo whose answer has changed, in words; "" when none has."""
     for case in golden["cases"]:
         outcome = ask(_read_png(case["png"]))
         found = _expectation(outcome)
@@ -57,7 +57,7 @@ def _agree(found: Mapping[str, Any], expected: Mapping[str, Any], tolerance: flo
         allowed = tolerance if name == "accurate_score" else tolerance + step
         if (one is None) != (other is None) or (one is not None and abs(one - other) > allowed):
             return False
-    # A decision on the edge may tip within the tolerance; anything else is another answer.
+    # A decision on a threshold may change within the tolerance; any other change is a different answer.
     on_edge = found["probability"] is not None and abs(found["probability"] - 0.5) <= tolerance + step
     return found["decision"] == expected["decision"] or on_edge
 

@@ -79,7 +79,7 @@ class ReleaseCorrupt(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest(ReleaseDescription):
-    """What `manifest.json` says: the description of the release, and what was read from its folder.
+    """The content of `manifest.json`: the description of the release, and what was read from its folder.
 
     policy: copy of policy.json. raw: the whole JSON object. sha256: digest of the manifest file, "" for a draft.
     """

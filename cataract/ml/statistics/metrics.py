@@ -32,7 +32,7 @@ def evaluate(
     clusters: ArrayLike | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Accuracy and its kin on N photos.
+    """Classification metrics on N photos.
 
     y: truth 0/1; p: probability of cataract; decisions: what was answered, where that is not simply p >= 0.5 (photos
     that were called neither class are counted as `ungradable` and left out of everything else). With `clusters`, photos
@@ -46,7 +46,7 @@ def evaluate(
     answers = np.where(probability >= 0.5, CATARACT, NORMAL) if decisions is None else np.asarray(decisions, dtype=str)
     groups = np.arange(len(truth)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
     if not len(truth) == len(probability) == len(answers) == len(groups):
-        raise ValueError("Truth, probabilities, decisions and clusters must be as many.")
+        raise ValueError("Truth, probabilities, decisions and clusters must have the same length.")
     judged = (answers == CATARACT) | (answers == NORMAL)
     truth, probability, groups = truth[judged], probability[judged], groups[judged]
     called = (answers[judged] == CATARACT).astype(np.int64)

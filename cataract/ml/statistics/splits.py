@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def assign(clusters: Sequence[int], labels: Sequence[int], fractions: Mapping[str, float], seed: int = 0) -> list[str]:
-    """Return the split of each photo: clusters are never divided, each class is divided about as `fractions` say.
+    """Return the split of each photo: clusters are never divided, each class is divided roughly by `fractions`.
 
     `fractions` maps names to shares that add up to 1, for example {"train": 0.6, "calibration": 0.2, "test": 0.2}.
     Raises ValueError when the shares do not add up or the lengths differ.

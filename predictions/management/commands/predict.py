@@ -79,7 +79,7 @@ class Command(BaseCommand):
 
 
 def _photos(paths: list[str]) -> Iterator[Path]:
-    """The named files, and every photo below the named folders."""
+    """The named files and every photo below the named folders."""
     for path in map(Path, paths):
         if not path.is_dir():
             yield path

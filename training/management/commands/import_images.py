@@ -39,7 +39,7 @@ class Command(BaseCommand):
             self.stdout.write("\n".join(result.lines))
         self.stdout.write("\n".join(report(result)))
         if result.refused == len(result.lines):
-            raise CommandError("Not one file could be stored. The lines above say why.")
+            raise CommandError("No file could be stored. The lines above say why.")
 
 
 def report(result: ImportReport) -> list[str]:

@@ -1,8 +1,8 @@
-"""The plain way, the baseline of `manage.py bench`: the straightforward correct implementation.
+"""The plain pipeline, the baseline of `manage.py bench`: the straightforward correct implementation.
 
 PIL decodes the whole photo, open_clip's own transform prepares it, two complete torch encoders run one after the
-other, and the fast model runs through LightGBM's scikit-learn wrapper. The views and the hand-made features are
-those of the release: both ways compute the same numbers.
+other, and the fast model runs through LightGBM's scikit-learn wrapper. The views and the hand-crafted features are
+those of the release: both pipelines compute the same numbers.
 """
 
 import copy

@@ -1,6 +1,6 @@
-"""The speed of the cascade against the plain way, on the same photos and cores. Read `measure` top to bottom.
+"""The speed of the cascade against the plain pipeline, on the same photos and cores. Read `measure` top to bottom.
 
-Without torch there is no plain way and no tower with random weights, and only our own times are measured.
+Without torch there is no plain pipeline and no tower with random weights; only the release is measured.
 """
 
 import json
@@ -33,8 +33,8 @@ _CPU = ("CPUExecutionProvider",)
 class Row:
     """One system on one group of photos. ours: both models on every photo; ours_fast: the fast model alone.
 
-    ratio: how many times faster ours is, by the median for one caller, by photos a second for several; None without a
-    plain way.
+    ratio: how many times faster ours is, by the median for one caller, by photos per second for several; None without
+    a plain pipeline.
     """
 
     system: str
@@ -54,7 +54,7 @@ class Escalation:
     tail_ms: float
     forward_ms: float
     share: float
-    same_answer: float | None  # lowest cosine between our embedding and the plain way's; None without a plain way
+    same_answer: float | None  # lowest cosine between our embedding and the plain pipeline's; None without a plain one
 
 
 def measure(
@@ -69,7 +69,7 @@ def measure(
 ) -> tuple[list[Row], list[Escalation]]:
     """Measure the release in `folder`, and `arch` with random weights in fp32 and int8; either may be left out.
 
-    Each way in turn answers every photo, `rounds` times: other load on the machine affects both.
+    Both pipelines answer every photo in turn, `rounds` times: other load on the machine affects both.
     Photos that the gate of a release refuses are left out of its rows. Raises ReleaseCorrupt, ValueError.
     """
     if arch and has_torch():

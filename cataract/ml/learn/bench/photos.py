@@ -1,4 +1,4 @@
-"""The photos that `manage.py bench` measures with: drawn eyes, of usual sizes and of a camera's, or a folder's."""
+"""The photos that `manage.py bench` measures with: synthetic eyes of typical and camera size, or a folder's."""
 
 import io
 from dataclasses import dataclass
@@ -26,16 +26,16 @@ class Photo:
 
 
 def drawn_photos() -> list[Photo]:
-    """Drawn eyes at the sizes of the public photos, and one 12 MP photo with the detail of a camera's."""
+    """Synthetic eyes at the sizes of the public photos, and one 12 MP photo with the detail of a camera's."""
     typical = [
-        Photo(f"drawn eye of {size} px", TYPICAL, _jpeg(render_eye(seed, opacity=seed % 2 * 0.9, size=size)))
+        Photo(f"synthetic eye of {size} px", TYPICAL, _jpeg(render_eye(seed, opacity=seed % 2 * 0.9, size=size)))
         for seed, size in enumerate((160, 224, 320, 320, 480, 640))
     ]
-    return [*typical, Photo("drawn eye of 12 MP", LARGE, detailed_photo())]
+    return [*typical, Photo("synthetic eye of 12 MP", LARGE, detailed_photo())]
 
 
 def detailed_photo(seed: int = 7) -> bytes:
-    """A JPEG of 4000 x 3000 px and 2 to 4 MB: a drawn eye with the grain of a sensor."""
+    """A JPEG of 4000 x 3000 px and 2 to 4 MB: a synthetic eye with the grain of a sensor."""
     eye = cv2.resize(render_eye(seed, opacity=0.6, size=1000), (4000, 4000), interpolation=cv2.INTER_CUBIC)[500:3500]
     grain = np.random.default_rng(seed).normal(0, 5, size=(3000, 4000, 1)).astype(np.float32)
     return _jpeg(np.clip(eye + grain, 0, 255).astype(np.uint8))

@@ -15,13 +15,13 @@ _TREES = 200  # of the fast model of an architecture with random weights
 
 
 def has_torch() -> bool:
-    """Whether the plain way and towers with random weights can be made here."""
+    """Whether the plain pipeline and towers with random weights can be made here."""
     return importlib.util.find_spec("torch") is not None and importlib.util.find_spec("open_clip") is not None
 
 
 @dataclass(frozen=True)
 class System:
-    """A release folder, and the plain way with the same weights; None without torch or weights."""
+    """A release folder, and the plain pipeline with the same weights; None without torch or weights."""
 
     folder: Path
     plain: Callable[[bytes], Floats] | None
@@ -30,7 +30,7 @@ class System:
 def make_systems(
     folder: Path | None, arch: str, threads: int, workplace: Path, say: Callable[[str], None]
 ) -> Iterator[tuple[str, System]]:
-    """The systems to measure, one at a time: the larger ones take some hundred megabytes."""
+    """The systems to measure, one at a time: the larger ones take hundreds of megabytes."""
     if folder is not None:
         manifest = release.verify(folder)
         yield manifest.id, System(folder, _plain_of_release(folder, manifest, threads))
@@ -54,7 +54,7 @@ def make_systems(
 
 
 def _plain_of_release(folder: Path, manifest: release.Manifest, threads: int) -> Callable[[bytes], Floats] | None:
-    """The plain way with the weights of a release; None without torch, or where the release carries no weights."""
+    """The plain pipeline with the weights of a release; None without torch, or where the release carries no weights."""
     if not has_torch() or "encoder.safetensors" not in manifest.files:
         return None
     from cataract.ml.learn.bench import baseline

@@ -1,4 +1,4 @@
-"""Timing of a way to answer photos: one photo after the other, and by several callers at once."""
+"""Time a pipeline: one photo after the other, and several callers at once."""
 
 import os
 import time
@@ -29,7 +29,7 @@ class Times:
 
 
 def one_by_one(ways: Mapping[str, Way], photos: Sequence[bytes], rounds: int) -> dict[str, Times]:
-    """Each way in turn answers each photo, `rounds` times. The first answer of each way is not counted."""
+    """Each pipeline in turn answers each photo, `rounds` times. The first answer of each is not counted."""
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for way in ways.values():
         way(photos[0])

@@ -1,6 +1,6 @@
 """An open_clip image tower -> a base release: its exported encoder, and untrained models.
 
-A base release is complete and intact: everything that takes a release takes it. Its policy sends every photo to a
+A base release is complete: all code that takes a release accepts it. Its policy sends every photo to a
 clinician. A training run of kind "both" makes a useful release of it.
 """
 
@@ -98,13 +98,13 @@ def write_base(
 ) -> Manifest:
     """Write a base release into `folder` (empty, or new).
 
-    graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-made features, which are the same for
+    graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-crafted features, which are the same for
     every encoder; fast: LightGBM text for the encoder's input, an undecided one when not given; int8: quantise the
     graphs; trainable: keep the weights that a training starts from. Raises ValueError when the gate needs another
     encoder.
     """
     if gate["ood"]["of"] != "handmade":
-        raise ValueError("The gate was fitted on another encoder's embeddings. Take one fitted on hand-made features.")
+        raise ValueError("The gate was fitted on another encoder's embeddings. Use one of hand-crafted features.")
     folder.mkdir(parents=True, exist_ok=True)
     dim = int(tower.config["embed_dim"]) * len(views) + features.LENGTH
     for name in GRAPHS:

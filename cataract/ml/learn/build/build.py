@@ -45,7 +45,7 @@ def build_release(
 ) -> Manifest:
     """Build a release in `out_dir` (new, or an empty folder) with the encoder of the release in `base`.
 
-    The folder appears whole or not at all. The same data, base and configuration give the same release on the same
+    The folder appears complete or not at all. The same data, base and configuration give the same release on the same
     machine, also when the build was killed and resumes from `config.checkpoint`.
     Raises ReleaseCorrupt (base), ValueError (data), LightInstall, Cancelled.
     """
@@ -229,16 +229,16 @@ def _facts(build: Build, held_out: HeldOut) -> dict[str, Any]:
 
 
 def _seen(base: Path, photos: EmbeddedPhotos) -> list[str]:
-    """The hashes of all photos on which this release, or one before it, was fitted or calibrated."""
+    """The hashes of all photos on which this release or an earlier one was fitted or calibrated."""
     return sorted({*read_seen(base), *(hashes[0] for hashes in photos.hashes)})
 
 
 def _balanced(weights: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The weights scaled until both classes weigh the same, and a photo 1 on average."""
+    """The weights scaled so that both classes weigh the same and the mean weight is 1."""
     of_class = np.bincount(y, weights, minlength=2)
     return np.asarray(weights / of_class[y] * len(y) / 2, dtype=np.float64)
 
 
 def _disjoint(clusters: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The clusters renumbered to share no number with `others`."""
+    """The clusters renumbered so that no number occurs in `others`."""
     return np.asarray(clusters + (int(others.max()) + 1 if len(others) else 0), dtype=np.int64)

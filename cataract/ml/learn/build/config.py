@@ -1,4 +1,4 @@
-"""The configuration of a build: what is trained, with which budget, and which promise the thresholds keep."""
+"""The configuration of a build: what to train, its budget, and the error that the thresholds allow."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -35,7 +35,7 @@ class TrainingData:
     vectors: Mapping[str, Floats] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises ValueError when the photos of the training split, or of another split, make a build impossible."""
+        """Raises ValueError without training photos of both classes, or with photos of a split not named above."""
         others = sorted(set(self.splits) - {"train", "calibration"})
         if others:
             raise ValueError(f"A build must not see photos of the split {', '.join(others)}.")

@@ -1,4 +1,4 @@
-"""Knowledge distillation: the accurate model labels photos without a label, softly, for the fast model."""
+"""Knowledge distillation: the accurate model gives unlabelled photos soft labels for the fast model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The golden predictions of a new release: its answers on drawn eyes, which every serving machine must repeat."""
+"""The golden predictions of a new release: answers on synthetic eyes that every serving machine must reproduce."""
 
 from pathlib import Path
 

@@ -71,7 +71,7 @@ def _image_weights(file: Path, expected: Mapping[str, Tensor], arch: str) -> dic
     """The weights of the image tower in `file`, in 32-bit floats, checked against what the architecture needs."""
     if file.suffix != ".safetensors":
         raise WeightsUnavailable(
-            f"{file.name} is no safetensors file. A pickled checkpoint is not read, because it could run any code; "
+            f"{file.name} is not a safetensors file. A pickled checkpoint is not read, because it could run any code; "
             "write its state_dict with safetensors.torch.save_file on a machine that trusts it."
         )
     try:

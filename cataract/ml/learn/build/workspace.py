@@ -1,4 +1,4 @@
-"""One build under way: its inputs, its checkpoint, and the hidden folder in which the release is written."""
+"""One running build: its inputs, its checkpoint, and the hidden folder in which the release is written."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ _COPIED = ("trunk.onnx", "embed.onnx", "gate.json", "encoder.safetensors", "open
 
 @dataclass(frozen=True)
 class Build:
-    """What the steps of one build share. folder: where the release is written until it is whole."""
+    """What the steps of one build share. folder: where the release is written until it is complete."""
 
     folder: Path
     base: Path
@@ -49,7 +49,7 @@ class Build:
                 self.copy(name)
 
     def copy(self, name: str) -> None:
-        """Take one file over from the base release."""
+        """Copy one file from the base release."""
         shutil.copyfile(self.base / name, self.folder / name)
 
 
@@ -67,7 +67,7 @@ def staging_folder(out_dir: Path) -> Iterator[Path]:
 
 
 def _question(base: Manifest, data: TrainingData, config: BuildConfig) -> dict[str, Any]:
-    """All that the result of a build depends on. A checkpoint of another question is discarded."""
+    """Everything that the result of a build depends on. A checkpoint with another value is discarded."""
     rows = zip(data.sha256s, data.y.tolist(), data.clusters.tolist(), data.splits, strict=True)
     photos = config.distillation
     return {

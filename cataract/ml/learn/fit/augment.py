@@ -139,14 +139,14 @@ def cloud(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels | Non
 
 
 def _dark_disc(box: Pixels) -> tuple[float, float, float] | None:
-    """(x, y, radius) in pixels of the darkest round thing in an (H, W, 3) crop around a pupil or an iris."""
+    """(x, y, radius) in pixels of the darkest round shape in an (H, W, 3) crop around a pupil or an iris."""
     grey = cv2.medianBlur(cv2.cvtColor(box, cv2.COLOR_RGB2GRAY), 5)
     darkest, middle = np.percentile(grey, (3, 60))
     if middle - darkest < 30:
         return None
     dark = (grey < darkest + 0.35 * (middle - darkest)).astype(np.uint8)
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * (len(box) // 24) + 1,) * 2)
-    # Opening takes lashes away, closing fills in reflections.
+    # Opening removes lashes, closing fills in reflections.
     dark = cv2.morphologyEx(cv2.morphologyEx(dark, cv2.MORPH_OPEN, kernel), cv2.MORPH_CLOSE, kernel)
     count, _, found, centres = cv2.connectedComponentsWithStats(dark)
     if count < 2:

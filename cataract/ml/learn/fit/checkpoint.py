@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from cataract.ml.release.manifest import write_json
 
-_FORMAT = 1  # changed when the program keeps other things: old checkpoints are discarded
+_FORMAT = 1  # increment it when the stored content changes: old checkpoints are discarded
 
 Arrays = dict[str, NDArray[Any]]
 

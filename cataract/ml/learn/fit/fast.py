@@ -1,4 +1,4 @@
-"""Fit the fast model: LightGBM on embeddings and hand-made features.
+"""Fit the fast model: LightGBM on embeddings and hand-crafted features.
 
 Never imports torch: a light installation retrains the fast model.
 """

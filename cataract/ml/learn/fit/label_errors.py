@@ -32,7 +32,7 @@ def find_suspects(
 
     fewest = min(len(np.unique(groups[y == label])) for label in (0, 1))
     if fewest < 2:
-        raise ValueError("Labels can be doubted only with photos from at least two clusters of each class.")
+        raise ValueError("A label check needs photos from at least two clusters of each class.")
     fold_of = splits.folds(groups.tolist(), y.tolist(), min(FOLDS, fewest), seed)
     p = np.zeros((len(y), 2))
     for fold in np.unique(fold_of):

@@ -20,7 +20,7 @@ from cataract.ml.release.manifest import draft_manifest
 
 GRAPHS = ("trunk.onnx", "embed.onnx", "accurate.onnx")
 MOST_MOVED = 0.02  # the most that any probability may move
-_WORTH = 0.9  # a graph that keeps more than this share of its size has next to no matrix products
+_WORTH = 0.9  # a graph that keeps more than this share of its size has hardly any matrix products
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def quantise_if_safe(
         if data := _worth_it(folder / name):
             small[name] = data
     if not small:
-        decision = before.decision or "int8 not tried: the graphs hold next to no matrix products"
+        decision = before.decision or "int8 not tried: the graphs have hardly any matrix products"
         return Quantisation(kinds, decision)
     with TemporaryDirectory(dir=folder.parent) as place:
         other = Path(shutil.copytree(folder, Path(place) / "int8"))

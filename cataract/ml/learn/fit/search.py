@@ -37,7 +37,7 @@ def search(data: CrossValidation, trials: int, seconds: float, checkpoint: Check
     while len(done) < max(1, trials) and (not done or sum(trial["seconds"] for trial in done) < seconds):
         if not done:
             study.enqueue_trial(START)
-        # A new sampler for each trial: what it draws depends on the trials before, not on the memory of a process.
+        # A new sampler for each trial: its draws depend on the earlier trials, not on the state of a process.
         study.sampler = optuna.samplers.TPESampler(seed=data.seed * 10_007 + len(done), n_startup_trials=8)
         done.append(_run_trial(data, study))
         data.reporter.metric(done[-1], int(done[-1]["trial"]))
@@ -46,7 +46,7 @@ def search(data: CrossValidation, trials: int, seconds: float, checkpoint: Check
 
 
 def _run_trial(data: CrossValidation, study: Any) -> dict[str, Any]:
-    """One trial, pruned after a fold in which it does worse than the median of the trials before."""
+    """One trial, pruned after a fold in which it does worse than the median of the earlier trials."""
     from optuna.trial import TrialState
 
     started = time.monotonic()
@@ -69,7 +69,7 @@ def _run_trial(data: CrossValidation, study: Any) -> dict[str, Any]:
 
 
 def _restored(trial: dict[str, Any]) -> Any:
-    """A finished trial, as Optuna had it."""
+    """A finished trial in Optuna's form."""
     from optuna.trial import TrialState, create_trial
 
     return create_trial(

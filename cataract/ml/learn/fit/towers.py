@@ -1,7 +1,7 @@
 """The image tower while it is trained: made by open_clip, cut into the trunk and the tail that serving runs.
 
 The starter's tower is a small squeeze-and-excitation ResNet (He et al. 2016, Hu et al. 2018), registered with timm
-under `TOWER` and described to open_clip by `CONFIG`, and one code path serves it and every published CLIP.
+under `TOWER` and described to open_clip by `CONFIG`, so one code path serves it and every published CLIP.
 """
 
 import copy
@@ -24,7 +24,7 @@ IMAGE_SIZE = 112
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # open_clip's own
 STD = (0.26862954, 0.26130258, 0.27577711)
 
-# The text tower is as small as open_clip lets it be: nothing reads it.
+# The text tower is as small as open_clip allows: nothing reads it.
 CONFIG: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {

@@ -73,7 +73,7 @@ class TrainingState:
         checkpoint.save_state(name, {name: value.numpy() for name, value in tensors.items()}, facts)
 
     def restore(self, checkpoint: Checkpoint, name: str) -> None:
-        """Take over the last epoch that was saved under `name`; change nothing when there is none."""
+        """Restore the last epoch saved under `name`; change nothing when there is none."""
         saved = checkpoint.load_state(name)
         if saved is None:
             return

@@ -19,7 +19,7 @@ from cataract.ml.synthetic import render_eye
 
 _SIDE = 256
 _PHOTOS = (".jpg", ".jpeg", ".png", ".webp")
-DRAWN = 160  # pairs of drawn eyes, four pairs as one original
+DRAWN = 160  # pairs of synthetic eyes, four pairs as one original
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def find_clusters(photos: Collection, parts: Path, reporter: Reporter = SILENT) 
 
 
 def draw_eyes() -> tuple[list[Pixels], NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs of drawn eyes that differ only in the lens: (photos, y, clusters). They teach where to look."""
+    """Pairs of synthetic eyes that differ only in the lens: (photos, y, clusters). They teach where to look."""
     eyes, y = [], []
     for seed in range(DRAWN):
         opacity = 0.4 + 0.6 * (seed % 7) / 6

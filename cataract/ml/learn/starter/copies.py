@@ -21,7 +21,7 @@ _FEATURES = 100
 _ALIKE = 0.9  # cosine of two RootSIFT vectors that may show the same spot
 _VOTES = 6  # of a photo's key points, before the geometry is checked
 _INLIERS = 12  # key points on one affine map: the same picture
-_FIRM = 30  # key points on one map: so close a copy that it need not be remembered as a second reference
+_FIRM = 30  # key points on one map: too close a copy to need a second reference
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def join_copies(photos: Sequence[Pixels], clusters: Clusters, reporter: Reporter
     """
     detector = cv2.SIFT_create(nfeatures=_FEATURES)  # type: ignore[attr-defined]
     references = _References()
-    cv2.setRNGSeed(1)  # RANSAC draws at random
+    cv2.setRNGSeed(1)  # RANSAC is random
     for index, photo in enumerate(photos):
         upright = _features(detector, photo)
         known = references.matches(upright)
@@ -102,7 +102,7 @@ def _features(detector: "cv2.SIFT", photo: Pixels) -> _Features:
 
 
 def _agreeing(a: _Features, b: _Features) -> int:
-    """How many key points of `a` lie where one plausible affine map puts their likes in `b`."""
+    """How many matched key points of `a` and `b` agree on one plausible affine map."""
     cosines = a.vectors @ b.vectors.T
     best = cosines.argmax(axis=1)
     sure = cosines[np.arange(len(best)), best] >= _ALIKE

@@ -84,8 +84,8 @@ def _auto(y: NDArray[np.int64], p: NDArray[np.float64], auto: NDArray[np.bool_])
 
 
 def _hand_made(clean: CleanSet, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The baseline, LightGBM on the hand-made features alone: (first photo of each cluster, probability of every photo,
-    out of fold and calibrated across folds)."""
+    """The baseline, LightGBM on the hand-crafted features alone: (first photo of each cluster, out-of-fold probability
+    of every photo, calibrated across folds)."""
     y, clusters = clean.y, clean.clusters
     x = clean.vectors[:, clean.spec.embedding_dim * len(clean.spec.views) :]
     fit = fit_fast(x, y, clusters, cluster_weights(clusters), trials=10, seconds=float("inf"), seed=seed)

@@ -29,7 +29,7 @@ def draw_outliers(count: int, *, seed: int = 0, eyes: Sequence[Pixels] = ()) -> 
 
 
 def _photographed(picture: Canvas, rng: np.random.Generator) -> Pixels:
-    """Sometimes grey, turned, cropped, blurred or grainy, as photos are."""
+    """The picture, sometimes grey, turned, cropped, blurred or grainy like a photo."""
     photo: Canvas = np.asarray(picture, dtype=np.float64)
     if rng.random() < 0.5:
         photo = _crop(photo, rng, least=0.5)

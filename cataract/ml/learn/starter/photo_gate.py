@@ -23,7 +23,7 @@ from cataract.ml.synthetic import render_eye
 OUTLIERS = 2000
 _EYES_WEIGH = 5.0  # a cluster of eyes counts as so many outliers
 _OTHERS_WEIGH = 0.1  # of offline augmentations: their edges come from no camera
-_DRAWN, _DRAWN_WEIGH = 150, 0.5  # drawn eyes with open lids: being drawn must not make an outlier
+_DRAWN, _DRAWN_WEIGH = 150, 0.5  # synthetic eyes with open lids: being drawn must not make an outlier
 _STRENGTH = 0.05  # scikit-learn's C, of {0.002, 0.01, 0.05, 0.3}
 _REFUSED, _DOUBTED = 0.01, 0.05  # shares of held-out eyes below the limits
 
@@ -89,7 +89,7 @@ def _known(
     seed: int,
     reporter: Reporter,
 ) -> _Samples:
-    """The samples of every fold: outliers, augmented photos of eyes, drawn eyes."""
+    """The samples of every fold: outliers, augmented photos of eyes, synthetic eyes."""
     strange = draw_outliers(outliers, seed=seed, eyes=eyes)
     opened = [
         render_eye(5000 + index, opacity=index % 5 / 4, size=(96, 160, 320, 480)[index % 4]) for index in range(_DRAWN)
@@ -100,7 +100,7 @@ def _known(
 
 
 def _describe(photos: Sequence[Pixels], part: _Part) -> Floats:
-    """Hand-made features and layout of each photo, (N, features.LENGTH + layout.LENGTH)."""
+    """Hand-crafted features and layout of each photo, (N, features.LENGTH + layout.LENGTH)."""
     rows = np.zeros((len(photos), features.LENGTH + layout.LENGTH), dtype=np.float32)
     for index, photo in enumerate(photos):
         pupil = find_pupil(photo)

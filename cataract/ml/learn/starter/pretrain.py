@@ -163,7 +163,7 @@ class _Sampler:
         return (glare(crop, rng) if rng.random() < _GLARING else crop), target
 
     def _surround(self, photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> tuple[Pixels, Pupil]:
-        """The eye in the surroundings of a photo of either class, when that shows where its own eye is."""
+        """The eye in the surroundings of a photo of either class, if that photo's own eye can be located."""
         other, place = self._photo(int(rng.integers(2)), rng)
         if place is None or not place.is_sure:
             return photo, pupil

@@ -235,7 +235,7 @@ def _house(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def face(rng: np.random.Generator) -> Canvas:
-    """One or more distant faces, their eyes mere dots; some have fur."""
+    """One or more distant faces with dots for eyes; some have fur."""
     height, width = _size(rng)
     canvas = _texture(rng, (height, width), _colour(rng))
     if rng.random() < 0.5:

@@ -44,7 +44,7 @@ from cataract.ml.release.manifest import Manifest, draft_manifest, read_file, ve
 # What one core of a 2026 server trains on in a minute. It turns `minutes` into a number of steps: the result depends
 # on the argument, not on how busy the machine is.
 _STEPS_A_MINUTE = 200
-_GATE_OTHERS, _GATE_OUTLIERS = 500, OUTLIERS  # photos of the other folders, and drawn outliers, that fit the gate
+_GATE_OTHERS, _GATE_OUTLIERS = 500, OUTLIERS  # photos of the other folders, and synthetic outliers, that fit the gate
 
 
 @dataclass(frozen=True)
@@ -148,13 +148,13 @@ def _gate(
     config: StarterConfig,
     reporter: Reporter,
 ) -> dict[str, Any]:
-    """The gate of `config.start`, which does not depend on the encoder and has seen no test photo.
+    """The gate of `config.start`: it does not depend on the encoder and has seen no test photo.
 
-    Without one it is fitted on the chosen photos, and on photos of the other folders that are no copies of clean ones.
+    Without one it is fitted on the chosen photos, and on photos of the other folders that are not copies of clean ones.
     """
     if config.start is not None:
         gate = dict(json.loads(read_file(config.start, verify(config.start), "gate.json")))
-        if "eye" in gate:  # releases of older programs lack the eye check
+        if "eye" in gate:  # older releases lack the eye check
             return gate
     rows = np.flatnonzero(chosen)
     others = np.flatnonzero(~np.isin(clusters, clusters[: photos.clean]))
