@@ -23,6 +23,8 @@ IN := $(abspath $(VENV))/bin
 
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
+# Python keeps what it compiled, whatever the caller's environment says: a system is many processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make run      install the requirements and run the whole system (PORT, DATA_DIR, LIGHT=1)"

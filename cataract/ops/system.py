@@ -4,12 +4,11 @@ import platform
 import shutil
 import threading
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
-import onnxruntime
 import psutil
 from celery import current_app
 from django import get_version
@@ -69,8 +68,8 @@ def versions() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "django": get_version(),
-        "onnxruntime": onnxruntime.__version__,
-        "lightgbm": lightgbm.__version__,
+        "onnxruntime": version("onnxruntime"),
+        "lightgbm": version("lightgbm"),
     }
 
 

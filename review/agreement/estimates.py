@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import cohen_kappa_score
 
 from cataract.ml.statistics.metrics import wilson
 
@@ -82,6 +81,8 @@ def cohen_kappa(pairs: Sequence[tuple[str, str]], clusters: ArrayLike, seed: int
 
     The value is None when all answers are the same: agreement beyond chance is then undefined.
     """
+    from sklearn.metrics import cohen_kappa_score  # takes a second, and every process imports this module
+
     if not pairs:
         return nothing()
     names = sorted({answer for pair in pairs for answer in pair})

@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from scipy.stats import binomtest
-
 from cataract.ml.labels import CATARACT, NORMAL, Decision
 from training.change_control.paired import (
     MEASURES,
@@ -91,6 +89,8 @@ def flips(photos: Sequence[Photo], *, since: Sequence[Photo] = ()) -> list[dict[
 
 def mcnemar(photos: Sequence[Photo]) -> dict[str, Any]:
     """Exact two-sided McNemar test (binomial) on the photos that exactly one of the two decides correctly."""
+    from scipy.stats import binomtest  # takes a second, and every process imports this module
+
     worse = sum(is_right(photo, "champion") and not is_right(photo, "challenger") for photo in photos)
     better = sum(is_right(photo, "challenger") and not is_right(photo, "champion") for photo in photos)
     p = float(binomtest(worse, worse + better).pvalue) if worse + better else 1.0

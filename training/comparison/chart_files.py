@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from django.utils.safestring import SafeString
 from numpy.typing import NDArray
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import precision_recall_curve, roc_curve
 
 from cataract.core import charts
 from cataract.ml.labels import CATARACT
@@ -39,6 +37,9 @@ def _judged(points: Sequence[Mapping[str, Any]]) -> tuple[Array, NDArray[np.bool
 
 
 def _curves(p: Array, y: NDArray[np.bool_]) -> dict[str, SafeString]:
+    from sklearn.calibration import calibration_curve  # takes a second, and every process imports this module
+    from sklearn.metrics import precision_recall_curve, roc_curve
+
     false_positives, true_positives, _ = roc_curve(y, p)
     precision, recall, _ = precision_recall_curve(y, p)
     observed, stated = calibration_curve(y, p, n_bins=10)
