@@ -76,7 +76,7 @@ def test_a_release_of_which_nothing_is_known_says_so(client: Client, champion: R
     client.force_login(UserFactory.create(roles=["admin"]))
     html = client.get(reverse("admin:training_evidence", args=[champion.pk])).content.decode()
     assert "It was not made from labels of this installation" in html
-    assert "It has not been compared with another release on this installation's labelled photos yet." in html
+    assert "It has not been compared with another release on the labelled photos here yet." in html
     assert "The champion of this test." in html, "its promotion"
     file = client.get(f"/api/v1/releases/{champion.pk}/evidence.pdf")
     assert file.status_code == 200 and file.content.startswith(b"%PDF-")

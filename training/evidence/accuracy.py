@@ -27,7 +27,7 @@ _RATES: tuple[tuple[str, Test, Test], ...] = (
     ("positive predictive value", lambda p: p["decision"] != NORMAL, lambda p: p["truth"] == CATARACT),
     ("negative predictive value", lambda p: p["decision"] == NORMAL, lambda p: p["truth"] == NORMAL),
 )
-_NO_TEST = Paragraph("It has not been compared with another release on this installation's labelled photos yet.")
+_NO_TEST = Paragraph("It has not been compared with another release on the labelled photos here yet.")
 
 
 def rates(points: Sequence[Point]) -> list[Block]:
