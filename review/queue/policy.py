@@ -18,12 +18,13 @@ from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
-POLICY_VERSION = "review-3"
+POLICY_VERSION = "review-4"
 
 # Lower is sooner. Where the AI gave no answer a patient waits for a person; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
     Reason.NO_CHAMPION: 10,
     Reason.FAILED: 10,
+    Reason.INVALID_SCORE: 10,
     Reason.REQUESTED: 10,
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,

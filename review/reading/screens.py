@@ -33,6 +33,7 @@ REASONS: dict[str, str] = {
     Reason.OUT_OF_DISTRIBUTION: "the photo looks different from the photos the AI was trained on",
     Reason.QUALITY: "the quality of the photo",
     Reason.UNGRADABLE: "the AI could not judge it",
+    Reason.INVALID_SCORE: "its models returned no usable score",
     Reason.AUDIT_SAMPLE: "a random check of sure answers",
     Reason.NO_CHAMPION: "no model was in service",
     Reason.FAILED: "the analysis failed",

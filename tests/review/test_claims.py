@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from cataract.ml.labels import Reason
+from predictions.answering import wording
 from predictions.embeddings.models import Embedding
 from predictions.releases.models import Release
 from review.cases.models import ReviewCase
 from review.queue import claims, opening, policy, progress
 from review.queue import services as queue_services
+from review.reading import screens, transitions
 from review.reading import services as reading_services
-from review.reading import transitions
 from tests.factories import (
     AdjudicatorFactory,
     DisclosureFactory,
@@ -22,6 +24,12 @@ from tests.factories import (
     UserFactory,
 )
 from tests.review.makers import make_case
+
+
+def test_every_reason_has_a_band_and_its_sentences() -> None:
+    asked_for_later = {Reason.REQUESTED, Reason.SUSPECTED_LABEL}  # of a case, never of a prediction
+    assert set(policy.BAND_OF_REASON) == set(screens.REASONS) == set(Reason)
+    assert set(wording.REASONS) == set(Reason) - asked_for_later
 
 
 @pytest.mark.django_db
