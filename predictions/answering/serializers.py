@@ -76,16 +76,6 @@ def one_photo(files: Any) -> "UploadedFile[Any]":
     return photo
 
 
-class ProbabilitiesSerializer(serializers.Serializer[Any]):
-    cataract = serializers.FloatField(min_value=0, max_value=1)
-    normal = serializers.FloatField(min_value=0, max_value=1)
-
-
-class ModelAnswerSerializer(serializers.Serializer[Any]):
-    score = serializers.FloatField(allow_null=True, help_text="Raw log-odds, before calibration.")
-    probability = serializers.FloatField(allow_null=True, help_text="Calibrated probability of cataract.")
-
-
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     """One result. While `status` is `queued`, all model fields are empty."""
 
@@ -97,7 +87,9 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     )
     probabilities = serializers.SerializerMethodField(help_text="Calibrated, by class; they sum to 1. Null as above.")
     model_used = serializers.SerializerMethodField(help_text="fast, accurate, fast+accurate, or none.")
-    models = serializers.SerializerMethodField(help_text="The score and probability of each model.")
+    models = serializers.SerializerMethodField(
+        help_text="For each model its raw log-odds (`score`) and its calibrated probability of cataract."
+    )
     processing_time = serializers.SerializerMethodField(
         help_text="Seconds from the first check of the photo to its answer; null while queued."
     )
