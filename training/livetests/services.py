@@ -9,7 +9,7 @@ from predictions.releases import serving
 from predictions.releases.models import LiveTest, Release
 from training.comparison.services import MIN_REASON, check_promotable
 
-MIN_PHOTOS, MAX_PHOTOS = 1, 20_000
+MIN_PHOTOS, MAX_PHOTOS, USUAL_PHOTOS = 1, 20_000, 500
 
 
 class LiveTestRefused(DomainError):
@@ -24,7 +24,7 @@ def start_live_test(
     kind: str,
     release: Release,
     reason: str,
-    photos: int = 500,
+    photos: int = USUAL_PHOTOS,
     share: float | None = None,
     acknowledge_too_few: bool = False,
 ) -> LiveTest:
