@@ -73,6 +73,7 @@ def other_photos(case: ReviewCase, *, has_answered: bool) -> QuerySet[EyeImage]:
         return photos.none()
     if not has_answered:
         photos = photos.filter(~Exists(Reading.objects.filter(case__image=OuterRef("pk"))))
-    mirrored = Case(When(eye="OD", then=Value("OS")), When(eye="OS", then=Value("OD")), default=Value(""))
+    right, left = EyeImage.Eye.OD.value, EyeImage.Eye.OS.value
+    mirrored = Case(When(eye=right, then=Value(left)), When(eye=left, then=Value(right)), default=Value(""))
     with_eye = photos.annotate(shown_eye=mirrored if case.mirrored else F("eye"))
     return with_eye.order_by("shown_eye", "-created_at")

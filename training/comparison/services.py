@@ -99,9 +99,8 @@ def _refusals(release: Release, reason: str, comparison: Comparison | None, ackn
             )
         return refusals
     if comparison.verdict == Comparison.Verdict.FAIL:
-        failing = [
-            f"{gate['id']} ({gate['reason']})" for gate in comparison.report["gates"] if gate["verdict"] == "fail"
-        ]
+        failed = [gate for gate in comparison.report["gates"] if gate["verdict"] == Comparison.Verdict.FAIL]
+        failing = [f"{gate['id']} ({gate['reason']})" for gate in failed]
         refusals.append(f"The change-control plan refuses it: {'; '.join(failing)}.")
     if comparison.verdict == Comparison.Verdict.TOO_FEW and not acknowledged:
         refusals.append("There are too few photos to judge it: acknowledge that, or label more photos first.")

@@ -14,9 +14,6 @@ from training.runs import services as runs_services
 from training.runs.models import TrainingRun
 from training.runs.parameters import CHOICES, DISTIL_LABEL, Choice, parameters_of
 
-_KINDS = ("fast", "accurate", "both")
-_OVER = ("succeeded", "failed", "cancelled", "interrupted")
-
 
 def _within(choice: Choice, text: str) -> float:
     """Parse a number and check its limits. Raises ArgumentTypeError."""
@@ -33,7 +30,9 @@ class Command(BaseCommand):
     help = "Train a challenger from the confirmed labels. The work is done by the worker (`make run` starts one)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--model", choices=_KINDS, default="both", help="what to train (default: both)")
+        parser.add_argument(
+            "--model", choices=TrainingRun.Kind.values, default="both", help="what to train (default: both)"
+        )
         parser.add_argument(
             "--base",
             default="",
@@ -68,7 +67,7 @@ class Command(BaseCommand):
 
     def _wait(self, run: TrainingRun) -> None:
         shown = ""
-        while run.status not in _OVER:
+        while run.status in TrainingRun.ACTIVE:
             state = f"{run.status}: {run.stage or 'waiting for a worker'}, {run.percent} %"
             if state != shown:
                 self.stderr.write(state)

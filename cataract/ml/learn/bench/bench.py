@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.encoder import EncoderSpec, Graph
+from cataract.ml.labels import Mode
 from cataract.ml.learn.bench.photos import Photo
 from cataract.ml.learn.bench.systems import System, has_torch, make_systems
 from cataract.ml.learn.bench.timing import Times, Way, at_once, cores, limit_threads, one_by_one
@@ -96,7 +97,7 @@ def measure(
 
 
 def _graded(cascade: Cascade, photos: Sequence[Photo]) -> tuple[list[Photo], list[str]]:
-    answers = [(photo, cascade.predict([images.decode(photo.data)], mode="fast")[0]) for photo in photos]
+    answers = [(photo, cascade.predict([images.decode(photo.data)], mode=Mode.FAST)[0]) for photo in photos]
     graded = [photo for photo, answer in answers if answer.route != "gate"]
     return graded, [photo.name for photo, answer in answers if answer.route == "gate"]
 
@@ -111,8 +112,8 @@ def _compare(
     callers: int,
 ) -> Iterator[Row]:
     ways: dict[str, Way] = {
-        "ours": lambda data: cascade.predict([images.decode(data)], mode="always"),
-        "ours_fast": lambda data: cascade.predict([images.decode(data)], mode="fast"),
+        "ours": lambda data: cascade.predict([images.decode(data)], mode=Mode.ALWAYS),
+        "ours_fast": lambda data: cascade.predict([images.decode(data)], mode=Mode.FAST),
     }
     if plain is not None:
         ways["plain"] = plain
