@@ -8,7 +8,7 @@ from collections import Counter
 from datetime import datetime
 from typing import NamedTuple
 
-from cataract.ml.labels import Reason
+from cataract.ml.labels import CATARACT, CLASSES, Reason
 from predictions.answering.models import Prediction
 from review.agreement import estimates
 from review.agreement.estimates import Measure
@@ -78,8 +78,8 @@ def measures(rows: list[SampledCase]) -> list[Measure]:
     """Sensitivity and specificity in service, weighted and unweighted, and the accuracy of sure answers."""
     # Urgent cases are read first. Weighting by class corrects for cases that are still waiting.
     shares = estimates.read_share([f"{r.decision} {r.propensity}" for r in rows], [r.is_read for r in rows])
-    judged = [(r, r.propensity * s) for r, s in zip(rows, shares, strict=True) if r.truth in ("cataract", "normal")]
-    called, truth = ([getattr(r, field) == "cataract" for r, _ in judged] for field in ("decision", "truth"))
+    judged = [(r, r.propensity * s) for r, s in zip(rows, shares, strict=True) if r.truth in CLASSES]
+    called, truth = ([getattr(r, field) == CATARACT for r, _ in judged] for field in ("decision", "truth"))
     clusters = [r.cluster for r, _ in judged]
     weighted, unweighted = estimates.live(
         called=called, truth=truth, propensity=[p for _, p in judged], clusters=clusters
@@ -109,5 +109,5 @@ def counts(rows: list[SampledCase]) -> dict[str, int]:
         "chosen": len(rows),
         "read": sum(row.is_read for row in rows),
         "after_ai": sum(row.provenance == Label.Provenance.AFTER_AI for row in rows),
-        "neither": sum(row.is_read and row.truth not in ("cataract", "normal") for row in rows),
+        "neither": sum(row.is_read and row.truth not in CLASSES for row in rows),
     }

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from cataract.ml.labels import CLASSES
 from predictions.photos.models import EyeImage
 from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase
@@ -19,7 +20,7 @@ class LabelQuerySet(models.QuerySet["Label"]):
 
     def training(self) -> "LabelQuerySet":
         """Standing labels from blind, adjudicated or imported answers, on images that may train."""
-        return self.standing().filter(may_train=True, image__may_train=True, answer__in=["cataract", "normal"])
+        return self.standing().filter(may_train=True, image__may_train=True, answer__in=CLASSES)
 
 
 class Label(models.Model):

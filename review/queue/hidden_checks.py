@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from cataract.ml.labels import CLASSES
 from predictions.answering.models import Disclosure
 from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
@@ -52,7 +53,7 @@ def _control(reader: User) -> ReviewCase | None:
         ~Exists(cases.filter(status__in=ReviewCase.OPEN)),
         ~Exists(Disclosure.objects.filter(image=OuterRef("image"), user=reader)),
         provenance__in=KNOWN,
-        answer__in=["cataract", "normal"],
+        answer__in=CLASSES,
     )
     label = _draw_one(labels.exclude(image__uploaded_by=reader), reader)
     if label is None:

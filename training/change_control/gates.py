@@ -12,6 +12,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from cataract.ml.labels import CATARACT, NORMAL, Decision
 from training.change_control.paired import (
     MEASURES,
     SIDES,
@@ -121,7 +122,7 @@ def _verdict(gate: dict[str, Any], paired: Paired, photos: Sequence[Photo]) -> t
     if paired.difference is None:
         return TOO_FEW, f"{name}: there is no unseen photo to measure it on"
     worst, best = _better(gate["measure"], paired)
-    positives, negatives = clusters_with(photos, "cataract"), clusters_with(photos, "normal")
+    positives, negatives = clusters_with(photos, CATARACT), clusters_with(photos, NORMAL)
     enough = positives >= plan["min_positive_clusters"] and negatives >= plan["min_negative_clusters"]
     if best < 0 and worst < -margin and (enough or not gate.get("needs_enough")):
         return FAIL, f"{name} is worse: at the best by {-best:.3f}, at the worst by {-worst:.3f} ({margin} allowed)"
@@ -232,15 +233,15 @@ def _counts(photos: Sequence[Photo], unseen: Sequence[Photo]) -> dict[str, int]:
         "unseen": len(unseen),
         "seen": len(photos) - len(unseen),
         "clusters": len({photo.cluster for photo in unseen}),
-        "positive_clusters": clusters_with(unseen, "cataract"),
-        "negative_clusters": clusters_with(unseen, "normal"),
+        "positive_clusters": clusters_with(unseen, CATARACT),
+        "negative_clusters": clusters_with(unseen, NORMAL),
     }
 
 
 def _figures(photos: Sequence[Photo], side: str) -> dict[str, Any]:
     """Plain figures on all test photos: decisions by truth, and what was decided without a person."""
     alone = [photo for photo in photos if not output_of(photo, side).needs_review]
-    table = {truth: dict.fromkeys(("cataract", "normal", "ungradable"), 0) for truth in ("cataract", "normal")}
+    table = {truth: dict.fromkeys((CATARACT, NORMAL, Decision.UNGRADABLE.value), 0) for truth in (CATARACT, NORMAL)}
     for photo in photos:
         table[photo.truth][output_of(photo, side).decision] += 1
     return {

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from cataract.ml.labels import CATARACT, NORMAL, Decision
+
 Array = NDArray[np.float64]
 SIDES = ("champion", "challenger")
 
@@ -44,15 +46,15 @@ class Photo:
 
 
 def sensitivity(outputs: "Outputs", weights: Array) -> Array:
-    return _mean(outputs.decision != "normal", weights * outputs.truth)
+    return _mean(outputs.decision != NORMAL, weights * outputs.truth)
 
 
 def specificity(outputs: "Outputs", weights: Array) -> Array:
-    return _mean(outputs.decision == "normal", weights * ~outputs.truth)
+    return _mean(outputs.decision == NORMAL, weights * ~outputs.truth)
 
 
 def ungradable(outputs: "Outputs", weights: Array) -> Array:
-    return _mean(outputs.decision == "ungradable", weights)
+    return _mean(outputs.decision == Decision.UNGRADABLE.value, weights)
 
 
 def roc_auc(outputs: "Outputs", weights: Array) -> Array:
@@ -89,7 +91,7 @@ class Outputs:
     def of(cls, photos: Sequence[Photo], side: str) -> "Outputs":
         outputs = [output_of(photo, side) for photo in photos]
         return cls(
-            truth=np.array([photo.truth == "cataract" for photo in photos], dtype=bool),
+            truth=np.array([photo.truth == CATARACT for photo in photos], dtype=bool),
             decision=np.array([output.decision for output in outputs], dtype="<U10"),
             probability=np.array([np.nan if o.probability is None else o.probability for o in outputs], dtype=float),
         )

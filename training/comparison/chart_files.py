@@ -11,6 +11,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from cataract.core import charts
+from cataract.ml.labels import CATARACT
 
 Array = NDArray[np.float64]
 
@@ -34,7 +35,7 @@ def _judged(points: Sequence[Mapping[str, Any]]) -> tuple[Array, NDArray[np.bool
     """(probability, whether it is a cataract) of the photos that have a probability."""
     judged = [point for point in points if point["probability"] is not None]
     p = np.array([point["probability"] for point in judged], dtype=float)
-    return p, np.array([point["truth"] == "cataract" for point in judged], dtype=bool)
+    return p, np.array([point["truth"] == CATARACT for point in judged], dtype=bool)
 
 
 def _curves(p: Array, y: NDArray[np.bool_]) -> dict[str, SafeString]:

@@ -10,21 +10,22 @@ from typing import Any
 import numpy as np
 
 from cataract.core import charts
+from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.statistics import metrics
 from review.agreement import estimates
 from training.comparison.models import Comparison
 from training.evidence.document import Block, Chart, Paragraph, Photos, Table, interval, number
 
 ERRORS_SHOWN = 12
-DECISION_WORDS = {"cataract": "cataract", "normal": "no cataract", "ungradable": "cannot judge"}
+DECISION_WORDS = {CATARACT: "cataract", NORMAL: "no cataract", Decision.UNGRADABLE.value: "cannot judge"}
 Point = dict[str, Any]
 Test = Callable[[Point], bool]
 # Each a share: of the points for which the first holds, those for which the second does.
 _RATES: tuple[tuple[str, Test, Test], ...] = (
-    ("sensitivity", lambda p: p["truth"] == "cataract", lambda p: p["decision"] != "normal"),
-    ("specificity", lambda p: p["truth"] == "normal", lambda p: p["decision"] == "normal"),
-    ("positive predictive value", lambda p: p["decision"] != "normal", lambda p: p["truth"] == "cataract"),
-    ("negative predictive value", lambda p: p["decision"] == "normal", lambda p: p["truth"] == "normal"),
+    ("sensitivity", lambda p: p["truth"] == CATARACT, lambda p: p["decision"] != NORMAL),
+    ("specificity", lambda p: p["truth"] == NORMAL, lambda p: p["decision"] == NORMAL),
+    ("positive predictive value", lambda p: p["decision"] != NORMAL, lambda p: p["truth"] == CATARACT),
+    ("negative predictive value", lambda p: p["decision"] == NORMAL, lambda p: p["truth"] == NORMAL),
 )
 _NO_TEST = Paragraph("It was not compared with another release on the labelled photos of this installation yet.")
 
@@ -35,10 +36,10 @@ def rates(points: Sequence[Point]) -> list[Block]:
         return [_NO_TEST]
     counts = Counter((point["truth"], point["decision"]) for point in points)
     rows = []
-    for truth in ("cataract", "normal"):
+    for truth in (CATARACT, NORMAL):
         row = [counts[truth, decision] for decision in DECISION_WORDS]
         rows.append([DECISION_WORDS[truth], *map(str, row), str(sum(row))])
-    judged = [point for point in points if point["decision"] != "ungradable"]
+    judged = [point for point in points if point["decision"] != Decision.UNGRADABLE]
     return [
         Table("Test photos by truth (down) and decision (across)", ["truth", *DECISION_WORDS.values(), "all"], rows),
         Table(
@@ -76,7 +77,7 @@ def calibration(points: Sequence[Point]) -> list[Block]:
     if not judged:
         return [_NO_TEST]
     p = np.array([point["probability"] for point in judged])
-    y = np.array([point["truth"] == "cataract" for point in judged], dtype=np.int64)
+    y = np.array([point["truth"] == CATARACT for point in judged], dtype=np.int64)
     values = metrics.evaluate(y, p, clusters=np.array([str(point["cluster"]) for point in judged]))
     figures = [
         [title, interval(values[name])]

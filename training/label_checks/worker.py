@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 from django.utils import timezone
 
+from cataract.ml.labels import CATARACT
 from cataract.ml.learn.build.embedding_cache import embed_photos
 from cataract.ml.learn.fit.label_errors import find_suspects
 from predictions.photos import storage
@@ -48,7 +49,7 @@ def _suspects(labels: list[Label]) -> list[tuple[int, float]]:
     if cascade is None:
         raise ValueError("There is no champion to encode the photos. Promote a release first.")
     photos: list[EyeImage] = [label.image for label in labels]
-    y = np.array([label.answer == "cataract" for label in labels], dtype=np.int64)
+    y = np.array([label.answer == CATARACT for label in labels], dtype=np.int64)
     clusters = np.array([photo.cluster_id for photo in photos], dtype=np.int64)
     if len(set(y.tolist())) < 2:
         raise ValueError("There are no labels of both classes yet.")

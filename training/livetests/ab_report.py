@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from cataract.ml.labels import Decision
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.arms import is_on_challenger
@@ -61,8 +62,8 @@ def ab_report(test: LiveTest) -> dict[str, Any]:
 def _arm(arm: str, release: str, answers: Sequence[_Answered], cases: list[in_service.SampledCase]) -> dict[str, Any]:
     clusters = [row.cluster for row in answers]
     rates = [
-        share_row("Said cataract", [row.decision == "cataract" for row in answers], clusters),
-        share_row("Cannot judge", [row.decision == "ungradable" for row in answers], clusters),
+        share_row("Said cataract", [row.decision == Decision.CATARACT for row in answers], clusters),
+        share_row("Cannot judge", [row.decision == Decision.UNGRADABLE for row in answers], clusters),
         share_row("Sent to a person", [is_unsure(row.needs_review, row.reasons) for row in answers], clusters),
     ]
     return {

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import numpy as np
 
+from cataract.ml.labels import CATARACT, CLASSES, Decision
 from cataract.ml.statistics import drift
 from predictions.answering.models import Prediction
 from predictions.releases.models import LiveTest
@@ -89,9 +90,13 @@ def _measures(pairs: Sequence[_Pair]) -> list[dict[str, Any]]:
         share_row("Same decision", [pair.champion.decision == pair.challenger.decision for pair in pairs], clusters),
         share_row("Champion: sent to a person", to_person, clusters),
         share_row("Challenger: sent to a person", [pair.challenger.needs_review for pair in pairs], clusters),
-        share_row("Champion: cannot judge", [pair.champion.decision == "ungradable" for pair in pairs], clusters),
-        share_row("Challenger: cannot judge", [pair.challenger.decision == "ungradable" for pair in pairs], clusters),
+        share_row("Champion: cannot judge", [_cannot_judge(pair.champion) for pair in pairs], clusters),
+        share_row("Challenger: cannot judge", [_cannot_judge(pair.challenger) for pair in pairs], clusters),
     ]
+
+
+def _cannot_judge(output: _Output) -> bool:
+    return output.decision == Decision.UNGRADABLE
 
 
 def _flips(pairs: Sequence[_Pair], labels: Mapping[UUID, Label]) -> list[dict[str, Any]]:
@@ -115,7 +120,7 @@ def _labels(test: LiveTest, pairs: Iterable[_Pair]) -> dict[UUID, Label]:
     """The standing cataract or normal labels of these photos, confirmed after the prediction, not after seeing it."""
     made = {pair.image: pair.made_at for pair in pairs}
     photos = ShadowAnswer.objects.filter(test=test).values("prediction__image")
-    standing = Label.objects.standing().filter(image__in=photos, answer__in=["cataract", "normal"])
+    standing = Label.objects.standing().filter(image__in=photos, answer__in=CLASSES)
     blind = standing.exclude(provenance=Label.Provenance.AFTER_AI)
     return {
         label.image_id: label for label in blind if label.image_id in made and label.created_at >= made[label.image_id]
@@ -141,7 +146,7 @@ def _labelled(pairs: Sequence[_Pair], labels: Mapping[UUID, Label]) -> dict[str,
     names = list(paired.MEASURES) if photos else []
     return {
         "photos": len(photos),
-        "cataract": sum(photo.truth == "cataract" for photo in photos),
+        "cataract": sum(photo.truth == CATARACT for photo in photos),
         "measures": [{"name": name, **asdict(paired.compare_measure(name, photos, **options))} for name in names],
     }
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from cataract.ml.labels import CATARACT
 from cataract.ml.learn.build.build import build_release
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
@@ -123,7 +124,7 @@ def _training_data(run: TrainingRun) -> TrainingData:
     return TrainingData(
         paths=[storage.path(row.image.stored_name) for row in rows],
         sha256s=[row.image.sha256 for row in rows],
-        y=np.array([row.answer == "cataract" for row in rows], dtype=np.int64),
+        y=np.array([row.answer == CATARACT for row in rows], dtype=np.int64),
         clusters=np.array([row.cluster for row in rows], dtype=np.int64),
         splits=[row.split for row in rows],
         weights=np.array([row.weight for row in rows], dtype=np.float64),

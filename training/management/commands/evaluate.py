@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
 from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.release.manifest import ReleaseCorrupt
 from cataract.ml.statistics import metrics
 from predictions.photos import intake
@@ -74,13 +75,13 @@ def measure(chosen: list[ScannedFile], outcomes: list[Outcome]) -> dict[str, Any
     judged = [
         (file, outcome) for file, outcome in zip(chosen, outcomes, strict=True) if outcome.probability is not None
     ]
-    y = np.array([file.label == "cataract" for file, _ in judged], dtype=np.int64)
+    y = np.array([file.label == CATARACT for file, _ in judged], dtype=np.int64)
     p = np.array([outcome.probability for _, outcome in judged], dtype=np.float64)
     pairs = [(file.label, outcome) for file, outcome in zip(chosen, outcomes, strict=True)]
     automatic = [(label, outcome) for label, outcome in pairs if not outcome.needs_review]
     wrong = sum(outcome.decision != label for label, outcome in automatic)
     low, high = metrics.wilson(wrong, len(automatic)) if automatic else (0.0, 1.0)
-    answers = ("cataract", "normal", "ungradable")
+    answers = (CATARACT, NORMAL, Decision.UNGRADABLE.value)
     return {
         "photos": len(chosen),
         "by_class": {label: sum(file.label == label for file in chosen) for label in answers[:2]},
@@ -95,7 +96,7 @@ def measure(chosen: list[ScannedFile], outcomes: list[Outcome]) -> dict[str, Any
             "low": low,
             "high": high,
         },
-        "ungradable": sum(outcome.decision == "ungradable" for outcome in outcomes),
+        "ungradable": sum(outcome.decision == Decision.UNGRADABLE for outcome in outcomes),
         "metrics": metrics.evaluate(y, p) if len(judged) else {},
     }
 
