@@ -22,7 +22,7 @@ from review.queue import opening
 from tests.factories import DatasetFactory, LabelFactory, UserFactory, jpeg_bytes
 from tests.releases import make_tiny_release
 from training.comparison.models import Comparison
-from training.comparison.services import PromotionRefused
+from training.comparison.promotable import PromotionRefused
 from training.livetests import services as livetests_services
 from training.livetests.report import report_on
 

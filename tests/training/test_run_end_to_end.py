@@ -16,7 +16,7 @@ from predictions.releases import serving, store
 from predictions.releases.models import Release
 from review.labels.models import Label
 from tests.training.makers import capture_published, label_photo, label_photos, photo_bytes
-from training.comparison import services as comparison_services
+from training.comparison.models import Comparison
 from training.datasets import vectors
 from training.runs import services as runs_services
 from training.runs import worker
@@ -63,7 +63,7 @@ def test_the_fast_model_is_fitted_and_registered_and_never_saw_the_test_photos(
     assert challenger.encoder_hash == champion.encoder, "the encoder is taken over"
     outcomes = challenger.predict([decode(photo_bytes(500 + n, "cataract" if n % 2 else "normal")) for n in range(6)])
     assert all(outcome.release_id == run.release.pk for outcome in outcomes)
-    comparison = comparison_services.standing_comparison(run.release)
+    comparison = Comparison.objects.standing(run.release)
     assert comparison is not None and comparison.report["n"]["seen"] == 0
 
 

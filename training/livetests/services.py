@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 from cataract.core.errors import DomainError
 from predictions.releases import serving
 from predictions.releases.models import LiveTest, Release
-from training.comparison.services import MIN_REASON, check_promotable
+from training.comparison.promotable import MIN_REASON, check_promotable
 
 MIN_PHOTOS, MAX_PHOTOS, USUAL_PHOTOS = 1, 20_000, 500
 

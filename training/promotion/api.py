@@ -15,7 +15,7 @@ from cataract.core.http.api import IDEMPOTENCY_KEY, has_scope, post_once, proble
 from cataract.core.http.users import user_of
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import Promotion, Release
-from training.comparison import services as comparison_services
+from training.comparison.promotable import PromotionRefused
 from training.promotion import services as promotion_services
 from training.promotion.models import PromotionRequest
 from training.promotion.serializers import (
@@ -89,7 +89,7 @@ class Rollback(APIView):
         return _promote_once(request, promotion_services.rollback, **form.validated_data)
 
 
-class DamagedRelease(comparison_services.PromotionRefused):
+class DamagedRelease(PromotionRefused):
     code: ClassVar[str] = "release_damaged"
 
 

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
 from predictions.releases.models import Release
-from training.comparison import services as comparison_services
+from training.comparison.models import Comparison
 from training.runs import services as runs_services
 from training.runs.models import TrainingRun
 from training.runs.parameters import CHOICES, DISTIL_LABEL, Choice, parameters_of
@@ -76,7 +76,7 @@ class Command(BaseCommand):
             run.refresh_from_db()
         if run.status != TrainingRun.Status.SUCCEEDED:
             raise CommandError(f"The run is {run.status}. {run.error}".strip())
-        comparison = comparison_services.standing_comparison(run.release) if run.release else None
+        comparison = Comparison.objects.standing(run.release) if run.release else None
         self.stdout.write(f"Release {run.release_id} is registered as a challenger.")
         if comparison is not None:
             self.stdout.write(f"Against the champion {comparison.champion_id}: {comparison.get_verdict_display()}.")
