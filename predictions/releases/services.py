@@ -21,7 +21,7 @@ def install_starter() -> Release:
 
     Raises AlreadyInstalled when there is a champion, ReleaseCorrupt when the shipped folder is damaged or absent.
     """
-    serving = Release.objects.in_status(Release.Status.CHAMPION).first()
+    serving = Release.objects.champions().first()
     if serving is not None:
         raise AlreadyInstalled(f"Nothing to install: release {serving.pk} is serving.")
     release = register_release(folder=Path(settings.STARTER_DIR))
@@ -36,7 +36,7 @@ def make_champion(*, release: Release, user: User | None, reason: str, is_rollba
     Raises ReleaseCorrupt, and PromotionConflict when the champion changed meanwhile or `release` may not serve. The
     old champion then keeps serving.
     """
-    previous = Release.objects.in_status(Release.Status.CHAMPION).first()
+    previous = Release.objects.champions().first()
     if previous is not None and previous.pk == release.pk:
         raise PromotionConflict(f"Release {release.pk} is already serving.")
     load_verified(release.pk, release.manifest_sha256).check_golden()

@@ -27,7 +27,7 @@ def _refusals(release: Release, reason: str, comparison: Comparison | None, ackn
     refusals = []
     if len(reason.strip()) < MIN_REASON:
         refusals.append(f"State the reason for the promotion in at least {MIN_REASON} characters.")
-    if not Release.objects.filter(status=Release.Status.CHAMPION).exists():
+    if not Release.objects.champions().exists():
         return refusals
     if comparison is None:
         if Dataset.objects.exists():

@@ -17,7 +17,7 @@ from training.datasets.models import Dataset
 
 def request_comparison(*, release: Release) -> None:
     """Ask a worker to compare `release` with the champion on the newest dataset. Raises WrongStatus."""
-    champion = Release.objects.filter(status=Release.Status.CHAMPION).first()
+    champion = Release.objects.champions().first()
     if champion is None or champion.pk == release.pk:
         raise WrongStatus("There is no other champion to compare this release with.")
     if not Dataset.objects.exists():

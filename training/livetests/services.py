@@ -35,7 +35,7 @@ def start_live_test(
     admin must also have requested that promotion.
     Raises LiveTestRefused, PromotionRefused, ReleaseCorrupt.
     """
-    champion = Release.objects.filter(status=Release.Status.CHAMPION).first()
+    champion = Release.objects.champions().first()
     if champion is None:
         raise LiveTestRefused("There is no champion to compare it with.")
     _check(release, kind, photos, share, reason)

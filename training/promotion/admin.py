@@ -168,7 +168,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         context = {
             "title": f"Release {release.pk}",
             "release": release,
-            "champion": Release.objects.filter(status=Release.Status.CHAMPION).first(),
+            "champion": Release.objects.champions().first(),
             "comparison": comparison,
             "report": report,
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],

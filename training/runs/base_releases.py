@@ -58,7 +58,7 @@ def make_base(
 
 def _gate() -> dict[str, Any]:
     """The gate of the champion: it uses hand-made features, which are the same for every encoder."""
-    champion = Release.objects.in_status(Release.Status.CHAMPION).first()
+    champion = Release.objects.champions().first()
     folder = store.folder_of(champion) if champion else Path(settings.STARTER_DIR)
     return dict(json.loads((folder / "gate.json").read_text(encoding="utf-8")))
 

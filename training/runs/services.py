@@ -47,7 +47,7 @@ def start_training(
             "This is a light installation: the accurate model cannot be trained here. Add the training set with "
             "`make install` (without LIGHT=1), or train the fast model only."
         )
-    base = base or Release.objects.filter(status=Release.Status.CHAMPION).first()
+    base = base or Release.objects.champions().first()
     if base is None:
         raise NoBaseRelease(
             "There is no champion to start from. Run `manage.py install_starter`, or promote a release first."

@@ -168,7 +168,7 @@ def _register(folder: Path, manifest: Manifest, reporter: RunReporter) -> Releas
 
 def _compare(run: TrainingRun, release: Release, reporter: RunReporter) -> Comparison | None:
     """The evidence for the promotion. Without it the release is whole but cannot be promoted yet. Raises Cancelled."""
-    champion = Release.objects.filter(status=Release.Status.CHAMPION).exclude(pk=release.pk).first()
+    champion = Release.objects.champions().exclude(pk=release.pk).first()
     if champion is None:
         return None
     try:

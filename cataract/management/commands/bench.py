@@ -90,7 +90,7 @@ class Command(BaseCommand):
 def _folder() -> Path | None:
     """The release that serves; the shipped one where none does; None where there is neither."""
     try:
-        serving = Release.objects.in_status(Release.Status.CHAMPION).first()
+        serving = Release.objects.champions().first()
     except DatabaseError:
         serving = None
     folder = store.folder_of(serving) if serving else Path(settings.STARTER_DIR)
