@@ -157,6 +157,11 @@ def test_the_share_of_patients_is_as_asked(challenger: Release, champion: Releas
     assert 140 < both < 260, "each test draws its own patients"
 
 
+def test_a_patient_keeps_the_arm_when_the_program_is_updated() -> None:
+    test = LiveTest(pk="0b0e3c1e-0000-4000-8000-000000000001", kind="ab", share=0.3)
+    assert [number for number in range(12) if registry.is_on_challenger(test, f"P-{number}")] == [0, 9, 11]
+
+
 def test_a_damaged_challenger_in_ab_leaves_its_patients_to_the_champion(champion: Release, challenger: Release) -> None:
     passed(challenger, champion)
     test = start(challenger, "ab", share=0.5)
