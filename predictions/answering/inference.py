@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import Q
@@ -31,6 +30,7 @@ from cataract.ml.labels import Reason
 from cataract.ml.photos.images import decode
 from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import pack
 from predictions.photos import storage
 from predictions.releases import arms
 from predictions.webhooks import services as webhooks
@@ -134,7 +134,7 @@ def _finish(
             Embedding.objects.get_or_create(
                 image_id=prediction.image_id,
                 encoder=cascade.encoder_hash,
-                defaults={"vector": np.asarray(outcome.embedding, dtype="<f4").tobytes()},
+                defaults={"vector": pack(outcome.embedding)},
             )
         _announce(prediction, Prediction.Status.DONE)
     hit("predict.answered")

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-import numpy as np
 import pytest
 from django.utils import timezone
 
 from cataract.ml.labels import Reason
 from predictions.answering import wording
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import pack
 from predictions.releases.models import Release
 from review.cases.models import ReviewCase
 from review.queue import claims, opening, policy, progress
@@ -166,8 +166,7 @@ def test_cases_are_claimed_ahead_briefly_and_given_back_with_the_page() -> None:
 def test_a_case_similar_to_the_last_one_waits_behind_the_others_of_its_band(champion: Release) -> None:
     def case_like(*numbers: float) -> ReviewCase:
         case = make_case(reasons=["uncertain"])
-        vector = np.array(numbers, dtype="<f4").tobytes()
-        Embedding.objects.create(image=case.image, encoder=champion.encoder, vector=vector)
+        Embedding.objects.create(image=case.image, encoder=champion.encoder, vector=pack(numbers))
         return case
 
     read, copy, different = case_like(1, 0), case_like(0.999, 0.01), case_like(0.2, 1)

@@ -10,6 +10,7 @@ from cataract.ml.learn.build.build import build_release
 from cataract.ml.photos.images import decode
 from cataract.ml.release.manifest import Manifest
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import pack
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
@@ -76,7 +77,7 @@ def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_m
     assert cascade is not None
     for photo in photos[3:]:
         vector = cascade.embed([decode(storage.read(photo.stored_name))])[0]
-        Embedding.objects.create(image=photo, encoder=cascade.encoder_hash, vector=vector.astype("<f4").tobytes())
+        Embedding.objects.create(image=photo, encoder=cascade.encoder_hash, vector=pack(vector))
     made = dict.fromkeys(("embed", "accurate_score"), 0)
     for name in made:
         monkeypatch.setattr(Cascade, name, _counting(made, name, getattr(Cascade, name)))
