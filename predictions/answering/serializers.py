@@ -10,11 +10,11 @@ from cataract.core.errors import BadField
 from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
 from predictions.answering.wording import confidence, describe, model_used
-from predictions.photos.facts import PhotoFacts
-from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY, check_captured_at
+from predictions.photos.serializers import FactsSerializer
+from predictions.photos.validators import LABEL_LENGTH, check_captured_at
 
 
-class UploadSerializer(serializers.Serializer[Any]):
+class UploadSerializer(FactsSerializer):
     """A photo to judge. Unknown fields are ignored."""
 
     photo = serializers.FileField(
@@ -24,7 +24,12 @@ class UploadSerializer(serializers.Serializer[Any]):
         ),
     )
     patient = serializers.CharField(
-        required=False, default="", allow_blank=True, max_length=64, help_text="The patient's pseudonym, never a name."
+        source="patient_key",
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=64,
+        help_text="The patient's pseudonym, never a name.",
     )
     eye = serializers.ChoiceField(choices=["OD", "OS"], help_text="OD is the right eye, OS the left.")
     mode = serializers.ChoiceField(
@@ -40,27 +45,10 @@ class UploadSerializer(serializers.Serializer[Any]):
         required=False, default=False, help_text="Predict again for a photo that is already stored for this eye."
     )
 
-    def validate_patient(self, value: str) -> str:
-        if value:
-            PATIENT_KEY(value)
-        return value
-
     def validate_captured_at(self, value: Any) -> Any:
         if value is not None:
             check_captured_at(value)
         return value
-
-    def facts(self) -> PhotoFacts:
-        """What was stated about the photo."""
-        stated = self.validated_data
-        return PhotoFacts(
-            patient_key=stated["patient"],
-            eye=stated["eye"],
-            site=stated["site"],
-            device=stated["device"],
-            captured_at=stated["captured_at"],
-            may_train=stated["may_train"],
-        )
 
 
 def one_photo(files: Any) -> "UploadedFile[Any]":

@@ -26,7 +26,6 @@ from predictions.batches.models import Batch
 from predictions.batches.results import items_with_results, progress_of, result_of, shown_predictions
 from predictions.batches.serializers import batch_files
 from predictions.batches.uploads import SpoolHandler
-from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 
 _TOO_MANY = "At most {max_form_files} photos at a time. Send more as one ZIP archive."
@@ -65,7 +64,6 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     form = BatchForm(request.POST)
     if not form.is_valid():
         return _form_page(request, form, 422)
-    said = form.cleaned_data
     try:
         photos, archive, table = batch_files(request.FILES)
         batch, _ = batches_services.accept_batch(
@@ -74,8 +72,8 @@ def batch_list(request: HttpRequest) -> HttpResponse:
             photos=photos,
             archive=archive,
             table=table,
-            default=PhotoFacts(said["patient_key"], said["eye"], said["site"], said["device"], None, said["may_train"]),
-            key=str(said["key"]),
+            default=form.facts(),
+            key=str(form.cleaned_data["key"]),
         )
     except DomainError as error:
         form.add_error(None, error.message)
