@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
-from predictions.photos.forms import FactsForm, PatientKeyField
+from predictions.photos.forms import EYES, FactsForm, PatientKeyField
 
 
 class UploadForm(FactsForm):
@@ -19,7 +19,7 @@ class UploadForm(FactsForm):
     )
     eye = forms.ChoiceField(
         label="Which eye?",
-        choices=[("OD", "Right eye (OD)"), ("OS", "Left eye (OS)")],
+        choices=EYES,
         widget=forms.RadioSelect,
         error_messages={"required": "Say which eye it is."},
     )

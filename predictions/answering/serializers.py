@@ -10,6 +10,7 @@ from cataract.core.errors import BadField
 from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
 from predictions.answering.wording import confidence, describe, model_used
+from predictions.photos.models import EyeImage
 from predictions.photos.serializers import FactsSerializer
 from predictions.photos.validators import LABEL_LENGTH, check_captured_at
 
@@ -31,7 +32,7 @@ class UploadSerializer(FactsSerializer):
         max_length=64,
         help_text="The patient's pseudonym, never a name.",
     )
-    eye = serializers.ChoiceField(choices=["OD", "OS"], help_text="OD is the right eye, OS the left.")
+    eye = serializers.ChoiceField(choices=EyeImage.Eye.known(), help_text="OD is the right eye, OS the left.")
     mode = serializers.ChoiceField(
         choices=Prediction.Mode.choices,
         default=Prediction.Mode.CASCADE,

@@ -4,7 +4,7 @@ import uuid
 
 from django import forms
 
-from predictions.photos.forms import FactsForm, PatientKeyField
+from predictions.photos.forms import EYES, FactsForm, PatientKeyField
 
 
 class BatchForm(FactsForm):
@@ -16,7 +16,7 @@ class BatchForm(FactsForm):
     )
     eye = forms.ChoiceField(
         label="Which eye?",
-        choices=[("", "Not stated"), ("OD", "Right eye (OD)"), ("OS", "Left eye (OS)")],
+        choices=[("", "Not stated"), *EYES],
         required=False,
     )
     may_train = forms.BooleanField(label="These photos may be used to improve the models", required=False, initial=True)

@@ -14,6 +14,7 @@ from predictions.batches.results import progress_of, result_of
 from predictions.batches.tables import MAX_BYTES as MAX_TABLE_BYTES
 from predictions.batches.tables import Table, read_table
 from predictions.batches.uploads import SpooledFile
+from predictions.photos.models import EyeImage
 from predictions.photos.serializers import FactsSerializer
 from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
 
@@ -36,7 +37,7 @@ class BatchUploadSerializer(FactsSerializer):
         help_text="CSV with the columns file, patient, eye, site, device, captured_at, may_train; only file is needed.",
     )
     patient = serializers.CharField(source="patient_key", required=False, default="", allow_blank=True, max_length=64)
-    eye = serializers.ChoiceField(choices=["OD", "OS"], required=False, default="", allow_blank=True)
+    eye = serializers.ChoiceField(choices=EyeImage.Eye.known(), required=False, default="", allow_blank=True)
     site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     may_train = serializers.BooleanField(required=False, default=True)

@@ -3,9 +3,13 @@
 from typing import Any
 
 from django import forms
+from django.utils.text import capfirst
 
 from predictions.photos.facts import PhotoFacts
+from predictions.photos.models import EyeImage
 from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
+
+EYES = [(eye, capfirst(EyeImage.Eye(eye).label)) for eye in EyeImage.Eye.known()]
 
 
 class PatientKeyField(forms.CharField):
