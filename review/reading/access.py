@@ -22,7 +22,16 @@ class Screen(StrEnum):
     CLOSED = "closed"  # not claimed by this user
 
 
+class Step(StrEnum):
+    """The questions that a screen asks; an answer names the one it answers."""
+
+    BLIND = "blind"
+    FINAL = "final"
+    ADJUDICATE = "adjudicate"
+
+
 ANSWERED = (Screen.REVEAL, Screen.FINISHED)
+STEP_OF_SCREEN = {Screen.BLIND: Step.BLIND, Screen.REVEAL: Step.FINAL, Screen.ADJUDICATE: Step.ADJUDICATE}
 
 
 def screen_for(case: ReviewCase, user: User, *, just_claimed: bool = False) -> Screen:
