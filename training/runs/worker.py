@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from cataract.core.errors import ADD_TRAINING_SET
 from cataract.ml.labels import CATARACT
-from cataract.ml.learn.build.build import build_release
+from cataract.ml.learn.build.build import LightInstall, build_release
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import Distillation
@@ -219,6 +220,8 @@ def _finish(reporter: RunReporter, status: str, mlflow_status: str, **values: An
 
 def _describe(error: Exception) -> str:
     text = str(error).strip()
+    if isinstance(error, LightInstall):
+        return f"{text} {ADD_TRAINING_SET}, or train the fast model only."
     return text if text else f"{type(error).__name__}, without a message. The worker's log has the details."
 
 

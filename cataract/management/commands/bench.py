@@ -10,11 +10,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from cataract.core.errors import ADD_TRAINING_SET
 from cataract.ml.learn.bench import bench
 from cataract.ml.learn.bench import photos as benchphotos
 from cataract.ml.learn.bench.bench import Escalation, Row
 from cataract.ml.learn.bench.retraining import measure_retraining
-from cataract.ml.learn.bench.systems import has_torch
+from cataract.ml.learn.bench.systems import has_plain_way
 from cataract.ml.learn.bench.timing import Times, disturbance
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import store
@@ -48,10 +49,10 @@ class Command(BaseCommand):
         if min(threads, rounds, callers) < 1:
             raise CommandError("--threads, --rounds and --callers are at least 1.")
         arch = "" if options["arch"] == "none" else options["arch"]
-        if not has_torch():
+        if not has_plain_way():
             self.stderr.write(
                 "torch is not installed: there is no plain way to compare with, and no architecture with random "
-                "weights. Only our own times follow. `make install` (without LIGHT=1) adds it."
+                f"weights. Only our own times follow. {ADD_TRAINING_SET}."
             )
         if busy := disturbance():
             self.stderr.write(busy)

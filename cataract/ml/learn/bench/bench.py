@@ -21,7 +21,7 @@ from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.encoder import EncoderSpec, Graph
 from cataract.ml.labels import Mode
 from cataract.ml.learn.bench.photos import Photo
-from cataract.ml.learn.bench.systems import System, has_torch, make_systems
+from cataract.ml.learn.bench.systems import System, has_plain_way, make_systems
 from cataract.ml.learn.bench.timing import Times, Way, at_once, cores, limit_threads, one_by_one
 from cataract.ml.photos import images
 from cataract.ml.release.manifest import read_file
@@ -73,7 +73,7 @@ def measure(
     Each way in turn answers every photo, `rounds` times: other load on the machine affects both.
     Photos that the gate of a release refuses are left out of its rows. Raises ReleaseCorrupt, ValueError.
     """
-    if arch and has_torch():
+    if arch and has_plain_way():
         from cataract.ml.learn.build.base_release import image_config
 
         image_config(arch)  # reports an unknown one before minutes have passed
@@ -174,5 +174,5 @@ def _cosine(cascade: Cascade, spec: EncoderSpec, data: bytes, theirs: Floats) ->
 def as_json(rows: Sequence[Row], costs: Sequence[Escalation], *, threads: int, rounds: int) -> str:
     """Everything that was measured, and on how many cores."""
     facts: dict[str, Any] = {"cores": cores(), "load": os.getloadavg()[0], "threads": threads, "rounds": rounds}
-    facts["torch"] = has_torch()
+    facts["torch"] = has_plain_way()
     return json.dumps({**facts, "rows": [asdict(r) for r in rows], "escalation": [asdict(c) for c in costs]}, indent=1)
