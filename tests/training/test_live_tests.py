@@ -299,3 +299,17 @@ def test_the_api_starts_reads_and_stops_a_live_test(client: Client, champion: Re
     stopped = client.post(f"{started['Location']}/stop", {"reason": "Seen enough."}, content_type="application/json")
     assert (stopped.status_code, stopped.json()["end_reason"]) == (200, "Seen enough.")
     assert len(client.get("/api/v1/live-tests").json()["results"]) == 1
+
+
+def test_a_damaged_challenger_is_refused_alike_for_a_live_test_and_for_a_promotion(
+    client: Client, champion: Release, challenger: Release
+) -> None:
+    (store.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
+    client.force_login(UserFactory.create(roles=["admin"]))
+    live = {"kind": "shadow", "release": challenger.pk, "photos": 5, "reason": REASON}
+    wanted = {"reason": REASON, "acknowledge_too_few": True}
+    promotion = f"/api/v1/releases/{challenger.pk}/promote"
+    for address, body in (("/api/v1/live-tests", live), (promotion, wanted)):
+        answer = client.post(address, body, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (422, "release_damaged"), answer.content
+        assert "fast.txt is not the file that was released" in answer.json()["detail"]

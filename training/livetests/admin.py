@@ -14,7 +14,6 @@ from cataract.core import charts
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
-from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import LiveTest
 from training.comparison.admin_utils import require_promote_permission
 from training.livetests import services
@@ -50,7 +49,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 test = services.start_live_test(user=user_of(request), **form.cleaned_data)
-            except (DomainError, ReleaseCorrupt) as error:
+            except DomainError as error:
                 form.add_error(None, str(error))
             else:
                 messages.success(request, f"The live test of {test.challenger_id} has started.")

@@ -13,7 +13,6 @@ from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, post_once, problems
 from cataract.core.http.users import user_of
-from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import LiveTest
 from training.livetests import services
 from training.livetests.report import report_to
@@ -53,10 +52,7 @@ class LiveTests(generics.ListAPIView[LiveTest]):
         form.is_valid(raise_exception=True)
 
         def start() -> LiveTest:
-            try:
-                return services.start_live_test(user=user_of(request), **form.validated_data)
-            except ReleaseCorrupt as error:
-                raise services.LiveTestRefused(str(error)) from error
+            return services.start_live_test(user=user_of(request), **form.validated_data)
 
         return post_once(
             request,

@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 
 from cataract.core.errors import DomainError
 from predictions.releases import serving
+from predictions.releases.errors import refuse_damage
 from predictions.releases.models import LiveTest, Release
 from training.comparison.promotable import MIN_REASON, check_promotable
 
@@ -33,7 +34,7 @@ def start_live_test(
     Any intact challenger may run in shadow. An A/B test gives it patients (at most half of them), so the change-control
     plan must allow its promotion: compared, no failed gate, a cause for every flip. With PROMOTION_NEEDS_TWO another
     admin must also have requested that promotion.
-    Raises LiveTestRefused, PromotionRefused, ReleaseCorrupt.
+    Raises LiveTestRefused, PromotionRefused, DamagedRelease.
     """
     champion = Release.objects.champions().first()
     if champion is None:
@@ -42,7 +43,8 @@ def start_live_test(
     if kind == LiveTest.Kind.AB:
         check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
         _require_request(user, release)
-    serving.load(release).check_golden()
+    with refuse_damage():
+        serving.load(release).check_golden()
     try:
         with transaction.atomic():
             test = LiveTest.objects.create(

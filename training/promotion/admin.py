@@ -15,7 +15,6 @@ from django.views.decorators.http import require_POST
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
-from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Promotion, Release
 from training.comparison import services as comparison_services
@@ -86,7 +85,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         if form.is_valid():
             try:
                 made = promotion_services.promote(user=user_of(request), release=release, **form.cleaned_data)
-            except (DomainError, ReleaseCorrupt) as error:
+            except DomainError as error:
                 form.add_error(None, str(error))
             else:
                 done = isinstance(made, Promotion)
@@ -108,7 +107,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             else:
                 promotion_services.decline_promotion(user=user_of(request), request=open_request)
                 messages.success(request, "The request was declined.")
-        except (DomainError, ReleaseCorrupt) as error:
+        except DomainError as error:
             messages.error(request, str(error))
         return HttpResponseRedirect(release_admin_url(release_id))
 
@@ -149,7 +148,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 promotion = promotion_services.rollback(user=user_of(request), reason=form.cleaned_data["reason"])
-            except (DomainError, ReleaseCorrupt) as error:
+            except DomainError as error:
                 form.add_error(None, str(error))
             else:
                 messages.success(request, f"Release {promotion.release_id} serves again.")
