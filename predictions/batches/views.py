@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from cataract.core.errors import DomainError
 from cataract.core.http.limits import upload_limits
+from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.answering.wording import describe
@@ -91,19 +92,15 @@ def batch_page(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     page = Paginator(items_with_results(batch), _PAGE_SIZE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     answering_services.disclose(predictions=shown_predictions(shown), user=user_of(request))
-    asked = request.GET.get("asked", "0")
-    polls = min(int(asked), _POLLS) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 0
-    counts = progress_of(batch)
+    counts, running = progress_of(batch), batch.status == Batch.Status.RUNNING
     context: dict[str, Any] = {
         "batch": batch,
         "counts": counts,
         "finished": batch.total - counts["waiting"],
         "page_obj": page,
         "rows": [(item, found, describe(found) if found else None) for item in shown for found in (result_of(item),)],
-        "running": batch.status == Batch.Status.RUNNING,
-        "asks_again": batch.status == Batch.Status.RUNNING and polls < _POLLS,
-        "polls": polls + 1,
-        "pause": 2 if polls < 30 else 10,
+        "running": running,
+        **polling(request, waits=running, most=_POLLS, quick=30),
         "may_change": user_of(request).has_perm("predictions.add_eyeimage"),
     }
     return render(request, f"predictions/{'_batch' if request.htmx else 'batch'}.html", context)  # type: ignore[attr-defined]
