@@ -23,9 +23,9 @@ from predictions.answering import inference
 from predictions.answering.models import Prediction
 from predictions.releases import services as releases_services
 from predictions.releases import store
-from predictions.webhooks import delivery as webhooks
 from predictions.webhooks import outgoing
 from predictions.webhooks import services as webhooks_services
+from predictions.webhooks import worker as webhooks
 from predictions.webhooks.models import WebhookDelivery, WebhookEndpoint
 from tests.factories import UserFactory, jpeg_bytes
 from tests.releases import make_tiny_release
