@@ -19,7 +19,7 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from cataract.core import tokens
 from clients.cataract_client import verify_webhook
-from predictions.answering import inference
+from predictions.answering import worker
 from predictions.answering.models import Prediction
 from predictions.releases import services as releases_services
 from predictions.releases import store
@@ -140,7 +140,7 @@ def test_a_photo_that_failed_for_good_is_told_too(
     monkeypatch.setattr("predictions.answering.tasks.predict.delay", lambda *args: None)
     row = send(client)
     Prediction.objects.update(attempts=3, lease_until=timezone.now() - timedelta(seconds=1))
-    inference.sweep()
+    worker.sweep()
     assert WebhookDelivery.objects.get().payload["status"] == "failed"
     assert client.get(f"/api/v1/predictions/{row['id']}").json()["status"] == "failed"
 
