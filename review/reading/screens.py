@@ -1,6 +1,7 @@
 """Render a case on the screen its user sees, and go from one case to the next.
 
-Until a reader's blind answer is stored, nothing here renders, names or links the AI's answer.
+Until a reader's blind answer is stored, nothing here renders, names or links the AI's answer, except in the marked
+random share of first readings that show it first (REVIEW_AI_FIRST_RATE).
 """
 
 from datetime import timedelta

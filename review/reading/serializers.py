@@ -1,4 +1,7 @@
-"""What the review API takes and returns. Nothing about the AI is in it before the caller's blind answer is stored."""
+"""What the review API takes and returns.
+
+Nothing about the AI is in it before the caller's blind answer is stored, except where `ai_shown_first` is true.
+"""
 
 from typing import Any
 
