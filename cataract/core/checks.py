@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from cataract.core.broker.server import BrokerUnavailable, check_socket_path
+from cataract.ml.labels import Mode
 
 # The tag of the checks that `manage.py up` and `setup` run. All others import every page first: four seconds.
 SETTINGS = "settings"
@@ -68,7 +69,7 @@ def _are_splits(fractions: dict[str, float]) -> bool:
 
 RULES = (
     _one_of("INFERENCE", "web", "celery"),
-    _one_of("CASCADE_MODE", "cascade", "fast", "accurate", "always"),
+    _one_of("CASCADE_MODE", *Mode),
     Rule(
         ("REVIEW_SECOND_READ_RATE", "REVIEW_AI_FIRST_RATE", "REVIEW_CONTROL_RATE", "REVIEW_REPEAT_RATE"),
         lambda rate: 0 <= rate <= 1,

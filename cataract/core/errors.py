@@ -4,6 +4,8 @@ from typing import ClassVar
 
 from django.db import OperationalError
 
+ADD_TRAINING_SET = "Add the training set with `make install` (without LIGHT=1)"  # what helps a light installation
+
 
 class DomainError(Exception):
     """A refusal that a person or program can act on. Nothing was changed."""

@@ -5,6 +5,7 @@ import signal
 
 from django.conf import settings
 
+# The points of an upload. Others: `training.trial`, `training.epoch`, `release.copied`.
 POINTS = (
     "upload.mid_write",
     "upload.after_fsync",
@@ -15,7 +16,6 @@ POINTS = (
     "predict.in_transaction",
     "predict.answered",
 )
-TRAINING_POINTS = ("training.trial", "training.epoch", "release.copied")
 
 
 def hit(name: str, about: object = "") -> None:

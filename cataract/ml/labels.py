@@ -18,7 +18,6 @@ NORMAL = Decision.NORMAL.value
 CATARACT = Decision.CATARACT.value
 
 CLASSES = (NORMAL, CATARACT)  # in the order of the models' outputs
-POSITIVE = CLASSES.index(CATARACT)
 
 
 class Reason(StrEnum):

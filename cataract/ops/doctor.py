@@ -178,7 +178,7 @@ def check_releases(say: Progress) -> Iterator[Finding]:
             continue
         if release.status == Release.Status.CHAMPION:
             yield Finding("ok", "releases", f"The champion {release.pk} is intact and gives its golden predictions.")
-    if not Release.objects.filter(status=Release.Status.CHAMPION).exists():
+    if not Release.objects.champions().exists():
         yield Finding("error", "releases", "There is no champion: every photo waits for a clinician.", NO_CHAMPION_CURE)
 
 

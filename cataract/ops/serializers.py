@@ -4,6 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
+from cataract.ops.system import LAST
+
 
 class LiveSerializer(serializers.Serializer[Any]):
     status = serializers.CharField()
@@ -25,7 +27,7 @@ class SystemSerializer(serializers.Serializer[Any]):
     milliseconds = serializers.DictField(
         child=serializers.FloatField(allow_null=True), help_text="p50, p95, p99 of the last answers, all stages."
     )
-    milliseconds_of = serializers.IntegerField(help_text="Number of answers behind these percentiles, at most 500.")
+    milliseconds_of = serializers.IntegerField(help_text=f"Number of answers behind these percentiles, at most {LAST}.")
     batches_running = serializers.IntegerField()
     webhooks_waiting = serializers.IntegerField()
     memory_bytes = serializers.DictField(

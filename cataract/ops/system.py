@@ -35,7 +35,7 @@ def system_state() -> dict[str, Any]:
     totals = [row["total"] for row in done.values_list("timings", flat=True)[:LAST] if "total" in row]
     last_minutes = done.filter(done_at__gte=now - timedelta(minutes=5)).count()
     return {
-        "release": Release.objects.in_status(Release.Status.CHAMPION).values_list("pk", flat=True).first(),
+        "release": Release.objects.champions().values_list("pk", flat=True).first(),
         "versions": versions(),
         "queued": queued.count(),
         "oldest_queued_seconds": None if oldest is None else max(0.0, (now - oldest).total_seconds()),

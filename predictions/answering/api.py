@@ -29,7 +29,7 @@ from predictions.photos.uploads import read_photo, refuse_repeated
 
 class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
     patient = filters.CharFilter(field_name="image__patient_key")
-    eye = filters.ChoiceFilter(field_name="image__eye", choices=[("OD", "OD"), ("OS", "OS")])
+    eye = filters.ChoiceFilter(field_name="image__eye", choices=[(eye, eye) for eye in EyeImage.Eye.known()])
     status = filters.ChoiceFilter(choices=Prediction.Status.choices)
     decision = filters.ChoiceFilter(choices=Prediction.Decision.choices)
     needs_review = filters.BooleanFilter()

@@ -7,29 +7,22 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
-from predictions.photos.facts import PhotoFacts
-from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
+from predictions.photos.forms import EYES, FactsForm, PatientKeyField
 
 
-class UploadForm(forms.Form):
+class UploadForm(FactsForm):
     """One photo with its patient and eye. The photo itself is checked by `photos.intake`."""
 
-    patient_key = forms.CharField(
-        label="Patient key",
-        max_length=64,
-        validators=[PATIENT_KEY],
+    patient_key = PatientKeyField(
         error_messages={"required": "Enter the patient's pseudonym."},
         help_text="The patient's pseudonym, never a name.",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "off", "spellcheck": "false"}),
     )
     eye = forms.ChoiceField(
         label="Which eye?",
-        choices=[("OD", "Right eye (OD)"), ("OS", "Left eye (OS)")],
+        choices=EYES,
         widget=forms.RadioSelect,
         error_messages={"required": "Choose which eye it is."},
     )
-    site = forms.CharField(label="Site", max_length=LABEL_LENGTH, required=False)
-    device = forms.CharField(label="Camera or phone", max_length=LABEL_LENGTH, required=False)
     may_train = forms.BooleanField(label="This photo may be used to improve the models", required=False, initial=True)
     send_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
@@ -45,17 +38,6 @@ class UploadForm(forms.Form):
         else:
             cleaned["photo"] = photos[0]
         return cleaned
-
-    def facts(self) -> PhotoFacts:
-        """The facts that the uploader stated about the photo."""
-        stated = self.cleaned_data
-        return PhotoFacts(
-            patient_key=stated["patient_key"],
-            eye=stated["eye"],
-            site=stated["site"],
-            device=stated["device"],
-            may_train=stated["may_train"],
-        )
 
     @property
     def status(self) -> int:

@@ -10,11 +10,12 @@ from cataract.core.errors import BadField
 from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
 from predictions.answering.wording import confidence, describe, model_used
-from predictions.photos.facts import PhotoFacts
-from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY, check_captured_at
+from predictions.photos.models import EyeImage
+from predictions.photos.serializers import FactsSerializer
+from predictions.photos.validators import LABEL_LENGTH, check_captured_at
 
 
-class UploadSerializer(serializers.Serializer[Any]):
+class UploadSerializer(FactsSerializer):
     """A photo to judge. Unknown fields are ignored."""
 
     photo = serializers.FileField(
@@ -24,9 +25,14 @@ class UploadSerializer(serializers.Serializer[Any]):
         ),
     )
     patient = serializers.CharField(
-        required=False, default="", allow_blank=True, max_length=64, help_text="The patient's pseudonym, never a name."
+        source="patient_key",
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=64,
+        help_text="The patient's pseudonym, never a name.",
     )
-    eye = serializers.ChoiceField(choices=["OD", "OS"], help_text="OD is the right eye, OS the left.")
+    eye = serializers.ChoiceField(choices=EyeImage.Eye.known(), help_text="OD is the right eye, OS the left.")
     mode = serializers.ChoiceField(
         choices=Prediction.Mode.choices,
         default=Prediction.Mode.CASCADE,
@@ -40,27 +46,10 @@ class UploadSerializer(serializers.Serializer[Any]):
         required=False, default=False, help_text="Predict again for a photo that is already stored for this eye."
     )
 
-    def validate_patient(self, value: str) -> str:
-        if value:
-            PATIENT_KEY(value)
-        return value
-
     def validate_captured_at(self, value: Any) -> Any:
         if value is not None:
             check_captured_at(value)
         return value
-
-    def facts(self) -> PhotoFacts:
-        """The facts that the caller stated about the photo."""
-        stated = self.validated_data
-        return PhotoFacts(
-            patient_key=stated["patient"],
-            eye=stated["eye"],
-            site=stated["site"],
-            device=stated["device"],
-            captured_at=stated["captured_at"],
-            may_train=stated["may_train"],
-        )
 
 
 def one_photo(files: Any) -> "UploadedFile[Any]":
@@ -76,16 +65,6 @@ def one_photo(files: Any) -> "UploadedFile[Any]":
     return photo
 
 
-class ProbabilitiesSerializer(serializers.Serializer[Any]):
-    cataract = serializers.FloatField(min_value=0, max_value=1)
-    normal = serializers.FloatField(min_value=0, max_value=1)
-
-
-class ModelAnswerSerializer(serializers.Serializer[Any]):
-    score = serializers.FloatField(allow_null=True, help_text="Raw log-odds, before calibration.")
-    probability = serializers.FloatField(allow_null=True, help_text="Calibrated probability of cataract.")
-
-
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     """One result. While `status` is `queued`, all model fields are empty."""
 
@@ -97,7 +76,9 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     )
     probabilities = serializers.SerializerMethodField(help_text="Calibrated, by class; they sum to 1. Null as above.")
     model_used = serializers.SerializerMethodField(help_text="fast, accurate, fast+accurate, or none.")
-    models = serializers.SerializerMethodField(help_text="The score and probability of each model.")
+    models = serializers.SerializerMethodField(
+        help_text="For each model its raw log-odds (`score`) and its calibrated probability of cataract."
+    )
     processing_time = serializers.SerializerMethodField(
         help_text="Seconds from the first check of the photo to its answer; null while queued."
     )

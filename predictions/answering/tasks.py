@@ -2,14 +2,14 @@
 
 from celery import shared_task
 
-from predictions.answering import inference
+from predictions.answering import worker
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def predict(prediction_id: str) -> None:
-    inference.run_prediction(prediction_id)
+    worker.run_prediction(prediction_id)
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def sweep() -> None:
-    inference.sweep()
+    worker.sweep()

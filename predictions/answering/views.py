@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods
 
 from cataract.core.errors import DomainError, of_database
+from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
 from predictions.answering import services
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
@@ -113,17 +114,13 @@ def _form_again(request: HttpRequest, form: UploadForm, status: int, **context: 
 
 def _result_context(request: HttpRequest, prediction: Prediction) -> dict[str, Any]:
     services.disclose(predictions=[prediction], user=user_of(request))
-    asked = request.GET.get("asked", "0")
-    polls = min(int(asked), _POLLS) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 0
     waiting = prediction.status == Prediction.Status.QUEUED
     return {
         "prediction": prediction,
         "image": prediction.image,
         "words": describe(prediction),
         "waiting": waiting,
-        "asks_again": waiting and polls < _POLLS,
-        "polls": polls + 1,
-        "pause": 2 if polls < 10 else 10,
+        **polling(request, waits=waiting, most=_POLLS, quick=10),
     }
 
 

@@ -78,7 +78,7 @@ def _headline(prediction: Prediction) -> str:
         return "The photo is stored. The answer is on its way."
     if not prediction.decision:
         return "No automatic answer. A clinician will review this photo."
-    if prediction.decision == Reason.UNGRADABLE:
+    if prediction.decision == Decision.UNGRADABLE:
         return "This photo cannot be judged."
     if _is_unsure_normal(prediction):
         return "Needs a clinician."
@@ -92,7 +92,7 @@ def _next(prediction: Prediction) -> str:
         return "Nothing to do: this page updates when the answer arrives."
     if not prediction.decision:
         return "Nothing to do: it is in the review queue. If the patient has symptoms or poor vision, refer anyway."
-    if prediction.decision == Reason.UNGRADABLE:
+    if prediction.decision == Decision.UNGRADABLE:
         return "Take the photo again. If it cannot be improved, refer for an examination."
     if _is_unsure(prediction):
         return "A clinician will review this photo. Wait for that answer, or refer for an examination."

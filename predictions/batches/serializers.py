@@ -14,11 +14,12 @@ from predictions.batches.results import progress_of, result_of
 from predictions.batches.tables import MAX_BYTES as MAX_TABLE_BYTES
 from predictions.batches.tables import Table, read_table
 from predictions.batches.uploads import SpooledFile
-from predictions.photos.facts import PhotoFacts
+from predictions.photos.models import EyeImage
+from predictions.photos.serializers import FactsSerializer
 from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
 
 
-class BatchUploadSerializer(serializers.Serializer[Any]):
+class BatchUploadSerializer(FactsSerializer):
     """Many photos to judge. The table's facts about a file override the facts for all photos."""
 
     photos = serializers.ListField(
@@ -35,22 +36,12 @@ class BatchUploadSerializer(serializers.Serializer[Any]):
         allow_empty_file=True,
         help_text="CSV with the columns file, patient, eye, site, device, captured_at, may_train; only file is needed.",
     )
-    patient = serializers.CharField(required=False, default="", allow_blank=True, max_length=64)
-    eye = serializers.ChoiceField(choices=["OD", "OS"], required=False, default="", allow_blank=True)
+    patient = serializers.CharField(source="patient_key", required=False, default="", allow_blank=True, max_length=64)
+    eye = serializers.ChoiceField(choices=EyeImage.Eye.known(), required=False, default="", allow_blank=True)
     site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     may_train = serializers.BooleanField(required=False, default=True)
     mode = serializers.ChoiceField(choices=Prediction.Mode.choices, default=Prediction.Mode.CASCADE)
-
-    def validate_patient(self, value: str) -> str:
-        if value:
-            PATIENT_KEY(value)
-        return value
-
-    def facts(self) -> PhotoFacts:
-        """The facts that apply to every photo."""
-        said = self.validated_data
-        return PhotoFacts(said["patient"], said["eye"], said["site"], said["device"], None, said["may_train"])
 
 
 def batch_files(files: Any) -> tuple[list[SpooledFile], SpooledFile | None, Table | None]:

@@ -25,6 +25,7 @@ from predictions.batches.models import Batch, BatchItem
 from predictions.batches.tables import Table
 from predictions.batches.uploads import SpooledFile
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
+from predictions.photos.names import printable
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ def _name(file: SpooledFile) -> str:
 
 def _label(name: str) -> str:
     """A path as a label: printable, and no longer than its column."""
-    return "".join(c for c in name if c.isprintable())[-255:] or "unnamed"
+    return printable(name)[-255:] or "unnamed"
 
 
 def _claim(

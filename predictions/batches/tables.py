@@ -119,7 +119,12 @@ def _add(table: Table, row: dict[str, str], check_patient: Any) -> list[str]:
         wrong.append("captured_at is no date between 1990 and today, such as 2026-01-31.")
     if not wrong:
         table.rows[name] = PhotoFacts(
-            patient, _EYES[eye], row.get("site", ""), row.get("device", ""), captured_at, _YES_NO[may_train]
+            patient_key=patient,
+            eye=_EYES[eye],
+            site=row.get("site", ""),
+            device=row.get("device", ""),
+            captured_at=captured_at,
+            may_train=_YES_NO[may_train],
         )
     return wrong
 

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from cataract.core.errors import DomainError
 from cataract.core.http.limits import upload_limits
+from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.answering.wording import describe
@@ -26,7 +27,6 @@ from predictions.batches.models import Batch
 from predictions.batches.results import items_with_results, progress_of, result_of, shown_predictions
 from predictions.batches.serializers import batch_files
 from predictions.batches.uploads import SpoolHandler
-from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 
 _TOO_MANY = "At most {max_form_files} photos at a time. Send more as one ZIP archive."
@@ -65,7 +65,6 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     form = BatchForm(request.POST)
     if not form.is_valid():
         return _form_page(request, form, 422)
-    said = form.cleaned_data
     try:
         photos, archive, table = batch_files(request.FILES)
         batch, _ = batches_services.accept_batch(
@@ -74,8 +73,8 @@ def batch_list(request: HttpRequest) -> HttpResponse:
             photos=photos,
             archive=archive,
             table=table,
-            default=PhotoFacts(said["patient_key"], said["eye"], said["site"], said["device"], None, said["may_train"]),
-            key=str(said["key"]),
+            default=form.facts(),
+            key=str(form.cleaned_data["key"]),
         )
     except DomainError as error:
         form.add_error(None, error.message)
@@ -93,19 +92,15 @@ def batch_page(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     page = Paginator(items_with_results(batch), _PAGE_SIZE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     answering_services.disclose(predictions=shown_predictions(shown), user=user_of(request))
-    asked = request.GET.get("asked", "0")
-    polls = min(int(asked), _POLLS) if asked.isascii() and asked.isdigit() and len(asked) < 4 else 0
-    counts = progress_of(batch)
+    counts, running = progress_of(batch), batch.status == Batch.Status.RUNNING
     context: dict[str, Any] = {
         "batch": batch,
         "counts": counts,
         "finished": batch.total - counts["waiting"],
         "page_obj": page,
         "rows": [(item, found, describe(found) if found else None) for item in shown for found in (result_of(item),)],
-        "running": batch.status == Batch.Status.RUNNING,
-        "asks_again": batch.status == Batch.Status.RUNNING and polls < _POLLS,
-        "polls": polls + 1,
-        "pause": 2 if polls < 30 else 10,
+        "running": running,
+        **polling(request, waits=running, most=_POLLS, quick=30),
         "may_change": user_of(request).has_perm("predictions.add_eyeimage"),
     }
     return render(request, f"predictions/{'_batch' if request.htmx else 'batch'}.html", context)  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ def recent_drift(*, days: int = 7, reference_days: int = 90) -> dict[str, Any]:
     now = timezone.now()
     middle = now - timedelta(days=days)
     start = middle - timedelta(days=reference_days)
-    serving = Release.objects.in_status(Release.Status.CHAMPION).values_list("pk", flat=True).first()
+    serving = Release.objects.champions().values_list("pk", flat=True).first()
     old, new = _rows(start, middle), _rows(middle, now + timedelta(seconds=1))
     measures = {name: _measure(old, new, name) for name in _QUALITY}
     old_own, new_own = ([row for row in rows if row["release"] == serving] for rows in (old, new))

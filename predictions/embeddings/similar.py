@@ -7,6 +7,7 @@ import numpy as np
 from django.db.models import Q, QuerySet
 
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import unpack
 from predictions.photos.models import EyeImage
 
 MAX_CANDIDATES = 20_000  # the newest; 512 numbers each are 40 MB
@@ -31,8 +32,8 @@ def nearest(image: EyeImage, candidates: "QuerySet[Any]", *, encoder: str, count
     )
     if not rows:
         return []
-    query = _unit(np.frombuffer(own, dtype="<f4")[None, :])[0]
-    others = _unit(np.frombuffer(b"".join(bytes(vector) for _, vector in rows), dtype="<f4").reshape(len(rows), -1))
+    query = _unit(unpack(own)[None, :])[0]
+    others = _unit(unpack(b"".join(bytes(vector) for _, vector in rows)).reshape(len(rows), -1))
     cosines = others @ query
     order = np.argsort(-cosines, kind="stable")[:count]
     return [(rows[index][0], float(cosines[index])) for index in order]

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
-import numpy as np
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
@@ -20,6 +19,7 @@ from cataract.ml.photos.images import decode
 from cataract.ml.photos.refusals import PhotoRefused
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.embeddings.models import Embedding, EmbeddingJob, EmbeddingJobQuerySet
+from predictions.embeddings.packing import pack
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving
@@ -82,8 +82,7 @@ def _embed(cascade: Cascade, photos: list[EyeImage], held: EmbeddingJobQuerySet)
             log.warning("Photo %s cannot be embedded: %s", photo.pk, error)
             unreadable += 1
             continue
-        data = np.asarray(vector, dtype="<f4").tobytes()
-        rows.append(Embedding(image=photo, encoder=cascade.encoder_hash, vector=data))
+        rows.append(Embedding(image=photo, encoder=cascade.encoder_hash, vector=pack(vector)))
     with transaction.atomic():
         Embedding.objects.bulk_create(rows, ignore_conflicts=True)
         return held.renew(

@@ -5,7 +5,6 @@ first photo. When a new photo joins two clusters they merge, and photos that wou
 every dataset.
 """
 
-import hashlib
 import threading
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -17,6 +16,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from cataract.ml.photos.duplicates import NEAR
+from cataract.ml.statistics.draws import fraction
 from predictions.photos.models import Cluster, EyeImage, Split
 
 # When clusters of different splits merge, the first split in this list wins.
@@ -54,9 +54,9 @@ def split_of(cluster: Cluster, *, forced_split: str | None = None) -> str:
 
 def draw_split(sha256: str) -> str:
     """The split of a new cluster, computed from the hash of its first photo; 60/20/20 by default."""
-    place = int.from_bytes(hashlib.sha256(f"split:{sha256}".encode()).digest()[:8]) / 2**64
-    for split, fraction in settings.SPLIT_FRACTIONS.items():
-        place -= fraction
+    place = fraction(f"split:{sha256}")
+    for split, share in settings.SPLIT_FRACTIONS.items():
+        place -= share
         if place < 0:
             return str(split)
     return Split.TRAIN

@@ -1,7 +1,9 @@
 """What the sender states about one photo."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from typing import Any
 
 from cataract.core.errors import BadField
 
@@ -19,6 +21,11 @@ class PhotoFacts:
     device: str = ""
     captured_at: datetime | None = None
     may_train: bool = True
+
+    @classmethod
+    def among(cls, stated: Mapping[str, Any]) -> "PhotoFacts":
+        """The facts among the values of a form or serializer; those it has no field for are not stated."""
+        return cls(**{field.name: stated[field.name] for field in fields(cls) if field.name in stated})
 
     def with_eye(self, in_file: str) -> "PhotoFacts":
         """These facts with the eye that the file's header names ("OD", "OS" or ""), where none was stated.

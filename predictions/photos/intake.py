@@ -5,7 +5,6 @@ import hashlib
 import os
 import threading
 import time
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from cataract.ml.photos import examination, images
 from cataract.ml.photos.decoders import DecoderPool, PoolBusy
 from cataract.ml.photos.images import Header, Limits
 from cataract.ml.photos.refusals import PhotoRefused
+from predictions.photos.names import clean_label
 from predictions.photos.refusals import BadPhoto
 
 _SUFFIXES = ((b"\xff\xd8\xff", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"))
@@ -95,16 +95,6 @@ def warm_up() -> None:
     pool = _decoder_pool()
     if pool is not None:
         pool.start()
-
-
-def clean_label(name: str, *, length: int = 100) -> str:
-    """A file name or other free text as a harmless label: NFC, no control or bidi characters, no folders, truncated."""
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    printable = "".join(c for c in unicodedata.normalize("NFC", last) if unicodedata.category(c) not in _UNSAFE)
-    return printable.strip()[:length]
-
-
-_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 _lock = threading.Lock()

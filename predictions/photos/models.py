@@ -51,6 +51,11 @@ class EyeImage(models.Model):
         OS = "OS", "left eye (OS)"
         UNKNOWN = "", "not stated"
 
+        @classmethod
+        def known(cls) -> list[str]:
+            """The values of the two eyes, without UNKNOWN."""
+            return [cls.OD.value, cls.OS.value]
+
     class Source(models.TextChoices):
         UPLOAD = "upload", "web page"
         API = "api", "API"

@@ -1,9 +1,9 @@
 """A/B tests: which release answers which patient."""
 
-import hashlib
 import logging
 
 from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.statistics.draws import is_in_share
 from predictions.releases.models import LiveTest
 from predictions.releases.serving import champion, load_or_none
 
@@ -31,5 +31,4 @@ def is_on_challenger(test: LiveTest, patient_key: str) -> bool:
     """
     if not patient_key or test.share is None:
         return False
-    digest = hashlib.sha256(f"{test.pk}:{patient_key}".encode()).digest()
-    return int.from_bytes(digest[:8]) < test.share * 2**64
+    return is_in_share(f"{test.pk}:{patient_key}", test.share)

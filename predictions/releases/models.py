@@ -18,6 +18,10 @@ class ReleaseQuerySet(StatusQuerySet["Release"]):
         "rejected": frozenset({"challenger"}),
     }
 
+    def champions(self) -> Self:
+        """The release that serves, or none: a constraint allows one champion."""
+        return self.in_status(Release.Status.CHAMPION)
+
 
 class Release(models.Model):
     """The deployable unit: a verified folder below the release folder, named by its id.

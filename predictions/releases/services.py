@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from predictions.releases.errors import AlreadyInstalled, PromotionConflict
+from predictions.releases.errors import AlreadyInstalled, PromotionConflict, refuse_damage
 from predictions.releases.models import LiveTest, Promotion, Release
 from predictions.releases.serving import load_verified
 from predictions.releases.signals import release_promoted
@@ -19,9 +19,10 @@ from predictions.webhooks.models import WebhookEndpoint
 def install_starter() -> Release:
     """Make the shipped starter release the champion of an empty system.
 
-    Raises AlreadyInstalled when there is a champion, ReleaseCorrupt when the shipped folder is damaged or absent.
+    Raises AlreadyInstalled when there is a champion, ReleaseCorrupt or DamagedRelease when the shipped
+    folder is damaged or absent.
     """
-    serving = Release.objects.in_status(Release.Status.CHAMPION).first()
+    serving = Release.objects.champions().first()
     if serving is not None:
         raise AlreadyInstalled(f"Nothing to install: release {serving.pk} is serving.")
     release = register_release(folder=Path(settings.STARTER_DIR))
@@ -33,13 +34,14 @@ def install_starter() -> Release:
 def make_champion(*, release: Release, user: User | None, reason: str, is_rollback: bool = False) -> Promotion:
     """Make `release` the champion, after its files and golden predictions have been checked again.
 
-    Raises ReleaseCorrupt, and PromotionConflict when the champion changed meanwhile or `release` may not serve. The
+    Raises DamagedRelease, and PromotionConflict when the champion changed meanwhile or `release` may not serve. The
     old champion then keeps serving.
     """
-    previous = Release.objects.in_status(Release.Status.CHAMPION).first()
+    previous = Release.objects.champions().first()
     if previous is not None and previous.pk == release.pk:
         raise PromotionConflict(f"Release {release.pk} is already serving.")
-    load_verified(release.pk, release.manifest_sha256).check_golden()
+    with refuse_damage():
+        load_verified(release.pk, release.manifest_sha256).check_golden()
     try:
         with transaction.atomic():
             if previous is not None and not Release.objects.filter(pk=previous.pk).move(Release.Status.RETIRED):

@@ -29,7 +29,7 @@ def champion() -> Cascade | None:
 
     None when there is no champion or its files are damaged (logged): then a clinician reviews every photo.
     """
-    serving = Release.objects.filter(status=Release.Status.CHAMPION).values_list("pk", "manifest_sha256").first()
+    serving = Release.objects.champions().values_list("pk", "manifest_sha256").first()
     if serving is None:
         return None
     cascade = load_or_none(*serving)
@@ -50,7 +50,7 @@ def warm_up() -> None:
 
 def seen_hashes() -> list[str]:
     """The perceptual hashes of the photos that the champion was trained on, empty when it lists none."""
-    serving = Release.objects.filter(status=Release.Status.CHAMPION).values_list("pk", flat=True).first()
+    serving = Release.objects.champions().values_list("pk", flat=True).first()
     return _holder.seen(serving) if serving else []
 
 

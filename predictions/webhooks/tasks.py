@@ -1,10 +1,10 @@
-"""Celery tasks; the work is in `delivery`."""
+"""Celery tasks; the work is in `worker`."""
 
 from celery import shared_task
 
-from predictions.webhooks import delivery
+from predictions.webhooks import worker
 
 
 @shared_task  # type: ignore[untyped-decorator]
 def send_webhooks() -> None:
-    delivery.send_due()
+    worker.send_due()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from datetime import timedelta
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -91,7 +92,8 @@ def _between_readers(report: agreement_report.Report) -> Section:
 def _hidden_checks(report: agreement_report.Report) -> Section:
     section = Section(
         "Hidden checks",
-        "Now and then a reader gets a photo with a known answer, or, mirrored, one they read at least two weeks ago.",
+        "Now and then a reader gets a photo with a known answer, or, mirrored, one they read at least "
+        f"{settings.REVIEW_REPEAT_DAYS} days ago.",
     )
     section.figures.append(_plot("Photos with a known answer, answered correctly", "", report.controls))
     section.figures.append(_plot("Mirrored photos, answered as before", "", report.repeats))

@@ -9,7 +9,12 @@ from review.cases.models import Reading, ReviewCase
 from review.labels.models import Label
 
 # A stronger provenance replaces a weaker or equal one, never the other way round.
-RANK = {"after_ai": 0, "imported": 1, "blind": 2, "adjudicated": 3}
+RANK: dict[str, int] = {
+    Label.Provenance.AFTER_AI: 0,
+    Label.Provenance.IMPORTED: 1,
+    Label.Provenance.BLIND: 2,
+    Label.Provenance.ADJUDICATED: 3,
+}
 
 
 def make_label(*, case: ReviewCase, readings: Sequence[Reading], answer: str) -> Label:

@@ -6,6 +6,7 @@ import numpy as np
 from django.db.models import Q
 
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import unpack
 from predictions.releases.models import Release
 from review.cases.models import Reading, ReviewCase
 
@@ -39,7 +40,7 @@ def _recent_images(reader_id: int) -> set[object]:
 
 def _vectors(images: Iterable[object]) -> dict[object, np.ndarray[tuple[int], np.dtype[np.float32]]]:
     """Unit vectors by image."""
-    encoder = Release.objects.filter(status=Release.Status.CHAMPION).values("encoder")
+    encoder = Release.objects.champions().values("encoder")
     rows = Embedding.objects.filter(Q(image__in=list(images)), encoder__in=encoder).values_list("image_id", "vector")
-    vectors = {image: np.frombuffer(bytes(vector), dtype="<f4") for image, vector in rows}
+    vectors = {image: unpack(vector) for image, vector in rows}
     return {image: vector / norm for image, vector in vectors.items() if (norm := np.linalg.norm(vector)) > 0}

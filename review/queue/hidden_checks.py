@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from cataract.ml.labels import CLASSES
+from cataract.ml.statistics.draws import fraction
 from predictions.answering.models import Disclosure
 from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
@@ -32,7 +33,7 @@ def claim_if_drawn(reader: User) -> ReviewCase | None:
 
     None as well while no real case is readable (the check would stand out) or an earlier check is unanswered.
     """
-    draw = policy.fraction(f"check:{reader.pk}:{_answers(reader)}")
+    draw = fraction(f"check:{reader.pk}:{_answers(reader)}")
     if draw >= settings.REVIEW_CONTROL_RATE + settings.REVIEW_REPEAT_RATE:
         return None
     if not reader.has_perm(READ) or not policy.readable(reader).exists():
@@ -86,7 +87,7 @@ def _draw_one(rows: QuerySet[Any], reader: User) -> Any | None:
     keys = list(rows.order_by("pk").values_list("pk", flat=True))
     if not keys:
         return None
-    index = int(policy.fraction(f"which:{reader.pk}:{_answers(reader)}") * len(keys))
+    index = int(fraction(f"which:{reader.pk}:{_answers(reader)}") * len(keys))
     return rows.model.objects.get(pk=keys[index])
 
 

@@ -3,7 +3,6 @@
 Change `POLICY_VERSION` with every rule: each case stores it, so its treatment can be explained later.
 """
 
-import hashlib
 from datetime import timedelta
 
 from django.conf import settings
@@ -12,18 +11,20 @@ from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySe
 from django.utils import timezone
 
 from cataract.ml.labels import Decision, Reason
+from cataract.ml.statistics.draws import fraction
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
 from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
-POLICY_VERSION = "review-3"
+POLICY_VERSION = "review-4"
 
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
     Reason.NO_CHAMPION: 10,
     Reason.FAILED: 10,
+    Reason.INVALID_SCORE: 10,
     Reason.REQUESTED: 10,
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
@@ -42,11 +43,6 @@ AGREES_WITH: dict[str, set[Answer]] = {
     # The AI has one answer for everything it cannot judge, readers have three.
     Decision.UNGRADABLE: {Answer.UNGRADABLE, Answer.OTHER, Answer.NOT_AN_EYE},
 }
-
-
-def fraction(key: str) -> float:
-    """A number in [0, 1) that looks random and is always the same for this key."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") / 2**64
 
 
 # Priority -------------------------------------------------------------------------------------------------------------

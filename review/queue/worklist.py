@@ -17,7 +17,7 @@ STATES = {
 }
 STATE_NAMES = {"open": "Open", **{value: label.capitalize() for value, label in ReviewCase.Status.choices}}
 # A state that says "second reader" hints at the AI's answer.
-STATE_NAMES_FOR_READERS = {"open": "Open", "resolved": "Resolved"}
+STATE_NAMES_FOR_READERS = {name: STATE_NAMES[name] for name in ("open", ReviewCase.Status.RESOLVED.value)}
 
 
 def may_see_reasons(user: User) -> bool:

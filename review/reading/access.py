@@ -22,7 +22,16 @@ class Screen(StrEnum):
     CLOSED = "closed"  # not claimed by this user
 
 
+class Step(StrEnum):
+    """The questions that a screen asks; an answer names the one it answers."""
+
+    BLIND = "blind"
+    FINAL = "final"
+    ADJUDICATE = "adjudicate"
+
+
 ANSWERED = (Screen.REVEAL, Screen.FINISHED)
+STEP_OF_SCREEN = {Screen.BLIND: Step.BLIND, Screen.REVEAL: Step.FINAL, Screen.ADJUDICATE: Step.ADJUDICATE}
 
 
 def screen_for(case: ReviewCase, user: User, *, just_claimed: bool = False) -> Screen:
@@ -73,6 +82,7 @@ def other_photos(case: ReviewCase, *, has_answered: bool) -> QuerySet[EyeImage]:
         return photos.none()
     if not has_answered:
         photos = photos.filter(~Exists(Reading.objects.filter(case__image=OuterRef("pk"))))
-    mirrored = Case(When(eye="OD", then=Value("OS")), When(eye="OS", then=Value("OD")), default=Value(""))
+    right, left = EyeImage.Eye.OD.value, EyeImage.Eye.OS.value
+    mirrored = Case(When(eye=right, then=Value(left)), When(eye=left, then=Value(right)), default=Value(""))
     with_eye = photos.annotate(shown_eye=mirrored if case.mirrored else F("eye"))
     return with_eye.order_by("shown_eye", "-created_at")

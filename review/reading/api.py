@@ -104,9 +104,9 @@ class AnswerView(ReviewView):
 def _store_answer(case: ReviewCase, user: User, data: dict[str, Any]) -> None:
     """Store a valid answer to its step."""
     step, reason = data.pop("step"), data.pop("reason", "")
-    if step == "blind":
+    if step == access.Step.BLIND:
         services.store_blind_answer(case=case, reader=user, **data)
-    elif step == "adjudicate":
+    elif step == access.Step.ADJUDICATE:
         services.adjudicate(
             case=case, adjudicator=user, answer=data["answer"], reason=reason, viewer=data.get("viewer")
         )

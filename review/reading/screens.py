@@ -1,6 +1,7 @@
 """Render a case on the screen its user sees, and go from one case to the next.
 
-Until a reader's blind answer is stored, nothing here renders, names or links the AI's answer.
+Until a reader's blind answer is stored, nothing here renders, names or links the AI's answer, except in the marked
+random share of first readings that show it first (REVIEW_AI_FIRST_RATE).
 """
 
 from datetime import timedelta
@@ -33,6 +34,7 @@ REASONS: dict[str, str] = {
     Reason.OUT_OF_DISTRIBUTION: "the photo looks different from the photos the AI was trained on",
     Reason.QUALITY: "the quality of the photo",
     Reason.UNGRADABLE: "the AI could not judge it",
+    Reason.INVALID_SCORE: "its models returned no usable score",
     Reason.AUDIT_SAMPLE: "a random check of sure answers",
     Reason.NO_CHAMPION: "no model was in service",
     Reason.FAILED: "the analysis failed",

@@ -1,4 +1,7 @@
-"""What the review API takes and returns. Nothing about the AI is in it before the caller's blind answer is stored."""
+"""What the review API takes and returns.
+
+Nothing about the AI is in it before the caller's blind answer is stored, except where `ai_shown_first` is true.
+"""
 
 from typing import Any
 
@@ -11,17 +14,15 @@ from review.cases.answers import VIEWER_KEYS, Answer, Grade, OtherPathology, Ung
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims
 from review.reading import access
-from review.reading.access import Screen
+from review.reading.access import Screen, Step
 
 DETAILS = UngradableBecause.choices + OtherPathology.choices
-STEPS = ["blind", "final", "adjudicate"]
-STEP_OF_SCREEN = {Screen.BLIND: "blind", Screen.REVEAL: "final", Screen.ADJUDICATE: "adjudicate"}
 
 
 class AnswerSerializer(serializers.Serializer[Any]):
     """One answer. `step` names the question it answers, so a repeated request never answers the next one."""
 
-    step = serializers.ChoiceField(choices=STEPS)
+    step = serializers.ChoiceField(choices=[step.value for step in Step])
     answer = serializers.ChoiceField(choices=Answer.choices)
     grade = serializers.ChoiceField(choices=Grade.choices, required=False, allow_blank=True)
     detail = serializers.ChoiceField(choices=DETAILS, required=False, allow_blank=True)
@@ -35,7 +36,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
         return {key: value for key, value in sent.items() if key in VIEWER_KEYS}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if attrs["step"] == "adjudicate" and not attrs.get("reason", "").strip():
+        if attrs["step"] == Step.ADJUDICATE and not attrs.get("reason", "").strip():
             raise serializers.ValidationError({"reason": "Say why in a few words."})
         return attrs
 
@@ -92,7 +93,7 @@ class CaseSerializer(serializers.Serializer[ReviewCase]):
     readings = serializers.SerializerMethodField()
 
     def get_next_step(self, case: ReviewCase) -> str:
-        return STEP_OF_SCREEN.get(access.screen_for(case, self._user), "")
+        return access.STEP_OF_SCREEN.get(access.screen_for(case, self._user), "")
 
     def get_photo(self, case: ReviewCase) -> str:
         return reverse("review-photo", args=[case.pk], request=self.context["request"])

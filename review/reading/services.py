@@ -1,7 +1,7 @@
 """Every write of a reading: claim, skip, answer blind, keep or change, adjudicate, undo.
 
-The AI's answer is shown only after a blind answer is stored. A user who comes too late gets a
-`transitions.Conflict`; nothing is overwritten.
+The AI's answer is shown only after a blind answer is stored, except in a marked random share of first readings
+(`show_ai_first`). A user who comes too late gets a `transitions.Conflict`; nothing is overwritten.
 """
 
 from collections.abc import Sequence

@@ -18,9 +18,17 @@ from review.cases.models import Reading, ReviewCase
 from review.labels.services import make_label
 from review.queue import claims, policy
 
-ROLE_OF_STATUS = {"first": Reading.Role.FIRST, "second": Reading.Role.SECOND, "adjudication": Reading.Role.ADJUDICATOR}
+ROLE_OF_STATUS: dict[str, Reading.Role] = {
+    ReviewCase.Status.FIRST: Reading.Role.FIRST,
+    ReviewCase.Status.SECOND: Reading.Role.SECOND,
+    ReviewCase.Status.ADJUDICATION: Reading.Role.ADJUDICATOR,
+}
 STATUS_OF_ROLE = {role: status for status, role in ROLE_OF_STATUS.items()}
-LATER_ROLES = {"first": ["second", "adjudicator"], "second": ["adjudicator"], "adjudicator": []}
+LATER_ROLES: dict[str, list[Reading.Role]] = {
+    Reading.Role.FIRST: [Reading.Role.SECOND, Reading.Role.ADJUDICATOR],
+    Reading.Role.SECOND: [Reading.Role.ADJUDICATOR],
+    Reading.Role.ADJUDICATOR: [],
+}
 
 
 class Conflict(DomainError):

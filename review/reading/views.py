@@ -99,9 +99,9 @@ def _store_adjudication(request: HttpRequest, case: ReviewCase, data: dict[str, 
 
 
 STEPS: dict[str, tuple[Callable[[HttpRequest, ReviewCase, dict[str, Any]], HttpResponse], type[Form]]] = {
-    "blind": (_store_blind, BlindForm),
-    "final": (_store_final, FinalForm),
-    "adjudicate": (_store_adjudication, AdjudicationForm),
+    access.Step.BLIND: (_store_blind, BlindForm),
+    access.Step.FINAL: (_store_final, FinalForm),
+    access.Step.ADJUDICATE: (_store_adjudication, AdjudicationForm),
 }
 
 

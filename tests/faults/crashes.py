@@ -33,7 +33,7 @@ from cataract.core import tokens  # noqa: E402
 from cataract.core.failpoints import POINTS  # noqa: E402
 from cataract.ops import doctor  # noqa: E402
 from cataract.roles import ensure_roles  # noqa: E402
-from predictions.answering import inference  # noqa: E402
+from predictions.answering import worker  # noqa: E402
 from predictions.answering.models import Prediction  # noqa: E402
 from predictions.photos.models import EyeImage  # noqa: E402
 from predictions.releases import services, store  # noqa: E402
@@ -125,7 +125,7 @@ def let_leases_end() -> None:
 def recover() -> Any:
     """Do what time and the sweeper do: end leases and finish what was left."""
     let_leases_end()
-    while inference.sweep():
+    while worker.sweep():
         pass
     checks = [doctor.check_photos, doctor.check_releases]
     found = [finding for check in checks for finding in check(lambda text: None)]

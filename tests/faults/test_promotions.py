@@ -52,7 +52,7 @@ WORK = """
 import itertools, time
 from pathlib import Path
 from django.conf import settings
-from predictions.answering.inference import run_prediction
+from predictions.answering.worker import run_prediction
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 stop, done = Path(settings.DATA_DIR) / "stop", 0

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,14 @@ def run(*command: str) -> "subprocess.CompletedProcess[str]":
 def test_every_import_contract_is_kept() -> None:
     done = run(str(PROGRAMS / "lint-imports"))
     assert done.returncode == 0, done.stdout
+
+
+def test_the_layers_of_a_room_are_checked_in_every_room() -> None:
+    contracts = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    checked = next(contract["containers"] for contract in contracts if contract["name"].startswith("In every room"))
+    folders = [path.parent for app in ("predictions", "review", "training") for path in BASE_DIR.glob(f"{app}/*/*.py")]
+    rooms = {f"{path.parent.name}.{path.name}" for path in folders if path.name not in ("management", "migrations")}
+    assert set(checked) == rooms
 
 
 def test_no_two_rooms_import_each_other() -> None:
@@ -134,8 +143,6 @@ def test_the_locks_agree_with_one_another() -> None:
 
 
 def test_the_lock_holds_what_the_project_asks_for() -> None:
-    import tomllib
-
     project = tomllib.loads((BASE_DIR / "pyproject.toml").read_text())["project"]
     sets = {"core": project["dependencies"], **project["optional-dependencies"]}
     for name, wanted in sets.items():

@@ -15,8 +15,9 @@ from django.utils import timezone
 from cataract.core import tokens
 from cataract.core.errors import BadField, StorageFull
 from cataract.core.models import ApiToken, IdempotentRequest
-from predictions.answering.inference import answer_now, run_prediction
+from predictions.answering.inference import answer_now
 from predictions.answering.models import Disclosure, Prediction
+from predictions.answering.worker import run_prediction
 from predictions.photos.models import EyeImage
 from tests.factories import UserFactory, jpeg_bytes
 

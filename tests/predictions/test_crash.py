@@ -31,10 +31,10 @@ intact = all(storage.path(image.stored_name).stat().st_size == image.size for im
 print(len(images), Prediction.objects.count(), intact)
 """
 RECOVER = """
-from predictions.answering import inference
+from predictions.answering import worker
 from predictions.answering.models import Prediction
 Prediction.objects.filter(status="queued").update(lease_until="2020-01-01T00:00:00Z")
-inference.sweep()
+worker.sweep()
 print(*Prediction.objects.values_list("status", flat=True))
 """
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from cataract.core.models import IdempotentRequest
 from cataract.ml.cascade.policy import audit_rate
-from predictions.answering import inference, services
+from predictions.answering import services, worker
 from predictions.answering.models import Prediction
 from predictions.photos import storage
 from predictions.photos.facts import PhotoFacts
@@ -37,14 +37,14 @@ def free(prediction: Prediction) -> None:
 
 
 def test_a_task_answers_what_the_request_could_not(waiting: Prediction, champion: Any) -> None:
-    assert inference.run_prediction(waiting.pk)
+    assert worker.run_prediction(waiting.pk)
     waiting.refresh_from_db()
     assert (waiting.status, waiting.release_id, waiting.attempts) == ("done", champion.pk, 2)
-    assert not inference.run_prediction(waiting.pk)
+    assert not worker.run_prediction(waiting.pk)
 
 
 def test_the_worker_gives_the_answer_of_the_request(waiting: Prediction) -> None:
-    inference.run_prediction(waiting.pk)
+    worker.run_prediction(waiting.pk)
     inline = services.upload_photo(
         data=jpeg_bytes(1), user=None, source="api", facts=PhotoFacts(eye="OD"), send_anyway=True
     )
@@ -55,7 +55,7 @@ def test_the_worker_gives_the_answer_of_the_request(waiting: Prediction) -> None
 def test_five_deliveries_at_once_write_once(waiting: Prediction) -> None:
     def deliver(_: int) -> bool:
         try:
-            return inference.run_prediction(waiting.pk)
+            return worker.run_prediction(waiting.pk)
         finally:
             connections.close_all()
 
@@ -68,25 +68,25 @@ def test_a_late_worker_writes_nothing(waiting: Prediction, monkeypatch: pytest.M
         free(waiting)
         with monkeypatch.context() as patch:
             patch.setattr("predictions.photos.storage.read", real)
-            assert inference.run_prediction(waiting.pk)
+            assert worker.run_prediction(waiting.pk)
         return real(name)
 
     real = storage.read
     monkeypatch.setattr("predictions.photos.storage.read", slow)
-    assert not inference.run_prediction(waiting.pk)
+    assert not worker.run_prediction(waiting.pk)
     waiting.refresh_from_db()
     assert waiting.status == "done" and waiting.attempts == 3
 
 
 def test_a_live_lease_is_respected(waiting: Prediction) -> None:
     Prediction.objects.filter(pk=waiting.pk).update(lease_until=timezone.now() + timedelta(minutes=1))
-    assert not inference.run_prediction(waiting.pk)
-    assert not inference.waiting().exists()
+    assert not worker.run_prediction(waiting.pk)
+    assert not worker.waiting().exists()
 
 
 def test_the_sweeper_finishes_what_was_left(waiting: Prediction) -> None:
-    assert inference.waiting().get() == waiting
-    assert inference.sweep() == 1
+    assert worker.waiting().get() == waiting
+    assert worker.sweep() == 1
     waiting.refresh_from_db()
     assert waiting.status == "done" and waiting.image.embeddings.count() == 1
 
@@ -95,7 +95,7 @@ def test_after_three_attempts_a_person_looks(waiting: Prediction, settings: Any)
     (Path(settings.PHOTO_DIR) / waiting.image.stored_name).unlink()
     for _ in range(3):
         free(waiting)
-        inference.run_prediction(waiting.pk)
+        worker.run_prediction(waiting.pk)
     waiting.refresh_from_db()
     assert (waiting.status, waiting.attempts) == ("failed", 3)
     assert waiting.needs_review and waiting.reasons == ["failed"] and waiting.error
@@ -104,7 +104,7 @@ def test_after_three_attempts_a_person_looks(waiting: Prediction, settings: Any)
 
 def test_a_worker_that_always_dies_ends_as_failed(waiting: Prediction) -> None:
     Prediction.objects.filter(pk=waiting.pk).update(attempts=3)
-    inference.sweep()
+    worker.sweep()
     waiting.refresh_from_db()
     assert waiting.status == "failed" and "stopped 3 times" in waiting.error and waiting.needs_review
 
@@ -117,7 +117,7 @@ def test_the_sweeper_tidies_up(settings: Any) -> None:
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"half")
     assert storage.sweep_temporary(older_than_seconds=0) == 1 and not stale.exists()
-    inference.sweep()
+    worker.sweep()
     assert not IdempotentRequest.objects.exists()
 
 

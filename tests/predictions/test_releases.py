@@ -11,7 +11,7 @@ from django.db import connections
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import services, store
 from predictions.releases import serving as registry
-from predictions.releases.errors import AlreadyInstalled, PromotionConflict
+from predictions.releases.errors import AlreadyInstalled, DamagedRelease, PromotionConflict
 from predictions.releases.models import Promotion, Release
 from tests.releases import make_tiny_release
 
@@ -61,7 +61,7 @@ def test_a_damaged_folder_is_refused_and_leaves_nothing(
 def test_a_damaged_challenger_never_serves(champion: Release, second_folder: Path, settings: Any) -> None:
     second = store.register_release(folder=second_folder)
     (Path(settings.RELEASE_DIR) / second.pk / "trunk.onnx").write_bytes(b"pickle")
-    with pytest.raises(ReleaseCorrupt):
+    with pytest.raises(DamagedRelease):
         services.make_champion(release=second, user=None, reason="")
     serving = registry.champion()
     assert serving is not None and serving.release_id == champion.pk

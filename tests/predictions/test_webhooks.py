@@ -19,13 +19,13 @@ from standardwebhooks.webhooks import WebhookVerificationError
 
 from cataract.core import tokens
 from clients.cataract_client import verify_webhook
-from predictions.answering import inference
+from predictions.answering import worker
 from predictions.answering.models import Prediction
 from predictions.releases import services as releases_services
 from predictions.releases import store
-from predictions.webhooks import delivery as webhooks
 from predictions.webhooks import outgoing
 from predictions.webhooks import services as webhooks_services
+from predictions.webhooks import worker as webhooks
 from predictions.webhooks.models import WebhookDelivery, WebhookEndpoint
 from tests.factories import UserFactory, jpeg_bytes
 from tests.releases import make_tiny_release
@@ -140,7 +140,7 @@ def test_a_photo_that_failed_for_good_is_told_too(
     monkeypatch.setattr("predictions.answering.tasks.predict.delay", lambda *args: None)
     row = send(client)
     Prediction.objects.update(attempts=3, lease_until=timezone.now() - timedelta(seconds=1))
-    inference.sweep()
+    worker.sweep()
     assert WebhookDelivery.objects.get().payload["status"] == "failed"
     assert client.get(f"/api/v1/predictions/{row['id']}").json()["status"] == "failed"
 

@@ -2,17 +2,19 @@
 
 from datetime import timedelta
 
-import numpy as np
 import pytest
 from django.utils import timezone
 
+from cataract.ml.labels import Reason
+from predictions.answering import wording
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import pack
 from predictions.releases.models import Release
 from review.cases.models import ReviewCase
 from review.queue import claims, opening, policy, progress
 from review.queue import services as queue_services
+from review.reading import screens, transitions
 from review.reading import services as reading_services
-from review.reading import transitions
 from tests.factories import (
     AdjudicatorFactory,
     DisclosureFactory,
@@ -22,6 +24,12 @@ from tests.factories import (
     UserFactory,
 )
 from tests.review.makers import make_case
+
+
+def test_every_reason_has_a_band_and_its_sentences() -> None:
+    asked_for_later = {Reason.REQUESTED, Reason.SUSPECTED_LABEL}  # of a case, never of a prediction
+    assert set(policy.BAND_OF_REASON) == set(screens.REASONS) == set(Reason)
+    assert set(wording.REASONS) == set(Reason) - asked_for_later
 
 
 @pytest.mark.django_db
@@ -158,8 +166,7 @@ def test_cases_are_claimed_ahead_briefly_and_given_back_with_the_page() -> None:
 def test_a_case_similar_to_the_last_one_waits_behind_the_others_of_its_band(champion: Release) -> None:
     def case_like(*numbers: float) -> ReviewCase:
         case = make_case(reasons=["uncertain"])
-        vector = np.array(numbers, dtype="<f4").tobytes()
-        Embedding.objects.create(image=case.image, encoder=champion.encoder, vector=vector)
+        Embedding.objects.create(image=case.image, encoder=champion.encoder, vector=pack(numbers))
         return case
 
     read, copy, different = case_like(1, 0), case_like(0.999, 0.01), case_like(0.2, 1)

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from PIL import Image
 
+from cataract.ml.statistics.draws import fraction
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
@@ -112,7 +113,7 @@ def test_asking_again_never_changes_the_draw(settings: Any) -> None:
 
 def test_controls_come_as_often_as_the_setting_says(settings: Any) -> None:
     settings.REVIEW_CONTROL_RATE, settings.REVIEW_REPEAT_RATE = 0.04, 0.02
-    draws = [policy.fraction(f"check:{reader}:{done}") for reader in range(20) for done in range(500)]
+    draws = [fraction(f"check:{reader}:{done}") for reader in range(20) for done in range(500)]
     assert np.mean(np.array(draws) < settings.REVIEW_CONTROL_RATE) == pytest.approx(0.04, abs=0.006)
 
 

@@ -31,7 +31,7 @@ from predictions.releases.errors import PromotionConflict
 from predictions.releases.models import Release
 from tests.factories import UserFactory
 from tests.training.makers import capture_published, label_photos
-from training.comparison import services as comparison_services
+from training.comparison.promotable import PromotionRefused
 from training.promotion import services as promotion_services
 from training.runs import services as runs_services
 from training.runs import worker
@@ -79,7 +79,7 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     told = change_encoder("--arch", arch, "--checkpoint", str(tmp_path / "weights.safetensors"))
     made = Release.objects.get(status="base")
     assert f"train --base {made.pk}" in told
-    with pytest.raises(comparison_services.PromotionRefused, match="only a challenger"):
+    with pytest.raises(PromotionRefused, match="only a challenger"):
         promotion_services.promote(
             user=None, release=made, reason="By accident, as it happens.", acknowledge_too_few=True
         )

@@ -22,7 +22,7 @@ from review.queue import opening
 from tests.factories import DatasetFactory, LabelFactory, UserFactory, jpeg_bytes
 from tests.releases import make_tiny_release
 from training.comparison.models import Comparison
-from training.comparison.services import PromotionRefused
+from training.comparison.promotable import PromotionRefused
 from training.livetests import services as livetests_services
 from training.livetests.report import report_on
 
@@ -155,6 +155,11 @@ def test_the_share_of_patients_is_as_asked(challenger: Release, champion: Releas
         registry.is_on_challenger(test, f"P-{n}") and registry.is_on_challenger(other, f"P-{n}") for n in range(5000)
     )
     assert 140 < both < 260, "each test draws its own patients"
+
+
+def test_a_patient_keeps_the_arm_when_the_program_is_updated() -> None:
+    test = LiveTest(pk="0b0e3c1e-0000-4000-8000-000000000001", kind="ab", share=0.3)
+    assert [number for number in range(12) if registry.is_on_challenger(test, f"P-{number}")] == [0, 9, 11]
 
 
 def test_a_damaged_challenger_in_ab_leaves_its_patients_to_the_champion(champion: Release, challenger: Release) -> None:
@@ -294,3 +299,17 @@ def test_the_api_starts_reads_and_stops_a_live_test(client: Client, champion: Re
     stopped = client.post(f"{started['Location']}/stop", {"reason": "Seen enough."}, content_type="application/json")
     assert (stopped.status_code, stopped.json()["end_reason"]) == (200, "Seen enough.")
     assert len(client.get("/api/v1/live-tests").json()["results"]) == 1
+
+
+def test_a_damaged_challenger_is_refused_alike_for_a_live_test_and_for_a_promotion(
+    client: Client, champion: Release, challenger: Release
+) -> None:
+    (store.folder_of(challenger) / "fast.txt").write_bytes(b"tree\n")
+    client.force_login(UserFactory.create(roles=["admin"]))
+    live = {"kind": "shadow", "release": challenger.pk, "photos": 5, "reason": REASON}
+    wanted = {"reason": REASON, "acknowledge_too_few": True}
+    promotion = f"/api/v1/releases/{challenger.pk}/promote"
+    for address, body in (("/api/v1/live-tests", live), (promotion, wanted)):
+        answer = client.post(address, body, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (422, "release_damaged"), answer.content
+        assert "fast.txt is not the file that was released" in answer.json()["detail"]

@@ -25,9 +25,9 @@ from tests.factories import UserFactory
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photo, label_photos
 from training.change_control.rules import rules
-from training.comparison import services as comparison_services
 from training.comparison import worker
 from training.comparison.models import Comparison, FlipCause
+from training.comparison.promotable import PromotionRefused
 from training.datasets.models import Dataset
 from training.datasets.services import freeze_dataset
 from training.promotion import services as promotion_services
@@ -148,7 +148,7 @@ def test_a_photo_that_does_not_turn_wrong_has_no_cause(admin: Client, challenger
     image = str(Dataset.objects.get().items.filter(split="test")[0].image_id)
     set_report(challenger, "pass", flips=[flip(image, kind="wrong_to_right")])
     assert admin.get(reverse("admin:training_flip", args=[challenger.pk, image])).status_code == 404
-    with pytest.raises(comparison_services.PromotionRefused, match="does not turn from right to wrong"):
+    with pytest.raises(PromotionRefused, match="does not turn from right to wrong"):
         promotion_services.promote(user=None, release=challenger, reason=REASON, causes={image: "model"})
 
 
@@ -289,7 +289,7 @@ def test_a_bad_challenger_is_compared_and_refused_in_words(
     answer = admin.post(url("training_promote", challenger), {"reason": REASON, "acknowledge_too_few": "on"})
     assert answer.status_code == 422 and re.search(rf"{clause} \({words}", answer.content.decode())
     if make is worse_in_one_site:
-        report = comparison_services.standing_comparison(challenger).report  # type: ignore[union-attr]
+        report = Comparison.objects.standing(challenger).report  # type: ignore[union-attr]
         assert {gate["id"] for gate in report["gates"] if gate["verdict"] == "fail"} == {"CC-7"}
     champion.refresh_from_db()
     assert champion.status == "champion"
@@ -302,7 +302,7 @@ def test_labels_confirmed_since_the_champion_was_trained_are_compared_too(champi
     late = label_photo("cataract", "test", 901)
     challenger = store.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
     worker.compare_with_champion(challenger.pk)
-    report = comparison_services.standing_comparison(challenger).report  # type: ignore[union-attr]
+    report = Comparison.objects.standing(challenger).report  # type: ignore[union-attr]
     assert report["n"]["images"] == 4, "the frozen test set does not grow"
     assert report["since"]["images"] == len(early) - 1 + 1
     assert {gate["on"] for gate in report["gates"]} == {"test", "since"}
@@ -326,7 +326,7 @@ def test_where_two_people_promote_one_asks_and_another_confirms(
     assert b"Take the request back" in admin.get(url("training_releasereview_change", challenger)).content
     alone = admin.post(url("training_decide", challenger), {"confirm": "1"}, follow=True)
     assert b"You requested this promotion yourself" in alone.content
-    with pytest.raises(comparison_services.PromotionRefused, match="Two people promote here"):
+    with pytest.raises(PromotionRefused, match="Two people promote here"):
         promotion_services.promote(user=None, release=challenger, reason=REASON, acknowledge_too_few=True)
 
     other = Client()

@@ -10,13 +10,14 @@ from cataract.ml.learn.build.build import build_release
 from cataract.ml.photos.images import decode
 from cataract.ml.release.manifest import Manifest
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import pack
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Release
 from review.labels.models import Label
 from tests.training.makers import capture_published, label_photo, label_photos, photo_bytes
-from training.comparison import services as comparison_services
+from training.comparison.models import Comparison
 from training.datasets import vectors
 from training.runs import services as runs_services
 from training.runs import worker
@@ -63,7 +64,7 @@ def test_the_fast_model_is_fitted_and_registered_and_never_saw_the_test_photos(
     assert challenger.encoder_hash == champion.encoder, "the encoder is taken over"
     outcomes = challenger.predict([decode(photo_bytes(500 + n, "cataract" if n % 2 else "normal")) for n in range(6)])
     assert all(outcome.release_id == run.release.pk for outcome in outcomes)
-    comparison = comparison_services.standing_comparison(run.release)
+    comparison = Comparison.objects.standing(run.release)
     assert comparison is not None and comparison.report["n"]["seen"] == 0
 
 
@@ -76,7 +77,7 @@ def test_only_photos_that_the_encoder_has_not_seen_are_encoded_and_no_score_is_m
     assert cascade is not None
     for photo in photos[3:]:
         vector = cascade.embed([decode(storage.read(photo.stored_name))])[0]
-        Embedding.objects.create(image=photo, encoder=cascade.encoder_hash, vector=vector.astype("<f4").tobytes())
+        Embedding.objects.create(image=photo, encoder=cascade.encoder_hash, vector=pack(vector))
     made = dict.fromkeys(("embed", "accurate_score"), 0)
     for name in made:
         monkeypatch.setattr(Cascade, name, _counting(made, name, getattr(Cascade, name)))

@@ -12,6 +12,7 @@ from django.test import Client
 from django.utils import timezone
 from mlflow import MlflowClient
 
+from cataract.ml.learn.build.build import LightInstall
 from predictions.releases.models import Release
 from tests.factories import UserFactory
 from tests.training.makers import capture_published, label_photos, tiny_build
@@ -295,6 +296,15 @@ def test_a_light_installation_says_how_to_add_the_training_set(
     answer = client.post(START, {"kind": "both"})
     assert answer.status_code == 422 and b"make install" in answer.content
     assert client.post(START, {"kind": "fast"}).status_code == 302
+
+
+def test_a_worker_without_torch_says_in_the_run_how_to_add_the_training_set(run: TrainingRun) -> None:
+    def build(*args: Any) -> Any:
+        raise LightInstall("torch is not installed.")
+
+    worker.run(str(run.pk), build=build)
+    run.refresh_from_db()
+    assert run.status == "failed" and "torch is not installed. Add the training set with `make install`" in run.error
 
 
 def test_without_labels_or_without_a_champion_the_page_says_what_is_missing(client: Client, champion: Release) -> None:

@@ -12,6 +12,13 @@ from predictions.releases.models import Release
 from training.datasets.models import Dataset
 
 
+class ComparisonQuerySet(models.QuerySet["Comparison"]):
+    def standing(self, release: Release) -> "Comparison | None":
+        """The newest comparison of `release` with the current champion."""
+        compared = self.filter(challenger=release, champion__status=Release.Status.CHAMPION)
+        return compared.select_related("champion", "dataset").first()
+
+
 class Comparison(models.Model):
     """Challenger against champion, paired on the same photos: the report that a person reads before promoting."""
 
@@ -27,6 +34,8 @@ class Comparison(models.Model):
     report = models.JSONField(help_text="Gates, paired differences with intervals, subgroups, flips.")
     created_at = models.DateTimeField(default=timezone.now)
 
+    objects = ComparisonQuerySet.as_manager()
+
     class Meta:
         ordering: ClassVar = ["-created_at"]
         constraints: ClassVar = [
@@ -37,6 +46,15 @@ class Comparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.challenger_id} against {self.champion_id}: {self.get_verdict_display()}"
+
+    def right_to_wrong(self) -> list[str]:
+        """Ids of the photos that the champion gets right and the challenger wrong."""
+        return [flip["image"] for flip in self.report.get("flips", []) if flip["kind"] == "right_to_wrong"]
+
+    def flips_without_cause(self) -> list[str]:
+        """Ids of the photos that turn from right to wrong and have no cause yet, in the order of the report."""
+        stated = {str(image) for image in self.causes.values_list("image_id", flat=True)}
+        return [image for image in self.right_to_wrong() if image not in stated]
 
 
 class FlipCause(models.Model):

@@ -118,7 +118,7 @@ def _groups(image: EyeImage) -> dict[str, str]:
 def compare_with_champion(challenger_id: str) -> None:
     """Compare a release with the champion on the newest dataset. Safe to repeat."""
     challenger = Release.objects.filter(pk=challenger_id).first()
-    champion = Release.objects.filter(status=Release.Status.CHAMPION).exclude(pk=challenger_id).first()
+    champion = Release.objects.champions().exclude(pk=challenger_id).first()
     dataset = Dataset.objects.first()
     if challenger and champion and dataset:
         compare(challenger=challenger, champion=champion, dataset=dataset)

@@ -3,18 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.db.models import QuerySet
 
 from cataract.ml.arrays import Floats
 from predictions.embeddings.models import Embedding
+from predictions.embeddings.packing import unpack
 
 
 def stored_vectors(encoder: str, photos: QuerySet[Any]) -> dict[str, Floats]:
     """The stored embeddings of `photos` (a query of ids) by this encoder: {sha256: (D,) float32}."""
     rows = Embedding.objects.filter(encoder=encoder, image__in=photos).values_list("image__sha256", "vector")
-    return {sha256: np.frombuffer(bytes(vector), dtype="<f4") for sha256, vector in rows.iterator()}
+    return {sha256: unpack(vector) for sha256, vector in rows.iterator()}
 
 
 def vector_cache() -> Path:

@@ -4,8 +4,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from cataract.core.broker.nudge import nudge
-from cataract.core.errors import DomainError
-from cataract.ml.learn.fit.label_errors import can_find
+from cataract.core.errors import ADD_TRAINING_SET, DomainError
+from cataract.ml.learn.packages import has_cleanlab
 from review.labels.models import Label
 from review.queue import services as queue_services
 from training.label_checks import tasks
@@ -18,9 +18,9 @@ class CheckRefused(DomainError):
 
 def start_check(*, user: User | None) -> LabelCheck:
     """Queue a check and tell a worker. Raises CheckRefused."""
-    if not can_find():
+    if not has_cleanlab():
         raise CheckRefused(
-            "cleanlab is not installed: this installation has no training packages. Add them with `make install`."
+            f"cleanlab is not installed: this installation has no training packages. {ADD_TRAINING_SET}."
         )
     try:
         with transaction.atomic():

@@ -14,15 +14,12 @@ from cataract.core import charts
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
-from cataract.ml.release.manifest import ReleaseCorrupt
-from predictions.answering.models import Prediction
-from predictions.answering.services import disclose
 from predictions.releases.models import LiveTest
 from training.comparison.admin_utils import require_promote_permission
 from training.livetests import services
 from training.livetests.forms import LiveTestForm
 from training.livetests.models import LiveTestReview
-from training.livetests.report import report_on
+from training.livetests.report import report_to
 
 
 @admin.register(LiveTestReview)
@@ -52,7 +49,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 test = services.start_live_test(user=user_of(request), **form.cleaned_data)
-            except (DomainError, ReleaseCorrupt) as error:
+            except DomainError as error:
                 form.add_error(None, str(error))
             else:
                 messages.success(request, f"The live test of {test.challenger_id} has started.")
@@ -65,9 +62,7 @@ class LiveTestAdmin(ReadOnlyAdmin):
         if not self.has_view_permission(request):
             raise PermissionDenied
         test = get_object_or_404(LiveTest.objects.select_related("challenger", "champion", "started_by"), pk=object_id)
-        report = report_on(test)
-        shown = Prediction.objects.filter(pk__in=[flip["prediction"] for flip in report.get("flips", [])])
-        disclose(predictions=list(shown), user=user_of(request))
+        report = report_to(user_of(request), test)
         context = {
             "title": f"Live test of {test.challenger_id}",
             "test": test,

@@ -13,12 +13,9 @@ from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, post_once, problems
 from cataract.core.http.users import user_of
-from cataract.ml.release.manifest import ReleaseCorrupt
-from predictions.answering.models import Prediction
-from predictions.answering.services import disclose
 from predictions.releases.models import LiveTest
 from training.livetests import services
-from training.livetests.report import report_on
+from training.livetests.report import report_to
 from training.livetests.serializers import (
     LiveTestReportSerializer,
     LiveTestSerializer,
@@ -55,10 +52,7 @@ class LiveTests(generics.ListAPIView[LiveTest]):
         form.is_valid(raise_exception=True)
 
         def start() -> LiveTest:
-            try:
-                return services.start_live_test(user=user_of(request), **form.validated_data)
-            except ReleaseCorrupt as error:
-                raise services.LiveTestRefused(str(error)) from error
+            return services.start_live_test(user=user_of(request), **form.validated_data)
 
         return post_once(
             request,
@@ -77,9 +71,7 @@ class OneLiveTest(APIView):
     @extend_schema(summary="One live test", responses={200: LiveTestReportSerializer} | problems(401, 403, 404))
     def get(self, request: Request, test_id: UUID) -> Response:
         test = get_object_or_404(LiveTest, pk=test_id)
-        report = report_on(test)
-        shown = Prediction.objects.filter(pk__in=[flip["prediction"] for flip in report.get("flips", [])])
-        disclose(predictions=list(shown), user=user_of(request))
+        report = report_to(user_of(request), test)
         return Response(LiveTestReportSerializer(test, context={"report": report}).data)
 
 

@@ -4,6 +4,7 @@ from django import forms
 
 from predictions.releases.models import LiveTest, Release
 from training.comparison.forms import ReasonForm
+from training.livetests.services import MAX_PHOTOS, MIN_PHOTOS, USUAL_PHOTOS
 
 
 class LiveTestForm(ReasonForm):
@@ -14,7 +15,9 @@ class LiveTestForm(ReasonForm):
         queryset=Release.objects.in_status(Release.Status.CHALLENGER, Release.Status.RETIRED),
     )
     kind = forms.ChoiceField(label="How", choices=LiveTest.Kind, widget=forms.RadioSelect, initial=LiveTest.Kind.SHADOW)
-    photos = forms.IntegerField(label="For how many photos", min_value=1, max_value=20_000, initial=500)
+    photos = forms.IntegerField(
+        label="For how many photos", min_value=MIN_PHOTOS, max_value=MAX_PHOTOS, initial=USUAL_PHOTOS
+    )
     share = forms.FloatField(
         label="A/B: share of patients (0.1 is one in ten)", min_value=0.01, max_value=LiveTest.MAX_SHARE, required=False
     )

@@ -5,13 +5,16 @@ from typing import Any
 from rest_framework import serializers
 
 from predictions.releases.models import LiveTest, Release
+from training.livetests.services import MAX_PHOTOS, MIN_PHOTOS, USUAL_PHOTOS
 
 
 class StartLiveTestSerializer(serializers.Serializer[Any]):
     release = serializers.PrimaryKeyRelatedField(queryset=Release.objects.all())
     kind = serializers.ChoiceField(choices=LiveTest.Kind.choices)
-    photos = serializers.IntegerField(min_value=1, max_value=20_000, default=500)
-    share = serializers.FloatField(required=False, default=None, help_text="A/B: the share of patients, at most 0.5.")
+    photos = serializers.IntegerField(min_value=MIN_PHOTOS, max_value=MAX_PHOTOS, default=USUAL_PHOTOS)
+    share = serializers.FloatField(
+        required=False, default=None, help_text=f"A/B: the share of patients, at most {LiveTest.MAX_SHARE:g}."
+    )
     reason = serializers.CharField(max_length=1000)
     acknowledge_too_few = serializers.BooleanField(default=False)
 

@@ -6,10 +6,11 @@ from django.db import IntegrityError, transaction
 
 from cataract.core.errors import DomainError
 from predictions.releases import serving
+from predictions.releases.errors import refuse_damage
 from predictions.releases.models import LiveTest, Release
-from training.comparison.services import MIN_REASON, check_promotable
+from training.comparison.promotable import MIN_REASON, check_promotable
 
-MIN_PHOTOS, MAX_PHOTOS = 1, 20_000
+MIN_PHOTOS, MAX_PHOTOS, USUAL_PHOTOS = 1, 20_000, 500
 
 
 class LiveTestRefused(DomainError):
@@ -24,7 +25,7 @@ def start_live_test(
     kind: str,
     release: Release,
     reason: str,
-    photos: int = 500,
+    photos: int = USUAL_PHOTOS,
     share: float | None = None,
     acknowledge_too_few: bool = False,
 ) -> LiveTest:
@@ -33,16 +34,17 @@ def start_live_test(
     Any intact challenger may run in shadow. An A/B test gives it patients (at most half of them), so the change-control
     plan must allow its promotion: compared, no failed gate, a cause for every flip. With PROMOTION_NEEDS_TWO another
     admin must also have requested that promotion.
-    Raises LiveTestRefused, PromotionRefused, ReleaseCorrupt.
+    Raises LiveTestRefused, PromotionRefused, DamagedRelease.
     """
-    champion = Release.objects.filter(status=Release.Status.CHAMPION).first()
+    champion = Release.objects.champions().first()
     if champion is None:
         raise LiveTestRefused("There is no champion to compare it with.")
     _check(release, kind, photos, share, reason)
     if kind == LiveTest.Kind.AB:
         check_promotable(release=release, reason=reason, acknowledge_too_few=acknowledge_too_few)
         _require_request(user, release)
-    serving.load(release).check_golden()
+    with refuse_damage():
+        serving.load(release).check_golden()
     try:
         with transaction.atomic():
             test = LiveTest.objects.create(

@@ -15,13 +15,12 @@ from django.views.decorators.http import require_POST
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
-from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Promotion, Release
 from training.comparison import services as comparison_services
 from training.comparison.admin_utils import release_admin_url, require_promote_permission
 from training.comparison.forms import ReasonForm
-from training.comparison.models import ReleaseReview
+from training.comparison.models import Comparison, ReleaseReview
 from training.evidence import views as evidence_views
 from training.evidence.card import card_text
 from training.promotion import services as promotion_services
@@ -43,7 +42,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
 
     @admin.display(description="against the champion")
     def verdict(self, release: Release) -> str:
-        comparison = comparison_services.standing_comparison(release)
+        comparison = Comparison.objects.standing(release)
         return comparison.get_verdict_display() if comparison else "-"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -86,7 +85,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         if form.is_valid():
             try:
                 made = promotion_services.promote(user=user_of(request), release=release, **form.cleaned_data)
-            except (DomainError, ReleaseCorrupt) as error:
+            except DomainError as error:
                 form.add_error(None, str(error))
             else:
                 done = isinstance(made, Promotion)
@@ -108,7 +107,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             else:
                 promotion_services.decline_promotion(user=user_of(request), request=open_request)
                 messages.success(request, "The request was declined.")
-        except (DomainError, ReleaseCorrupt) as error:
+        except DomainError as error:
             messages.error(request, str(error))
         return HttpResponseRedirect(release_admin_url(release_id))
 
@@ -116,8 +115,8 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         """A photo that turns from right to wrong, with both outputs; saving its cause opens the next one."""
         require_promote_permission(request)
         release = get_object_or_404(Release, pk=release_id)
-        comparison = comparison_services.standing_comparison(release)
-        order = comparison_services.right_to_wrong(comparison) if comparison else []
+        comparison = Comparison.objects.standing(release)
+        order = comparison.right_to_wrong() if comparison else []
         if comparison is None or str(image_id) not in order:
             raise Http404
         noted = comparison.causes.select_related("noted_by").filter(image=image_id).first()
@@ -127,7 +126,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             comparison_services.note_flip(
                 user=user_of(request), comparison=comparison, image=str(image_id), cause=form.cleaned_data["cause"]
             )
-            left = comparison_services.flips_without_cause(comparison)
+            left = comparison.flips_without_cause()
             return HttpResponseRedirect(
                 _flip_url(release.pk, left[0]) if left else f"{release_admin_url(release.pk)}#flips"
             )
@@ -138,7 +137,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "image": get_object_or_404(EyeImage, pk=image_id),
             "noted": noted,
             "form": form,
-            "left": len(comparison_services.flips_without_cause(comparison)),
+            "left": len(comparison.flips_without_cause()),
         }
         return self.page(request, "admin/training/flip.html", context, 422 if form.errors else 200)
 
@@ -149,7 +148,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         if request.method == "POST" and form.is_valid():
             try:
                 promotion = promotion_services.rollback(user=user_of(request), reason=form.cleaned_data["reason"])
-            except (DomainError, ReleaseCorrupt) as error:
+            except DomainError as error:
                 form.add_error(None, str(error))
             else:
                 messages.success(request, f"Release {promotion.release_id} serves again.")
@@ -161,18 +160,18 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
     def _release_page(
         self, request: HttpRequest, release: Release, form: PromoteForm | None = None, status: int = 200
     ) -> HttpResponse:
-        comparison = comparison_services.standing_comparison(release)
+        comparison = Comparison.objects.standing(release)
         form = form or PromoteForm()
         report = comparison.report if comparison else {}
         causes = {str(c.image_id): c for c in comparison.causes.select_related("noted_by")} if comparison else {}
         context = {
             "title": f"Release {release.pk}",
             "release": release,
-            "champion": Release.objects.filter(status=Release.Status.CHAMPION).first(),
+            "champion": Release.objects.champions().first(),
             "comparison": comparison,
             "report": report,
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
-            "left": comparison_services.flips_without_cause(comparison) if comparison else [],
+            "left": comparison.flips_without_cause() if comparison else [],
             "form": form,
             "open_request": promotion_services.open_request(release),
             "needs_two": settings.PROMOTION_NEEDS_TWO,

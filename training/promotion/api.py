@@ -1,7 +1,7 @@
 """API views that promote a release, confirm a promotion and roll back."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.http import Http404
@@ -13,9 +13,7 @@ from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, has_scope, post_once, problems
 from cataract.core.http.users import user_of
-from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import Promotion, Release
-from training.comparison import services as comparison_services
 from training.promotion import services as promotion_services
 from training.promotion.models import PromotionRequest
 from training.promotion.serializers import (
@@ -89,16 +87,9 @@ class Rollback(APIView):
         return _promote_once(request, promotion_services.rollback, **form.validated_data)
 
 
-class DamagedRelease(comparison_services.PromotionRefused):
-    code: ClassVar[str] = "release_damaged"
-
-
 def _promote_once(sent: Request, service: Callable[..., Promotion | PromotionRequest], **values: Any) -> Response:
     def make() -> Promotion | PromotionRequest:
-        try:
-            return service(user=user_of(sent), **values)
-        except ReleaseCorrupt as error:
-            raise DamagedRelease(str(error)) from error
+        return service(user=user_of(sent), **values)
 
     def answer(made: Promotion | PromotionRequest) -> Response:
         if isinstance(made, PromotionRequest):

@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from predictions.releases.models import Promotion, Release
 from predictions.releases.services import make_champion, restore_previous_champion
-from training.comparison.services import MIN_REASON, PromotionRefused, check_promotable, note_flips
+from training.comparison.promotable import MIN_REASON, PromotionRefused, check_promotable
+from training.comparison.services import note_flips
 from training.promotion.models import PromotionRequest
 
 

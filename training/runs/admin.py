@@ -15,8 +15,8 @@ from django.views.decorators.http import require_POST
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
-from training.comparison import services as comparison_services
 from training.comparison.admin_utils import release_admin_url
+from training.comparison.models import Comparison
 from training.datasets.services import preview
 from training.label_checks import services as label_checks
 from training.label_checks.models import LabelCheck
@@ -131,7 +131,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             "active": run.status in TrainingRun.ACTIVE,
             "may_act": self.has_add_permission(request),
             "mlflow_url": run_url(run.mlflow_experiment_id, run.mlflow_run_id),
-            "comparison": comparison_services.standing_comparison(run.release) if run.release else None,
+            "comparison": Comparison.objects.standing(run.release) if run.release else None,
         }
         return self.page(request, template, context)
 

@@ -1,6 +1,5 @@
 """Base releases: another encoder for this installation, from published or local weights."""
 
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
-from cataract.core.errors import DomainError
+from cataract.core.errors import ADD_TRAINING_SET, DomainError
+from cataract.ml.learn.packages import has_torch
 from predictions.releases import store
 from predictions.releases.models import Release
 
@@ -33,8 +33,8 @@ def make_base(
     It cannot serve: its models are untrained. A training run of both models that starts from it makes a challenger.
     The same weights return the same release. Raises NoEncoder, and leaves nothing behind.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise NoEncoder("This is a light installation. Add the training set with `make install` (without LIGHT=1).")
+    if not has_torch():
+        raise NoEncoder(f"This is a light installation. {ADD_TRAINING_SET}.")
     if bool(tag) == bool(checkpoint):
         raise NoEncoder("Name the weights: either a tag that open_clip publishes, or a checkpoint file.")
     from cataract.ml.learn.build import base_release, pretrained
@@ -58,7 +58,7 @@ def make_base(
 
 def _gate() -> dict[str, Any]:
     """The gate of the champion: it uses hand-crafted features, which are the same for every encoder."""
-    champion = Release.objects.in_status(Release.Status.CHAMPION).first()
+    champion = Release.objects.champions().first()
     folder = store.folder_of(champion) if champion else Path(settings.STARTER_DIR)
     return dict(json.loads((folder / "gate.json").read_text(encoding="utf-8")))
 

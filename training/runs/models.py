@@ -41,7 +41,8 @@ def _alone_with(model: str) -> models.UniqueConstraint:
 class TrainingRun(models.Model):
     """One attempt to turn a Dataset into a Release.
 
-    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED (silent for 60 s) -> QUEUED.
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED -> QUEUED when no
+    heartbeat has come for TRAINING_SILENT_SECONDS.
     """
 
     class Status(models.TextChoices):

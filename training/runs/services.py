@@ -1,6 +1,5 @@
 """Start, cancel and resume training runs."""
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from cataract.core.broker.nudge import nudge
-from cataract.core.errors import DomainError, WrongStatus
+from cataract.core.errors import ADD_TRAINING_SET, DomainError, WrongStatus
+from cataract.ml.learn.packages import has_torch
 from predictions.releases.models import Release
 from training.datasets.services import freeze_dataset
 from training.runs import tasks as runs_tasks
@@ -42,12 +42,12 @@ def start_training(
     base: the release whose encoder it starts from; the champion by default. Raises AlreadyRunning, NoBaseRelease,
     LightInstallation, NotEnoughLabels.
     """
-    if kind != TrainingRun.Kind.FAST and importlib.util.find_spec("torch") is None:
+    if kind != TrainingRun.Kind.FAST and not has_torch():
         raise LightInstallation(
-            "This is a light installation: the accurate model cannot be trained here. Add the training set with "
-            "`make install` (without LIGHT=1), or train the fast model only."
+            f"This is a light installation: the accurate model cannot be trained here. {ADD_TRAINING_SET}, or train "
+            "the fast model only."
         )
-    base = base or Release.objects.filter(status=Release.Status.CHAMPION).first()
+    base = base or Release.objects.champions().first()
     if base is None:
         raise NoBaseRelease(
             "There is no champion to start from. Run `manage.py install_starter`, or promote a release first."

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from cataract.core.errors import ADD_TRAINING_SET
 from cataract.ml.labels import CATARACT
-from cataract.ml.learn.build.build import build_release
+from cataract.ml.learn.build.build import LightInstall, build_release
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import Distillation
@@ -168,7 +169,7 @@ def _register(folder: Path, manifest: Manifest, reporter: RunReporter) -> Releas
 
 def _compare(run: TrainingRun, release: Release, reporter: RunReporter) -> Comparison | None:
     """Compare with the champion: without that evidence the release cannot be promoted. Raises Cancelled."""
-    champion = Release.objects.filter(status=Release.Status.CHAMPION).exclude(pk=release.pk).first()
+    champion = Release.objects.champions().exclude(pk=release.pk).first()
     if champion is None:
         return None
     try:
@@ -219,6 +220,8 @@ def _finish(reporter: RunReporter, status: str, mlflow_status: str, **values: An
 
 def _describe(error: Exception) -> str:
     text = str(error).strip()
+    if isinstance(error, LightInstall):
+        return f"{text} {ADD_TRAINING_SET}, or train the fast model only."
     return text if text else f"{type(error).__name__}, without a message. The worker's log has the details."
 
 

@@ -10,11 +10,12 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from cataract.core.errors import ADD_TRAINING_SET
 from cataract.ml.learn.bench import bench
 from cataract.ml.learn.bench import photos as benchphotos
 from cataract.ml.learn.bench.bench import Escalation, Row
 from cataract.ml.learn.bench.retraining import measure_retraining
-from cataract.ml.learn.bench.systems import has_torch
+from cataract.ml.learn.bench.systems import has_plain_pipeline
 from cataract.ml.learn.bench.timing import Times, disturbance
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import store
@@ -52,10 +53,10 @@ class Command(BaseCommand):
         if min(threads, rounds, callers) < 1:
             raise CommandError("--threads, --rounds and --callers must be at least 1.")
         arch = "" if options["arch"] == "none" else options["arch"]
-        if not has_torch():
+        if not has_plain_pipeline():
             self.stderr.write(
                 "torch is not installed: there is no plain pipeline to compare with, and no architecture with random "
-                "weights. Only the release is measured. `make install` (without LIGHT=1) adds torch."
+                f"weights. Only the release is measured. {ADD_TRAINING_SET}."
             )
         if busy := disturbance():
             self.stderr.write(busy)
@@ -94,7 +95,7 @@ class Command(BaseCommand):
 def _folder() -> Path | None:
     """The release that serves; the shipped one where none does; None where there is neither."""
     try:
-        serving = Release.objects.in_status(Release.Status.CHAMPION).first()
+        serving = Release.objects.champions().first()
     except DatabaseError:
         serving = None
     folder = store.folder_of(serving) if serving else Path(settings.STARTER_DIR)

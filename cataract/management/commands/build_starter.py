@@ -1,6 +1,5 @@
 """manage.py build_starter: folders of public eye photos -> the release that the repository ships."""
 
-import importlib.util
 from argparse import ArgumentParser
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
+from cataract.core.errors import ADD_TRAINING_SET
+from cataract.ml.learn.packages import has_torch
 from cataract.ml.learn.reporter import SilentReporter
 from cataract.ml.release.manifest import ReleaseCorrupt
 
@@ -56,8 +57,8 @@ class Command(BaseCommand):
         missing = [str(folder) for folder in options["images"] if not folder.is_dir()]
         if missing:
             raise CommandError(f"There is no folder {' and no folder '.join(missing)}.")
-        if importlib.util.find_spec("torch") is None:
-            raise CommandError("torch is not installed. Add the training set with `make install` (without LIGHT=1).")
+        if not has_torch():
+            raise CommandError(f"torch is not installed. {ADD_TRAINING_SET}.")
         from cataract.ml.learn.starter.starter import StarterConfig, build_starter  # torch: only this command needs it
 
         try:

@@ -12,13 +12,13 @@ target_error, confidence, coverage, bound, n
                       how `auto` was chosen (calibration.choose_band): for the record and the card
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from cataract.ml.labels import Decision, Reason
+from cataract.ml.statistics.draws import is_in_share
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def audit_rate(probability: float | None, least: float) -> float:
 
 def audit_selected(key: str, rate: float) -> bool:
     """True for a fixed share `rate` of all keys: the random sample of sure answers for review."""
-    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8]) < rate * 2**64
+    return is_in_share(key, rate)
 
 
 def _logit(probability: float) -> float:

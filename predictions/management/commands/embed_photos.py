@@ -21,8 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--wait", action="store_true", help="show progress until it is done")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        query = {"pk": options["release"]} if options["release"] else {"status": Release.Status.CHAMPION}
-        release = Release.objects.filter(**query).first()
+        wanted = options["release"]
+        release = (Release.objects.filter(pk=wanted) if wanted else Release.objects.champions()).first()
         if release is None:
             raise CommandError("No such release. `manage.py releases` lists them.")
         job = EmbeddingJob.objects.ask_for(release=release)

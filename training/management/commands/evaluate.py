@@ -132,8 +132,7 @@ def table(result: dict[str, Any]) -> list[str]:
 
 
 def _cascade(release_id: str) -> tuple[str, Cascade]:
-    wanted = {"pk": release_id} if release_id else {"status": Release.Status.CHAMPION}
-    release = Release.objects.filter(**wanted).first()
+    release = (Release.objects.filter(pk=release_id) if release_id else Release.objects.champions()).first()
     if release is None:
         known = ", ".join(Release.objects.values_list("pk", flat=True)) or "none"
         what = f"no release {release_id!r}" if release_id else "no champion"

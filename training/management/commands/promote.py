@@ -8,9 +8,8 @@ from django.core.management.base import BaseCommand, CommandError
 from cataract.core.errors import DomainError
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import Promotion, Release
-from training.comparison import services as comparison_services
 from training.comparison import worker
-from training.comparison.models import FlipCause
+from training.comparison.models import Comparison, FlipCause
 from training.promotion import services as promotion_services
 
 
@@ -37,7 +36,7 @@ class Command(BaseCommand):
             known = ", ".join(Release.objects.values_list("pk", flat=True)) or "none"
             raise CommandError(f"There is no release {options['release']!r}. Known releases: {known}.")
         try:
-            if comparison_services.standing_comparison(release) is None:
+            if Comparison.objects.standing(release) is None:
                 self.stderr.write("Comparing the release with the champion ...")
                 worker.compare_with_champion(release.pk)
             promotion = promotion_services.promote(
@@ -56,6 +55,6 @@ class Command(BaseCommand):
 
 def _open_flips(release: Release) -> str:
     """The photos that still need a cause, each as the option that states it."""
-    comparison = comparison_services.standing_comparison(release)
-    left = comparison_services.flips_without_cause(comparison) if comparison else []
+    comparison = Comparison.objects.standing(release)
+    left = comparison.flips_without_cause() if comparison else []
     return "".join(f"\n  --cause {image}=..." for image in left)

@@ -6,7 +6,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
-from cataract.ml.release.manifest import ReleaseCorrupt
 from training.promotion.services import rollback
 
 
@@ -19,6 +18,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             promotion = rollback(user=None, reason=options["reason"])
-        except (DomainError, ReleaseCorrupt) as error:
+        except DomainError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Release {promotion.release_id} serves again in place of {promotion.previous_id}.")

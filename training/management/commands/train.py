@@ -9,13 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
 from predictions.releases.models import Release
-from training.comparison import services as comparison_services
+from training.comparison.models import Comparison
 from training.runs import services as runs_services
 from training.runs.models import TrainingRun
 from training.runs.parameters import CHOICES, DISTIL_LABEL, Choice, parameters_of
-
-_KINDS = ("fast", "accurate", "both")
-_OVER = ("succeeded", "failed", "cancelled", "interrupted")
 
 
 def _within(choice: Choice, text: str) -> float:
@@ -33,7 +30,9 @@ class Command(BaseCommand):
     help = "Train a challenger from the confirmed labels. The work is done by the worker (`make run` starts one)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--model", choices=_KINDS, default="both", help="what to train (default: both)")
+        parser.add_argument(
+            "--model", choices=TrainingRun.Kind.values, default="both", help="what to train (default: both)"
+        )
         parser.add_argument(
             "--base",
             default="",
@@ -68,7 +67,7 @@ class Command(BaseCommand):
 
     def _wait(self, run: TrainingRun) -> None:
         shown = ""
-        while run.status not in _OVER:
+        while run.status in TrainingRun.ACTIVE:
             state = f"{run.status}: {run.stage or 'waiting for a worker'}, {run.percent} %"
             if state != shown:
                 self.stderr.write(state)
@@ -77,7 +76,7 @@ class Command(BaseCommand):
             run.refresh_from_db()
         if run.status != TrainingRun.Status.SUCCEEDED:
             raise CommandError(f"The run is {run.status}. {run.error}".strip())
-        comparison = comparison_services.standing_comparison(run.release) if run.release else None
+        comparison = Comparison.objects.standing(run.release) if run.release else None
         self.stdout.write(f"Release {run.release_id} is registered as a challenger.")
         if comparison is not None:
             self.stdout.write(f"Against the champion {comparison.champion_id}: {comparison.get_verdict_display()}.")

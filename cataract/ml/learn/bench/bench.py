@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.encoder import EncoderSpec, Graph
+from cataract.ml.labels import Mode
 from cataract.ml.learn.bench.photos import Photo
-from cataract.ml.learn.bench.systems import System, has_torch, make_systems
+from cataract.ml.learn.bench.systems import System, has_plain_pipeline, make_systems
 from cataract.ml.learn.bench.timing import Times, Way, at_once, cores, limit_threads, one_by_one
 from cataract.ml.photos import images
 from cataract.ml.release.manifest import read_file
@@ -72,7 +73,7 @@ def measure(
     Both pipelines answer every photo in turn, `rounds` times: other load on the machine affects both.
     Photos that the gate of a release refuses are left out of its rows. Raises ReleaseCorrupt, ValueError.
     """
-    if arch and has_torch():
+    if arch and has_plain_pipeline():
         from cataract.ml.learn.build.base_release import image_config
 
         image_config(arch)  # reports an unknown one before minutes have passed
@@ -96,7 +97,7 @@ def measure(
 
 
 def _graded(cascade: Cascade, photos: Sequence[Photo]) -> tuple[list[Photo], list[str]]:
-    answers = [(photo, cascade.predict([images.decode(photo.data)], mode="fast")[0]) for photo in photos]
+    answers = [(photo, cascade.predict([images.decode(photo.data)], mode=Mode.FAST)[0]) for photo in photos]
     graded = [photo for photo, answer in answers if answer.route != "gate"]
     return graded, [photo.name for photo, answer in answers if answer.route == "gate"]
 
@@ -111,8 +112,8 @@ def _compare(
     callers: int,
 ) -> Iterator[Row]:
     ways: dict[str, Way] = {
-        "ours": lambda data: cascade.predict([images.decode(data)], mode="always"),
-        "ours_fast": lambda data: cascade.predict([images.decode(data)], mode="fast"),
+        "ours": lambda data: cascade.predict([images.decode(data)], mode=Mode.ALWAYS),
+        "ours_fast": lambda data: cascade.predict([images.decode(data)], mode=Mode.FAST),
     }
     if plain is not None:
         ways["plain"] = plain
@@ -173,5 +174,5 @@ def _cosine(cascade: Cascade, spec: EncoderSpec, data: bytes, theirs: Floats) ->
 def as_json(rows: Sequence[Row], costs: Sequence[Escalation], *, threads: int, rounds: int) -> str:
     """Everything that was measured, and on how many cores."""
     facts: dict[str, Any] = {"cores": cores(), "load": os.getloadavg()[0], "threads": threads, "rounds": rounds}
-    facts["torch"] = has_torch()
+    facts["torch"] = has_plain_pipeline()
     return json.dumps({**facts, "rows": [asdict(r) for r in rows], "escalation": [asdict(c) for c in costs]}, indent=1)

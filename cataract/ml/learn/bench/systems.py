@@ -1,6 +1,5 @@
 """The systems that the benchmark measures: a release, and an architecture with random weights."""
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +8,15 @@ from typing import Any
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.gate import QUALITY_LIMITS
 from cataract.ml.encoding import features
+from cataract.ml.learn.packages import has_open_clip, has_torch
 from cataract.ml.release import manifest as release
 
 _TREES = 200  # of the fast model of an architecture with random weights
 
 
-def has_torch() -> bool:
+def has_plain_pipeline() -> bool:
     """Whether the plain pipeline and towers with random weights can be made here."""
-    return importlib.util.find_spec("torch") is not None and importlib.util.find_spec("open_clip") is not None
+    return has_torch() and has_open_clip()
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def make_systems(
     if folder is not None:
         manifest = release.verify(folder)
         yield manifest.id, System(folder, _plain_of_release(folder, manifest, threads))
-    if arch and has_torch():
+    if arch and has_plain_pipeline():
         from cataract.ml.learn.bench import baseline
         from cataract.ml.learn.build import base_release
 
@@ -55,7 +55,7 @@ def make_systems(
 
 def _plain_of_release(folder: Path, manifest: release.Manifest, threads: int) -> Callable[[bytes], Floats] | None:
     """The plain pipeline with the weights of a release; None without torch, or where the release carries no weights."""
-    if not has_torch() or "encoder.safetensors" not in manifest.files:
+    if not has_plain_pipeline() or "encoder.safetensors" not in manifest.files:
         return None
     from cataract.ml.learn.bench import baseline
     from cataract.ml.learn.fit import towers

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from cataract.ml.learn.bench.systems import has_torch
+from cataract.ml.learn.bench.systems import has_plain_pipeline
 
 Way = Callable[[bytes], object]
 
@@ -71,7 +71,7 @@ def limit_threads(count: int) -> Iterator[None]:
     """Give OpenCV and torch as many threads as ONNX Runtime has."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(count)
-    if has_torch():
+    if has_plain_pipeline():
         import torch
 
         torch.set_num_threads(count)

@@ -3,7 +3,6 @@
 A build of kind "fast" never imports torch. No build is given the test split.
 """
 
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.fit.fast import FastFit, fit_fast
 from cataract.ml.learn.fit.quantise import quantise_if_safe
 from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.packages import has_torch
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.release.description import ReleaseDescription
 from cataract.ml.release.manifest import Manifest, draft_manifest, write_json, write_manifest
@@ -37,7 +37,7 @@ _OUT_OF_FOLD = 3  # folds of the accurate model, where calibration needs the tra
 
 
 class LightInstall(ImportError):
-    """torch is not installed. The message says how to add it."""
+    """torch is not installed: only the fast model can be trained here."""
 
 
 def build_release(
@@ -82,11 +82,8 @@ def build_release(
 
 
 def _check(out_dir: Path, data: TrainingData, config: BuildConfig) -> None:
-    if config.trains_accurate and importlib.util.find_spec("torch") is None:
-        raise LightInstall(
-            "The accurate model cannot be trained here: torch is not installed. Add the training set with "
-            "`make install` (without LIGHT=1), or train the fast model only."
-        )
+    if config.trains_accurate and not has_torch():
+        raise LightInstall("The accurate model cannot be trained here: torch is not installed.")
     if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
         raise ValueError(f"{out_dir.name} is there already; a release is built in a new or an empty folder.")
     data.check()

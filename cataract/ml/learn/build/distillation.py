@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.labels import Mode
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.fit.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import SILENT, Reporter
@@ -49,7 +50,7 @@ def _predict(teacher: Cascade, paths: Sequence[Path], reporter: Reporter) -> dic
     answers: list[tuple[Any, float]] = []
     for index, path in enumerate(paths):
         reporter.check_stop()
-        outcome: Outcome = teacher.predict([images.decode(path.read_bytes())], mode="accurate")[0]
+        outcome: Outcome = teacher.predict([images.decode(path.read_bytes())], mode=Mode.ACCURATE)[0]
         if outcome.accurate_probability is not None:
             answers.append((outcome.embedding, outcome.accurate_probability))
         if index % 20 == 0:

@@ -1,7 +1,5 @@
 """Find labels that are probably wrong: confident learning (Northcutt et al. 2021, cleanlab) on embeddings."""
 
-import importlib.util
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,11 +7,6 @@ from cataract.ml.arrays import Floats
 from cataract.ml.statistics import splits
 
 FOLDS = 5
-
-
-def can_find() -> bool:
-    """Whether cleanlab is installed; it is not in a light installation."""
-    return importlib.util.find_spec("cleanlab") is not None
 
 
 def find_suspects(

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.labels import Mode
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.release.description import Quantisation, ReleaseDescription
 from cataract.ml.release.manifest import draft_manifest
@@ -85,7 +86,7 @@ def _worth_it(path: Path) -> bytes:
 def _compare(exact: Cascade, small: Cascade, photos: Iterable[Pixels]) -> Trial:
     count, changed, moved = 0, 0, 0.0
     for photo in photos:
-        one, other = (cascade.predict([photo], mode="always")[0] for cascade in (exact, small))
+        one, other = (cascade.predict([photo], mode=Mode.ALWAYS)[0] for cascade in (exact, small))
         count += 1
         changed += (one.decision, one.needs_review) != (other.decision, other.needs_review)
         moved = max(moved, _moved(one, other))
