@@ -32,6 +32,7 @@ def test_log_in_and_out_with_the_form(site: Site) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Log out").click()
+    page.wait_for_url("**/accounts/login/")
     page.goto("/admin/")
     assert "login" in page.url
     assert page.evaluate("[localStorage.length, sessionStorage.length]") == [0, 0]
