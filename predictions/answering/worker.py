@@ -23,7 +23,7 @@ from predictions.releases import arms
 log = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 8.0  # shorter than the pause between two sweeps
-_SETTLE = timedelta(seconds=10)  # a younger row is still with the request that made it
+_SETTLE = timedelta(seconds=10)  # the request that made a younger row may still be answering it
 _KEY_LIFE = timedelta(hours=24)
 
 
