@@ -30,6 +30,7 @@ class ApiToken(models.Model):
 
     class Meta:
         app_label = "predictions"
+        verbose_name = "API key"
         ordering: ClassVar = ["-created_at"]
 
     def __str__(self) -> str:

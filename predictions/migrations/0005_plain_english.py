@@ -11,6 +11,10 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AlterModelOptions(
+            name='apitoken',
+            options={'ordering': ['-created_at'], 'verbose_name': 'API key'},
+        ),
         migrations.AlterField(
             model_name='batch',
             name='archive',

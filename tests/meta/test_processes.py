@@ -65,7 +65,7 @@ def test_setup_prints_generated_passwords_once_and_is_quick_the_second_time(tmp_
     first, second = system.manage("setup").stdout, system.manage("setup").stdout
     for user in ("screener", "reader", "adjudicator", "admin", "integrator", "auditor"):
         assert f"  {user} " in first
-    assert "API token" in first
+    assert "API key" in first
     assert second == ""
 
 

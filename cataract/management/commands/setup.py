@@ -82,7 +82,7 @@ class Command(BaseCommand):
         self.stdout.write("\nUsers (these passwords are shown once; `manage.py changepassword NAME` sets a new one):\n")
         for name, password in passwords.items():
             self.stdout.write(f"  {name:<12} {password:<18} {FIRST_USERS[name]}")
-        self.stdout.write(f"\nAPI token of the integrator (shown once):\n  {token}\n")
+        self.stdout.write(f"\nAPI key of the integrator (shown once):\n  {token}\n")
 
 
 def _static_fingerprint() -> str:
