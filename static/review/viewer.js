@@ -151,6 +151,7 @@ document.addEventListener("toggle", (event) => {
 // current photo is read, and shown as soon as its answer is stored. Nothing goes into the browser's storage or cache.
 const photos = new Map(); // address of a photo -> the image
 let following = []; // { case, photo, screen } of the next cases, in order
+let announced = null; // the one of them that was sent with the answer: a new list may arrive before the response does
 
 // On a slow line a response can arrive late: drop one that belongs to an earlier case. `data-ahead-ready` on the case
 // says that the photos of the next cases are in memory.
@@ -195,12 +196,13 @@ function forgetAllBut(addresses) {
 
 // Send with the answer which next case is already in memory; the server then names it instead of sending its HTML.
 document.addEventListener("htmx:configRequest", (event) => {
-  const [next] = following;
-  if (next?.screen && event.detail.target?.id === "case") event.detail.parameters.next = next.case;
+  if (event.detail.target?.id !== "case") return;
+  announced = following[0] ?? null;
+  if (announced?.screen) event.detail.parameters.next = announced.case;
 });
 document.addEventListener("htmx:beforeSwap", (event) => {
   const shown = event.detail.xhr.getResponseHeader("Review-Case");
-  const screen = following.find((next) => next.case === shown)?.screen ?? "";
+  const screen = [announced, ...following].find((next) => next?.case === shown)?.screen ?? "";
   let html = event.detail.serverResponse + screen;
   for (const [address, image] of photos) html = html.replace(`src="${address}"`, `src="${image.src}"`);
   event.detail.serverResponse = html;

@@ -139,4 +139,4 @@ def test_pictures_of_the_review(site: Site, tmp_path: Path, settings: Any, keep:
 
 
 def _photo_is_there(page: Page) -> None:
-    page.wait_for_function("document.querySelector('[data-photo]').naturalWidth > 0")
+    expect(page.locator("[data-photo]")).not_to_have_js_property("naturalWidth", 0)

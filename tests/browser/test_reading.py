@@ -102,6 +102,19 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site, eyes: Path) -> 
     assert Label.objects.count() == CASES - DIFFERING, "the others wait for a second reader"
 
 
+def test_a_list_of_next_cases_that_arrives_while_an_answer_is_sent_loses_no_screen(site: Site) -> None:
+    drawn_case(1, "cataract"), drawn_case(2, "cataract")
+    page = site.log_in("reader")
+    start(page)
+    page.locator("#case[data-ahead-ready]").wait_for()
+    first = page.url
+    page.evaluate("document.addEventListener('htmx:beforeSend', () => { following = []; }, { once: true })")
+    page.keyboard.press("1")
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Does this eye show a cataract?")
+    assert page.url != first
+
+
 def test_the_view_is_kept_with_the_answer_and_starts_afresh_for_the_next_case(site: Site) -> None:
     drawn_case(1, "cataract"), drawn_case(2, "cataract")
     page = site.log_in("reader")
@@ -191,6 +204,6 @@ def test_the_fellow_eye_is_one_key_away(site: Site) -> None:
     expect(photo).to_have_count(0)
     page.keyboard.press("e")
     expect(photo).to_be_visible()
-    page.wait_for_function("image => image.naturalWidth > 0", arg=photo.element_handle())
+    expect(photo).not_to_have_js_property("naturalWidth", 0)
     assert sum(str(fellow.image_id) in address for address in seen) == 1
     site.look(page, "review-visits")

@@ -46,7 +46,7 @@ def test_ungradable_photos_are_counted_and_left_out() -> None:
     assert (found["n"], found["ungradable"], found["accuracy"]["value"]) == (2, 1, 1.0)
     with pytest.raises(ValueError, match="no finite probability"):
         metrics.evaluate([1, 0, 1], [0.9, 0.1, np.nan])
-    with pytest.raises(ValueError, match="as many"):
+    with pytest.raises(ValueError, match="the same length"):
         metrics.evaluate([1, 0], [0.9])
 
 
