@@ -19,13 +19,13 @@ from predictions.webhooks.models import WebhookEndpoint
 def install_starter() -> Release:
     """Make the shipped starter release the champion of an empty system.
 
-    Raises AlreadyInstalled when there is a champion, ReleaseCorrupt or DamagedRelease when the shipped
-    folder is damaged or absent.
+    Raises AlreadyInstalled when there is a champion, DamagedRelease when the shipped folder is damaged or absent.
     """
     serving = Release.objects.champions().first()
     if serving is not None:
         raise AlreadyInstalled(f"Nothing to install: release {serving.pk} is serving.")
-    release = register_release(folder=Path(settings.STARTER_DIR))
+    with refuse_damage():
+        release = register_release(folder=Path(settings.STARTER_DIR))
     make_champion(release=release, user=None, reason="The starter release, shipped with the program.")
     release.refresh_from_db()
     return release

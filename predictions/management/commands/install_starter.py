@@ -6,7 +6,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
-from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases import services
 from predictions.releases.errors import AlreadyInstalled, DamagedRelease
 
@@ -22,7 +21,7 @@ class Command(BaseCommand):
             release = services.install_starter()
         except AlreadyInstalled as error:
             self.stdout.write(f"Already installed. {error}")
-        except (ReleaseCorrupt, DamagedRelease) as error:
+        except DamagedRelease as error:
             raise CommandError(f"The starter release cannot be installed. {error}") from None
         except DatabaseError as error:
             raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate` first.") from None
