@@ -16,7 +16,7 @@ from predictions.photos.validators import LABEL_LENGTH, check_captured_at
 
 
 class UploadSerializer(FactsSerializer):
-    """A photo to judge. Unknown fields are ignored."""
+    """A photo to judge. Unknown fields are refused by name."""
 
     photo = serializers.FileField(
         allow_empty_file=True,  # photos.intake gives the better message

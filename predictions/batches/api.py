@@ -79,6 +79,7 @@ class Batches(generics.ListAPIView[Batch]):
             archive=archive,
             table=table,
             default=form.facts(),
+            name=form.validated_data["name"],
             mode=form.validated_data["mode"],
             key=request.headers.get("Idempotency-Key", ""),
         )

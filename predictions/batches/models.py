@@ -21,7 +21,7 @@ class BatchQuerySet(LeasedQuerySet["Batch"]):
     MOVES: ClassVar = {
         "done": frozenset({"running"}),
         "cancelled": frozenset({"running"}),
-        "running": frozenset({"cancelled"}),
+        "running": frozenset({"cancelled", "done"}),
     }
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
@@ -36,7 +36,8 @@ class BatchQuerySet(LeasedQuerySet["Batch"]):
 class Batch(models.Model):
     """Many photos sent at once, for a worker to process.
 
-    RUNNING -> DONE, or RUNNING -> CANCELLED -> RUNNING when it is resumed.
+    RUNNING -> DONE, and RUNNING again when refused files are sent once more; or RUNNING -> CANCELLED -> RUNNING when it
+    is resumed.
     """
 
     class Status(models.TextChoices):
@@ -78,11 +79,15 @@ class BatchItemQuerySet(StatusQuerySet["BatchItem"]):
         "stored": frozenset({"waiting"}),
         "known": frozenset({"waiting"}),
         "refused": frozenset({"waiting"}),
+        "waiting": frozenset({"refused"}),
     }
 
 
 class BatchItem(models.Model):
-    """One file of a batch and its outcome. WAITING -> STORED, KNOWN (sent before) or REFUSED."""
+    """One file of a batch and its outcome.
+
+    WAITING -> STORED, KNOWN (already sent) or REFUSED; REFUSED -> WAITING when the file is sent again.
+    """
 
     class Status(models.TextChoices):
         WAITING = "waiting"

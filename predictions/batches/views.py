@@ -74,6 +74,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
             archive=archive,
             table=table,
             default=form.facts(),
+            name=form.cleaned_data["name"],
             key=str(form.cleaned_data["key"]),
         )
     except DomainError as error:
