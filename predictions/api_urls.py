@@ -2,17 +2,18 @@
 
 from django.urls import URLPattern, path
 
-from predictions.answering import api as answering_api
 from predictions.batches import api as batches_api
 from predictions.drift import api as drift_api
 from predictions.releases import api as releases_api
+from predictions.results import api as results_api
+from predictions.uploads import api as uploads_api
 from predictions.webhooks import api as webhooks_api
 
 urlpatterns: list[URLPattern] = [
-    path("predictions", answering_api.Predictions.as_view(), name="api-predictions"),
-    path("predictions/<uuid:prediction_id>", answering_api.OnePrediction.as_view(), name="api-prediction"),
-    path("predictions/<uuid:prediction_id>/explanation", answering_api.Explanation.as_view(), name="api-explanation"),
-    path("predictions/<uuid:prediction_id>/fhir", answering_api.Fhir.as_view(), name="api-fhir"),
+    path("predictions", uploads_api.Predictions.as_view(), name="api-predictions"),
+    path("predictions/<uuid:prediction_id>", results_api.OnePrediction.as_view(), name="api-prediction"),
+    path("predictions/<uuid:prediction_id>/explanation", results_api.Explanation.as_view(), name="api-explanation"),
+    path("predictions/<uuid:prediction_id>/fhir", results_api.Fhir.as_view(), name="api-fhir"),
     path("batches", batches_api.Batches.as_view(), name="api-batches"),
     path("batches/<uuid:batch_id>", batches_api.OneBatch.as_view(), name="api-batch"),
     path("batches/<uuid:batch_id>/cancel", batches_api.CancelBatch.as_view(), name="api-batch-cancel"),

@@ -1,6 +1,6 @@
 """Where Django finds the models of this app. Import a model from its room: `predictions.photos.models`, and so on.
 
-What the model said (Prediction) and what a person said (review's Reading and Label) never share a column.
+What the model said (Prediction) and what people said (FinalResult, review's Reading and Label) never share a column.
 """
 
 from cataract.core import models as core
@@ -10,6 +10,7 @@ from predictions.embeddings import models as embeddings
 from predictions.photos import models as photos
 from predictions.releases import models as releases
 from predictions.shadow import models as shadow
+from predictions.sites import models as sites
 from predictions.webhooks import models as webhooks
 
-__all__ = ["answering", "batches", "core", "embeddings", "photos", "releases", "shadow", "webhooks"]
+__all__ = ["answering", "batches", "core", "embeddings", "photos", "releases", "shadow", "sites", "webhooks"]

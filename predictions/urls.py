@@ -2,9 +2,10 @@
 
 from django.urls import URLPattern, path, register_converter
 
-from predictions.answering import views as answering_views
 from predictions.batches import views as batches_views
 from predictions.photos import views as photos_views
+from predictions.results import views as results_views
+from predictions.uploads import views as uploads_views
 
 
 class PhotoKind:
@@ -23,9 +24,9 @@ register_converter(PhotoKind, "photo_kind")
 
 app_name = "predictions"
 urlpatterns: list[URLPattern] = [
-    path("upload/", answering_views.upload, name="upload"),
-    path("uploads/", answering_views.uploads, name="list"),
-    path("results/<uuid:prediction_id>/", answering_views.detail, name="detail"),
+    path("upload/", uploads_views.upload, name="upload"),
+    path("uploads/", results_views.uploads, name="list"),
+    path("results/<uuid:prediction_id>/", results_views.detail, name="detail"),
     path("batches/", batches_views.batch_list, name="batches"),
     path("batches/<uuid:batch_id>/", batches_views.batch_page, name="batch"),
     path("batches/<uuid:batch_id>/cancel/", batches_views.batch_cancel, name="batch-cancel"),

@@ -26,6 +26,7 @@ from cataract.roles import ensure_roles
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import Cluster, EyeImage
 from predictions.releases.models import Release
+from predictions.sites.models import Device, Patient, Site
 from review.labels.models import Label
 from training.datasets.models import Dataset
 from training.runs.models import TrainingRun
@@ -83,12 +84,57 @@ class ClusterFactory(DjangoModelFactory[Cluster]):
     split = "train"
 
 
+class SiteFactory(DjangoModelFactory[Site]):
+    """The site with this name."""
+
+    class Meta:
+        model = Site
+        django_get_or_create = ("name",)
+
+    name = Site.FIRST_NAME
+
+
+class PatientFactory(DjangoModelFactory[Patient]):
+    """The patient of this site with this key."""
+
+    class Meta:
+        model = Patient
+        django_get_or_create = ("site", "key")
+
+    site = SubFactory(SiteFactory)
+    key = Sequence("P-{}".format)
+
+
+class DeviceFactory(DjangoModelFactory[Device]):
+    class Meta:
+        model = Device
+        django_get_or_create = ("site", "name")
+
+    site = SubFactory(SiteFactory)
+    name = "slit lamp"
+
+
 class EyeImageFactory(DjangoModelFactory[EyeImage]):
-    """The row of a photo in a cluster of its own. There is no file unless the test stores one."""
+    """The row of a photo in a cluster of its own. There is no file unless the test stores one.
+
+    `site_name`, `patient_key` and `device_name` name rows that are made if there are none.
+    """
 
     class Meta:
         model = EyeImage
 
+    class Params:
+        site_name = Site.FIRST_NAME
+        patient_key = ""
+        device_name = ""
+
+    site = SubFactory(SiteFactory, name=SelfAttribute("..site_name"))
+    patient = Maybe(
+        "patient_key", SubFactory(PatientFactory, site=SelfAttribute("..site"), key=SelfAttribute("..patient_key"))
+    )
+    device = Maybe(
+        "device_name", SubFactory(DeviceFactory, site=SelfAttribute("..site"), name=SelfAttribute("..device_name"))
+    )
     sha256 = Sequence(lambda number: hashlib.sha256(str(number).encode()).hexdigest())
     stored_sha256 = SelfAttribute("sha256")
     stored_name = LazyAttribute(lambda image: f"{image.sha256}.jpg")

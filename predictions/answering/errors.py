@@ -25,13 +25,6 @@ class DuplicatePhoto(DomainError):
             self.existing = str(prediction.pk)
 
 
-class NoExplanation(DomainError):
-    """There is no heat map for this prediction."""
-
-    code = "no_explanation"
-    status = 409
-
-
 class UploadRunning(RequestRunning):
     """The first upload with this Idempotency-Key is still running; `prediction` is the one that it will answer."""
 

@@ -21,7 +21,8 @@ from cataract.ml.arrays import Pixels, finite_or_none
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.policy import audit_rate, audit_selected
 from cataract.ml.labels import Reason
-from predictions.answering.models import Prediction
+from predictions.answering import final_results
+from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
 from predictions.releases import arms
@@ -77,7 +78,8 @@ def finish(
                 encoder=cascade.encoder_hash,
                 defaults={"vector": pack(outcome.embedding)},
             )
-        announce(prediction, Prediction.Status.DONE)
+        vars(prediction).update(values)  # the caller's object says what the row says now
+        announce(prediction, Prediction.Status.DONE, final_results.settle_by_ai(prediction))
     hit("predict.answered")
     return True
 
@@ -128,9 +130,10 @@ def give_back(prediction: Prediction, attempt: int, error: Exception) -> None:
                 announce(prediction, Prediction.Status.FAILED)
 
 
-def announce(prediction: Prediction, status: str) -> None:
-    """Queue the webhook event of a finished prediction."""
-    data = {"prediction": str(prediction.pk), "status": status, "address": prediction.api_url}
+def announce(prediction: Prediction, status: str, result: FinalResult | None = None) -> None:
+    """Queue the webhook event of a finished prediction, with its final result where it has one already."""
+    told = None if result is None else final_results.facts_of(result)
+    data = {"prediction": str(prediction.pk), "status": status, "address": prediction.api_url, "final_result": told}
     owner = prediction.image.uploaded_by_id
     webhooks.record(WebhookEndpoint.Event.PREDICTION_FINISHED, data, owner_id=owner, is_private=True)
 

@@ -1,16 +1,18 @@
-"""Predictions: what a release answered for a photo, and who has been shown it."""
+"""Predictions: what a release answered for a photo, what its sender is told in the end, and who has been shown it."""
 
 import uuid
+from datetime import datetime
 from typing import ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Prefetch, Q
 from django.utils import timezone
 
 from cataract.core.querysets import LeasedQuerySet
 from cataract.ml import labels
+from predictions.answering.answers import Answer, OtherPathology, UngradableBecause
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 
@@ -20,13 +22,39 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
     MOVES: ClassVar = {"done": frozenset({"queued"}), "failed": frozenset({"queued"}), "queued": frozenset({"failed"})}
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """The predictions of the photos that `user` may see, with photo and release, newest first."""
+        """The predictions of the photos that `user` may see, with all that a result shows, newest first."""
         if not isinstance(user, User):
             return self.none()
-        everything = self.select_related("image", "release")
+        everything = self.as_shown()
         if user.has_perm("predictions.view_every_eyeimage"):
             return everything
         return everything.filter(image__uploaded_by_id=user.pk)
+
+    def as_shown(self) -> Self:
+        """These predictions with photo, patient, site, device, release and standing final result: 2 queries."""
+        standing = Prefetch("final_results", FinalResult.objects.standing(), to_attr="standing_results")
+        with_photo = self.select_related("image__patient", "image__site", "image__device", "release")
+        return with_photo.prefetch_related(standing)
+
+    def in_state(self, *states: str) -> Self:
+        """The predictions in one of these `Prediction.State`s."""
+        standing = FinalResult.objects.standing().filter(prediction=OuterRef("pk"))
+        found = Q(pk__in=[])
+        for state in states:
+            if state == Prediction.State.QUEUED:
+                found |= Q(status=Prediction.Status.QUEUED)
+            elif state == Prediction.State.WAITING:
+                found |= ~Q(status=Prediction.Status.QUEUED) & ~Q(Exists(standing))
+            else:
+                found |= Q(Exists(standing.filter(status=state)))
+        return self.filter(found)
+
+    def changed_since(self, moment: datetime) -> Self:
+        """The predictions that were made, finished, or got or lost a final result at or after this time."""
+        results = FinalResult.objects.filter(
+            Q(at__gte=moment) | Q(superseded_at__gte=moment), prediction=OuterRef("pk")
+        )
+        return self.filter(Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(Exists(results)))
 
 
 class Prediction(models.Model):
@@ -45,6 +73,15 @@ class Prediction(models.Model):
         CATARACT = labels.Decision.CATARACT.value, "Probably cataract"
         NORMAL = labels.Decision.NORMAL.value, "No sign of cataract in this photo"
         UNGRADABLE = labels.Decision.UNGRADABLE.value, "Cannot judge"
+
+    class State(models.TextChoices):
+        """How far a prediction is for its sender."""
+
+        QUEUED = "queued", "In progress"
+        WAITING = "waiting", "Clinician review pending"
+        PROVISIONAL = "provisional", "Provisional"
+        FINAL = "final", "Final"
+        AMENDED = "amended", "Amended"
 
     class Mode(models.TextChoices):
         CASCADE = labels.Mode.CASCADE.value
@@ -123,13 +160,100 @@ class Prediction(models.Model):
         return f"{self.image_id}: {self.decision or self.status}"
 
     @property
+    def final_result(self) -> "FinalResult | None":
+        """The standing final result; none while it waits for an answer. Costs a query unless read by `as_shown`."""
+        if hasattr(self, "standing_results"):
+            return next(iter(self.standing_results), None)
+        return self.final_results.standing().first()
+
+    @property
+    def state(self) -> "Prediction.State":
+        """How far this prediction is for its sender."""
+        if self.status == self.Status.QUEUED:
+            return self.State.QUEUED
+        result = self.final_result
+        return self.State.WAITING if result is None else self.State(result.status)
+
+    @property
     def api_url(self) -> str:
         """The API path of this prediction."""
         return f"/api/v1/predictions/{self.pk}"
 
 
+class FinalResultQuerySet(models.QuerySet["FinalResult"]):
+    def standing(self) -> "FinalResultQuerySet":
+        """Results that no later one supersedes and that were not taken back."""
+        return self.filter(superseded_at__isnull=True)
+
+    def by_people(self) -> "FinalResultQuerySet":
+        return self.exclude(basis=FinalResult.Basis.AI)
+
+
+class FinalResult(models.Model):
+    """What the sender of one prediction is told in the end. Append-only: a later one supersedes it.
+
+    PROVISIONAL while a check is still due, then FINAL; AMENDED when the answer that was told as final changes. The
+    AI's own answer stays in the Prediction. A reader's name is never part of it.
+    """
+
+    class Basis(models.TextChoices):
+        AI = "ai", "AI alone"
+        SINGLE = "single", "one clinician"
+        DOUBLE = "double", "two clinicians"
+        ADJUDICATED = "adjudicated", "adjudication"
+
+    class Status(models.TextChoices):
+        PROVISIONAL = "provisional"
+        FINAL = "final"
+        AMENDED = "amended"
+
+    TOLD: ClassVar = (Status.FINAL, Status.AMENDED)
+
+    prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="final_results")
+    answer = models.CharField(max_length=10, choices=Answer)
+    detail = models.CharField(
+        max_length=64,
+        blank=True,
+        choices=[*UngradableBecause.choices, *OtherPathology.choices],
+        help_text="Why it cannot be judged, or which other pathology.",
+    )
+    basis = models.CharField(max_length=11, choices=Basis)
+    status = models.CharField(max_length=11, choices=Status)
+    contradicts_ai = models.BooleanField(default=False)
+    reason = models.TextField(blank=True, help_text="Why it was amended, for the sender.")
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    superseded_at = models.DateTimeField(null=True, blank=True, db_index=True)
+
+    objects = FinalResultQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-at", "-pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["prediction"], condition=Q(superseded_at__isnull=True), name="one_standing_final_result"
+            ),
+            models.CheckConstraint(condition=Q(answer__in=Answer.values), name="final_result_answer"),
+            models.CheckConstraint(
+                condition=Q(basis__in=["ai", "single", "double", "adjudicated"]), name="final_result_basis"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=["provisional", "final", "amended"]), name="final_result_status"
+            ),
+            models.CheckConstraint(
+                condition=~Q(basis="ai") | Q(contradicts_ai=False), name="the_ai_never_contradicts_itself"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_answer_display()} ({self.get_basis_display()}, {self.status})"
+
+    @property
+    def is_by_people(self) -> bool:
+        return self.basis != self.Basis.AI
+
+
 class Disclosure(models.Model):
-    """A user has been shown the AI's answer for an image: that user is never its blind reader."""
+    """A user has been shown an answer for an image, the AI's or people's: that user is never its blind reader."""
 
     prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="disclosures")
     image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="disclosures")

@@ -70,7 +70,7 @@ def upload_photo(
     elif not inference.answer_now(prediction, received.photo.pixels, received.timings):
         nudge(tasks.predict, prediction.pk)
     log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
-    return Prediction.objects.select_related("image", "release").get(pk=prediction.pk)
+    return Prediction.objects.as_shown().get(pk=prediction.pk)
 
 
 def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[Prediction, bool]:
@@ -125,7 +125,7 @@ def receive_photo(
     if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
         raise QueueFull
     photo = intake.examine(data, name=name)
-    facts = facts.with_eye(photo.eye)
+    facts = facts.completed(photo.header.facts)
     predictions: list[Prediction] = []
 
     def queue_prediction(image: EyeImage, is_new: bool) -> None:
@@ -170,7 +170,7 @@ def predict_again(*, image: EyeImage) -> Prediction:
 
 def disclose(*, predictions: list[Prediction], user: User) -> None:
     """Record that `user` has been shown these answers, and is therefore never the blind reader of these photos."""
-    shown = [prediction for prediction in predictions if prediction.decision]
+    shown = [prediction for prediction in predictions if prediction.decision or prediction.final_result is not None]
     Disclosure.objects.bulk_create(
         [Disclosure(prediction=prediction, image_id=prediction.image_id, user=user) for prediction in shown],
         ignore_conflicts=True,
@@ -186,7 +186,7 @@ def _refuse_duplicate(image: EyeImage, facts: PhotoFacts, *, send_anyway: bool) 
         code = "same_photo_both_eyes"
     if code == "duplicate" and send_anyway:
         return
-    prediction = image.predictions.select_related("image", "release").first()
+    prediction = image.predictions.as_shown().first()
     raise DuplicatePhoto(code, prediction, f"{timezone.localtime(image.created_at):%Y-%m-%d %H:%M}")
 
 

@@ -33,7 +33,7 @@ def run_prediction(prediction_id: UUID | str) -> bool:
     Safe to call at any time and any number of times: a row that is done, failed or leased to another is left alone.
     After settings.PREDICTION_ATTEMPTS attempts the row is FAILED with its error, and a clinician reviews the photo.
     """
-    prediction = Prediction.objects.select_related("image").get(pk=prediction_id)
+    prediction = Prediction.objects.select_related("image__patient").get(pk=prediction_id)
     lease = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
     attempt = Prediction.objects.filter(attempts__lt=settings.PREDICTION_ATTEMPTS).claim(prediction, lease)
     if attempt is None:

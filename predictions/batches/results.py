@@ -9,8 +9,8 @@ from django.db.models import Count, Q, QuerySet
 
 from cataract.core.csv_cells import safe_cell
 from predictions.answering.models import Prediction
-from predictions.answering.wording import confidence
 from predictions.batches.models import Batch, BatchItem
+from predictions.results.wording import confidence
 
 COLUMNS = (
     "file",

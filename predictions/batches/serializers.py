@@ -8,7 +8,6 @@ from rest_framework import serializers
 from cataract.core.errors import BadField
 from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
-from predictions.answering.serializers import PredictionSerializer
 from predictions.batches.models import Batch, BatchItem
 from predictions.batches.results import progress_of, result_of
 from predictions.batches.tables import COLUMNS, Table, read_table
@@ -17,6 +16,7 @@ from predictions.batches.uploads import SpooledFile
 from predictions.photos.models import EyeImage
 from predictions.photos.serializers import FactsSerializer
 from predictions.photos.validators import LABEL_LENGTH
+from predictions.results.serializers import PredictionSerializer
 
 
 class BatchUploadSerializer(FactsSerializer):

@@ -15,11 +15,11 @@ from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cataract.core.errors import DomainError
+from cataract.core.http.htmx import is_htmx
 from cataract.core.http.limits import upload_limits
 from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
-from predictions.answering.wording import describe
 from predictions.batches import services as batches_services
 from predictions.batches.api import csv_answer
 from predictions.batches.forms import BatchForm
@@ -28,6 +28,7 @@ from predictions.batches.results import items_with_results, progress_of, result_
 from predictions.batches.serializers import batch_files
 from predictions.batches.uploads import SpoolHandler
 from predictions.photos.models import EyeImage
+from predictions.results.wording import describe
 
 _TOO_MANY = "At most {max_form_files} photos at a time. Send more as one ZIP archive."
 _PAGE_SIZE = 50
@@ -61,8 +62,8 @@ def _to_disk(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpReque
 def batch_list(request: HttpRequest) -> HttpResponse:
     """The form for many photos, and the batches that this person may see."""
     if request.method != "POST":
-        return _form_page(request, BatchForm())
-    form = BatchForm(request.POST)
+        return _form_page(request, BatchForm(user=user_of(request)))
+    form = BatchForm(request.POST, user=user_of(request))
     if not form.is_valid():
         return _form_page(request, form, 422)
     try:
@@ -104,7 +105,7 @@ def batch_page(request: HttpRequest, batch_id: UUID) -> HttpResponse:
         **polling(request, waits=running, most=_POLLS, quick=30),
         "may_change": user_of(request).has_perm("predictions.add_eyeimage"),
     }
-    return render(request, f"predictions/{'_batch' if request.htmx else 'batch'}.html", context)  # type: ignore[attr-defined]
+    return render(request, f"predictions/{'_batch' if is_htmx(request) else 'batch'}.html", context)
 
 
 @login_required
@@ -139,7 +140,7 @@ def _form_page(request: HttpRequest, form: BatchForm, status: int = 200) -> Http
 
 def _refused(request: HttpRequest, message: str, status: int) -> HttpResponse:
     """Refuse a body that was not read to its end: the form's fields are unknown."""
-    form = BatchForm({})
+    form = BatchForm({}, user=user_of(request))
     form.errors.clear()
     form.add_error(None, message)
     if not request.user.has_perm("predictions.add_eyeimage"):

@@ -22,8 +22,8 @@ def nearest(image: EyeImage, candidates: "QuerySet[Any]", *, encoder: str, count
     if own is None:
         return []
     same = Q(image=image) | Q(image__cluster=image.cluster_id)
-    if image.patient_key:
-        same |= Q(image__patient_key=image.patient_key)
+    if image.patient_id is not None:
+        same |= Q(image__patient=image.patient_id)
     rows = list(
         Embedding.objects.filter(encoder=encoder, image__in=candidates.values("pk"))
         .exclude(same)

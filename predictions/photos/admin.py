@@ -11,10 +11,11 @@ from predictions.photos.models import EyeImage
 
 @admin.register(EyeImage)
 class EyeImageAdmin(ReadOnlyAdmin):
-    list_display = ("thumbnail", "patient_key", "eye", "site", "source", "split", "may_train", "created_at")
+    list_display = ("thumbnail", "patient_key", "eye", "site", "device", "source", "split", "may_train", "created_at")
     list_display_links = ("thumbnail", "patient_key")
     list_filter = ("eye", "source", "split", "may_train", "site")
-    search_fields = ("patient_key", "sha256", "id")
+    list_select_related = ("patient", "site", "device")
+    search_fields = ("patient__key", "sha256", "id")
     date_hierarchy = "created_at"
     list_per_page = 50
 

@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from cataract.ml.photos.duplicates import NEAR
 from cataract.ml.statistics.draws import fraction
 from predictions.photos.models import Cluster, EyeImage, Split
+from predictions.sites.models import Patient
 
 # When clusters of different splits merge, the first split in this list wins.
 _PRECEDENCE = (Split.TEST, Split.CALIBRATION, Split.TRAIN, Split.EXCLUDED)
@@ -26,20 +27,20 @@ _OVERLAP = timedelta(minutes=10)  # reread rows of slower transactions and slowe
 
 
 def assign_cluster(
-    *, sha256: str, hashes: Sequence[str], patient_key: str, forced_split: str | None = None
+    *, sha256: str, hashes: Sequence[str], patient: Patient | None, forced_split: str | None = None
 ) -> tuple[Cluster, EyeImage | None]:
     """Return the cluster of a new photo, and the stored photo it nearly duplicates, if any.
 
-    `hashes` are the photo's eight dihedral hashes. Photos of the same non-empty `patient_key` and near-duplicates
-    share a cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the
+    `hashes` are the photo's eight dihedral hashes. Photos of the same patient and near-duplicates share a
+    cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the
     transaction that stores the photo, and take the photo's own split from `split_of`.
     """
     _one_at_a_time()
     twin_ids = _known.near(hashes)
     twins = list(EyeImage.objects.filter(pk__in=twin_ids).order_by("created_at").select_related("cluster"))
     joined = {twin.cluster_id: twin.cluster for twin in twins}
-    if patient_key:
-        joined.update((c.pk, c) for c in Cluster.objects.filter(images__patient_key=patient_key).distinct())
+    if patient is not None:
+        joined.update((c.pk, c) for c in Cluster.objects.filter(images__patient=patient).distinct())
     cluster = _merge(joined.values()) if joined else Cluster.objects.create(split=forced_split or draw_split(sha256))
     return cluster, twins[0] if twins else None
 

@@ -41,11 +41,6 @@ class Photo:
     quality: dict[str, Any]
     timings: dict[str, float]
 
-    @property
-    def eye(self) -> str:
-        """The eye that the file's header names: OD, OS, or "" where it names none."""
-        return self.header.facts.get("eye", "")
-
 
 def examine(data: bytes, *, name: str = "") -> Photo:
     """Check, decode once, hash and strip one photo, in a decoder process unless settings.DECODER_PROCESSES is 0.

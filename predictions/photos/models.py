@@ -9,6 +9,8 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from predictions.sites.models import Device, Patient, Site
+
 
 class Split(models.TextChoices):
     TRAIN = "train", "training"
@@ -75,10 +77,10 @@ class EyeImage(models.Model):
     colour_profile = models.CharField(max_length=64, blank=True)
     perceptual_hash = models.CharField(max_length=16, db_index=True, help_text="64-bit pHash in hex.")
 
-    patient_key = models.CharField(max_length=64, blank=True, db_index=True, help_text="Pseudonym, never a name.")
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="images")
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, blank=True, related_name="images")
     eye = models.CharField(max_length=2, choices=Eye, blank=True)
-    site = models.CharField(max_length=64, blank=True, db_index=True)
-    device = models.CharField(max_length=64, blank=True)
+    device = models.ForeignKey(Device, on_delete=models.PROTECT, null=True, blank=True, related_name="images")
     captured_at = models.DateTimeField(null=True, blank=True)
     capture = models.JSONField(default=dict, blank=True, help_text="Allow-listed technical facts from the header.")
     quality = models.JSONField(default=dict, blank=True, help_text="Brightness, sharpness and other measurements.")
@@ -110,3 +112,8 @@ class EyeImage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.patient_key or 'no patient'} {self.eye} {self.sha256[:12]}"
+
+    @property
+    def patient_key(self) -> str:
+        """The patient's pseudonym; empty when none was stated."""
+        return "" if self.patient is None else self.patient.key

@@ -13,6 +13,8 @@ from predictions.photos.facts import PhotoFacts
 from predictions.photos.intake import Photo
 from predictions.photos.models import EyeImage, Split
 from predictions.releases import serving
+from predictions.sites import services as sites
+from predictions.sites.models import Site
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +32,13 @@ def store_photo(
 ) -> tuple[EyeImage, bool]:
     """Store an examined photo, its file first and then its row; return (image, whether it is new).
 
-    The same bytes are one image: if they are already stored, that image does not change. An eye that the file's header
-    names completes `facts`. `forced_split`: see `clusters.assign_cluster`. `also(image, is_new)` runs in the
-    transaction that makes the row; an exception in it rolls the row back. Raises BadField (eye_mismatch), StorageFull.
+    The same bytes are one image: if they are already stored, that image does not change. Eye, device and time that the
+    file's header names complete `facts`. `forced_split`: see `clusters.assign_cluster`. `also(image, is_new)` runs in
+    the transaction that makes the row; an exception in it rolls the row back. Raises BadField (eye_mismatch,
+    site_unknown), StorageFull.
     """
-    facts = facts.with_eye(photo.eye)
+    facts = facts.completed(photo.header.facts)
+    site = sites.find_site(user=user, name=facts.site)
     stored_name, stored_sha256 = storage.store(photo.data, suffix=photo.suffix)
 
     def write_rows() -> tuple[EyeImage, bool]:
@@ -42,7 +46,7 @@ def store_photo(
             image = EyeImage.objects.filter(sha256=photo.sha256).first()
             is_new = image is None
             if image is None:
-                placed = _placed(photo, facts, forced_split)
+                placed = _placed(photo, facts, site, forced_split)
                 image = EyeImage.objects.create(
                     stored_name=stored_name, stored_sha256=stored_sha256, source=source, uploaded_by=user, **placed
                 )
@@ -56,15 +60,24 @@ def store_photo(
         return write_rows()
 
 
-def _placed(photo: Photo, facts: PhotoFacts, forced_split: str | None) -> dict[str, Any]:
-    """The columns of a new image, with cluster and split; a photo that the champion was trained on goes to `train`."""
+def _placed(photo: Photo, facts: PhotoFacts, site: Site, forced_split: str | None) -> dict[str, Any]:
+    """The columns of a new image, with its site, patient, device and cluster.
+
+    A photo that the champion was trained on goes to `train`.
+    """
     if is_near(photo.hashes, serving.seen_hashes()):
         forced_split = Split.TRAIN
+    patient = sites.ensure_patient(site=site, key=facts.patient_key)
     cluster, twin = clusters.assign_cluster(
-        sha256=photo.sha256, hashes=photo.hashes, patient_key=facts.patient_key, forced_split=forced_split
+        sha256=photo.sha256, hashes=photo.hashes, patient=patient, forced_split=forced_split
     )
     return {
-        **vars(facts),
+        "site": site,
+        "patient": patient,
+        "device": sites.ensure_device(site=site, name=facts.device),
+        "eye": facts.eye,
+        "captured_at": facts.captured_at,
+        "may_train": facts.may_train,
         "sha256": photo.sha256,
         "original_name": photo.name,
         "format": photo.header.format,

@@ -17,7 +17,8 @@ class WebhookEndpoint(models.Model):
 
     class Event(models.TextChoices):
         PREDICTION_FINISHED = "prediction.finished", "a prediction is finished"
-        CASE_RESOLVED = "case.resolved", "a photo has a final result"
+        CASE_RESOLVED = "case.resolved", "clinicians gave a photo its final result"
+        RESULT_AMENDED = "result.amended", "a final result was amended"
         RELEASE_PROMOTED = "release.promoted", "another release was promoted"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

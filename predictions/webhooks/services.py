@@ -1,6 +1,7 @@
 """Add webhook endpoints, record messages for them, and redeliver messages.
 
-A message names rows and holds no health data: the receiver fetches the result with its own API key.
+A message names its rows, and a final result holds its answer; it never names a patient. The receiver fetches everything
+else with its own API key.
 """
 
 import logging

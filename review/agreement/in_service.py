@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from cataract.ml.labels import CATARACT, CLASSES, Reason
+from predictions.answering.answers import Answer
 from predictions.answering.models import Prediction
 from review.agreement import estimates
 from review.agreement.estimates import Measure
-from review.cases.answers import Answer
 from review.cases.models import ReviewCase
 from review.labels.models import Label
 
@@ -51,7 +51,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
     sampled = []
     for row in cases.values(
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
-        "image__patient_key", "prediction__created_at", "status", "reasons",
+        "image__patient__key", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
         if row["reasons"] == [Reason.SUSPECTED_LABEL]:  # chosen for its label, so it stands for no other photo
             continue
@@ -63,7 +63,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
                 propensity=row["review_propensity"],
                 release=row["prediction__release_id"] or "",
                 cluster=row["image__cluster_id"],
-                patient=row["image__patient_key"],
+                patient=row["image__patient__key"] or "",
                 made_at=row["prediction__created_at"],
                 is_read=bool(truth),
                 truth=truth,

@@ -11,9 +11,9 @@ from itertools import combinations
 from typing import NamedTuple
 from uuid import UUID
 
+from predictions.answering.answers import Answer, contradicts
 from review.agreement import estimates
 from review.agreement.estimates import Estimate, Measure
-from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
 from review.queue import policy
@@ -217,7 +217,7 @@ def _recall(counts: Counter[tuple[str, str]], answer: str) -> Estimate:
 # People and the AI ----------------------------------------------------------------------------------------------------
 def _differed(readings: list[ReadingRow], truth: dict[UUID, str]) -> Differed:
     """Blind answers that the AI contradicted, and the final answers after it was shown."""
-    shown = [r for r in readings if r.ai_shown and r.final and policy.contradicts(r.blind, r.decision)]
+    shown = [r for r in readings if r.ai_shown and r.final and contradicts(r.blind, r.decision)]
     kept = sum(each.final == each.blind for each in shown)
     known = [each for each in shown if each.case in truth]
     moves = Counter(
@@ -243,6 +243,6 @@ def _anchoring(readings: list[ReadingRow]) -> list[Measure]:
     measures = []
     for name, ai_first in (("Read blind", False), ("The AI shown first", True)):
         arm = [each for each in first if each.ai_first == ai_first]
-        agreed = sum(not policy.contradicts(each.blind, each.decision) for each in arm)
+        agreed = sum(not contradicts(each.blind, each.decision) for each in arm)
         measures.append(Measure(name, estimates.share(agreed, len(arm))))
     return measures

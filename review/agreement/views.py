@@ -12,10 +12,10 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
 from cataract.core import charts
+from predictions.answering.answers import Answer
 from review.agreement import in_service
 from review.agreement import report as agreement_report
 from review.agreement.estimates import Measure
-from review.cases.answers import Answer
 from review.cases.permissions import overseers_only
 
 PERIODS = {"30": "last 30 days", "90": "last 90 days", "365": "last year", "": "all time"}

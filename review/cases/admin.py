@@ -40,7 +40,7 @@ class ReviewCaseAdmin(ReadOnlyAdmin):
         "created_at",
     )
     list_filter = ("status", "priority", "policy_version", "created_at")
-    search_fields = ("id", "image__patient_key", "image__sha256")
+    search_fields = ("id", "image__patient__key", "image__sha256")
     list_select_related = ("claimed_by",)
     inlines = (ReadingInline,)
     date_hierarchy = "created_at"

@@ -9,9 +9,9 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from cataract.core.querysets import StatusQuerySet
+from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
-from review.cases.answers import Answer, Grade, OtherPathology, UngradableBecause
 
 
 class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
@@ -172,6 +172,8 @@ class Reading(models.Model):
         SECOND = "second", "second reader"
         ADJUDICATOR = "adjudicator", "adjudicator"
         EXTRA = "extra", "additional opinion"
+
+    VIEWER_KEYS: ClassVar = frozenset({"zoom", "brightness", "contrast", "redfree", "invert"})  # what `viewer` may hold
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="readings")

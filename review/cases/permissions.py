@@ -53,5 +53,5 @@ def _only_with(view: View, *permissions: str) -> View:
 
 def find_case(pk: UUID) -> ReviewCase:
     """The case with its photo and prediction. Raises Http404 when there is none."""
-    case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image", "prediction"), pk=pk)
+    case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image__patient", "prediction"), pk=pk)
     return case

@@ -15,7 +15,7 @@ from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
 from cataract.core.csv_cells import safe_cell
-from review.cases.answers import Answer
+from predictions.answering.answers import Answer
 from review.cases.models import Reading
 from review.labels.models import Label
 
@@ -27,7 +27,7 @@ def labels_to_export(*, training_only: bool = False) -> QuerySet[Label]:
     """Standing labels with everything an export names, oldest first; `training_only` keeps those that may train."""
     chosen = Label.objects.training() if training_only else Label.objects.standing()
     readings = Reading.objects.order_by("blind_at", "pk")
-    related = chosen.select_related("image", "case", "case__prediction")
+    related = chosen.select_related("image__site", "image__patient", "case", "case__prediction")
     return related.prefetch_related(Prefetch("readings", queryset=readings)).order_by("created_at", "pk")
 
 
@@ -48,7 +48,7 @@ def record(label: Label, *, with_ai: bool) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "eye": image.eye,
-        "site": image.site,
+        "site": image.site.name,
         "patient": image.patient_key,
         "cluster": image.cluster_id,
         "split": image.split,

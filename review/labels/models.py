@@ -8,8 +8,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cataract.ml.labels import CLASSES
+from predictions.answering.answers import Answer
 from predictions.photos.models import EyeImage
-from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase
 
 

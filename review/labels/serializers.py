@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from review.cases.answers import Answer
+from predictions.answering.answers import Answer
 from review.labels.models import Label
 
 

@@ -10,11 +10,11 @@ from django.contrib.auth.models import User
 from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, When
 from django.utils import timezone
 
-from cataract.ml.labels import Decision, Reason
+from cataract.ml.labels import Reason
 from cataract.ml.statistics.draws import fraction
+from predictions.answering.answers import contradicts
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
-from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
@@ -37,12 +37,6 @@ BAND_OF_REASON: dict[str, int] = {
 FIRST_BAND, LAST_BAND = 0, 50
 OVERDUE_AFTER = timedelta(hours=24)  # an overdue case comes before every band, and to every reader
 PATIENT_WAITS_FOR = timedelta(hours=1)  # after an upload from the page the patient may still be in the clinic
-AGREES_WITH: dict[str, set[Answer]] = {
-    Decision.CATARACT: {Answer.CATARACT},
-    Decision.NORMAL: {Answer.NORMAL},
-    # The AI has one answer for everything it cannot judge, readers have three.
-    Decision.UNGRADABLE: {Answer.UNGRADABLE, Answer.OTHER, Answer.NOT_AN_EYE},
-}
 
 
 # Priority -------------------------------------------------------------------------------------------------------------
@@ -63,11 +57,6 @@ def ai_decision(case: ReviewCase) -> str:
     if prediction is None or prediction.status != Prediction.Status.DONE:
         return ""
     return prediction.decision
-
-
-def contradicts(answer: str, decision: str) -> bool:
-    """Whether a reader's answer contradicts the AI's decision; without a decision it never does."""
-    return bool(decision) and answer not in AGREES_WITH[decision]
 
 
 def is_read_twice_by_chance(case_id: object) -> bool:

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
+from predictions.sites.models import Site
 from review.cases.models import ReviewCase
 from review.cases.permissions import READ, VIEW_CASES
 
@@ -47,13 +48,15 @@ def cases(user: User, filters: Filters) -> QuerySet[ReviewCase]:
     if filters.age in AGES:
         rows = rows.filter(created_at__lt=timezone.now() - AGES[filters.age])
     if filters.site:
-        rows = rows.filter(image__site=filters.site)
+        rows = rows.filter(image__site__name=filters.site)
     if filters.reader is not None:
         claimed = Q(claimed_by=filters.reader, lease_until__gt=timezone.now())
         rows = rows.filter(claimed | Q(assigned_to=filters.reader))
     if filters.reason and may_see_reasons(user):
         rows = rows.filter(reasons__icontains=f'"{filters.reason}"')
-    return rows.select_related("image", "claimed_by", "assigned_to").order_by("-created_at", "pk")
+    return rows.select_related("image__site", "image__patient", "claimed_by", "assigned_to").order_by(
+        "-created_at", "pk"
+    )
 
 
 def totals(user: User) -> dict[str, int]:
@@ -64,8 +67,7 @@ def totals(user: User) -> dict[str, int]:
 
 def sites() -> list[str]:
     """The sites that have cases."""
-    rows = ReviewCase.objects.exclude(image__site="").order_by("image__site")
-    return list(rows.values_list("image__site", flat=True).distinct())
+    return list(Site.objects.filter(images__review_cases__isnull=False).distinct().values_list("name", flat=True))
 
 
 def readers() -> list[tuple[int, str]]:

@@ -77,9 +77,9 @@ def other_photos(case: ReviewCase, *, has_answered: bool) -> QuerySet[EyeImage]:
 
     Each photo carries `shown_eye`. Beside a mirrored case they are mirrored too, or the fellow eye would reveal it.
     """
-    photos = EyeImage.objects.filter(patient_key=case.image.patient_key).exclude(pk=case.image_id)
-    if not case.image.patient_key:
-        return photos.none()
+    if case.image.patient_id is None:
+        return EyeImage.objects.none()
+    photos = EyeImage.objects.filter(patient=case.image.patient_id).exclude(pk=case.image_id)
     if not has_answered:
         photos = photos.filter(~Exists(Reading.objects.filter(case__image=OuterRef("pk"))))
     right, left = EyeImage.Eye.OD.value, EyeImage.Eye.OS.value

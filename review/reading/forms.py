@@ -5,7 +5,8 @@ from typing import Any
 
 from django import forms
 
-from review.cases.answers import VIEWER_KEYS, Answer, Grade, OtherPathology, UngradableBecause
+from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
+from review.cases.models import Reading
 from review.reading.keyboard import KEYS
 
 GRADES = [("", "Not graded"), *Grade.choices]
@@ -29,7 +30,11 @@ class _AnswerForm(forms.Form):
             return {}
         if not isinstance(sent, dict):
             return {}
-        return {key: sent[key] for key in VIEWER_KEYS & sent.keys() if isinstance(sent[key], bool | int | float)}
+        return {
+            key: sent[key]
+            for key in Reading.Reading.VIEWER_KEYS & sent.keys()
+            if isinstance(sent[key], bool | int | float)
+        }
 
 
 class BlindForm(_AnswerForm):

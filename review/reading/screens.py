@@ -17,9 +17,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django_htmx.http import HttpResponseClientRedirect
 
+from cataract.core.http.htmx import is_htmx
 from cataract.core.http.users import user_of
 from cataract.ml.labels import Reason
-from review.cases.answers import Answer
+from predictions.answering.answers import Answer
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims, policy, progress
 from review.reading import access, services, transitions
@@ -50,7 +51,7 @@ def go_to_next(request: HttpRequest, answered: Reading | None = None) -> HttpRes
     A page that has the next screen in memory names its case (`next`). If this user's claim on it still runs, the
     response is only the strip and a header, and the page paints the screen at once.
     """
-    if request.htmx and (case_id := _renew_named_next(request)) is not None:  # type: ignore[attr-defined]
+    if is_htmx(request) and (case_id := _renew_named_next(request)) is not None:
         response = render(request, "review/_strip.html", _strip(request, answered))
         response["Review-Case"] = str(case_id)
         response["HX-Push-Url"] = reverse("review:case", args=[case_id])
@@ -58,14 +59,14 @@ def go_to_next(request: HttpRequest, answered: Reading | None = None) -> HttpRes
     case = services.claim_next(reader=user_of(request))
     if case is not None:
         return go_to(request, case, answered)
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_htmx(request):
         return HttpResponseClientRedirect(reverse("review:queue"))
     return redirect("review:queue")
 
 
 def go_to(request: HttpRequest, case: ReviewCase, answered: Reading | None = None) -> HttpResponse:
     """Redirect to a case just claimed; for htmx render it at once, which saves a request."""
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_htmx(request):
         return render_case(request, case, just_claimed=True, answered=answered)
     return redirect("review:case", pk=case.pk)
 
@@ -110,7 +111,7 @@ def render_case(
         context |= _closed(case, user)
         context["unstored"] = form.cleaned_data if form is not None and problem else None
     context |= {"problem": problem, "with_photo": just_claimed or access.may_see_photo(case, user)}
-    if request.htmx:  # type: ignore[attr-defined]
+    if is_htmx(request):
         response = render(request, "review/_swap.html", context, status=status)
         response["HX-Push-Url"] = reverse("review:case", args=[case.pk])
         return response

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from cataract.core.http.users import user_of
-from review.cases.answers import VIEWER_KEYS, Answer, Grade, OtherPathology, UngradableBecause
+from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims
 from review.reading import access
@@ -33,7 +33,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
     seconds = serializers.FloatField(required=False, min_value=0, max_value=24 * 3600)
 
     def validate_viewer(self, sent: dict[str, float]) -> dict[str, float]:
-        return {key: value for key, value in sent.items() if key in VIEWER_KEYS}
+        return {key: value for key, value in sent.items() if key in Reading.VIEWER_KEYS}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["step"] == Step.ADJUDICATE and not attrs.get("reason", "").strip():

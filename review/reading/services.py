@@ -14,9 +14,10 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from predictions.answering import final_results
+from predictions.answering.answers import Answer, contradicts
 from predictions.answering.models import Disclosure
 from review.cases import permissions
-from review.cases.answers import Answer
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
@@ -129,7 +130,7 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
     # Shown first on purpose, or read again after undoing: the reader has seen the AI's answer, so it never trains.
     seen = _first_disclosure(case, reader)
     shown_first = seen is not None and ShownFirst.objects.filter(case=case, reader=reader).exists()
-    is_final = shown_first or not policy.contradicts(answer, decision)
+    is_final = shown_first or not contradicts(answer, decision)
     reading = Reading.objects.create(
         case=case,
         reader=reader,
@@ -176,6 +177,7 @@ def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any])
     if is_read_once and label is not None and label.answer != reading.final_answer:
         Label.objects.filter(pk=label.pk).update(superseded_at=now)
         ReviewCase.objects.filter(pk=case.pk).move(ReviewCase.Status.SECOND, resolved_at=None)
+        final_results.take_back(image=case.image)
         transitions.take_as_second(case, reading)
     return reading
 
@@ -251,7 +253,10 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
         if not _reopen(case, reading, reader):
             raise transitions.Conflict("Another reader has begun this case, so your answer can no longer be undone.")
         _retract(reading)
-        Label.objects.standing().filter(case=case).update(superseded_at=timezone.now())
+        if Label.objects.standing().filter(case=case).update(superseded_at=timezone.now()):
+            final_results.take_back(image=case.image)
+        else:
+            final_results.take_back_provisional(image=case.image)
         case.refresh_from_db()
     return case
 

@@ -11,9 +11,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
-from predictions.answering.models import Disclosure, Prediction
-from predictions.webhooks import services as webhooks
-from predictions.webhooks.models import WebhookEndpoint
+from predictions.answering import final_results
+from predictions.answering.models import Disclosure, FinalResult
 from review.cases.models import Reading, ReviewCase
 from review.labels.services import make_label
 from review.queue import claims, policy
@@ -87,11 +86,9 @@ def advance(case: ReviewCase, reading: Reading, others: Sequence[Reading] | None
     if not expected.move(status, **values):
         raise Conflict("This case has changed since; your answer was not stored.")
     case.status = status
-    if status == ReviewCase.Status.RESOLVED and case.kind == ReviewCase.Kind.CASE:
-        make_label(case=case, readings=readings, answer=reading.final_answer)
-        if case.prediction is not None:
-            _announce(case, case.prediction)
-    elif status == ReviewCase.Status.SECOND and extras:
+    if case.kind == ReviewCase.Kind.CASE:
+        _tell_sender(case, reading, readings)
+    if status == ReviewCase.Status.SECOND and extras:
         take_as_second(case, (differing or extras)[0])
 
 
@@ -117,8 +114,27 @@ def take_as_second(case: ReviewCase, extra: Reading) -> None:
     advance(case, extra)
 
 
-def _announce(case: ReviewCase, prediction: Prediction) -> None:
-    """Record the webhook event that the photo of a prediction has a final result."""
-    data = {"prediction": str(prediction.pk), "address": prediction.api_url}
-    owner = case.image.uploaded_by_id
-    webhooks.record(WebhookEndpoint.Event.CASE_RESOLVED, data, owner_id=owner, is_private=True)
+def _tell_sender(case: ReviewCase, reading: Reading, readings: Sequence[Reading]) -> None:
+    """Give the sender the final result, or a provisional one while a second reader is due.
+
+    A weaker answer than the photo's standing label changes neither label nor result.
+    """
+    if case.status == ReviewCase.Status.ADJUDICATION:
+        final_results.take_back_provisional(image=case.image)
+        return
+    is_final = case.status == ReviewCase.Status.RESOLVED
+    if is_final and make_label(case=case, readings=readings, answer=reading.final_answer).case_id != case.pk:
+        return
+    final_results.settle_by_people(
+        image=case.image,
+        answer=reading.final_answer,
+        detail=reading.detail,
+        basis=_basis(readings),
+        is_final=is_final,
+    )
+
+
+def _basis(readings: Sequence[Reading]) -> FinalResult.Basis:
+    if any(each.role == Reading.Role.ADJUDICATOR for each in readings):
+        return FinalResult.Basis.ADJUDICATED
+    return FinalResult.Basis.DOUBLE if len(readings) > 1 else FinalResult.Basis.SINGLE

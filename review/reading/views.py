@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cataract.core.http.users import user_of
+from predictions.answering.answers import contradicts
 from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import find_case, reviewers_only
 from review.queue import claims, policy, progress
@@ -72,7 +73,7 @@ def _store_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -
         messages.info(request, f"Another reader answered first. Your answer ({answer}) is kept as a second opinion.")
         return screens.go_to_next(request, reading)
     decision = policy.ai_decision(case)
-    agrees = bool(decision) and not policy.contradicts(reading.final_answer, decision)
+    agrees = bool(decision) and not contradicts(reading.final_answer, decision)
     messages.success(request, f"Saved: {answer}.{' The AI says the same.' if agrees else ''}")
     return screens.go_to_next(request, reading)
 

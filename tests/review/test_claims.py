@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from cataract.ml.labels import Reason
-from predictions.answering import wording
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
 from predictions.releases.models import Release
+from predictions.results import wording
 from review.cases.models import ReviewCase
 from review.queue import claims, opening, policy, progress
 from review.queue import services as queue_services

@@ -78,7 +78,7 @@ def test_csv_has_a_column_for_each_value_and_the_numbers_of_readers() -> None:
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_no_cell_runs_as_a_formula(formula: str) -> None:
-    read(image=EyeImageFactory.create(site=formula, patient_key=formula))
+    read(image=EyeImageFactory.create(site_name=formula, patient_key=formula))
     (row,) = list(csv.DictReader(io.StringIO(text("csv"), newline="")))
     assert row["site"] == row["patient"] == "'" + formula
 

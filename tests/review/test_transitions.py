@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
-from review.cases.answers import Answer
+from predictions.answering.answers import Answer, contradicts
 from review.cases.models import Reading, ReviewCase, ReviewCaseQuerySet
 from review.labels.models import Label
 from review.queue import policy
@@ -90,9 +90,7 @@ def assert_consistent(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> 
         if len(standing) < 3:
             assert {r.final_answer for r in standing} == {label.answer}
     if case.status == "resolved" and len(finished) == 1:
-        assert not policy.contradicts(finished[0].final_answer, policy.ai_decision(case)), (
-            "no single reader overrules the AI"
-        )
+        assert not contradicts(finished[0].final_answer, policy.ai_decision(case)), "no single reader overrules the AI"
 
     now = {r.pk: (r.blind_answer, r.final_answer) for r in Reading.objects.filter(case=case)}
     for pk, (blind_answer, final_answer) in history.items():

@@ -38,8 +38,8 @@ def rows(client: Client, query: str = "") -> int:
 
 def test_filters_are_in_the_address_and_what_does_not_exist_asks_for_nothing(admin: Client) -> None:
     reader = ReaderFactory.create()
-    make_case(reasons=["uncertain"], image=EyeImageFactory.create(site="North"))
-    old = make_case(reasons=["disagreement"], image=EyeImageFactory.create(site="South"))
+    make_case(reasons=["uncertain"], image=EyeImageFactory.create(site_name="North"))
+    old = make_case(reasons=["disagreement"], image=EyeImageFactory.create(site_name="South"))
     ReviewCase.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=3))
     done = make_case(reasons=["uncertain"])
     services.claim_case(case=done, reader=reader)
@@ -88,7 +88,7 @@ def test_it_costs_the_same_queries_however_long_it_is(admin: Client) -> None:
     few = queries()
     for _ in range(60):
         ReaderFactory.create()
-        make_case(image=EyeImageFactory.create(site="North"))
+        make_case(image=EyeImageFactory.create(site_name="North"))
     assert queries() == few
 
 

@@ -61,7 +61,7 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
 
 
 def test_the_preview_says_whose_readings_a_run_would_learn_from() -> None:
-    label_photo("normal", "train", 905, site="A", device="slit lamp")
+    label_photo("normal", "train", 905, site_name="A", device_name="slit lamp")
     reader, case = ReaderFactory.create(username="Ada"), make_case("normal")
     reading_services.claim_case(case=case, reader=reader)
     reading_services.store_blind_answer(case=case, reader=reader, answer="normal")

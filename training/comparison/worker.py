@@ -108,8 +108,8 @@ def _groups(image: EyeImage) -> dict[str, str]:
         "unknown" if brightness is None else "dark" if brightness < 70 else "bright" if brightness > 180 else "medium"
     )
     return {
-        "site": image.site or "unknown",
-        "device": image.device or "unknown",
+        "site": image.site.name,
+        "device": str(image.device or "unknown"),
         "eye": image.eye or "unknown",
         "brightness": band,
     }

@@ -20,6 +20,7 @@ from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage, Split
 from predictions.photos.refusals import BadPhoto
 from predictions.photos.services import store_photo
+from predictions.sites import services as sites
 from review.labels.models import Label
 
 _SPLIT_FOLDERS = {"train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST, "testing": Split.TEST}
@@ -110,6 +111,7 @@ def import_folder(
     test cluster, and its photos of the training folder are left out of every dataset. Raises NothingToImport.
     """
     files = scan(root, on_progress=on_progress)
+    site = sites.ensure_site(name=site).name
     if labelled and not any(file.label for file in files):
         raise NothingToImport(f"No folder below {root} is named {' or '.join(CLASSES)}: there is no label to read.")
     clusters = clusters_of(files)

@@ -16,7 +16,7 @@ def usable_labels() -> QuerySet[Label]:
         .exclude(provenance=Label.Provenance.AFTER_AI)
         .exclude(image__split=Split.EXCLUDED)
         .filter(image__split=F("image__cluster__split"))
-        .select_related("image")
+        .select_related("image__site", "image__device")
         .order_by("image__sha256")
     )
 
@@ -49,6 +49,6 @@ def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
 def _rows(dataset: Dataset, *splits: str) -> QuerySet[DatasetItem]:
     return (
         dataset.items.filter(split__in=splits, image__split=F("split"), image__may_train=True)
-        .select_related("image")
+        .select_related("image__site", "image__device")
         .order_by("image__sha256")
     )

@@ -67,7 +67,7 @@ def preview() -> Preview:
         counts=_table(Counter((label.image.split, label.answer) for label in labels)),
         clusters=_table(clusters),
         sites=_ranked(label.image.site for label in labels),
-        devices=_ranked(label.image.device for label in labels),
+        devices=_ranked(label.image.device or "" for label in labels),
         readers=_ranked(usable_labels().exclude(readings=None).values_list("readings__reader__username", flat=True)),
         provenances=_ranked(label.get_provenance_display() for label in labels),
         excluded=_excluded(),

@@ -30,7 +30,7 @@ class _Answered(NamedTuple):
 
 
 _COLUMNS = (
-    "image__patient_key",
+    "image__patient__key",
     "image__cluster_id",
     "release_id",
     "decision",
@@ -46,7 +46,7 @@ def ab_report(test: LiveTest) -> dict[str, Any]:
     predictions = Prediction.objects.filter(
         status=Prediction.Status.DONE, created_at__gte=test.started_at, created_at__lt=until, image__source__in=_LIVE
     )
-    answered = [_Answered(*row) for row in predictions.exclude(image__patient_key="").values_list(*_COLUMNS)]
+    answered = [_Answered(*row) for row in predictions.exclude(image__patient=None).values_list(*_COLUMNS)]
     read = [
         row for row in in_service.rows(since=test.started_at) if test.started_at <= row.made_at < until and row.patient
     ]
@@ -80,4 +80,4 @@ def _arm(arm: str, release: str, answers: Sequence[_Answered], cases: list[in_se
 
 def _outside(predictions: QuerySet[Prediction]) -> int:
     """Photos without a patient key: the champion answers them, and they belong to no arm."""
-    return predictions.filter(image__patient_key="").count()
+    return predictions.filter(image__patient=None).count()

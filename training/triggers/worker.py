@@ -10,9 +10,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
+from predictions.answering.answers import contradicts
 from predictions.drift.services import recent_drift
 from review.agreement import estimates, in_service
-from review.queue import policy as queue
 from training.datasets.selectors import usable_labels
 from training.datasets.services import fingerprint_of
 from training.runs import services
@@ -92,7 +92,7 @@ def _overrides(policy: TrainingPolicy) -> str:
     since = timezone.now() - timedelta(days=OVERRIDE_DAYS)
     read = [row for row in in_service.rows(since) if row.is_read]
     share = estimates.weighted_share(
-        [queue.contradicts(row.truth, row.decision) for row in read],
+        [contradicts(row.truth, row.decision) for row in read],
         [1 / row.propensity for row in read],
         [row.cluster for row in read],
     )

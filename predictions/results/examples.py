@@ -9,6 +9,16 @@ _ID = "6f2c1f0e-3a55-4d5e-9c0b-0a4f2f6b7d11"
 RESULT: dict[str, Any] = {
     "id": _ID,
     "status": "done",
+    "state": "final",
+    "final_result": {
+        "answer": "cataract",
+        "detail": "",
+        "basis": "ai",
+        "status": "final",
+        "contradicts_ai": False,
+        "reason": "",
+        "at": "2026-01-31T12:00:00.064Z",
+    },
     "mode": "cascade",
     "prediction": "cataract",
     "confidence": 0.93,
@@ -40,6 +50,8 @@ RESULT: dict[str, Any] = {
 }
 _WAITING = RESULT | {
     "status": "queued",
+    "state": "queued",
+    "final_result": None,
     "prediction": None,
     "confidence": None,
     "probabilities": None,

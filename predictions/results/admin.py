@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from cataract.core.admin import ReadOnlyAdmin
 from predictions.answering import services
 from predictions.answering.models import Prediction
-from predictions.answering.wording import describe
+from predictions.results.wording import describe
 
 
 @admin.register(Prediction)
@@ -17,7 +17,7 @@ class PredictionAdmin(ReadOnlyAdmin):
     list_display = ("id", "status", "answer", "probability", "needs_review", "reasons", "release", "created_at")
     list_filter = ("status", "decision", "needs_review", "release", "mode")
     list_select_related = ("release", "image")
-    search_fields = ("id", "image__patient_key", "image__sha256")
+    search_fields = ("id", "image__patient__key", "image__sha256")
     date_hierarchy = "created_at"
     list_per_page = 50
     actions = ("retry",)

@@ -1,68 +1,13 @@
-"""Serializers of uploads and results. Field names are part of the API; each field's help text defines it."""
+"""Serializers of results. Field names are part of the API; each field's help text defines it."""
 
 from typing import Any
 
 from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from rest_framework import serializers
 
-from cataract.core.errors import BadField
-from cataract.core.http.limits import with_limits
+from predictions.answering.final_results import facts_of
 from predictions.answering.models import Prediction
-from predictions.answering.wording import confidence, describe, model_used
-from predictions.photos.models import EyeImage
-from predictions.photos.serializers import FactsSerializer
-from predictions.photos.validators import LABEL_LENGTH, check_captured_at
-
-
-class UploadSerializer(FactsSerializer):
-    """A photo to judge. Unknown fields are refused by name."""
-
-    photo = serializers.FileField(
-        allow_empty_file=True,  # photos.intake gives the better message
-        help_text=with_limits(
-            "One JPEG, PNG or WebP photo of the front of an eye, or a DICOM file that holds one; at most {max_photo}."
-        ),
-    )
-    patient = serializers.CharField(
-        source="patient_key",
-        required=False,
-        default="",
-        allow_blank=True,
-        max_length=64,
-        help_text="The patient's pseudonym, never a name.",
-    )
-    eye = serializers.ChoiceField(choices=EyeImage.Eye.known(), help_text="OD is the right eye, OS the left.")
-    mode = serializers.ChoiceField(
-        choices=Prediction.Mode.choices,
-        default=Prediction.Mode.CASCADE,
-        help_text="cascade: the accurate model in the unsure band only. fast, accurate: one model. always: both.",
-    )
-    site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
-    device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
-    captured_at = serializers.DateTimeField(required=False, default=None, allow_null=True)
-    may_train = serializers.BooleanField(required=False, default=True, help_text="Consent to train with this photo.")
-    send_anyway = serializers.BooleanField(
-        required=False, default=False, help_text="Predict again for a photo that is already stored for this eye."
-    )
-
-    def validate_captured_at(self, value: Any) -> Any:
-        if value is not None:
-            check_captured_at(value)
-        return value
-
-
-def one_photo(files: Any) -> "UploadedFile[Any]":
-    """The one file named `photo`. Raises BadField (400) when there is none, or more than one."""
-    sent = files.getlist("photo") if hasattr(files, "getlist") else []
-    if not sent:
-        raise BadField(
-            "photo", "Choose or take a photo: send one file in the field `photo`.", code="file_required", status=400
-        )
-    if len(sent) > 1:
-        raise BadField("photo", "Send one photo at a time in the field `photo`.", code="too_many_files", status=400)
-    photo: UploadedFile[Any] = sent[0]
-    return photo
+from predictions.results.wording import confidence, describe, model_used
 
 
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
@@ -75,6 +20,15 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         help_text="Calibrated probability of the class in `prediction`, 0.5 to 1; null when no class was answered."
     )
     probabilities = serializers.SerializerMethodField(help_text="Calibrated, by class; they sum to 1. Null as above.")
+    state = serializers.ChoiceField(
+        Prediction.State.choices,
+        read_only=True,
+        help_text="queued, waiting (for a clinician), provisional, final or amended.",
+    )
+    final_result = serializers.SerializerMethodField(
+        help_text="What counts in the end: answer, detail, basis (ai, single, double or adjudicated), status, "
+        "contradicts_ai, reason, at. Null while waiting. It never overwrites `decision`."
+    )
     model_used = serializers.SerializerMethodField(help_text="fast, accurate, fast+accurate, or none.")
     models = serializers.SerializerMethodField(
         help_text="For each model its raw log-odds (`score`) and its calibrated probability of cataract."
@@ -95,6 +49,8 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         fields = (
             "id",
             "status",
+            "state",
+            "final_result",
             "mode",
             "prediction",
             "confidence",
@@ -117,6 +73,10 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "intended_use",
         )
         read_only_fields = fields
+
+    def get_final_result(self, row: Prediction) -> dict[str, Any] | None:
+        result = row.final_result
+        return None if result is None else facts_of(result)
 
     def get_prediction(self, row: Prediction) -> str | None:
         return row.decision or None

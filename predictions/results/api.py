@@ -1,5 +1,7 @@
-"""The REST API of predictions: upload, list, one result, its heat map and its FHIR form."""
+"""The REST API of results: the list, one result, its heat map and its FHIR form."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -10,28 +12,29 @@ from django_filters import rest_framework as filters  # type: ignore[import-unty
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
-from rest_framework.parsers import FormParser, MultiPartParser
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, marked, problems
+from cataract.core.http.api import NewestFirst, has_scope, problems
 from cataract.core.http.users import user_of
-from predictions.answering import examples, fhir, services
-from predictions.answering.explanation import heat_map_png
-from predictions.answering.models import Prediction
-from predictions.answering.serializers import PredictionSerializer, UploadSerializer, one_photo
+from predictions.answering import services
+from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.photos.models import EyeImage
-from predictions.photos.uploads import read_photo, refuse_repeated
+from predictions.results import examples, fhir
+from predictions.results.explanation import heat_map_png
+from predictions.results.serializers import PredictionSerializer
 
 
 class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
-    patient = filters.CharFilter(field_name="image__patient_key")
+    patient = filters.CharFilter(field_name="image__patient__key")
     eye = filters.ChoiceFilter(field_name="image__eye", choices=[(eye, eye) for eye in EyeImage.Eye.known()])
     status = filters.ChoiceFilter(choices=Prediction.Status.choices)
     decision = filters.ChoiceFilter(choices=Prediction.Decision.choices)
+    state = filters.MultipleChoiceFilter(choices=Prediction.State.choices, method="in_state")
+    changed_since = filters.IsoDateTimeFilter(method="since_change")
     needs_review = filters.BooleanFilter()
     since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
@@ -40,20 +43,21 @@ class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package 
         model = Prediction
         fields: tuple[str, ...] = ()
 
+    def in_state(self, rows: PredictionQuerySet, _name: str, states: list[str]) -> PredictionQuerySet:
+        return rows.in_state(*states) if states else rows
 
-class Predictions(generics.ListAPIView[Prediction]):
-    """List the predictions that the caller may see; upload a photo."""
+    def since_change(self, rows: PredictionQuerySet, _name: str, moment: datetime) -> PredictionQuerySet:
+        return rows.changed_since(moment)
+
+
+class ResultList(generics.ListAPIView[Prediction]):
+    """List the predictions that the caller may see."""
 
     serializer_class = PredictionSerializer
-    throttle_scopes: ClassVar = {"POST": "upload"}
-    parser_classes = (MultiPartParser, FormParser)
+    permission_classes: Sequence[type[BasePermission]] = (has_scope("read"),)
     filter_backends = (filters.DjangoFilterBackend,)
     filterset_class = PredictionFilter
     pagination_class = NewestFirst
-
-    def get_permissions(self) -> list[BasePermission]:
-        wanted = ("upload", "predictions.add_eyeimage") if self.request.method == "POST" else ("read", "")
-        return [has_scope(*wanted)()]
 
     def get_queryset(self) -> QuerySet[Prediction]:
         return Prediction.objects.visible_to(user_of(self.request))
@@ -66,39 +70,6 @@ class Predictions(generics.ListAPIView[Prediction]):
     @extend_schema(summary="List of results", responses={200: PredictionSerializer} | problems(401, 403, 404, 422))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
-
-    @extend_schema(
-        operation_id="predictions_create",
-        examples=examples.UPLOAD,
-        summary="Send a photo",
-        description="Answers in the same request (201), or stores the photo for a worker (202: poll the result later).",
-        request={"multipart/form-data": UploadSerializer},
-        parameters=[IDEMPOTENCY_KEY],
-        responses={201: PredictionSerializer, 202: PredictionSerializer}
-        | problems(400, 401, 403, 409, 413, 415, 422, 503),
-    )
-    def post(self, request: Request) -> Response:
-        sent = one_photo(request.FILES)
-        refuse_repeated(request.data)
-        form = UploadSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        stated = form.validated_data
-        prediction, replayed = services.upload_once(
-            user=user_of(request),
-            endpoint="POST /api/v1/predictions",
-            key=request.headers.get("Idempotency-Key", ""),
-            data=read_photo(sent),
-            name=sent.name or "",
-            source=EyeImage.Source.API,
-            facts=form.facts(),
-            mode=stated["mode"],
-            send_anyway=stated["send_anyway"],
-        )
-        services.disclose(predictions=[prediction], user=user_of(request))
-        status = 202 if prediction.status == Prediction.Status.QUEUED else 201
-        response = Response(PredictionSerializer(prediction).data, status=status)
-        response["Location"] = prediction.api_url
-        return marked(response, replayed)
 
 
 class OnePrediction(APIView):

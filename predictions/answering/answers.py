@@ -1,6 +1,8 @@
-"""The answers a reader may give, with their names on pages."""
+"""The answers a person may give about a photo, with their names on pages, and when they contradict the AI."""
 
 from django.db import models
+
+from cataract.ml.labels import Decision
 
 
 class Answer(models.TextChoices):
@@ -32,4 +34,14 @@ class OtherPathology(models.TextChoices):
     OTHER = "other", "Something else"
 
 
-VIEWER_KEYS = frozenset({"zoom", "brightness", "contrast", "redfree", "invert"})  # stored with a reading
+AGREES_WITH: dict[str, set[Answer]] = {
+    Decision.CATARACT: {Answer.CATARACT},
+    Decision.NORMAL: {Answer.NORMAL},
+    # The AI has one answer for everything it cannot judge, people have three.
+    Decision.UNGRADABLE: {Answer.UNGRADABLE, Answer.OTHER, Answer.NOT_AN_EYE},
+}
+
+
+def contradicts(answer: str, decision: str) -> bool:
+    """Whether a person's answer contradicts the AI's decision; without a decision it never does."""
+    return bool(decision) and answer not in AGREES_WITH[decision]

@@ -1,30 +1,25 @@
-"""Pages: upload a photo, one result, the list of uploads."""
+"""The upload page: send a photo and see its answer in the same request."""
 
 from http import HTTPStatus
 from typing import Any
-from uuid import UUID
 
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.paginator import Paginator
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_http_methods
 
 from cataract.core.errors import DomainError, of_database
-from cataract.core.http.polling import polling
+from cataract.core.http.htmx import is_htmx
 from cataract.core.http.users import user_of
 from predictions.answering import services
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
-from predictions.answering.forms import UploadForm
 from predictions.answering.models import Prediction
-from predictions.answering.wording import describe
 from predictions.photos.models import EyeImage
 from predictions.photos.uploads import read_photo
-
-PAGE_SIZE = 50
-_POLLS = 60  # a waiting page polls this often, then stops and says so
+from predictions.results.views import result_context
+from predictions.uploads.forms import UploadForm
 
 
 @login_required
@@ -33,8 +28,8 @@ _POLLS = 60  # a waiting page polls this often, then stops and says so
 def upload(request: HttpRequest) -> HttpResponse:
     """Show the upload form; answer the photo that it sends in the same request."""
     if request.method != "POST":
-        return render(request, "predictions/upload.html", {"form": UploadForm()})
-    form = UploadForm(request.POST, request.FILES)
+        return render(request, "predictions/upload.html", {"form": UploadForm(user=user_of(request))})
+    form = UploadForm(request.POST, request.FILES, user=user_of(request))
     if not form.is_valid():
         return _form_again(request, form, form.status)
     try:
@@ -44,33 +39,11 @@ def upload(request: HttpRequest) -> HttpResponse:
     except OperationalError as error:
         return _refused(request, form, of_database(error))
     address = reverse("predictions:detail", args=[prediction.pk])
-    if not _is_htmx(request):
+    if not is_htmx(request):
         return HttpResponseRedirect(address, status=HTTPStatus.SEE_OTHER)
-    response = render(request, "predictions/_result.html", _result_context(request, prediction))
+    response = render(request, "predictions/_result.html", result_context(request, prediction))
     response["HX-Push-Url"] = address
     return response
-
-
-@login_required
-@require_GET
-def detail(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
-    """One result; while it is queued, the page polls for some minutes."""
-    prediction = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction_id)
-    context = _result_context(request, prediction)
-    return render(request, f"predictions/{'_result' if _is_htmx(request) else 'result'}.html", context)
-
-
-@login_required
-@require_GET
-def uploads(request: HttpRequest) -> HttpResponse:
-    """The photos that the user may see, newest first."""
-    page = Paginator(Prediction.objects.visible_to(user_of(request)).order_by("-created_at", "pk"), PAGE_SIZE).get_page(
-        request.GET.get("page")
-    )
-    shown = list(page.object_list)
-    services.disclose(predictions=shown, user=user_of(request))
-    rows = [(prediction, describe(prediction)) for prediction in shown]
-    return render(request, "predictions/list.html", {"page_obj": page, "rows": rows})
 
 
 def _send(request: HttpRequest, form: UploadForm) -> Prediction:
@@ -107,22 +80,6 @@ def _refused(request: HttpRequest, form: UploadForm, error: DomainError) -> Http
 def _form_again(request: HttpRequest, form: UploadForm, status: int, **context: Any) -> HttpResponse:
     """The form with its values and errors. htmx swaps only successful responses, so its status is 200."""
     context["form"] = form
-    if _is_htmx(request):
+    if is_htmx(request):
         return render(request, "predictions/_upload.html", context)
     return render(request, "predictions/upload.html", context, status=status)
-
-
-def _result_context(request: HttpRequest, prediction: Prediction) -> dict[str, Any]:
-    services.disclose(predictions=[prediction], user=user_of(request))
-    waiting = prediction.status == Prediction.Status.QUEUED
-    return {
-        "prediction": prediction,
-        "image": prediction.image,
-        "words": describe(prediction),
-        "waiting": waiting,
-        **polling(request, waits=waiting, most=_POLLS, quick=10),
-    }
-
-
-def _is_htmx(request: HttpRequest) -> bool:
-    return bool(request.htmx)  # type: ignore[attr-defined]

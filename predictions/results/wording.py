@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from cataract.ml.labels import CLASSES, Advice, Decision, Reason, Route
-from predictions.answering.models import Prediction
+from predictions.answering.answers import Answer
+from predictions.answering.final_results import is_random_check
+from predictions.answering.models import FinalResult, Prediction
 
 ADVICE: dict[str, str] = {
     Advice.TOO_DARK: "The photo is too dark. Turn on the light or the flash and take it again.",
@@ -33,12 +35,15 @@ REASONS: dict[str, str] = {
 class Words:
     """The sentences of one result. `sure` and `figure` are empty where no model judged the photo.
 
-    `decision` is the one to show: empty for an unsure "normal", which must not look like one.
+    `decision` is the one to show: the final result's where people answered, empty for an unsure "normal", which must
+    not look like one. `basis` says who decided and `ai` what the AI had answered; both are empty until people answer.
     """
 
     decision: str
     headline: str
     next: str
+    basis: str
+    ai: str
     sure: str
     figure: str
     advice: str
@@ -46,14 +51,20 @@ class Words:
 
 
 def describe(prediction: Prediction) -> Words:
-    """The sentences for `prediction`."""
+    """The sentences for `prediction`: people's answer first, where there is one."""
+    result = prediction.final_result
+    people = result if result is not None and result.is_by_people else None
     advice = (
-        ADVICE.get(prediction.gate.get("advice", ""), _RETAKE) if prediction.decision == Decision.UNGRADABLE else ""
+        ADVICE.get(prediction.gate.get("advice", ""), _RETAKE)
+        if prediction.decision == Decision.UNGRADABLE and people is None
+        else ""
     )
     return Words(
-        decision="" if _is_unsure_normal(prediction) else prediction.decision,
-        headline=_headline(prediction),
-        next=_next(prediction),
+        decision=_decision(prediction) if people is None else _ICON.get(people.answer, ""),
+        headline=_headline(prediction) if people is None else _headline_of(people),
+        next=_next(prediction) if people is None else _next_of(people),
+        basis="" if people is None else _BASES[people.basis],
+        ai="" if people is None else _headline(prediction),
         sure=_sure(prediction),
         figure=_figure(prediction),
         advice=advice,
@@ -71,6 +82,48 @@ def confidence(prediction: Prediction) -> float | None:
 def model_used(prediction: Prediction) -> str:
     """Which models ran, in the order of the cascade; "none" when the gate refused the photo or none served."""
     return prediction.route if prediction.route not in ("", Route.GATE) else "none"
+
+
+_ICON = {Answer.CATARACT: Decision.CATARACT, Answer.NORMAL: Decision.NORMAL, Answer.UNGRADABLE: Decision.UNGRADABLE}
+_BASES: dict[str, str] = {
+    FinalResult.Basis.SINGLE: "Read by one clinician, who did not see the AI's answer first.",
+    FinalResult.Basis.DOUBLE: "Read by two clinicians who agree.",
+    FinalResult.Basis.ADJUDICATED: "Two clinicians differed; a third one decided.",
+}
+_ANSWERS: dict[str, str] = {
+    Answer.CATARACT: "cataract",
+    Answer.NORMAL: "no sign of cataract",
+    Answer.UNGRADABLE: "this photo cannot be judged",
+    Answer.OTHER: "another eye problem",
+    Answer.NOT_AN_EYE: "this photo does not show an eye",
+}
+_REFER = "Refer to an eye doctor for an examination."
+_NO_REFERRAL = "No referral needed from this photo. If the patient has symptoms or poor vision, refer anyway."
+_NEXT: dict[str, str] = {
+    Answer.CATARACT: _REFER,
+    Answer.NORMAL: _NO_REFERRAL,
+    Answer.UNGRADABLE: "Take the photo again. If it cannot be improved, refer for an examination.",
+    Answer.OTHER: _REFER,
+    Answer.NOT_AN_EYE: "Check which photo was sent, and send a photo of the eye.",
+}
+
+
+def _headline_of(result: FinalResult) -> str:
+    who = "Clinicians say" if result.basis != FinalResult.Basis.SINGLE else "A clinician says"
+    if result.status == FinalResult.Status.PROVISIONAL:
+        who = "The first clinician says"
+    detail = f" ({result.get_detail_display().lower()})" if result.detail else ""
+    return f"{who}: {_ANSWERS[result.answer]}{detail}."
+
+
+def _next_of(result: FinalResult) -> str:
+    if result.status == FinalResult.Status.PROVISIONAL:
+        return "This answer is provisional: a second clinician reads the photo. Wait for that answer, or refer."
+    return _NEXT[result.answer]
+
+
+def _decision(prediction: Prediction) -> str:
+    return "" if _is_unsure_normal(prediction) else prediction.decision
 
 
 def _headline(prediction: Prediction) -> str:
@@ -97,13 +150,13 @@ def _next(prediction: Prediction) -> str:
     if _is_unsure(prediction):
         return "A clinician will review this photo. Wait for that answer, or refer for an examination."
     if prediction.decision == Decision.CATARACT:
-        return "Refer to an eye doctor for an examination."
-    return "No referral needed from this photo. If the patient has symptoms or poor vision, refer anyway."
+        return _REFER
+    return _NO_REFERRAL
 
 
 def _is_unsure(prediction: Prediction) -> bool:
     """Whether a clinician must confirm the answer, for any reason other than the random check."""
-    return prediction.needs_review and prediction.reasons != [Reason.AUDIT_SAMPLE]
+    return prediction.needs_review and not is_random_check(prediction)
 
 
 def _is_unsure_normal(prediction: Prediction) -> bool:

@@ -6,10 +6,10 @@ from cataract.ml.cascade.explain import heatmap, overlay
 from cataract.ml.labels import Route
 from cataract.ml.photos.images import decode
 from cataract.ml.release.manifest import ReleaseCorrupt
-from predictions.answering.errors import NoExplanation
 from predictions.answering.models import Prediction
 from predictions.photos import intake, storage
 from predictions.releases import serving
+from predictions.results.errors import NoExplanation
 
 _SIDE = 2048  # long side, in pixels, of the photo that the model sees
 

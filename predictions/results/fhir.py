@@ -11,8 +11,8 @@ from django.conf import settings
 
 from cataract.ml.labels import CLASSES, Decision
 from predictions.answering.models import Prediction
-from predictions.answering.wording import describe, model_used
 from predictions.photos.models import EyeImage
+from predictions.results.wording import describe, model_used
 
 _SNOMED = "http://snomed.info/sct"
 _CATARACT = ("193570009", "Cataract")

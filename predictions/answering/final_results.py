@@ -1,0 +1,122 @@
+"""Give predictions their final results: by the AI alone, by people, amended, or taken back while people read again."""
+
+from typing import Any
+
+from django.utils import timezone
+
+from cataract.ml.labels import Reason
+from predictions.answering.answers import contradicts
+from predictions.answering.models import FinalResult, FinalResultQuerySet, Prediction
+from predictions.photos.models import EyeImage
+from predictions.webhooks import services as webhooks
+from predictions.webhooks.models import WebhookEndpoint
+
+
+def settle_by_ai(prediction: Prediction) -> FinalResult | None:
+    """The final result of a prediction that was answered just now; None when it waits for people.
+
+    A sure answer is final, and provisional where the random check will read the photo. Where people have answered
+    for this photo before, their answer stands for the new prediction too. Call it in the transaction of the answer.
+    """
+    earlier = _told_by_people(prediction.image).first()
+    if earlier is not None:
+        return _write(
+            prediction, answer=earlier.answer, detail=earlier.detail, basis=earlier.basis, status=earlier.status
+        )
+    if not prediction.decision or (prediction.needs_review and not is_random_check(prediction)):
+        return None
+    status = FinalResult.Status.PROVISIONAL if prediction.needs_review else FinalResult.Status.FINAL
+    return _write(prediction, answer=prediction.decision, detail="", basis=FinalResult.Basis.AI, status=status)
+
+
+def settle_by_people(
+    *, image: EyeImage, answer: str, basis: str, is_final: bool, detail: str = "", reason: str = ""
+) -> None:
+    """Give every answered prediction of a photo the result that people agreed on.
+
+    It is AMENDED where another answer was told as final before. The same result twice is stored once. Call it in the
+    transaction of the reading.
+    """
+    answered = image.predictions.exclude(status=Prediction.Status.QUEUED).select_related("image")
+    for prediction in answered:
+        if not is_final and _is_told_by_people(prediction):
+            continue  # a photo that is read again keeps its result until the readers agree
+        status = _status(prediction, answer, is_final=is_final)
+        _replace(prediction, answer=answer, detail=detail, basis=basis, status=status, reason=reason)
+
+
+def take_back(*, image: EyeImage) -> None:
+    """Take back what people told the senders of this photo: they read it again. An answer of the AI alone stays."""
+    _told_by_people(image).update(superseded_at=timezone.now())
+
+
+def take_back_provisional(*, image: EyeImage) -> None:
+    """Take back what people told the senders of this photo so far, unless it was final."""
+    provisional = _told_by_people(image).filter(status=FinalResult.Status.PROVISIONAL)
+    provisional.update(superseded_at=timezone.now())
+
+
+def is_random_check(prediction: Prediction) -> bool:
+    """Whether people read this photo only because a share of the sure answers is drawn for it."""
+    return prediction.reasons == [Reason.AUDIT_SAMPLE]
+
+
+def _told_by_people(image: EyeImage) -> FinalResultQuerySet:
+    return FinalResult.objects.standing().by_people().filter(prediction__image=image)
+
+
+def _is_told_by_people(prediction: Prediction) -> bool:
+    standing = prediction.final_results.standing().first()
+    return standing is not None and standing.is_by_people and standing.status in FinalResult.TOLD
+
+
+def _status(prediction: Prediction, answer: str, *, is_final: bool) -> FinalResult.Status:
+    if not is_final:
+        return FinalResult.Status.PROVISIONAL
+    told = prediction.final_results.filter(status__in=FinalResult.TOLD).order_by("-at", "-pk").first()
+    is_same = told is None or (told.answer == answer and told.status == FinalResult.Status.FINAL)
+    return FinalResult.Status.FINAL if is_same else FinalResult.Status.AMENDED
+
+
+def _replace(prediction: Prediction, **values: Any) -> None:
+    standing = prediction.final_results.standing().first()
+    if standing is not None:
+        if all(getattr(standing, name) == value for name, value in values.items()):
+            return
+        FinalResult.objects.filter(pk=standing.pk).update(superseded_at=timezone.now())
+    result = _write(prediction, **values)
+    if result.status in FinalResult.TOLD:
+        _announce(result)
+
+
+def _write(prediction: Prediction, *, answer: str, basis: str, **values: Any) -> FinalResult:
+    is_contradiction = basis != FinalResult.Basis.AI and contradicts(answer, prediction.decision)
+    return FinalResult.objects.create(
+        prediction=prediction, answer=answer, basis=basis, contradicts_ai=is_contradiction, **values
+    )
+
+
+def _announce(result: FinalResult) -> None:
+    """Record the webhook event that people have given or amended a final result, with the result inside."""
+    is_amended = result.status == FinalResult.Status.AMENDED
+    event = WebhookEndpoint.Event.RESULT_AMENDED if is_amended else WebhookEndpoint.Event.CASE_RESOLVED
+    prediction = result.prediction
+    data = {
+        "prediction": str(prediction.pk),
+        "address": prediction.api_url,
+        "final_result": facts_of(result),
+    }
+    webhooks.record(event, data, owner_id=prediction.image.uploaded_by_id, is_private=True)
+
+
+def facts_of(result: FinalResult) -> dict[str, Any]:
+    """A final result as the API and the webhooks give it."""
+    return {
+        "answer": result.answer,
+        "detail": result.detail,
+        "basis": result.basis,
+        "status": result.status,
+        "contradicts_ai": result.contradicts_ai,
+        "reason": result.reason,
+        "at": result.at.isoformat(),
+    }

@@ -1,0 +1,83 @@
+"""Clinics, with their users, patients and devices."""
+
+import uuid
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class SiteQuerySet(models.QuerySet["Site"]):
+    def of(self, user: AbstractBaseUser | AnonymousUser | None) -> Self:
+        """The sites for which `user` may send photos: those the user belongs to; all for a user without any."""
+        if not isinstance(user, User):
+            return self
+        own = self.filter(users=user)
+        return own if own.exists() else self
+
+    def default(self) -> "Site":
+        """The site of whoever names none: the oldest one."""
+        return self.order_by("pk").first() or self.get_or_create(name=Site.FIRST_NAME)[0]
+
+
+class Site(models.Model):
+    """A clinic. Photos, patients and devices belong to exactly one, users to any number."""
+
+    FIRST_NAME = "Main site"
+
+    name = models.CharField(max_length=64, unique=True)
+    users = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="sites")
+    letterhead = models.TextField(
+        blank=True, help_text="Name, address and telephone as they stand on letters. Empty: the name."
+    )
+    trains_by_default = models.BooleanField(
+        "consent is ticked at first",
+        default=True,
+        help_text="Whether the upload form starts with consent to train ticked. The sender can always change it.",
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = SiteQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Device(models.Model):
+    """A camera or phone model in use at a site, found in the photos themselves or entered by a person."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="devices")
+    name = models.CharField(max_length=64, help_text="Manufacturer and model.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["site", "name"], name="one_device_per_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Patient(models.Model):
+    """One patient of a site, known by a pseudonym. The same pseudonym at another site is another patient."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="patients")
+    key = models.CharField(max_length=64, db_index=True, help_text="Pseudonym, never a name.")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["key"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["site", "key"], name="one_patient_per_key"),
+            models.CheckConstraint(condition=~Q(key=""), name="patient_has_a_key"),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
