@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern] = [
     path("batches/<uuid:batch_id>/", batches_views.batch_page, name="batch"),
     path("batches/<uuid:batch_id>/cancel/", batches_views.batch_cancel, name="batch-cancel"),
     path("batches/<uuid:batch_id>/resume/", batches_views.batch_resume, name="batch-resume"),
+    path("batches/<uuid:batch_id>/retry/", batches_views.batch_retry, name="batch-retry"),
     path("batches/<uuid:batch_id>/results.csv", batches_views.batch_csv, name="batch-csv"),
     path("photos/<uuid:image_id>/<photo_kind:kind>/", photos_views.photo, name="photo"),
 ]

@@ -20,5 +20,10 @@ class BatchForm(FactsForm):
         choices=[("", "Not stated"), *EYES],
         required=False,
     )
-    may_train = forms.BooleanField(label="These photos may be used to improve the models", required=False, initial=True)
+    may_train = forms.BooleanField(
+        label="These photos may be used to improve the models",
+        required=False,
+        initial=True,
+        help_text="The table may say no for some. Without the tick, none of them trains.",
+    )
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)

@@ -27,6 +27,7 @@ from predictions.batches.tables import NO_TABLE, Table, TableRefused, read_table
 from predictions.batches.uploads import SpooledFile, folder_of, sent_again
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.names import printable
+from predictions.sites.services import find_site
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +50,15 @@ def accept_batch(
     """Keep the received files; a worker stores and answers them. Return (batch, whether it is a replay of `key`).
 
     Send photos or one archive, which may contain the table. No photo is unpacked or decoded here. name: a label; else
-    the archive's. Raises BadField, ArchiveRefused, TableRefused, IdempotencyKeyReused; nothing is kept then.
+    the archive's. Raises BadField (also for an unknown site), ArchiveRefused, TableRefused, IdempotencyKeyReused;
+    nothing is kept then.
     """
     if bool(photos) == (archive is not None):
         raise BadField("photos", "Send photos or one archive.", code="file_required", status=400)
     entries, table = _contents(photos, archive, table)
     names, facts = (table or NO_TABLE).match(spellings([entry.name for entry in entries]), default)
+    for site in {stated.site for stated in facts}:
+        find_site(user=user, name=site)
     claim = _claim(user, key, photos, archive, [names, asdict(default), name, mode, table and str(table.rows)])
     if claim is not None and (earlier := idempotency.made_before(claim)):
         return earlier, True

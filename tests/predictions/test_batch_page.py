@@ -62,7 +62,7 @@ def test_it_is_cancelled_and_resumed_with_buttons(screener: Client) -> None:
 def test_what_was_wrong_stands_on_the_form(screener: Client, settings: Any) -> None:
     form = form_of(screener)
     table = SimpleUploadedFile("t.csv", b"file,eye\na.jpg,middle\n")
-    answer = screener.post(URL, {**form, "photos": [photo()], "table": table, "site": "Clinic 7"})
+    answer = screener.post(URL, {**form, "photos": [photo()], "table": table, "name": "Clinic 7"})
     page = answer.content.decode()
     assert answer.status_code == 422 and "row 2" in page and "neither OD nor OS" in page and "Clinic 7" in page
     assert screener.post(URL, form).status_code == 400

@@ -19,7 +19,7 @@ from predictions.batches import worker
 from predictions.batches.models import Batch, BatchItem
 from predictions.photos import intake
 from predictions.photos.models import EyeImage
-from tests.factories import UserFactory, jpeg_bytes
+from tests.factories import SiteFactory, UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/batches"
@@ -72,6 +72,7 @@ def work(batch: str) -> None:
 def test_files_are_taken_and_each_has_its_outcome(sender: Sender, champion: Any) -> None:
     photos = [file("a.jpg", jpeg_bytes(1)), file("b.jpg", jpeg_bytes(2, opacity=1.0)), file("bad.jpg", b"no photo")]
     table = file("table.csv", b"\xef\xbb\xbffile;patient;eye\na.jpg;P-1;OD\nb.jpg;P-2;left\n")
+    SiteFactory.create(name="Clinic")
     answer = sender.send(photos=photos, table=table, site="Clinic")
     body = answer.json()
     assert answer.status_code == 202 and answer["Location"] == f"{URL}/{body['id']}"
@@ -83,7 +84,7 @@ def test_files_are_taken_and_each_has_its_outcome(sender: Sender, champion: Any)
     assert (first["result"]["prediction"], second["result"]["prediction"]) == ("normal", "cataract")
     assert second["result"]["image"]["eye"] == "OS" and second["result"]["image"]["patient"] == "P-2"
     assert bad["status"] == "refused" and bad["code"] == "type_unknown" and bad["result"] is None
-    assert EyeImage.objects.filter(site="Clinic", source="api", uploaded_by=sender.user).count() == 2
+    assert EyeImage.objects.filter(site__name="Clinic", source="api", uploaded_by=sender.user).count() == 2
 
 
 def test_one_bad_photo_of_many_and_the_same_archive_again(sender: Sender, champion: Any, settings: Any) -> None:
@@ -106,7 +107,7 @@ def test_the_table_of_results_is_harmless_for_spreadsheets(sender: Sender, champ
     work(batch["id"])
     answer: Any = sender.client.get(f"{URL}/{batch['id']}/results.csv")
     assert answer["Content-Type"].startswith("text/csv") and "attachment" in answer["Content-Disposition"]
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert [row["status"] for row in rows] == ["stored", "refused"] and rows[1]["code"] == "file_empty"
     assert rows[0]["file"].startswith("'=") and rows[0]["prediction"] == "normal"
 
@@ -148,7 +149,7 @@ def test_a_late_worker_stores_nothing(sender: Sender, champion: Any, monkeypatch
 def test_no_cell_of_the_results_runs_as_a_formula(sender: Sender, formula: str) -> None:
     batch = sender.send(photos=[file("a.jpg", b"no photo")]).json()
     BatchItem.objects.update(patient_key=formula)
-    text = b"".join(sender.client.get(f"{URL}/{batch['id']}/results.csv")).decode()
+    text = b"".join(sender.client.get(f"{URL}/{batch['id']}/results.csv")).decode("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
     assert row["patient"] == "'" + formula
 
