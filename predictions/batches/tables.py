@@ -48,19 +48,18 @@ class Table:
     def match(self, spellings: Sequence[list[str]], default: PhotoFacts) -> tuple[list[str], list[PhotoFacts]]:
         """The names of the files and the facts of each: those of its row, and `default` where that states nothing.
 
-        spellings: the lists of names that the files may have, the most likely first; the one that fits best is taken.
+        spellings: the lists of names that the files may have, the most likely first; the first that fits is taken.
         Consent is what both agree on: a "no" in either place stays one. Raises TableRefused for a row that fits no
-        file, several, or one that has a row already.
+        file, several, one that has a row already, or different ones in different spellings.
         """
-        best: tuple[list[str], list[PhotoFacts], dict[str, list[str]]] | None = None
-        for names in spellings:
-            facts, errors = self._fit(names, default)
-            if not errors:
-                return names, facts
-            if best is None or len(errors) < len(best[2]):
-                best = names, facts, errors
-        assert best is not None
-        errors = best[2]
+        fits = [(names, *self._fit(names, default)) for names in spellings]
+        right = [(names, facts) for names, facts, errors in fits if not errors]
+        if right:
+            names, facts = right[0]
+            if any(other != facts for _, other in right):
+                raise TableRefused("The names in the archive can be read in several ways. Make it with UTF-8 names.")
+            return names, facts
+        errors = min((errors for _, _, errors in fits), key=len)
         row, lines = next(iter(errors.items()))
         raise TableRefused(f"The table does not fit the photos. {row}: {lines[0]}", errors)
 
@@ -134,7 +133,7 @@ def _separated(text: str) -> tuple[str, str, int]:
     if found := _SEPARATOR_LINE.match(text):
         return text[found.end() :], found.group(1), 1
     first = text.split("\n", 1)[0]
-    return text, max(",;\t", key=first.count), 0
+    return text, max(",;\t", key=lambda separator: (first.count(separator), text.count(separator))), 0
 
 
 def _rows(text: str, separator: str, lines_before: int) -> Iterator[tuple[int, list[str]]]:

@@ -10,7 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cataract.core import tokens
@@ -149,6 +149,15 @@ def test_two_photos_of_one_name_are_both_named_over_the_api(client: Client) -> N
     assert answer.status_code == 422 and "2 photos have the name a.jpg" in answer.json()["errors"]["a.jpg"][0]
 
 
+def test_names_that_can_be_read_in_several_ways_are_never_guessed() -> None:
+    first, second = "\u00e9.jpg", "\u00da.jpg"  # the byte E9 in code page 1252, and in 850
+    table = Table({first: {"patient_key": "P-1"}})
+    assert table.match(spellings([b"\xe9.jpg", b"\xda.jpg"]), PhotoFacts())[0] == [first, second]
+    ambiguous = [["a.jpg", "b.jpg"], ["b.jpg", "a.jpg"]]
+    with pytest.raises(TableRefused, match="several ways"):
+        read_table(b"file,patient\na.jpg,P-1\n").match(ambiguous, PhotoFacts())
+
+
 NAMES = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Cf", "Cn", "Zl", "Zp", "Zs"], exclude_characters="/\\,;\"'"),
     min_size=1,
@@ -198,15 +207,22 @@ CELL = st.one_of(
 )
 
 
-@given(
+HEADERS = st.one_of(
+    st.lists(st.sampled_from(COLUMNS), unique=True, max_size=7).map(lambda names: ["file", *set(names) - {"file"}]),
     st.lists(st.one_of(st.sampled_from(COLUMNS), CELL), max_size=8),
-    st.lists(st.lists(CELL, max_size=9), max_size=8),
+)
+
+
+@given(
+    HEADERS,
+    st.lists(st.lists(CELL, max_size=9), max_size=5),
     st.sampled_from(",;\t"),
     st.booleans(),
 )
 def test_a_table_is_kept_whole_or_refused_in_words(
     header: list[str], rows: list[list[str]], separator: str, says: bool
 ) -> None:
+    assume(not (header and header[0].startswith("sep=")))
     text = io.StringIO()
     csv.writer(text, delimiter=separator).writerows([header, *rows])
     data = (f"sep={separator}\r\n" if says else "") + text.getvalue()
