@@ -237,6 +237,7 @@ REQUESTS: list[tuple[str, Callable[[Sender], Any], int, str]] = [
     ("B87 year 1800", lambda s: s.send(ONE, fields=usual(("captured_at", "1800-01-01T00:00:00Z"))), 422, "invalid"),
     ("B69 NUL in a field", lambda s: s.send(ONE, fields=usual(("site", "a\x00b"))), 422, "invalid"),
     ("B72 surrogate in a field", lambda s: s.send(ONE, fields=usual(("device", "a\ud800b"))), 201, ""),
+    ("site unknown", lambda s: s.send(ONE, fields=usual(("site", "Nowhere"))), 422, "site_unknown"),
     ("B88 not mine", lambda s: s.client.get(f"{API}/{uuid.uuid4()}"), 404, "not_found"),
     ("B89 no login", lambda s: Client().post(API, {}), 401, "not_authenticated"),
     (

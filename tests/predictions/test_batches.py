@@ -70,9 +70,9 @@ def work(batch: str) -> None:
 
 
 def test_files_are_taken_and_each_has_its_outcome(sender: Sender, champion: Any) -> None:
+    SiteFactory.create(name="Clinic")
     photos = [file("a.jpg", jpeg_bytes(1)), file("b.jpg", jpeg_bytes(2, opacity=1.0)), file("bad.jpg", b"no photo")]
     table = file("table.csv", b"\xef\xbb\xbffile;patient;eye\na.jpg;P-1;OD\nb.jpg;P-2;left\n")
-    SiteFactory.create(name="Clinic")
     answer = sender.send(photos=photos, table=table, site="Clinic")
     body = answer.json()
     assert answer.status_code == 202 and answer["Location"] == f"{URL}/{body['id']}"

@@ -39,6 +39,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "batches/<uuid:batch_id>/": {"GET": (SIGNED_IN, "")},
     "batches/<uuid:batch_id>/cancel/": {"POST": (UPLOADERS, "")},
     "batches/<uuid:batch_id>/resume/": {"POST": (UPLOADERS, "")},
+    "batches/<uuid:batch_id>/retry/": {"POST": (UPLOADERS, "")},
     "batches/<uuid:batch_id>/results.csv": {"GET": (SIGNED_IN, "")},
     "photos/<uuid:image_id>/<photo_kind:kind>/": {"GET": (SIGNED_IN, "")},
     "review/": {"GET": (READERS, "")},
