@@ -8,18 +8,21 @@ import re
 from typing import IO, Any
 
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http.multipartparser import MAX_TOTAL_HEADER_SIZE, MultiPartParser
+from django.http.multipartparser import MultiPartParser
+
+_LONGEST_HEADER = 1024  # Django refuses longer ones
 
 
 class AnyFileName(FileUploadHandler):
     """An upload handler, the only one of its request, that takes file names in UTF-8 or, failing that, Windows-1252."""
 
     def handle_raw_input(
-        self, input_data: Any, META: Any, content_length: int, boundary: bytes, encoding: str | None = None
+        self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: str | None = None
     ) -> Any:
         if isinstance(input_data, Utf8Headers):
             return None  # the parser below asks again
-        return MultiPartParser(META, Utf8Headers(input_data, boundary), [self], encoding).parse()
+        body: Any = Utf8Headers(input_data, boundary)
+        return MultiPartParser(META, body, [self], encoding).parse()
 
 
 class Utf8Headers:
@@ -28,7 +31,7 @@ class Utf8Headers:
     def __init__(self, source: IO[bytes], boundary: bytes) -> None:
         self._source = source
         self._mark = b"--" + boundary
-        self._head = re.compile(re.escape(self._mark) + rb"\r\n(.{0,%d}?)\r\n\r\n" % MAX_TOTAL_HEADER_SIZE, re.DOTALL)
+        self._head = re.compile(re.escape(self._mark) + rb"\r\n(.{0,%d}?)\r\n\r\n" % _LONGEST_HEADER, re.DOTALL)
         self._kept = b""
 
     def read(self, size: int) -> bytes:
@@ -44,7 +47,7 @@ class Utf8Headers:
 
     def _end_of_whole_parts(self, data: bytes) -> int:
         """Up to where no header is cut off: an unfinished one, or what may begin one, waits for the next bytes."""
-        last = data.rfind(self._mark, max(0, len(data) - len(self._mark) - MAX_TOTAL_HEADER_SIZE - 6))
+        last = data.rfind(self._mark, max(0, len(data) - len(self._mark) - _LONGEST_HEADER - 6))
         head = self._head.match(data, last) if last >= 0 else None
         if last >= 0 and head is None:
             return last
