@@ -14,7 +14,7 @@ from review.cases.photos import photo_of
 from review.labels.models import Label
 from review.reading import services
 from tests.browser.conftest import Site, drawn_eye
-from tests.factories import EyeImageFactory
+from tests.factories import EyeImageFactory, PatientFactory
 from tests.review.makers import make_case
 
 CASES, DIFFERING = 20, 5
