@@ -112,11 +112,11 @@ def unseen_answers(batch: Batch, user: User) -> QuerySet[Prediction]:
     return own.as_shown().filter(~Q(decision="") | Q(told)).exclude(disclosures__user=user)
 
 
-def _grouped(items: QuerySet[BatchItem]) -> QuerySet[BatchItem]:
+def _grouped(items: QuerySet[BatchItem]) -> QuerySet[Any]:
     """The files with their `group`, and whether a clinician `is_pending`, as `wording.describe` says it of each."""
     standing = FinalResult.objects.standing().filter(prediction=OuterRef("prediction"))
     told = Subquery(standing.by_people().values("answer")[:1])
-    answer = Q(prediction__decision=Answer.NORMAL, prediction__needs_review=True)
+    checked_normal = Q(prediction__decision=Answer.NORMAL, prediction__needs_review=True)
     group = Case(
         When(status=BatchItem.Status.REFUSED, then=Value(Group.REFUSED)),
         When(status=BatchItem.Status.WAITING, then=Value(Group.WAITING)),
@@ -124,8 +124,8 @@ def _grouped(items: QuerySet[BatchItem]) -> QuerySet[BatchItem]:
         When(prediction__status=Prediction.Status.QUEUED, then=Value(Group.IN_PROGRESS)),
         When(told__in=[Answer.CATARACT, Answer.NORMAL, Answer.UNGRADABLE], then=F("told")),
         When(told__isnull=False, then=Value(Group.OTHER)),
-        When(answer & Q(prediction__reasons=[Reason.AUDIT_SAMPLE]), then=Value(Group.NORMAL)),
-        When(answer | Q(prediction__decision=""), then=Value(Group.CLINICIAN)),
+        When(checked_normal & Q(prediction__reasons=[Reason.AUDIT_SAMPLE]), then=Value(Group.NORMAL)),
+        When(checked_normal | Q(prediction__decision=""), then=Value(Group.CLINICIAN)),
         default=F("prediction__decision"),
         output_field=CharField(),
     )
