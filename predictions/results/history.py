@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import zip_longest
 
 from predictions.answering.models import FinalResult, Prediction
 from predictions.results.wording import BASES, Words, icon_of, short_of
@@ -43,7 +44,7 @@ def history_of(prediction: Prediction, results: Sequence[FinalResult], words: Wo
         events.append(Event(prediction.created_at, "Sent to clinicians", "The analysis of this photo failed."))
     elif prediction.done_at is not None:
         events.append(Event(prediction.done_at, "Answered by the AI", words.ai))
-    for result, following in zip(results, [*results[1:], None], strict=True):
+    for result, following in zip_longest(results, results[1:]):
         if result.is_by_people:
             note = f"{BASES[result.basis]} {_reason(result)}".strip()
             events.append(Event(result.at, f"{result.get_status_display()}: {short_of(result)}", note))
