@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
@@ -77,7 +78,7 @@ def _address() -> str:
     return f"{settings.PUBLIC_URL.rstrip('/')}{reverse('predictions:list')}?new=true"
 
 
-def _send(message: EmailMessage, connection: object) -> bool:
+def _send(message: EmailMessage, connection: BaseEmailBackend) -> bool:
     message.connection = connection
     try:
         return bool(message.send())

@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from rest_framework import serializers
 
+from predictions.answering.final_results import facts_of
 from predictions.answering.models import FinalResult, Prediction
 from predictions.results.wording import confidence, describe, model_used
 
@@ -20,6 +21,10 @@ class FinalResultSerializer(serializers.ModelSerializer[FinalResult]):
         model = FinalResult
         fields = ("answer", "detail", "basis", "status", "contradicts_ai", "reason", "at")
         read_only_fields = fields
+
+    def to_representation(self, instance: FinalResult) -> dict[str, Any]:
+        """The same as a webhook holds."""
+        return facts_of(instance)
 
 
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):

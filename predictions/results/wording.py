@@ -86,7 +86,11 @@ def model_used(prediction: Prediction) -> str:
     return prediction.route if prediction.route not in ("", Route.GATE) else "none"
 
 
-_ICON = {Answer.CATARACT: Decision.CATARACT, Answer.NORMAL: Decision.NORMAL, Answer.UNGRADABLE: Decision.UNGRADABLE}
+_ICON: dict[str, str] = {
+    Answer.CATARACT: Decision.CATARACT,
+    Answer.NORMAL: Decision.NORMAL,
+    Answer.UNGRADABLE: Decision.UNGRADABLE,
+}
 BASES: dict[str, str] = {
     FinalResult.Basis.AI: "Answered by the AI alone.",
     FinalResult.Basis.SINGLE: "Read by one clinician, who did not see the AI's answer first.",
@@ -120,7 +124,7 @@ _NEXT: dict[str, str] = {
 
 def icon_of(result: FinalResult) -> str:
     """The decision whose icon and colour a final result has; empty for those that the AI does not know."""
-    return _ICON.get(Answer(result.answer), "")
+    return _ICON.get(result.answer, "")
 
 
 def short_of(result: FinalResult) -> str:

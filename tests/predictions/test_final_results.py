@@ -1,227 +1,179 @@
-"""The final result reaches whoever sent the photo: page, list, API, FHIR and webhook say the same."""
+"""What the sender of a photo is told in the end: by the AI alone, by people, amended, or taken back."""
 
-import re
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
-from django.utils import timezone
-from fhir.resources.R4B.bundle import Bundle
 
-from cataract.core import tokens
-from predictions.answering import final_results
-from predictions.answering.models import Disclosure, FinalResult, Prediction
-from predictions.webhooks import services as webhooks
-from predictions.webhooks.models import WebhookDelivery
+from predictions.answering import final_results, services
+from predictions.answering.models import FinalResult, Prediction
+from predictions.photos.facts import PhotoFacts
 from review.cases.models import ReviewCase
-from tests.factories import AdjudicatorFactory, PredictionFactory, ReaderFactory, UserFactory
+from review.queue import opening
+from review.reading import services as reading
+from tests.factories import AdjudicatorFactory, PredictionFactory, ReaderFactory, UserFactory, jpeg_bytes
 from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
-URL = "/api/v1/predictions"
 
 
-def program(user: User, *scopes: str) -> Client:
-    """A client with an API key of this user."""
-    _, key = tokens.create_token(user=user, name="test", scopes=scopes or ["read"], days=1)
-    return Client(headers={"Authorization": f"Bearer {key}"})
+@pytest.fixture(autouse=True)
+def no_chance(settings: Any) -> None:
+    """No second reading, control or shown answer by chance."""
+    settings.REVIEW_SECOND_READ_RATE = settings.REVIEW_AI_FIRST_RATE = 0.0
+    settings.REVIEW_CONTROL_RATE = settings.REVIEW_REPEAT_RATE = 0.0
 
 
-def browser(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
+def read(case: ReviewCase, answer: str, *, reader: User | None = None, keep: bool = True) -> Any:
+    """One reader claims the case, answers blind, and keeps the answer where the AI differs."""
+    reader = reader or ReaderFactory.create()
+    reading.claim_case(case=case, reader=reader)
+    row = reading.store_blind_answer(case=case, reader=reader, answer=answer)
+    if not row.final_answer and keep:
+        reading.store_final_answer(reading=row, answer=answer)
+    return row
 
 
-def words_of(answer: Any) -> str:
-    """The text of a page, without tags and with single spaces."""
-    assert answer.status_code == 200, answer.content
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.content.decode())).replace("&#x27;", "'")
+def told(case: ReviewCase) -> tuple[str, ...] | None:
+    """Answer, basis and status of the result that the sender is told now."""
+    assert case.prediction is not None
+    result = Prediction.objects.get(pk=case.prediction.pk).final_result
+    return None if result is None else (result.answer, result.basis, result.status)
 
 
-def read(case: ReviewCase, answer: str, reader: User) -> None:
-    """A reader reads a case over the API: the blind answer, and the same again where the AI disagrees."""
-    client, address = program(reader, "review"), f"/api/v1/review/cases/{case.pk}"
-    claimed = client.post(f"{address}/claim")
-    assert claimed.status_code == 200, claimed.json()
-    for step in ("blind", "final"):
-        body = {"step": step, "answer": answer}
-        given = client.post(f"{address}/answer", body, content_type="application/json")
-        assert given.status_code == 200, given.json()
-        if given.json().get("next_step") != "final":
-            return
+def test_a_sure_answer_is_final_a_checked_one_provisional_and_an_unsure_one_waits(champion: Any, settings: Any) -> None:
+    settings.AUDIT_RATE = 1e-9
+    sure = services.upload_photo(data=jpeg_bytes(1), user=None, source="api", facts=PhotoFacts(eye="OD"))
+    assert not sure.needs_review, "the tiny release is sure of this photo"
+    assert sure.final_result is not None and sure.state == "final"
+    assert (sure.final_result.answer, sure.final_result.basis) == (sure.decision, "ai")
+    settings.AUDIT_RATE = 1.0
+    checked = services.upload_photo(data=jpeg_bytes(2), user=None, source="api", facts=PhotoFacts(eye="OD"))
+    assert checked.reasons == ["audit_sample"] and checked.state == "provisional"
+    unsure = PredictionFactory.create(reasons=["uncertain"])
+    assert final_results.settle_by_ai(unsure) is None and unsure.state == "waiting"
 
 
-@pytest.fixture
-def sender() -> User:
-    return UserFactory.create(roles=["integrator"], email="sender@clinic.example")
+def test_one_reader_who_agrees_makes_it_final() -> None:
+    case = make_case("normal")
+    read(case, "normal")
+    assert told(case) == ("normal", "single", "final")
 
 
-@pytest.fixture
-def case(sender: User) -> ReviewCase:
-    """An unsure "normal" of the AI, sent by `sender`."""
-    return make_case("normal", probability=0.31, image__uploaded_by=sender, image__patient_key="P-1")
+def test_two_readers_against_the_ai() -> None:
+    case = make_case("normal")
+    read(case, "cataract")
+    assert told(case) == ("cataract", "single", "provisional")
+    read(case, "cataract")
+    assert told(case) == ("cataract", "double", "final")
+    assert FinalResult.objects.standing().get().contradicts_ai
+    assert case.prediction is not None and case.prediction.decision == "normal", "the AI's answer stays"
 
 
-def test_two_readers_against_the_ai_reach_the_sender_everywhere(case: ReviewCase, sender: User) -> None:
-    endpoint = webhooks.add_endpoint(user=sender, url="https://example.org/", events=["case.resolved"])
-    page, api = f"/results/{case.prediction_id}/", f"{URL}/{case.prediction_id}"
-    waiting = words_of(browser(sender).get(page))
-    assert "Needs a clinician." in waiting and "Clinician review pending" in waiting
-    assert "robability" not in waiting, "an unsure answer shows no probability"
-    assert program(sender).get(api).json()["state"] == "waiting"
-
-    first, second = ReaderFactory.create_batch(2)
-    read(case, "cataract", first)
-    provisional = program(sender).get(api).json()
-    assert (provisional["state"], provisional["final_result"]["basis"]) == ("provisional", "single")
-    read(case, "cataract", second)
-
-    shown = words_of(browser(sender).get(page))
-    assert "Clinicians say: cataract. Refer to an eye doctor" in shown
-    assert "Clinicians decided otherwise than the AI." in shown and "Read by two clinicians who agree." in shown
-    assert "The AI's answer No sign of cataract, but not sure." in shown
-    assert "review pending" not in shown and "Needs a clinician" not in shown
-    for reader in (first, second):
-        assert reader.username not in shown
-    listed = words_of(browser(sender).get("/uploads/"))
-    assert "Cataract Two clinicians; the AI said otherwise Final" in listed and "Needs a clinician" not in listed
-
-    body = program(sender).get(api).json()
-    told = body["final_result"]
-    assert (body["state"], body["decision"], body["message"]) == ("final", "normal", "Clinicians say: cataract.")
-    assert (told["answer"], told["basis"], told["status"]) == ("cataract", "double", "final")
-    assert told["contradicts_ai"] is True and told["reason"] == ""
-    (found,) = program(sender).get(f"{URL}?state=final&answer=cataract").json()["results"]
-    assert found == body
-
-    message = WebhookDelivery.objects.get(endpoint=endpoint, event="case.resolved")
-    assert message.payload["final_result"] | {"at": ""} == told | {"at": ""}
-    assert message.payload["prediction"] == str(case.prediction_id) and "P-1" not in str(message.payload)
+def test_readers_who_differ_tell_nothing_until_the_adjudicator_decides() -> None:
+    case = make_case("normal")
+    read(case, "cataract")
+    read(case, "normal")
+    assert told(case) is None
+    adjudicator = AdjudicatorFactory.create()
+    reading.claim_case(case=case, reader=adjudicator)
+    reading.adjudicate(case=case, adjudicator=adjudicator, answer="cataract", reason="A dense nucleus.")
+    assert told(case) == ("cataract", "adjudicated", "final")
 
 
-def resources_of(body: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """The resources of a bundle by type."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for entry in body["entry"]:
-        found.setdefault(entry["resource"]["resourceType"], []).append(entry["resource"])
-    return found
+def test_an_undone_answer_is_taken_back_and_another_one_amends() -> None:
+    case = make_case("cataract")
+    reader = ReaderFactory.create()
+    row = read(case, "cataract", reader=reader)
+    assert told(case) == ("cataract", "single", "final")
+    reading.undo_reading(reading=row, reader=reader)
+    assert told(case) is None
+    case.refresh_from_db()
+    read(case, "normal", reader=reader)  # the same reader, who knows the AI's answer now: a second one must agree
+    read(case, "normal")
+    assert told(case) == ("normal", "double", "amended")
+    history = list(FinalResult.objects.order_by("pk").values_list("answer", "status"))
+    assert history == [("cataract", "final"), ("normal", "provisional"), ("normal", "amended")]
 
 
-@pytest.mark.parametrize(
-    ("answer", "detail", "value"),
-    [
-        ("cataract", "", "Present"),
-        ("normal", "", "Absent"),
-        ("ungradable", "blur", "error"),
-        ("other", "pterygium", "unknown"),
-        ("not_an_eye", "", "not-applicable"),
-    ],
-)
-def test_fhir_says_what_clinicians_answered_and_keeps_the_ais_own_answer(
-    case: ReviewCase, sender: User, answer: str, detail: str, value: str
-) -> None:
-    taken = timezone.now() - timedelta(days=3)
-    case.image.captured_at = taken
-    case.image.save()
-    final_results.settle_by_people(image=case.image, answer=answer, detail=detail, basis="double", is_final=True)
-    body = program(sender).get(f"{URL}/{case.prediction_id}/fhir").json()
-    Bundle.model_validate(body)
-    by_type = resources_of(body)
-    (report,), (people, ai) = by_type["DiagnosticReport"], by_type["Observation"]
-    assert report["status"] == people["status"] == "final" and ai["status"] == "preliminary"
-    assert report["effectiveDateTime"] == people["effectiveDateTime"] == taken.isoformat()
-    coding = (people.get("valueCodeableConcept") or people["dataAbsentReason"])["coding"][0]
-    assert value in (coding["display"], coding["code"])
-    assert ("Pterygium" in str(people)) == (answer == "other")
-    assert ai["valueCodeableConcept"]["coding"][0]["display"] == "Absent", "the AI's own answer stays"
-    site = next(each["fullUrl"] for each in body["entry"] if each["resource"]["resourceType"] == "Organization")
-    assert report["performer"] == people["performer"] == [{"reference": site}]
-    assert [each["reference"] for each in report["result"]] == [each["fullUrl"] for each in body["entry"][1:3]]
-    assert {"reference": body["entry"][2]["fullUrl"]} in people["derivedFrom"]
-    is_by_ai = {
-        name: "AIAST" in str(each.get("meta")) for name, each in (("report", report), ("people", people), ("ai", ai))
-    }
-    assert is_by_ai == {"report": False, "people": False, "ai": True}
-    agents = [(each["agent"][0]["type"]["text"], each["target"]) for each in by_type["Provenance"]]
-    assert [who for who, _ in agents] == ["Person", "Software"]
-    assert {"reference": body["entry"][0]["fullUrl"]} in agents[0][1]
-    assert agents[1][1] == [{"reference": body["entry"][2]["fullUrl"]}], "software only made the AI's observation"
-
-
-def test_fhir_of_the_ai_alone_is_final_and_labelled(sender: User) -> None:
-    prediction = PredictionFactory.create(needs_review=False, reasons=[], image__uploaded_by=sender)
+def test_a_final_answer_of_the_ai_that_people_overrule_is_amended() -> None:
+    prediction = PredictionFactory.create(decision="normal", needs_review=False, reasons=[])
     final_results.settle_by_ai(prediction)
-    body = program(sender).get(f"{URL}/{prediction.pk}/fhir").json()
-    Bundle.model_validate(body)
-    by_type = resources_of(body)
-    (report,), (observation,) = by_type["DiagnosticReport"], by_type["Observation"]
-    assert report["status"] == observation["status"] == "final"
-    assert "AIAST" in str(report["meta"]) and "AIAST" in str(observation["meta"])
-    assert [each["agent"][0]["type"]["text"] for each in by_type["Provenance"]] == ["Software"]
+    case = ReviewCase.objects.create(
+        prediction=prediction, image=prediction.image, reasons=["requested"], review_propensity=1.0, policy_version="t"
+    )
+    read(case, "cataract")
+    read(case, "cataract")
+    assert told(case) == ("cataract", "double", "amended")
 
 
-def test_an_amended_result_shows_its_reason_and_what_it_was(case: ReviewCase, sender: User) -> None:
-    for answer, reason in (("normal", ""), ("cataract", "The lens is dense behind the reflex.")):
-        final_results.settle_by_people(image=case.image, answer=answer, basis="double", is_final=True, reason=reason)
-    shown = words_of(browser(sender).get(f"/results/{case.prediction_id}/"))
-    assert "This answer was amended. Before: No sign of cataract (two clinicians, told on" in shown
-    assert shown.count("Reason: The lens is dense behind the reflex.") == 2, "in the notice and in the history"
-    assert shown.index("Amended: Cataract") < shown.index("Final: No sign of cataract") < shown.index("Photo sent")
-    body = program(sender).get(f"{URL}/{case.prediction_id}").json()
-    assert body["final_result"]["status"] == "amended" and body["final_result"]["reason"].startswith("The lens")
-    fhir = program(sender).get(f"{URL}/{case.prediction_id}/fhir").json()
-    Bundle.model_validate(fhir)
-    assert resources_of(fhir)["DiagnosticReport"][0]["status"] == "amended"
-    assert resources_of(fhir)["Provenance"][0]["reason"] == [{"text": "The lens is dense behind the reflex."}]
-    assert FinalResult.objects.count() == 2
+def test_the_answer_of_people_stands_for_a_new_prediction_of_the_same_photo() -> None:
+    case = make_case("cataract")
+    read(case, "cataract")
+    again = PredictionFactory.create(image=case.image, decision="normal", needs_review=False, reasons=[])
+    final_results.settle_by_ai(again)
+    assert again.final_result is not None
+    assert (again.final_result.answer, again.final_result.contradicts_ai) == ("cataract", True)
 
 
-def test_clinicians_who_overrule_an_answer_of_the_ai_alone_amend_it(sender: User) -> None:
-    prediction = PredictionFactory.create(decision="normal", needs_review=False, reasons=[], image__uploaded_by=sender)
-    final_results.settle_by_ai(prediction)
-    alone = words_of(browser(sender).get(f"/results/{prediction.pk}/"))
-    assert "No sign of cataract in this photo." in alone and "AI alone" in alone and "amended" not in alone.lower()
-    final_results.settle_by_people(image=prediction.image, answer="cataract", basis="single", is_final=True)
-    shown = words_of(browser(sender).get(f"/results/{prediction.pk}/"))
-    assert "Amended: clinicians decided otherwise than the AI. Before: No sign of cataract (AI alone, told on" in shown
-    assert "Ask a clinician" not in shown
+def test_a_recheck_keeps_the_result_until_its_readers_agree_and_then_amends_every_prediction() -> None:
+    first = make_case("cataract")
+    read(first, "cataract")
+    again = PredictionFactory.create(image=first.image, decision="cataract", reasons=["uncertain"])
+    final_results.settle_by_ai(again)
+    opening.open_cases()
+    recheck = ReviewCase.objects.get(prediction=again)
+    read(recheck, "normal")
+    assert told(first) == told(recheck) == ("cataract", "single", "final")
+    read(recheck, "normal")
+    assert told(first) == told(recheck) == ("normal", "double", "amended")
 
 
-def test_readers_who_read_again_take_their_answer_back(case: ReviewCase, sender: User) -> None:
-    final_results.settle_by_people(image=case.image, answer="cataract", basis="double", is_final=True)
-    final_results.take_back(image=case.image)
-    FinalResult.objects.update(superseded_at=timezone.now() + timedelta(minutes=5))
-    shown = words_of(browser(sender).get(f"/results/{case.prediction_id}/"))
-    assert "Clinician review pending" in shown and "Answer taken back" in shown
+def test_the_same_answer_again_is_stored_once() -> None:
+    case = make_case("cataract")
+    read(case, "cataract")
+    for _ in range(2):
+        final_results.settle_by_people(image=case.image, answer="cataract", basis="single", is_final=True)
+    assert FinalResult.objects.count() == 1
 
 
-def test_changed_since_finds_what_changed_and_state_what_is_final(case: ReviewCase, sender: User) -> None:
-    hour_ago = timezone.now() - timedelta(hours=1)
-    Prediction.objects.update(created_at=hour_ago - timedelta(days=1), done_at=hour_ago - timedelta(days=1))
-    other = PredictionFactory.create(image__uploaded_by=sender, created_at=hour_ago, done_at=hour_ago)
-
-    def asked(**query: Any) -> list[str]:
-        return [row["id"] for row in program(sender).get(URL, query).json()["results"]]
-
-    moment = (timezone.now() - timedelta(minutes=1)).isoformat()
-    assert asked(changed_since=moment) == [] and len(asked()) == 2
-    final_results.settle_by_people(image=case.image, answer="cataract", basis="double", is_final=True)
-    assert asked(changed_since=moment) == asked(state=["final", "amended"]) == [str(case.prediction_id)]
-    assert asked(state="waiting") == [str(other.pk)] and asked(state=["final", "waiting"]) == asked()
-    assert program(sender).get(URL, {"state": "nonsense"}).status_code == 422
+def test_the_database_refuses_to_rewrite_a_result() -> None:
+    result = FinalResult.objects.create(
+        prediction=PredictionFactory.create(), answer="normal", basis="single", status="final"
+    )
+    for change in ({"answer": "cataract"}, {"status": "amended"}, {"reason": "nobody knows"}):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            FinalResult.objects.filter(pk=result.pk).update(**change)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        FinalResult.objects.create(prediction=result.prediction, answer="cataract", basis="single", status="final")
+    with connection.cursor() as cursor, pytest.raises(DatabaseError), transaction.atomic():
+        cursor.execute("UPDATE predictions_finalresult SET basis = 'double'")
 
 
-def test_whoever_opens_a_list_or_a_result_is_no_blind_reader(case: ReviewCase) -> None:
-    final_results.settle_by_people(image=case.image, answer="cataract", basis="double", is_final=True)
-    Prediction.objects.update(decision="", release=None)  # only people answered
-    for address in ("/uploads/", f"/results/{case.prediction_id}/", "/uploads/?answer=cataract"):
-        adjudicator = AdjudicatorFactory.create()  # reads cases, and sees every photo
-        assert browser(adjudicator).get(address).status_code == 200
-        assert Disclosure.objects.filter(user=adjudicator, image=case.image).exists(), address
-    for address in (URL, f"{URL}/{case.prediction_id}", f"{URL}/{case.prediction_id}/fhir"):
-        adjudicator = AdjudicatorFactory.create()
-        assert program(adjudicator).get(address).status_code == 200
-        assert Disclosure.objects.filter(user=adjudicator, image=case.image).exists(), address
+def test_states_and_changes_are_found_over_the_api(client: Client) -> None:
+    owner = UserFactory.create(roles=["screener"])
+    case = make_case("normal", image__uploaded_by=owner)
+    other = make_case("cataract", image__uploaded_by=owner)
+    before = case.created_at.isoformat()
+    read(case, "cataract")
+    read(case, "cataract")
+    client.force_login(owner)
+
+    def listed(**query: str) -> list[str]:
+        answer = client.get("/api/v1/predictions", query)
+        assert answer.status_code == 200, answer.content
+        return [row["id"] for row in answer.json()["results"]]
+
+    assert case.prediction is not None and other.prediction is not None
+    first, second = str(case.prediction.pk), str(other.prediction.pk)
+    assert listed(state="final") == [first] and listed(state="waiting") == [second]
+    final_at = FinalResult.objects.standing().get().at.isoformat()
+    assert listed(changed_since=final_at) == [first] and set(listed(changed_since=before)) == {first, second}
+    row = client.get(f"/api/v1/predictions/{first}").json()
+    assert row["state"] == "final" and row["prediction"] == "normal" and row["needs_review"]
+    assert row["final_result"]["answer"] == "cataract" and row["final_result"]["contradicts_ai"]
+    assert row["message"] == "Clinicians say: cataract." and "Refer" in row["next"]
+    names = set(ReviewCase.objects.get(pk=case.pk).readings.values_list("reader__username", flat=True))
+    assert not any(name in str(row) for name in names), "never a reader's name"
