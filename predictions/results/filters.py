@@ -100,6 +100,8 @@ class UploadsFilter(PredictionFilter):
     def get_form_class(self) -> Any:
         form_class = super().get_form_class()
         fields = form_class.base_fields
+        for field in fields.values():
+            field.help_text = ""  # written for programs
         for name in ("since", "until"):
             fields[name].widget = forms.DateInput(attrs={"type": "date"})
         fields["patient_prefix"].widget.attrs.update(autocomplete="off", spellcheck="false")

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 
 from predictions.answering.models import FinalResult, Prediction
-from predictions.results.wording import BASES, Words, icon_of, short_of
+from predictions.results.wording import short_of
 
 _SAME_MOMENT = timedelta(seconds=1)  # between the end of one result and the one that replaces it
 
@@ -25,7 +25,6 @@ class Earlier:
     """The answer that an amended one replaced. `reason` is why it was amended; it may be empty."""
 
     words: str
-    icon: str
     who: str
     told_at: datetime
     is_by_ai: bool
@@ -37,20 +36,20 @@ def results_of(prediction: Prediction) -> list[FinalResult]:
     return list(prediction.final_results.order_by("at", "pk"))
 
 
-def history_of(prediction: Prediction, results: Sequence[FinalResult], words: Words) -> list[Event]:
+def history_of(prediction: Prediction, results: Sequence[FinalResult]) -> list[Event]:
     """The events, newest first."""
     events = [Event(prediction.created_at, "Photo sent")]
     if prediction.status == Prediction.Status.FAILED:
         events.append(Event(prediction.created_at, "Sent to clinicians", "The analysis of this photo failed."))
     elif prediction.done_at is not None:
-        events.append(Event(prediction.done_at, "Answered by the AI", words.ai))
+        events.append(Event(prediction.done_at, "Answered by the AI"))
     for result, following in zip_longest(results, results[1:]):
         if result.is_by_people:
-            note = f"{BASES[result.basis]} {_reason(result)}".strip()
-            events.append(Event(result.at, f"{result.get_status_display()}: {short_of(result)}", note))
+            title = f"{result.get_status_display()}: {short_of(result)}"
+            events.append(Event(result.at, title, _note(result)))
         if result.superseded_at is not None and not _replaces(following, result.superseded_at):
             events.append(Event(result.superseded_at, "Answer taken back", "Clinicians read the photo again."))
-    return sorted(events, key=lambda event: event.at, reverse=True)
+    return sorted(events, key=lambda event: event.at)[::-1]
 
 
 def earlier_of(result: FinalResult | None, results: Sequence[FinalResult]) -> Earlier | None:
@@ -65,7 +64,6 @@ def earlier_of(result: FinalResult | None, results: Sequence[FinalResult]) -> Ea
     last = told[-1]
     return Earlier(
         words=short_of(last),
-        icon=icon_of(last),
         who=last.get_basis_display(),
         told_at=last.at,
         is_by_ai=not last.is_by_people,
@@ -73,8 +71,10 @@ def earlier_of(result: FinalResult | None, results: Sequence[FinalResult]) -> Ea
     )
 
 
-def _reason(result: FinalResult) -> str:
-    return f"Reason: {result.reason}" if result.reason else ""
+def _note(result: FinalResult) -> str:
+    """Who answered, and why it was amended; the reason of the standing result stands above the history."""
+    who = result.get_basis_display().capitalize()
+    return f"{who}. Reason: {result.reason}" if result.reason and result.superseded_at is not None else who
 
 
 def _replaces(following: FinalResult | None, moment: datetime) -> bool:

@@ -62,16 +62,16 @@ def result_context(request: HttpRequest, prediction: Prediction) -> dict[str, An
     user = user_of(request)
     services.disclose(predictions=[prediction], user=user)
     news.mark_seen(user=user, prediction_id=prediction.pk)
-    words, results, result = describe(prediction), results_of(prediction), prediction.final_result
+    results, result = results_of(prediction), prediction.final_result
     waiting = prediction.status == Prediction.Status.QUEUED
     return {
         "prediction": prediction,
         "image": prediction.image,
-        "words": words,
+        "words": describe(prediction),
         "result": result,
         "is_by_people": result is not None and result.is_by_people,
         "earlier": earlier_of(result, results),
-        "history": history_of(prediction, results, words),
+        "history": history_of(prediction, results),
         "waiting": waiting,
         **polling(request, waits=waiting, most=_POLLS, quick=10),
     }

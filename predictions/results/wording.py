@@ -90,6 +90,7 @@ _ICON: dict[str, str] = {
     Answer.CATARACT: Decision.CATARACT,
     Answer.NORMAL: Decision.NORMAL,
     Answer.UNGRADABLE: Decision.UNGRADABLE,
+    Answer.NOT_AN_EYE: Decision.UNGRADABLE,
 }
 BASES: dict[str, str] = {
     FinalResult.Basis.AI: "Answered by the AI alone.",
@@ -110,6 +111,11 @@ _SHORT: dict[str, str] = {
     Answer.UNGRADABLE: "Cannot judge",
     Answer.OTHER: "Another eye problem",
     Answer.NOT_AN_EYE: "Not an eye",
+}
+_SHORT_OF_AI: dict[str, str] = {
+    Decision.CATARACT: "Probably cataract",
+    Decision.NORMAL: "No sign of cataract",
+    Decision.UNGRADABLE: "Cannot judge",
 }
 _REFER = "Refer to an eye doctor for an examination."
 _NO_REFERRAL = "No referral needed from this photo. If the patient has symptoms or poor vision, refer anyway."
@@ -169,9 +175,9 @@ def _short(prediction: Prediction) -> str:
         return "No answer yet"
     if not prediction.decision:
         return "No automatic answer"
-    if prediction.decision in CLASSES and _is_unsure(prediction):
-        return "Needs a clinician"
-    return _headline(prediction).removesuffix(".")
+    if _is_unsure(prediction) and prediction.decision in CLASSES:
+        return "No answer yet"
+    return _SHORT_OF_AI[prediction.decision]
 
 
 def _ai(prediction: Prediction) -> str:
