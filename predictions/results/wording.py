@@ -162,7 +162,7 @@ def _headline(prediction: Prediction) -> str:
     if prediction.status == Prediction.Status.QUEUED:
         return "The photo is stored. The answer is on its way."
     if not prediction.decision:
-        return "No automatic answer."
+        return "No automatic answer. A clinician will review this photo."
     if prediction.decision == Decision.UNGRADABLE:
         return "This photo cannot be judged."
     if _is_unsure(prediction):
@@ -197,7 +197,7 @@ def _next(prediction: Prediction) -> str:
     if prediction.status == Prediction.Status.QUEUED:
         return "Nothing to do: this page updates when the answer arrives."
     if not prediction.decision:
-        return "Nothing to do: it is in the review queue. If the patient has symptoms or poor vision, refer anyway."
+        return "Wait for that answer. If the patient has symptoms or poor vision, refer anyway."
     if prediction.decision == Decision.UNGRADABLE:
         return "Take the photo again. If it cannot be improved, refer for an examination."
     if _is_unsure(prediction):
