@@ -377,7 +377,7 @@ SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
 
-# E-mail --------------------------------------------------------------------------------------------------------------
+# Mail -----------------------------------------------------------------------------------------------------------------
 # Mail server: `smtp+tls://user:password@mail.clinic.example:587`. Empty: the system sends no e-mail.
 EMAIL_URL = env.str("EMAIL_URL", default="")
 SENDS_MAIL = bool(EMAIL_URL)

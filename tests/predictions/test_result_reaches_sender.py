@@ -25,7 +25,7 @@ URL = "/api/v1/predictions"
 
 def program(user: User, *scopes: str) -> Client:
     """A client with an API key of this user."""
-    _, key = tokens.create_token(user=user, name="test", scopes=scopes or ["read"], days=1)
+    _, key = tokens.create_token(user=user, name="test", scopes=list(scopes) or ["read"], days=1)
     return Client(headers={"Authorization": f"Bearer {key}"})
 
 
