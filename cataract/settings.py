@@ -124,6 +124,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
+                "predictions.news.context_processors.news",
             ],
         },
     },
@@ -208,6 +209,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
+    "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
     "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "check-training-policy": {
         "task": "training.triggers.tasks.check_policy",
@@ -374,6 +376,20 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else
 SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+
+# Mail -----------------------------------------------------------------------------------------------------------------
+# Mail server: `smtp+tls://user:password@mail.clinic.example:587`. Empty: the system sends no e-mail.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+SENDS_MAIL = bool(EMAIL_URL)
+vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 10  # seconds
+# Sender of all e-mails. Required with `EMAIL_URL`.
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="")
+# Address under which people reach the system, for links in e-mails: `https://screening.clinic.example`. Required with
+# `EMAIL_URL`.
+PUBLIC_URL = env.str("PUBLIC_URL", default="")
+# Hour of the day, in `TIME_ZONE`, at which senders get their digest of new answers, 0 to 23.
+NEWS_DIGEST_HOUR = env.int("NEWS_DIGEST_HOUR", default=7)
 
 # Rate limits ---------------------------------------------------------------------------------------------------------
 # Counted in Redis over all web processes; without Redis each process counts alone. They stop runaway loops: a

@@ -3,8 +3,10 @@
 from django.urls import URLPattern, path, register_converter
 
 from predictions.batches import views as batches_views
+from predictions.news import views as news_views
 from predictions.photos import views as photos_views
 from predictions.results import views as results_views
+from predictions.saved_filters import views as saved_filters_views
 from predictions.uploads import views as uploads_views
 
 
@@ -26,6 +28,11 @@ app_name = "predictions"
 urlpatterns: list[URLPattern] = [
     path("upload/", uploads_views.upload, name="upload"),
     path("uploads/", results_views.uploads, name="list"),
+    path("uploads/seen/", news_views.mark_all_seen, name="mark-seen"),
+    path("uploads/mail/", news_views.choose_digest, name="choose-digest"),
+    path("uploads/filters/", saved_filters_views.save, name="save-filter"),
+    path("uploads/filters/<uuid:filter_id>/", saved_filters_views.open_saved, name="saved-filter"),
+    path("uploads/filters/<uuid:filter_id>/delete/", saved_filters_views.delete, name="delete-filter"),
     path("results/<uuid:prediction_id>/", results_views.detail, name="detail"),
     path("batches/", batches_views.batch_list, name="batches"),
     path("batches/<uuid:batch_id>/", batches_views.batch_page, name="batch"),
