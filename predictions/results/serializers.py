@@ -23,11 +23,17 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     state = serializers.ChoiceField(
         Prediction.State.choices,
         read_only=True,
-        help_text="queued, waiting (for a clinician), provisional, final or amended.",
+        help_text="queued, waiting (for a clinician), provisional, final, amended, or replaced (by a retake).",
     )
     final_result = serializers.SerializerMethodField(
         help_text="What counts in the end: answer, detail, basis (ai, single, double or adjudicated), status, "
         "contradicts_ai, reason, at. Null while waiting. It never overwrites `decision`."
+    )
+    replaced_by = serializers.UUIDField(
+        source="replaced_by_id",
+        allow_null=True,
+        read_only=True,
+        help_text="The result of the retake that counts instead; null without one.",
     )
     model_used = serializers.SerializerMethodField(help_text="fast, accurate, fast+accurate, or none.")
     models = serializers.SerializerMethodField(
@@ -51,6 +57,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "status",
             "state",
             "final_result",
+            "replaced_by",
             "mode",
             "prediction",
             "confidence",

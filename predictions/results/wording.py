@@ -36,7 +36,8 @@ class Words:
     """The sentences of one result. `sure` and `figure` are empty where no model judged the photo.
 
     `decision` is the one to show: the final result's where people answered, empty for an unsure "normal", which must
-    not look like one. `basis` says who decided and `ai` what the AI had answered; both are empty until people answer.
+    not look like one. `basis` says who decided; it is empty until people answer. `ai` is what the AI had answered, where
+    something else counts now.
     """
 
     decision: str
@@ -52,6 +53,8 @@ class Words:
 
 def describe(prediction: Prediction) -> Words:
     """The sentences for `prediction`: people's answer first, where there is one."""
+    if prediction.state == Prediction.State.REPLACED:
+        return _replaced(prediction)
     result = prediction.final_result
     people = result if result is not None and result.is_by_people else None
     advice = (
@@ -69,6 +72,20 @@ def describe(prediction: Prediction) -> Words:
         figure=_figure(prediction),
         advice=advice,
         reasons=[REASONS.get(reason, reason.replace("_", " ")) for reason in prediction.reasons],
+    )
+
+
+def _replaced(prediction: Prediction) -> Words:
+    return Words(
+        decision="",
+        headline="Replaced by a better photo.",
+        next="Nothing to do here: the photo was taken again, and the answer on the new one counts.",
+        basis="",
+        ai=_headline(prediction),
+        sure="",
+        figure="",
+        advice="",
+        reasons=[],
     )
 
 

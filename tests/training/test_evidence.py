@@ -18,7 +18,7 @@ from training.comparison import worker
 from training.comparison.chart_files import write_charts
 from training.datasets.services import freeze_dataset
 from training.evidence.card import sections_of
-from training.evidence.document import Points, Table
+from cataract.core.documents.document import Points, Table
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from predictions.photos import intake, storage
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
-from training.evidence.pdf import render
+from cataract.core.documents.pdf import render
 from training.evidence.report import evidence_for
 
 _SIDE = 480  # pixels of a photo in the PDF

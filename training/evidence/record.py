@@ -12,7 +12,7 @@ from review.agreement.estimates import Measure
 from training.comparison.models import Comparison
 from training.datasets.models import Dataset
 from training.evidence.accuracy import DECISION_WORDS
-from training.evidence.document import Block, Chart, Paragraph, Points, Table, interval, number
+from cataract.core.documents.document import Block, Chart, Paragraph, Points, Table, interval, number
 from training.runs.models import TrainingRun
 
 Level = list[list[str]]  # the boxes of one row of the flow, each a list of lines

@@ -6,7 +6,7 @@ Everything comes from stored rows and the release's own files; no model runs her
 from predictions.releases.models import Release
 from training.evidence import accuracy, record
 from training.evidence.card import card_sections
-from training.evidence.document import Document, Section
+from cataract.core.documents.document import Document, Section
 
 
 def evidence_for(release: Release) -> Document:
