@@ -36,7 +36,7 @@ class Words:
     """The sentences of one result. `sure` and `figure` are empty where no model judged the photo.
 
     `decision` is the one to show: the final result's where people answered, empty for an unsure "normal", which must
-    not look like one. `basis` says who decided; it is empty until people answer. `ai` is what the AI had answered, where
+    not look like one. `basis` says who decided; it is empty until people answer. `ai` is what the AI had answered where
     something else counts now.
     """
 

@@ -11,7 +11,6 @@ from django.core.files.uploadedfile import UploadedFile
 from predictions.photos.forms import EYES, FactsForm, PatientKeyField
 from predictions.photos.models import EyeImage
 
-
 _OTHER = {EyeImage.Eye.OD: EyeImage.Eye.OS, EyeImage.Eye.OS: EyeImage.Eye.OD}
 
 

@@ -22,7 +22,6 @@ from predictions.photos.uploads import read_photo
 from predictions.results.views import result_context
 from predictions.uploads.forms import UploadForm, facts_for_other_eye, facts_for_retake, facts_for_same_eye
 
-
 # By the name in the address: how the form is filled in from the photo of an earlier result.
 _FILLED_IN = {
     "retake_of": facts_for_retake,

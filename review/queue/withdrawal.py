@@ -1,4 +1,4 @@
-"""Withdraw cases whose photo was retaken: the retake can be judged, so nobody has to read the photo that could not be."""
+"""Withdraw cases whose photo was retaken: the new photo can be judged, so nobody has to read the old one."""
 
 from uuid import UUID
 

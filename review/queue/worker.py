@@ -1,4 +1,4 @@
-"""Background work of the queue: open missing cases, prepare their photos, withdraw replaced ones, clear expired leases."""
+"""Background work of the queue: open missing cases and withdraw replaced ones, prepare photos, clear expired leases."""
 
 import logging
 from collections.abc import Iterable
