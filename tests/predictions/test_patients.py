@@ -166,7 +166,7 @@ def made(eye: str, finding: Finding, taken: datetime) -> Prediction:
 
 # Visits ---------------------------------------------------------------------------------------------------------------
 def test_a_visit_is_one_local_day(screener: User) -> None:
-    """22:30 and 23:30 UTC are one evening in London and two days in Kolkata."""
+    """18:00 and 18:59 UTC are one evening in London, and two days in Kolkata."""
     for minute, eye in ((0, "OD"), (59, "OS")):
         photo(screener, eye, captured_at=datetime(2026, 3, 5, 18, minute, tzinfo=UTC), decision="normal", **SURE)
     with timezone.override("UTC"):
