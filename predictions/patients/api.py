@@ -22,6 +22,10 @@ from predictions.photos.models import EyeImage
 from predictions.sites.models import Patient
 
 
+class PatientPages(NewestFirst):
+    page_size = 25  # each patient comes with all of its results
+
+
 class PatientFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
     key = filters.CharFilter(lookup_expr="istartswith", label="The first characters of the pseudonym.")
 
@@ -37,7 +41,7 @@ class Patients(generics.ListAPIView[Patient]):
     permission_classes: Sequence[type[BasePermission]] = (has_scope("read"),)
     filter_backends = (filters.DjangoFilterBackend,)
     filterset_class = PatientFilter
-    pagination_class = NewestFirst
+    pagination_class = PatientPages
 
     def get_queryset(self) -> QuerySet[Patient]:
         return EyeImage.objects.visible_to(user_of(self.request)).patients()

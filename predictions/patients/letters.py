@@ -161,7 +161,7 @@ def _doctor_row(eye: EyeOverview) -> list[str]:
         return [name, "No photo", "-", "-", "-", "-"]
     says, who, status = _said(eye.counting)
     if eye.refer_unjudged:
-        says = f"{says}; {len(eye.photos)} photos taken"
+        says = f"{says}; {eye.unjudged} in a row"
     return [name, says, who, status, _date(eye.counting), eye.counting.release_id or "-"]
 
 

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from itertools import groupby, takewhile
 
 from django.contrib.auth.models import User
@@ -50,22 +51,26 @@ class EyeOverview:
             else f"{self.title}: no photo."
         )
 
-    @property
+    @cached_property
     def counting(self) -> Prediction | None:
         return next(iter(self._not_replaced()), None)
 
-    @property
+    @cached_property
     def finding(self) -> Finding | None:
         return None if self.counting is None else finding_of(self.counting)
 
-    @property
-    def refer_unjudged(self) -> bool:
-        """Whether the newest photos of this eye could not be judged, two or more in a row: time to refer."""
+    @cached_property
+    def unjudged(self) -> int:
+        """How many of the newest photos of this eye could not be judged, in a row."""
         photos = [each for each in self._not_replaced() if shows_an_eye(each)]
-        unjudged = takewhile(lambda each: finding_of(each) == Finding.UNGRADABLE, photos)
-        return self.finding == Finding.UNGRADABLE and len(list(unjudged)) >= _REFER_AFTER
+        return len(list(takewhile(lambda each: finding_of(each) == Finding.UNGRADABLE, photos)))
 
     @property
+    def refer_unjudged(self) -> bool:
+        """Whether so many in a row could not be judged that it is time to refer."""
+        return self.finding == Finding.UNGRADABLE and self.unjudged >= _REFER_AFTER
+
+    @cached_property
     def words(self) -> Words | None:
         """The sentences of the counting result; None without a photo."""
         return None if self.counting is None else describe(self.counting)
@@ -105,13 +110,13 @@ class Overview:
     eyes: Sequence[EyeOverview]
     visits: Sequence[Visit]
 
-    @property
+    @cached_property
     def worst(self) -> EyeOverview | None:
         """The eye that leads; the right one of two alike; None without any photo."""
         found = [(eye.finding.rank, place, eye) for place, eye in enumerate(self.eyes) if eye.finding is not None]
         return min(found)[-1] if found else None
 
-    @property
+    @cached_property
     def counting(self) -> list[Prediction]:
         """The results that count, at most one for each eye."""
         return [eye.counting for eye in self.eyes if eye.counting is not None]

@@ -21,7 +21,7 @@ from predictions.patients.trend import trend_of
 from predictions.photos.models import EyeImage
 from predictions.results.wording import describe
 
-PAGE_SIZE = 50
+PAGE_SIZE = 25
 
 
 @login_required

@@ -121,6 +121,7 @@ class EyeImage(models.Model):
             ("view_every_eyeimage", "Can see the photos of every uploader"),
             ("download_original", "Can download stored originals"),
         ]
+        indexes: ClassVar = [models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient")]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(eye__in=["OD", "OS", ""]), name="image_eye"),
             models.CheckConstraint(condition=Q(split__in=Split.values), name="image_split"),

@@ -28,6 +28,10 @@ class Migration(migrations.Migration):
             name='replaced_by',
             field=models.ForeignKey(blank=True, help_text='The answer of a retake that can be judged, where this photo could not be.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replaces', to='predictions.prediction'),
         ),
+        migrations.AddIndex(
+            model_name='eyeimage',
+            index=models.Index(fields=['patient', 'uploaded_by', '-created_at'], name='image_of_patient'),
+        ),
         migrations.AddConstraint(
             model_name='prediction',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('replaced_at__isnull', True), ('replaced_by__isnull', True)), models.Q(('decision', 'ungradable'), ('replaced_at__isnull', False), ('replaced_by__isnull', False)), _connector='OR'), name='replaced_prediction_is_ungradable'),
