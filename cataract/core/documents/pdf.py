@@ -116,7 +116,7 @@ def _table(pdf: Any, block: Table) -> None:
         pdf.multi_cell(0, 6, block.title, new_x="LMARGIN", new_y="NEXT")
     pdf.set_font(_FONT, "", _SMALL)
     longest = [max(len(str(row[column])) for row in (block.head, *block.rows)) for column in range(len(block.head))]
-    widths = tuple(min(max(length, 10), 60) for length in longest)
+    widths = tuple(min(max(length, 13), 60) for length in longest)
     with pdf.table(col_widths=widths, line_height=4.5, text_align="LEFT", padding=0.6) as table:
         for cells in (block.head, *block.rows):
             table.row([str(cell) for cell in cells])
