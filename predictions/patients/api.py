@@ -37,7 +37,7 @@ class PatientFilter(filters.FilterSet):  # type: ignore[misc]  # the package has
 class Patients(generics.ListAPIView[Patient]):
     """The patients on the photos that the caller may see, newest first."""
 
-    serializer_class = PatientSerializer  # type: ignore[assignment]  # of overviews, which show the rows
+    serializer_class = PatientSerializer
     permission_classes: Sequence[type[BasePermission]] = (has_scope("read"),)
     filter_backends = (filters.DjangoFilterBackend,)
     filterset_class = PatientFilter

@@ -30,7 +30,7 @@ def patient_list(request: HttpRequest) -> HttpResponse:
     """The patients on the photos that the user may see, the one with the newest photo first."""
     form = SearchForm(request.GET)
     patients = form.among(EyeImage.objects.visible_to(user_of(request)).patients())
-    page = Paginator(patients.order_by("-last_photo_at", "pk"), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(patients, PAGE_SIZE).get_page(request.GET.get("page"))
     rows = services.show_list(patients=list(page.object_list), user=user_of(request))
     return render(request, "predictions/patients.html", {"page_obj": page, "rows": rows, "form": form})
 

@@ -45,13 +45,14 @@ class EyeImageQuerySet(models.QuerySet["EyeImage"]):
         return self.filter(uploaded_by_id=user.pk)
 
     def patients(self) -> models.QuerySet[Patient]:
-        """The patients on these photos, each with `last_photo_at`.
+        """The patients on these photos, each with `last_photo_at`, the newest first.
 
         `EyeImage.objects.visible_to(user).patients()`: those whom `user` may see.
         """
         own = self.filter(patient=OuterRef("pk")).order_by("-created_at")
         last = Subquery(own.values("created_at")[:1])
-        return Patient.objects.filter(Exists(own)).annotate(last_photo_at=last).select_related("site")
+        patients = Patient.objects.filter(Exists(own)).annotate(last_photo_at=last)
+        return patients.select_related("site").order_by("-last_photo_at", "pk")
 
 
 class EyeImage(models.Model):

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.utils import timezone
 from playwright.sync_api import expect
@@ -33,7 +34,7 @@ def photo(site: Site, seed: int, eye: str, days_ago: float, *, opacity: float = 
 
 def make_history(site: Site) -> None:
     """Both eyes over three visits: the right one got worse, the left one cannot be judged twice."""
-    sure = {"needs_review": False, "reasons": []}
+    sure: dict[str, Any] = {"needs_review": False, "reasons": []}
     photo(site, 3, "OD", 200, decision="normal", probability=0.05, **sure)
     photo(site, 4, "OS", 200, decision="normal", probability=0.1, **sure)
     photo(site, 3, "OD", 90, opacity=0.4, decision="normal", probability=0.4)

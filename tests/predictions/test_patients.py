@@ -70,7 +70,7 @@ def eye_of(body: dict[str, Any], name: str) -> dict[str, Any]:
     return next(eye for eye in body["eyes"] if eye["eye"] == name)
 
 
-SURE = {"needs_review": False, "reasons": []}
+SURE: dict[str, Any] = {"needs_review": False, "reasons": []}
 
 
 # One patient ----------------------------------------------------------------------------------------------------------
