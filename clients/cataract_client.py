@@ -57,7 +57,8 @@ class Client:
         self._timeout = timeout
 
     def upload(self, photo: str | Path, *, idempotency_key: str = "", **fields: Any) -> dict[str, Any]:
-        """Send one photo; fields: patient, eye (OD or OS), mode, site, device, captured_at, may_train, send_anyway."""
+        """Send one photo; fields: patient, eye (OD or OS), mode, site, device, captured_at, may_train, send_anyway,
+        retake_of."""
         return self._send("predictions", [("photo", Path(photo))], fields, idempotency_key)
 
     def upload_batch(

@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from cataract.ml.labels import Reason
+from cataract.ml.labels import CLASSES, Decision, Reason
 from predictions.answering.answers import Answer, contradicts
 from predictions.answering.models import FinalResult, FinalResultQuerySet, Prediction
 from predictions.news import services as news
@@ -59,6 +59,24 @@ def take_back(*, image: EyeImage) -> None:
 def take_back_provisional(*, image: EyeImage) -> None:
     """Take back what people told the senders of this photo so far, unless it was final."""
     _supersede(_told_by_people(image).filter(status=FinalResult.Status.PROVISIONAL))
+
+
+def replace_ungradable(prediction: Prediction) -> int:
+    """Mark the answers of the photos that this one was retaken for, if it can be judged; return how many.
+
+    Only an AI's "cannot judge" is replaced, also along a chain of retakes. What people have told the sender stays
+    (`Prediction.state`). Call it in the transaction of the answer.
+    """
+    if prediction.decision not in CLASSES:
+        return 0
+    replaced = 0
+    photo, seen = prediction.image, {prediction.image_id}
+    while photo.retake_of is not None and photo.retake_of_id not in seen:
+        photo = photo.retake_of
+        seen.add(photo.pk)
+        ungradable = photo.predictions.filter(decision=Decision.UNGRADABLE, replaced_by__isnull=True)
+        replaced += ungradable.update(replaced_by=prediction, replaced_at=timezone.now())
+    return replaced
 
 
 def is_random_check(prediction: Prediction) -> bool:

@@ -39,26 +39,32 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
     def in_state(self, *states: str) -> Self:
         """The predictions in one of these `Prediction.State`s."""
         standing = FinalResult.objects.standing().filter(prediction=OuterRef("pk"))
+        by_people = standing.by_people()
         found = Q(pk__in=[])
         for state in states:
             if state == Prediction.State.QUEUED:
                 found |= Q(status=Prediction.Status.QUEUED)
+            elif state == Prediction.State.REPLACED:
+                found |= Q(replaced_by__isnull=False) & ~Q(Exists(by_people))
             elif state == Prediction.State.WAITING:
-                found |= ~Q(status=Prediction.Status.QUEUED) & ~Q(Exists(standing))
+                answered = ~Q(status=Prediction.Status.QUEUED)
+                found |= answered & Q(replaced_by__isnull=True) & ~Q(Exists(standing))
             else:
-                found |= Q(Exists(standing.filter(status=state)))
+                is_counting = Q(replaced_by__isnull=True) | Q(Exists(by_people))
+                found |= is_counting & Q(Exists(standing.filter(status=state)))
         return self.filter(found)
 
     def changed_since(self, moment: datetime) -> Self:
-        """The predictions that were made, finished, or got or lost a final result at or after this time."""
+        """The predictions that were made, finished or replaced, or got or lost a final result at or after this time."""
         results = FinalResult.objects.filter(
             Q(at__gte=moment) | Q(superseded_at__gte=moment), prediction=OuterRef("pk")
         )
-        return self.filter(Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(Exists(results)))
+        own = Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(replaced_at__gte=moment)
+        return self.filter(own | Q(Exists(results)))
 
 
 class Prediction(models.Model):
-    """What one release answered for one EyeImage. Never changed once it is DONE.
+    """What one release answered for one EyeImage. Never changed once it is DONE, except that a retake may replace it.
 
     QUEUED -> DONE, or QUEUED -> FAILED after settings.PREDICTION_ATTEMPTS; FAILED -> QUEUED when an admin retries.
     Without a champion a prediction is DONE with no decision and the reason `no_champion`: a clinician reviews it.
@@ -82,6 +88,7 @@ class Prediction(models.Model):
         PROVISIONAL = "provisional", "Provisional"
         FINAL = "final", "Final"
         AMENDED = "amended", "Amended"
+        REPLACED = "replaced", "Replaced by a better photo"
 
     class Mode(models.TextChoices):
         CASCADE = labels.Mode.CASCADE.value
@@ -125,6 +132,15 @@ class Prediction(models.Model):
     )
     gate = models.JSONField(default=dict, blank=True, help_text="What the gate measured and decided.")
     timings = models.JSONField(default=dict, blank=True, help_text="Milliseconds per stage.")
+    replaced_by = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="replaces",
+        help_text="The answer of a retake that can be judged, where this photo could not be.",
+    )
+    replaced_at = models.DateTimeField(null=True, blank=True)
 
     objects = PredictionQuerySet.as_manager()
 
@@ -154,6 +170,11 @@ class Prediction(models.Model):
                 condition=Q(probability__isnull=True) | Q(probability__gte=0, probability__lte=1),
                 name="prediction_probability",
             ),
+            models.CheckConstraint(
+                condition=Q(replaced_by__isnull=True, replaced_at__isnull=True)
+                | Q(replaced_by__isnull=False, replaced_at__isnull=False, decision="ungradable"),
+                name="replaced_prediction_is_ungradable",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -172,6 +193,8 @@ class Prediction(models.Model):
         if self.status == self.Status.QUEUED:
             return self.State.QUEUED
         result = self.final_result
+        if self.replaced_by_id is not None and (result is None or not result.is_by_people):
+            return self.State.REPLACED
         return self.State.WAITING if result is None else self.State(result.status)
 
     @property

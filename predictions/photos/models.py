@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from predictions.sites.models import Device, Patient, Site
@@ -43,6 +43,16 @@ class EyeImageQuerySet(models.QuerySet["EyeImage"]):
         if user.has_perm("predictions.view_every_eyeimage"):
             return self
         return self.filter(uploaded_by_id=user.pk)
+
+    def patients(self) -> models.QuerySet[Patient]:
+        """The patients on these photos, each with `last_photo_at`, the newest first.
+
+        `EyeImage.objects.visible_to(user).patients()`: those whom `user` may see.
+        """
+        own = self.filter(patient=OuterRef("pk")).order_by("-created_at")
+        last = Subquery(own.values("created_at")[:1])
+        patients = Patient.objects.filter(Exists(own)).annotate(last_photo_at=last)
+        return patients.select_related("site").order_by("-last_photo_at", "pk")
 
 
 class EyeImage(models.Model):
@@ -89,6 +99,14 @@ class EyeImage(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="images")
     split = models.CharField(max_length=11, choices=Split)
     near_duplicate_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    retake_of = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="retakes",
+        help_text="The photo of the same eye that this one was taken to replace.",
+    )
 
     source = models.CharField(max_length=8, choices=Source)
     uploaded_by = models.ForeignKey(
@@ -104,6 +122,7 @@ class EyeImage(models.Model):
             ("view_every_eyeimage", "Can see the photos of every uploader"),
             ("download_original", "Can download stored originals"),
         ]
+        indexes: ClassVar = [models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient")]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(eye__in=["OD", "OS", ""]), name="image_eye"),
             models.CheckConstraint(condition=Q(split__in=Split.values), name="image_split"),

@@ -14,7 +14,7 @@ from predictions.photos.intake import Photo
 from predictions.photos.models import EyeImage, Split
 from predictions.releases import serving
 from predictions.sites import services as sites
-from predictions.sites.models import Site
+from predictions.sites.models import Patient, Site
 
 log = logging.getLogger(__name__)
 
@@ -92,4 +92,12 @@ def _placed(photo: Photo, facts: PhotoFacts, site: Site, forced_split: str | Non
         "cluster": cluster,
         "split": clusters.split_of(cluster, forced_split=forced_split),
         "near_duplicate_of": twin,
+        "retake_of": _retaken(facts, patient),
     }
+
+
+def _retaken(facts: PhotoFacts, patient: Patient | None) -> EyeImage | None:
+    """The photo that the new one replaces; None where it turns out to show another patient or the other eye."""
+    if facts.retake_of is None or patient is None:
+        return None
+    return EyeImage.objects.filter(pk=facts.retake_of, patient=patient, eye=facts.eye).first()

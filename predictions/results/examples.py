@@ -19,6 +19,7 @@ RESULT: dict[str, Any] = {
         "reason": "",
         "at": "2026-01-31T12:00:00.064Z",
     },
+    "replaced_by": None,
     "mode": "cascade",
     "prediction": "cataract",
     "confidence": 0.93,

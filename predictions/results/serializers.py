@@ -40,12 +40,18 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     state = serializers.ChoiceField(
         Prediction.State.choices,
         read_only=True,
-        help_text="queued, waiting (for a clinician), provisional, final or amended.",
+        help_text="queued, waiting (for a clinician), provisional, final, amended, or replaced (by a retake).",
     )
     final_result = FinalResultSerializer(
         read_only=True,
         allow_null=True,
         help_text="Null while it waits. It never overwrites `decision`, the AI's answer.",
+    )
+    replaced_by = serializers.UUIDField(
+        source="replaced_by_id",
+        allow_null=True,
+        read_only=True,
+        help_text="The result of the retake that counts instead; null without one.",
     )
     model_used = serializers.SerializerMethodField(help_text="fast, accurate, fast+accurate, or none.")
     models = serializers.SerializerMethodField(
@@ -69,6 +75,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "status",
             "state",
             "final_result",
+            "replaced_by",
             "mode",
             "prediction",
             "confidence",

@@ -54,6 +54,8 @@ class Words:
 
 def describe(prediction: Prediction) -> Words:
     """The sentences for `prediction`: people's answer first, where there is one."""
+    if prediction.state == Prediction.State.REPLACED:
+        return _replaced(prediction)
     result = prediction.final_result
     people = result if result is not None and result.is_by_people else None
     advice = (
@@ -71,6 +73,20 @@ def describe(prediction: Prediction) -> Words:
         figure=_figure(prediction),
         advice=advice,
         reasons=[REASONS.get(reason, reason.replace("_", " ")) for reason in prediction.reasons] if not people else [],
+    )
+
+
+def _replaced(prediction: Prediction) -> Words:
+    return Words(
+        decision="",
+        headline="Replaced by a better photo.",
+        short="Replaced",
+        next="Nothing to do here: the photo was taken again, and the answer on the new one counts.",
+        basis="",
+        ai=_ai(prediction),
+        figure="",
+        advice="",
+        reasons=[],
     )
 
 

@@ -29,6 +29,7 @@ class ReviewCase(models.Model):
     """A prediction that a clinician should read.
 
     FIRST -> RESOLVED, or FIRST -> SECOND -> RESOLVED, or FIRST -> SECOND -> ADJUDICATION -> RESOLVED.
+    FIRST -> WITHDRAWN when a retake replaces the photo before anybody has answered.
     The status names the reading that is due; a claim is a lease on that reading.
     """
 

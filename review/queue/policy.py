@@ -18,7 +18,7 @@ from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
-POLICY_VERSION = "review-4"
+POLICY_VERSION = "review-5"
 
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
@@ -113,13 +113,23 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= status & unread & (blind | Q(only_for=user))
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    return ReviewCase.objects.filter(allowed, ~Exists(readings.filter(reader=user)))
+    return ReviewCase.objects.filter(allowed, ~is_replaced(), ~Exists(readings.filter(reader=user)))
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:
     """Cases the queue offers this user: the readable ones, except those assigned to others and not overdue."""
     overdue = Q(created_at__lt=timezone.now() - OVERDUE_AFTER)
     return readable(user).filter(Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue)
+
+
+def is_replaced() -> Q:
+    """Open cases that are no longer needed: a retake of the photo can be judged, and nobody has answered here yet.
+
+    A case that a person asked for after the retake is read all the same.
+    """
+    answered = Reading.objects.filter(case=OuterRef("pk"))
+    replaced = Q(prediction__replaced_at__gte=F("created_at")) & ~Q(Exists(answered))
+    return replaced & Q(kind=ReviewCase.Kind.CASE, status__in=ReviewCase.OPEN)
 
 
 # Order ----------------------------------------------------------------------------------------------------------------
