@@ -124,6 +124,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
+                "predictions.corrections.context_processors.open_checks",
             ],
         },
     },

@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path, register_converter
 
 from predictions.batches import views as batches_views
+from predictions.corrections import views as corrections_views
 from predictions.photos import views as photos_views
 from predictions.results import views as results_views
 from predictions.uploads import views as uploads_views
@@ -27,6 +28,9 @@ urlpatterns: list[URLPattern] = [
     path("upload/", uploads_views.upload, name="upload"),
     path("uploads/", results_views.uploads, name="list"),
     path("results/<uuid:prediction_id>/", results_views.detail, name="detail"),
+    path("results/<uuid:prediction_id>/correct/", corrections_views.correct, name="correct"),
+    path("corrections/", corrections_views.checks, name="checks"),
+    path("corrections/<uuid:check_id>/", corrections_views.answer_check, name="check"),
     path("batches/", batches_views.batch_list, name="batches"),
     path("batches/<uuid:batch_id>/", batches_views.batch_page, name="batch"),
     path("batches/<uuid:batch_id>/cancel/", batches_views.batch_cancel, name="batch-cancel"),

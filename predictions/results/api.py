@@ -36,12 +36,20 @@ class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package 
     state = filters.MultipleChoiceFilter(choices=Prediction.State.choices, method="in_state")
     changed_since = filters.IsoDateTimeFilter(method="since_change")
     needs_review = filters.BooleanFilter()
+    withdrawn = filters.BooleanFilter(field_name="image__withdrawn_at", lookup_expr="isnull", exclude=True)
     since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = Prediction
         fields: tuple[str, ...] = ()
+
+    def filter_queryset(self, queryset: PredictionQuerySet) -> QuerySet[Prediction]:
+        """Withdrawn photos are listed when asked for, and for whoever follows what has changed."""
+        asked = self.form.cleaned_data
+        hidden = asked.get("withdrawn") is None and not asked.get("changed_since")
+        found: QuerySet[Prediction] = super().filter_queryset(queryset.in_use() if hidden else queryset)
+        return found
 
     def in_state(self, rows: PredictionQuerySet, _name: str, states: list[str]) -> PredictionQuerySet:
         return rows.in_state(*states) if states else rows

@@ -33,9 +33,8 @@ def detail(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
 @require_GET
 def uploads(request: HttpRequest) -> HttpResponse:
     """The photos that the user may see, newest first."""
-    page = Paginator(Prediction.objects.visible_to(user_of(request)).order_by("-created_at", "pk"), PAGE_SIZE).get_page(
-        request.GET.get("page")
-    )
+    predictions = Prediction.objects.visible_to(user_of(request)).in_use().order_by("-created_at", "pk")
+    page = Paginator(predictions, PAGE_SIZE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
     services.disclose(predictions=shown, user=user_of(request))
     rows = [(prediction, describe(prediction)) for prediction in shown]
