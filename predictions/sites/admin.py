@@ -93,7 +93,7 @@ class DeviceAdmin(ModelAdmin):
             except DomainError as error:
                 self.message_user(request, error.message, messages.ERROR)
                 return None
-            words = f"{names} merged into {target}: {moved} photo{pluralize(moved)} moved."
+            words = f"Merged {names} into {target}: {moved} photo{pluralize(moved)} moved."
             self.log_change(request, target, words)
             self.message_user(request, words, messages.SUCCESS)
             return None
