@@ -9,16 +9,16 @@ from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import pluralize
 from django.template.response import TemplateResponse
 
-from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.admin import ModelAdmin, ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
 from predictions.sites.models import Device, DeviceSpelling, Patient, Site
 from predictions.sites.services import merge_devices
 
 if TYPE_CHECKING:  # generic for the type checker only
-    ModelAdmin, TabularInline = admin.ModelAdmin[Any], admin.TabularInline[Any, Any]
+    TabularInline = admin.TabularInline[Any, Any]
 else:
-    ModelAdmin, TabularInline = admin.ModelAdmin, admin.TabularInline
+    TabularInline = admin.TabularInline
 
 
 @admin.register(Site)
