@@ -10,6 +10,8 @@ from tests.browser.test_upload import fill
 
 
 def test_from_a_refusal_to_the_corrected_photo(site: Site, champion: Release) -> None:
+    site.expect_complaint("409")
+    site.expect_complaint("422")
     page = site.log_in("screener")
     for eye in ("Left eye (OS)", "Right eye (OD)"):
         page.goto("/upload/")
@@ -44,7 +46,8 @@ def test_near_copies_of_two_patients(site: Site, champion: Release, javascript: 
         page.wait_for_url("**/results/**")
     if javascript:
         site.look(page, "result-wrong-patient")
-    page.get_by_role("link", name="Wrong patient? (1)").click()
+    page.get_by_role("link", name="Check whose photo it is").click()
+    expect(page.get_by_role("link", name="Wrong patient? (1)")).to_be_visible()
     if javascript:
         site.look(page, "wrong-patient")
     page.get_by_label("Both of P-0001").check()
