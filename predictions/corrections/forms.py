@@ -62,7 +62,7 @@ class CheckForm(ReasonForm):
 
     def __init__(self, data: Any = None, *, check: WrongPatientCheck) -> None:
         super().__init__(data, auto_id=f"id_{check.pk}_%s")
-        self._photos = {"image": check.image, "twin": check.twin}
+        self._photos = {"twin": check.twin, "image": check.image}
         same = [(name, f"Both of {photo.patient_key}") for name, photo in self._photos.items()]
         choices = [*same, (self.KEEP, "Two patients")]
         answer = self.fields["answer"]

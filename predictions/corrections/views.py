@@ -106,7 +106,8 @@ def _checks_page(
     status: HTTPStatus = HTTPStatus.OK,
 ) -> HttpResponse:
     """The open checks; `form` is the one that was `sent`, with its errors."""
-    found = WrongPatientCheck.objects.visible_to(user_of(request)).open().select_related(*_PHOTOS)
+    open_checks = WrongPatientCheck.objects.visible_to(user_of(request)).open().select_related(*_PHOTOS)
+    found = open_checks.prefetch_related("image__predictions", "twin__predictions")
     page = Paginator(found, _PAGE_SIZE).get_page(request.GET.get("page"))
     forms = [form if form and sent and sent.pk == check.pk else CheckForm(check=check) for check in page]
     rows = list(zip(page, forms, strict=True))
