@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from cataract.core.admin import ReadOnlyAdmin
+from predictions.results.admin import DisclosingAdmin
 from review.cases.models import Reading, ReviewCase
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -28,7 +28,7 @@ class ReadingInline(TabularInline):
 
 
 @admin.register(ReviewCase)
-class ReviewCaseAdmin(ReadOnlyAdmin):
+class ReviewCaseAdmin(DisclosingAdmin):
     list_display = (
         "id",
         "status",
@@ -47,7 +47,8 @@ class ReviewCaseAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnlyAdmin):
+class ReadingAdmin(DisclosingAdmin):
+    image_field = "case__image_id"
     list_display = (
         "id",
         "case",
