@@ -17,6 +17,8 @@ _LOOK = (
     "predictions.view_device",
     "predictions.view_patient",
     "predictions.view_finalresult",
+    "predictions.view_correction",
+    "predictions.view_wrongpatientcheck",
     "review.view_reviewcase",
     "review.view_reading",
     "review.view_label",

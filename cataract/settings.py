@@ -125,6 +125,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
                 "predictions.news.context_processors.news",
+                "predictions.corrections.context_processors.open_checks",
             ],
         },
     },

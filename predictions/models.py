@@ -6,6 +6,7 @@ What the model said (Prediction) and what people said (FinalResult, review's Rea
 from cataract.core import models as core
 from predictions.answering import models as answering
 from predictions.batches import models as batches
+from predictions.corrections import models as corrections
 from predictions.embeddings import models as embeddings
 from predictions.news import models as news
 from predictions.photos import models as photos
@@ -19,6 +20,7 @@ __all__ = [
     "answering",
     "batches",
     "core",
+    "corrections",
     "embeddings",
     "news",
     "photos",

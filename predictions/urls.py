@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path, register_converter
 
 from predictions.batches import views as batches_views
+from predictions.corrections import views as corrections_views
 from predictions.news import views as news_views
 from predictions.patients import views as patients_views
 from predictions.patients.letters import LETTERS
@@ -46,6 +47,9 @@ urlpatterns: list[URLPattern] = [
             (".pdf", patients_views.letter_pdf, "pdf"),
         )
     ),
+    path("results/<uuid:prediction_id>/correct/", corrections_views.correct, name="correct"),
+    path("corrections/", corrections_views.checks, name="checks"),
+    path("corrections/<uuid:check_id>/", corrections_views.answer_check, name="check"),
     path("batches/", batches_views.batch_list, name="batches"),
     path("batches/<uuid:batch_id>/", batches_views.batch_page, name="batch"),
     path("batches/<uuid:batch_id>/cancel/", batches_views.batch_cancel, name="batch-cancel"),

@@ -64,6 +64,12 @@ class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package 
     device = filters.CharFilter(field_name="image__device__name", label="Camera", help_text="The camera's name.")
     status = filters.ChoiceFilter(choices=Prediction.Status.choices)
     needs_review = filters.BooleanFilter()
+    withdrawn = filters.BooleanFilter(
+        field_name="image__withdrawn_at",
+        lookup_expr="isnull",
+        exclude=True,
+        help_text="true: withdrawn photos only. They are left out otherwise, except with `changed_since`.",
+    )
     changed_since = filters.IsoDateTimeFilter(
         method="since_change",
         help_text="Sent, answered, or with a final result given, amended or taken back at or after this time.",
@@ -77,6 +83,13 @@ class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package 
     class Meta:
         model = Prediction
         fields: tuple[str, ...] = ()
+
+    def filter_queryset(self, queryset: PredictionQuerySet) -> QuerySet[Prediction]:
+        """Withdrawn photos are listed when asked for, and for whoever follows what has changed."""
+        asked = self.form.cleaned_data
+        is_hidden = asked.get("withdrawn") is None and not asked.get("changed_since")
+        found: QuerySet[Prediction] = super().filter_queryset(queryset.in_use() if is_hidden else queryset)
+        return found
 
     def in_state(self, rows: PredictionQuerySet, _name: str, states: list[str]) -> PredictionQuerySet:
         return rows.in_state(*states) if states else rows

@@ -65,7 +65,10 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     next = serializers.SerializerMethodField(help_text="What to do now, in words.")
     advice = serializers.SerializerMethodField(help_text="How to retake an ungradable photo, else empty.")
     release = serializers.CharField(source="release_id", allow_null=True, read_only=True)
-    image = serializers.SerializerMethodField(help_text="The stored photo.")
+    image = serializers.SerializerMethodField(
+        help_text="The stored photo. `wrong_patient_check` is `open` while nobody has said whose photo it is: a "
+        "near-copy belongs to another patient. `withdrawn_at`: it was sent by mistake."
+    )
     intended_use = serializers.SerializerMethodField()
 
     class Meta:
@@ -142,6 +145,9 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "width": image.width,
             "height": image.height,
             "near_duplicate_of": str(image.near_duplicate_of_id) if image.near_duplicate_of_id else None,
+            "wrong_patient_check": "open" if row.asks_whose_photo else "none",
+            "corrected_at": image.corrected_at,
+            "withdrawn_at": image.withdrawn_at,
         }
 
     def get_intended_use(self, row: Prediction) -> str:

@@ -19,8 +19,9 @@ class LabelQuerySet(models.QuerySet["Label"]):
         return self.filter(superseded_at__isnull=True)
 
     def training(self) -> "LabelQuerySet":
-        """Standing labels from blind, adjudicated or imported answers, on images that may train."""
-        return self.standing().filter(may_train=True, image__may_train=True, answer__in=CLASSES)
+        """Standing labels from blind, adjudicated or imported answers, on images in use that may train."""
+        in_use = self.standing().filter(image__withdrawn_at__isnull=True)
+        return in_use.filter(may_train=True, image__may_train=True, answer__in=CLASSES)
 
 
 class Label(models.Model):

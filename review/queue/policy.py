@@ -113,7 +113,8 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= status & unread & (blind | Q(only_for=user))
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    return ReviewCase.objects.filter(allowed, ~is_replaced(), ~Exists(readings.filter(reader=user)))
+    in_use = Q(image__withdrawn_at__isnull=True)
+    return ReviewCase.objects.filter(allowed, in_use, ~is_replaced(), ~Exists(readings.filter(reader=user)))
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:

@@ -1,4 +1,4 @@
-"""Withdraw cases whose photo was retaken: the new photo can be judged, so nobody has to read the old one."""
+"""Withdraw cases that nobody has to read: the photo was retaken well, or its sender has withdrawn it."""
 
 from uuid import UUID
 
@@ -15,6 +15,12 @@ def withdraw_replaced(limit: int = 1000) -> int:
     """
     replaced = ReviewCase.objects.filter(policy.is_replaced()).order_by("created_at")
     return sum(_withdraw(case_id) for case_id in replaced.values_list("pk", flat=True)[:limit])
+
+
+def withdraw_cases_of_withdrawn_photos() -> int:
+    """Withdraw the open cases of photos that were sent by mistake, claimed or not; returns how many."""
+    needless = ReviewCase.objects.filter(status__in=ReviewCase.OPEN, image__withdrawn_at__isnull=False)
+    return needless.move(ReviewCase.Status.WITHDRAWN, claimed_by=None, lease_until=None, assigned_to=None)
 
 
 def _withdraw(case_id: UUID) -> bool:

@@ -41,7 +41,7 @@ class Conflict(DomainError):
 def closed_message(case: ReviewCase, user: User) -> str:
     """Why this user cannot read the case now, in one sentence that says nothing about the AI's answer."""
     if case.status == ReviewCase.Status.WITHDRAWN:
-        return "This case was withdrawn: a newer photo has taken its place."
+        return "This case was withdrawn and needs no reading."
     if case.status not in ReviewCase.OPEN:
         return "This case is resolved and needs no further reading."
     if case.lease_until and case.lease_until > timezone.now() and case.claimed_by_id != user.pk:
