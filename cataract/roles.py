@@ -20,6 +20,7 @@ _LOOK = (
     "review.view_reviewcase",
     "review.view_reading",
     "review.view_label",
+    "review.view_amendment",
     "training.view_dataset",
     "training.view_trainingrun",
     "training.view_comparison",

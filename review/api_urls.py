@@ -12,6 +12,8 @@ urlpatterns: list[URLPattern] = [
     path("review/cases/<uuid:pk>", reading_api.CaseView.as_view(), name="review-case"),
     path("review/cases/<uuid:pk>/photo", reading_api.PhotoView.as_view(), name="review-photo"),
     path("review/cases/<uuid:pk>/answer", reading_api.AnswerView.as_view(), name="review-answer"),
+    path("review/cases/<uuid:pk>/amend", reading_api.AmendView.as_view(), name="review-amend"),
+    path("review/cases/<uuid:pk>/reopen", reading_api.ReopenView.as_view(), name="review-reopen"),
     *(
         path(f"review/cases/<uuid:pk>/{act}", reading_api.ActView.as_view(act=act), name=f"review-{act}")
         for act in ("claim", "renew", "release", "skip", "undo")

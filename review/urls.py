@@ -5,7 +5,7 @@ from django.urls import URLPattern, path
 from review.agreement import views as agreement_views
 from review.labels import views as label_views
 from review.queue import views as queue_views
-from review.reading import photo_views
+from review.reading import amendment_views, photo_views
 from review.reading import views as reading_views
 
 app_name = "review"
@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern] = [
     path("cases/<uuid:pk>/heat/", photo_views.heat, name="heat"),
     path("cases/<uuid:pk>/photos/<uuid:image>/", photo_views.other_photo, name="other-photo"),
     path("cases/<uuid:pk>/ahead/", reading_views.ahead, name="ahead"),
+    path("cases/<uuid:pk>/amend/", amendment_views.amend_page, name="amend"),
     path("cases/<uuid:pk>/claim/", reading_views.claim, name="claim"),
     path("cases/<uuid:pk>/skip/", reading_views.skip, name="skip"),
     path("cases/<uuid:pk>/renew/", reading_views.renew, name="renew"),

@@ -34,15 +34,16 @@ def settle_by_people(
 ) -> None:
     """Give every answered prediction of a photo the result that people agreed on.
 
-    It is AMENDED where another answer was told as final before. The same result twice is stored once. Call it in the
-    transaction of the reading.
+    It is AMENDED, for this `reason`, where another answer was told as final before. The same result twice is stored
+    once. Call it in the transaction of the reading.
     """
     answered = image.predictions.exclude(status=Prediction.Status.QUEUED).select_related("image")
     for prediction in answered:
         if not is_final and _is_told_by_people(prediction):
             continue  # a photo that is read again keeps its result until the readers agree
         status = _status(prediction, answer, is_final=is_final)
-        _replace(prediction, answer=answer, detail=detail, basis=basis, status=status, reason=reason)
+        why = reason if status == FinalResult.Status.AMENDED else ""
+        _replace(prediction, answer=answer, detail=detail, basis=basis, status=status, reason=why)
 
 
 def take_back(*, image: EyeImage) -> None:

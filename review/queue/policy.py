@@ -18,7 +18,7 @@ from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
-POLICY_VERSION = "review-4"
+POLICY_VERSION = "review-5"
 
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
@@ -105,7 +105,9 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= status & unread & (blind | Q(only_for=user))
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    return ReviewCase.objects.filter(allowed, ~Exists(readings.filter(reader=user)))
+    own = Reading.objects.filter(case=OuterRef("pk"), reader=user)
+    has_read = Exists(own.filter(Q(retracted_at__isnull=True) | Q(taken_back_by__isnull=False)))
+    return ReviewCase.objects.filter(allowed, ~has_read)
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:

@@ -28,6 +28,7 @@ WATCHERS = frozenset({"admin", "auditor", "integrator"})
 LOOKERS = frozenset({"admin", "auditor"})
 INTEGRATORS = frozenset({"admin", "integrator"})
 ADMINS = frozenset({"admin"})
+ADJUDICATORS = frozenset({"adjudicator"})
 
 # address: method: (who may ask, the scope that a key needs)
 TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
@@ -54,6 +55,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/cases/<uuid:pk>/heat/": {"GET": (SIGNED_IN, "")},
     "review/cases/<uuid:pk>/photos/<uuid:image>/": {"GET": (SIGNED_IN, "")},
     "review/cases/<uuid:pk>/ahead/": {"POST": (READERS, "")},
+    "review/cases/<uuid:pk>/amend/": {"GET": (ADJUDICATORS, ""), "POST": (ADJUDICATORS, "")},
     "review/cases/<uuid:pk>/claim/": {"POST": (READERS, "")},
     "review/cases/<uuid:pk>/skip/": {"POST": (READERS, "")},
     "review/cases/<uuid:pk>/renew/": {"POST": (READERS, "")},
@@ -85,6 +87,8 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "api/v1/review/cases/<uuid:pk>": {"GET": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/photo": {"GET": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/answer": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/amend": {"POST": (ADJUDICATORS, "review")},
+    "api/v1/review/cases/<uuid:pk>/reopen": {"POST": (ADJUDICATORS, "review")},
     "api/v1/review/cases/<uuid:pk>/claim": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/renew": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/release": {"POST": (READERS, "review")},
