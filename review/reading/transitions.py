@@ -139,16 +139,19 @@ def _tell_sender(case: ReviewCase, reading: Reading, readings: Sequence[Reading]
     if case.status == ReviewCase.Status.ADJUDICATION:
         final_results.take_back_provisional(image=case.image)
         return
-    is_final = case.status == ReviewCase.Status.RESOLVED
-    if is_final and make_label(case=case, readings=readings, answer=reading.final_answer).case_id != case.pk:
-        return
+    is_final, reason = case.status == ReviewCase.Status.RESOLVED, ""
+    if is_final:
+        label = make_label(case=case, readings=readings, answer=reading.final_answer)
+        if label.case_id != case.pk:
+            return
+        reason = _reason(case) if label.supersedes_id else ""
     final_results.settle_by_people(
         image=case.image,
         answer=reading.final_answer,
         detail=reading.detail,
         basis=_basis(readings),
         is_final=is_final,
-        reason=_reason(case) if is_final else "",
+        reason=reason,
     )
 
 
