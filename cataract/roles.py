@@ -4,7 +4,13 @@ from collections.abc import Mapping
 
 from django.contrib.auth.models import Group, Permission
 
-_UPLOAD = ("predictions.add_eyeimage", "predictions.add_prediction", "predictions.view_eyeimage")
+_UPLOAD = (
+    "predictions.add_eyeimage",
+    "predictions.add_prediction",
+    "predictions.view_eyeimage",
+    "review.add_outcome",
+    "review.view_outcome",
+)
 _LOOK = (
     "predictions.view_every_eyeimage",
     "predictions.view_eyeimage",
@@ -21,6 +27,7 @@ _LOOK = (
     "review.view_reading",
     "review.view_label",
     "review.view_amendment",
+    "review.view_outcome",
     "training.view_dataset",
     "training.view_trainingrun",
     "training.view_comparison",

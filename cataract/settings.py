@@ -192,7 +192,7 @@ CELERY_TASK_ROUTES = {
     "training.label_checks.tasks.check_labels": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
-# In memory: every entry below is due within a minute, and the default scheduler writes a pickle file.
+# In memory: every entry below is due within minutes, and the default scheduler writes a pickle file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.answering.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
@@ -208,6 +208,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
+    "label-by-outcomes": {
+        "task": "review.outcomes.tasks.label_photos",
+        "schedule": 300.0,
+        "options": {"expires": 299},
+    },
     "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "check-training-policy": {
         "task": "training.triggers.tasks.check_policy",
@@ -286,6 +291,8 @@ REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)
 # Share of hidden repeats, which the same reader has read before.
 REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)
 REVIEW_REPEAT_DAYS = 14
+# A later outcome speaks about photos of the same eye taken at most this many days before it.
+OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 
 # Training ------------------------------------------------------------------------------------------------------------
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}

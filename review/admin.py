@@ -2,5 +2,6 @@
 
 from review.cases import admin as cases
 from review.labels import admin as labels
+from review.outcomes import admin as outcomes
 
-__all__ = ["cases", "labels"]
+__all__ = ["cases", "labels", "outcomes"]

@@ -2,5 +2,6 @@
 
 from review.cases import models as cases
 from review.labels import models as labels
+from review.outcomes import models as outcomes
 
-__all__ = ["cases", "labels"]
+__all__ = ["cases", "labels", "outcomes"]

@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from review.agreement import views as agreement_views
 from review.labels import views as label_views
+from review.outcomes import views as outcome_views
 from review.queue import views as queue_views
 from review.reading import amendment_views, photo_views
 from review.reading import views as reading_views
@@ -14,6 +15,9 @@ urlpatterns: list[URLPattern] = [
     path("agreement/", agreement_views.agreement_page, name="agreement"),
     path("labels/export/", label_views.export, name="export"),
     path("next/", reading_views.next_case, name="next"),
+    path("outcomes/", outcome_views.outcomes_page, name="outcomes"),
+    path("outcomes/new/", outcome_views.record_page, name="outcome"),
+    path("outcomes/import/", outcome_views.import_page, name="outcomes-import"),
     path("undo/", reading_views.undo, name="undo"),
     path("worklist/", queue_views.worklist_page, name="worklist"),
     path("keys/", reading_views.own_keys, name="keys"),

@@ -89,6 +89,7 @@ RULES = (
             "MAX_QUEUED_PREDICTIONS",
             "MAX_UPLOAD_BYTES",
             "MAX_UPLOAD_PIXELS",
+            "OUTCOME_WINDOW_DAYS",
             "PREDICTION_LEASE_SECONDS",
             "TRAINING_MAX_HOURS",
             "TRAINING_SILENT_SECONDS",
