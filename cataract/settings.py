@@ -208,6 +208,11 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
+    "score-look-backs": {
+        "task": "review.lookback.tasks.sweep_look_backs",
+        "schedule": 6.0,
+        "options": {"expires": 5},
+    },
     "label-by-outcomes": {
         "task": "review.outcomes.tasks.label_photos",
         "schedule": 300.0,

@@ -19,6 +19,7 @@ from review.outcomes.models import Outcome
 from review.outcomes.photos import with_photos
 
 RELEASES = 6  # releases with figures of their own
+_STAND_FOR_NONE = ([Reason.SUSPECTED_LABEL], [Reason.LOOK_BACK])  # chosen for what was known of them
 UNWEIGHTED = "mostly doubtful photos; not the performance in service"
 
 
@@ -57,7 +58,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
         "image__patient__key", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
-        if row["reasons"] == [Reason.SUSPECTED_LABEL]:  # chosen for its label, so it stands for no other photo
+        if row["reasons"] in _STAND_FOR_NONE:
             continue
         resolved = row["status"] == ReviewCase.Status.RESOLVED
         truth, provenance = labels.get(row["image_id"], ("", "")) if resolved else ("", "")

@@ -61,7 +61,7 @@ class Outcomes(generics.ListAPIView[Outcome]):
         responses={201: OutcomeSerializer} | problems(400, 401, 403, 409, 422),
     )
     def post(self, request: Request) -> Response:
-        serializer = self.get_serializer(data=request.data)
+        serializer = OutcomeSerializer(data=request.data, context=self.get_serializer_context())
         serializer.is_valid(raise_exception=True)
         corrects = serializer.validated_data.get("corrects")
 

@@ -27,7 +27,9 @@ class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
     seen_on = serializers.DateField(
         validators=[check_seen_on], help_text="Day of the examination; for an operated eye, of the operation."
     )
-    source = serializers.ChoiceField(choices=Outcome.Source.choices, default=Outcome.Source.EXAMINATION)
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # a field of the body, not the serializer's own
+        choices=Outcome.Source.choices, default=Outcome.Source.EXAMINATION
+    )
     note = serializers.CharField(required=False, default="", allow_blank=True, max_length=NOTE_LENGTH)
     corrects = serializers.PrimaryKeyRelatedField(
         queryset=Outcome.objects.none(),
@@ -50,7 +52,7 @@ class OutcomeSerializer(serializers.ModelSerializer[Outcome]):
         request = self.context.get("request")
         corrects = self.fields["corrects"]
         if request is not None and isinstance(corrects, serializers.PrimaryKeyRelatedField):
-            corrects.queryset = Outcome.objects.visible_to(request.user)
+            corrects.queryset = Outcome.objects.visible_to(request.user)  # type: ignore[arg-type]
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what no field is called: a misspelt one would be lost without a word."""

@@ -117,8 +117,17 @@ def _facts(row: dict[str, str]) -> tuple[OutcomeFacts | None, list[str]]:
         wrong.append(f"note is longer than {NOTE_LENGTH} characters.")
     if wrong or cataract is None or operated is None or seen_on is None:
         return None, wrong
-    more = {"site": row.get("site", ""), "operated": operated, "source": source, "note": row.get("note", "")}
-    return OutcomeFacts(patient=row["patient"], eye=eye, cataract=cataract, seen_on=seen_on, **more), []
+    facts = OutcomeFacts(
+        patient=row["patient"],
+        eye=eye,
+        cataract=cataract,
+        seen_on=seen_on,
+        site=row.get("site", ""),
+        operated=operated,
+        source=source,
+        note=row.get("note", ""),
+    )
+    return facts, []
 
 
 def _problems(check: Callable[[Any], None], value: Any) -> list[str]:

@@ -26,6 +26,7 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.FAILED: 10,
     Reason.INVALID_SCORE: 10,
     Reason.REQUESTED: 10,
+    Reason.LOOK_BACK: 20,
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
     Reason.OUT_OF_DISTRIBUTION: 30,

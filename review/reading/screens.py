@@ -42,6 +42,7 @@ REASONS: dict[str, str] = {
     Reason.FAILED: "the analysis failed",
     Reason.REQUESTED: "a review was requested",
     Reason.SUSPECTED_LABEL: "its label was in doubt",
+    Reason.LOOK_BACK: "an earlier answer was looked at again",
 }
 
 

@@ -60,7 +60,7 @@ def status_before(case: ReviewCase, reading: Reading) -> ReviewCase.Status:
 
     An adjudicator may have amended a case that was read once: such a case waits for its second reader instead.
     """
-    status = STATUS_OF_ROLE[Reading.Role(reading.role)]
+    status = ReviewCase.Status(STATUS_OF_ROLE[Reading.Role(reading.role)])
     is_adjudicated = status == ReviewCase.Status.ADJUDICATION
     if is_adjudicated and not case.readings.standing().filter(role=Reading.Role.SECOND).exists():
         return ReviewCase.Status.SECOND
