@@ -64,6 +64,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "predictions.change_device",
         "review.assign_reviewcase",
         "review.add_lookback",
+        "cataract.view_notice",
         "training.add_trainingrun",
         "training.change_trainingrun",
         "training.change_trainingpolicy",

@@ -124,6 +124,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
+                "cataract.ops.notices.context_processors.notices",
             ],
         },
     },
@@ -224,6 +225,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 59},
     },
+    "sweep-notices": {
+        "task": "cataract.ops.notices.tasks.sweep_notices",
+        "schedule": 300.0,
+        "options": {"expires": 299},
+    },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 
@@ -296,6 +302,8 @@ REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)
 # Share of hidden repeats, which the same reader has read before.
 REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)
 REVIEW_REPEAT_DAYS = 14
+# Hours in which readers answer, as agreed with the clinics. Older cases come first, and admins get a notice.
+REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
 # A later outcome speaks about photos of the same eye taken at most this many days before it.
 OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 

@@ -91,6 +91,7 @@ RULES = (
             "MAX_UPLOAD_PIXELS",
             "OUTCOME_WINDOW_DAYS",
             "PREDICTION_LEASE_SECONDS",
+            "REVIEW_AGREED_HOURS",
             "TRAINING_MAX_HOURS",
             "TRAINING_SILENT_SECONDS",
             "WEB_PROCESSES",
