@@ -78,7 +78,7 @@ class AmendForm(_ReasonForm):
     """Another answer to a resolved case."""
 
     answer = forms.ChoiceField(
-        choices=Answer.choices, label="Right answer", widget=forms.RadioSelect, error_messages=MISSING_ANSWER
+        choices=[("", "Choose one"), *Answer.choices], label="Right answer", error_messages=MISSING_ANSWER
     )
     grade = forms.ChoiceField(choices=GRADES, required=False, label="Grade, if cataract")
     detail = forms.ChoiceField(choices=DETAILS, required=False, label="Details, if cannot judge or other pathology")

@@ -65,8 +65,8 @@ def late_queue() -> Iterator[Finding]:
         kind=ReviewCase.Kind.CASE, status__in=ReviewCase.OPEN, created_at__lt=timezone.now() - overdue_after()
     ).count()
     if late:
-        words = f"{late} case{'s have' if late != 1 else ' has'} waited for more than {settings.REVIEW_AGREED_HOURS:g} hours"
-        yield Finding(Notice.Kind.QUEUE_LATE, "queue", words)
+        words = f"{late} case{'s have' if late != 1 else ' has'} waited for more than"
+        yield Finding(Notice.Kind.QUEUE_LATE, "queue", f"{words} {settings.REVIEW_AGREED_HOURS:g} hours")
 
 
 def failed_predictions() -> Iterator[Finding]:
