@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from cataract.core.admin import ReadOnlyAdmin
+from predictions.results.admin import DisclosingAdmin
 from review.cases.models import Amendment, Reading, ReviewCase
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -39,7 +39,7 @@ class AmendmentInline(TabularInline):
 
 
 @admin.register(ReviewCase)
-class ReviewCaseAdmin(ReadOnlyAdmin):
+class ReviewCaseAdmin(DisclosingAdmin):
     list_display = (
         "id",
         "status",
@@ -58,7 +58,8 @@ class ReviewCaseAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnlyAdmin):
+class ReadingAdmin(DisclosingAdmin):
+    image_field = "case__image_id"
     list_display = (
         "id",
         "case",
@@ -76,7 +77,8 @@ class ReadingAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Amendment)
-class AmendmentAdmin(ReadOnlyAdmin):
+class AmendmentAdmin(DisclosingAdmin):
+    image_field = "case__image_id"
     list_display = ("case", "kind", "by", "answer_before", "answer", "reason", "at")
     list_filter = ("kind", "at")
     search_fields = ("case__id", "by__username")

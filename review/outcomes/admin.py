@@ -2,12 +2,13 @@
 
 from django.contrib import admin
 
-from cataract.core.admin import ReadOnlyAdmin
+from predictions.results.admin import DisclosingAdmin
 from review.outcomes.models import Outcome
 
 
 @admin.register(Outcome)
-class OutcomeAdmin(ReadOnlyAdmin):
+class OutcomeAdmin(DisclosingAdmin):
+    image_field = "patient__images"
     list_display = (
         "patient", "eye", "cataract", "operated", "seen_on", "source", "recorded_by", "created_at", "superseded_at",
     )  # fmt: skip
