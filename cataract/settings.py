@@ -126,6 +126,7 @@ TEMPLATES = [
                 "cataract.core.http.context_processors.product",
                 "predictions.news.context_processors.news",
                 "predictions.corrections.context_processors.open_checks",
+                "cataract.ops.notices.context_processors.notices",
             ],
         },
     },
@@ -194,7 +195,7 @@ CELERY_TASK_ROUTES = {
     "training.label_checks.tasks.check_labels": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
-# In memory: every entry below is due within a minute, and the default scheduler writes a pickle file.
+# In memory: every entry below is due within minutes, and the default scheduler writes a pickle file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.answering.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
@@ -211,11 +212,26 @@ CELERY_BEAT_SCHEDULE = {
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
+    "score-look-backs": {
+        "task": "review.lookback.tasks.sweep_look_backs",
+        "schedule": 6.0,
+        "options": {"expires": 5},
+    },
+    "label-by-outcomes": {
+        "task": "review.outcomes.tasks.label_photos",
+        "schedule": 300.0,
+        "options": {"expires": 299},
+    },
     "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "check-training-policy": {
         "task": "training.triggers.tasks.check_policy",
         "schedule": 60.0,
         "options": {"expires": 59},
+    },
+    "sweep-notices": {
+        "task": "cataract.ops.notices.tasks.sweep_notices",
+        "schedule": 300.0,
+        "options": {"expires": 299},
     },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
@@ -289,6 +305,10 @@ REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)
 # Share of hidden repeats, which the same reader has read before.
 REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)
 REVIEW_REPEAT_DAYS = 14
+# Hours in which readers answer, as agreed with the clinics. Older cases come first, and admins get a notice.
+REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
+# A later outcome speaks about photos of the same eye taken at most this many days before it.
+OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 
 # Training ------------------------------------------------------------------------------------------------------------
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}

@@ -37,8 +37,8 @@ def settle_by_people(
 ) -> None:
     """Give every answered prediction of a photo the result that people agreed on.
 
-    It is AMENDED where another answer was told as final before. The same result twice is stored once. Call it in the
-    transaction of the reading.
+    It is AMENDED, for this `reason`, where another answer was told as final before. The same result twice is stored
+    once. Call it in the transaction of the reading.
     """
     answered = image.predictions.exclude(status=Prediction.Status.QUEUED)
     for prediction in answered.select_related("image").prefetch_related("final_results"):
@@ -48,7 +48,8 @@ def settle_by_people(
         if is_told_by_people and not is_final:
             continue  # a photo that is read again keeps its result until the readers agree
         status = _status(earlier, answer) if is_final else FinalResult.Status.PROVISIONAL
-        _replace(prediction, standing, answer=answer, detail=detail, basis=basis, status=status, reason=reason)
+        why = reason if status == FinalResult.Status.AMENDED else ""
+        _replace(prediction, standing, answer=answer, detail=detail, basis=basis, status=status, reason=why)
 
 
 def take_back(*, image: EyeImage) -> None:

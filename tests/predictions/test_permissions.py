@@ -28,6 +28,7 @@ WATCHERS = frozenset({"admin", "auditor", "integrator"})
 LOOKERS = frozenset({"admin", "auditor"})
 INTEGRATORS = frozenset({"admin", "integrator"})
 ADMINS = frozenset({"admin"})
+ADJUDICATORS = frozenset({"adjudicator"})
 
 # address: method: (who may ask, the scope that a key needs)
 TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
@@ -60,6 +61,17 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/agreement/": {"GET": (COUNTERS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
     "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
+    "notices/": {"GET": (ADMINS, "")},
+    "notices/seen/": {"POST": (ADMINS, "")},
+    "notices/<uuid:pk>/seen/": {"POST": (ADMINS, "")},
+    "review/look-backs/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
+    "review/look-backs/cleared-wrongly/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
+    "review/look-backs/<uuid:pk>/": {"GET": (LOOKERS, ""), "POST": (LOOKERS, "")},
+    "review/look-backs/<uuid:pk>/cancel/": {"POST": (ADMINS, "")},
+    "review/look-backs/<uuid:pk>/answers.csv": {"GET": (LOOKERS, "")},
+    "review/outcomes/": {"GET": (UPLOADERS | LOOKERS, "")},
+    "review/outcomes/new/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "review/outcomes/import/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
     "review/next/": {"POST": (READERS, "")},
     "review/undo/": {"POST": (READERS, "")},
     "review/keys/": {"GET": (READERS, ""), "POST": (READERS, "")},
@@ -69,6 +81,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/cases/<uuid:pk>/heat/": {"GET": (SIGNED_IN, "")},
     "review/cases/<uuid:pk>/photos/<uuid:image>/": {"GET": (SIGNED_IN, "")},
     "review/cases/<uuid:pk>/ahead/": {"POST": (READERS, "")},
+    "review/cases/<uuid:pk>/amend/": {"GET": (ADJUDICATORS, ""), "POST": (ADJUDICATORS, "")},
     "review/cases/<uuid:pk>/claim/": {"POST": (READERS, "")},
     "review/cases/<uuid:pk>/skip/": {"POST": (READERS, "")},
     "review/cases/<uuid:pk>/renew/": {"POST": (READERS, "")},
@@ -103,11 +116,14 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "api/v1/schema/": {"GET": (EVERYBODY, "")},
     "api/v1/docs/": {"GET": (EVERYBODY, "")},
     "api/v1/predictions/<uuid:prediction_id>/similar": {"GET": (SIGNED_IN, "read")},
+    "api/v1/outcomes": {"GET": (UPLOADERS | LOOKERS, "read"), "POST": (UPLOADERS, "upload")},
     "api/v1/review/queue": {"GET": (READERS, "review")},
     "api/v1/review/next": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>": {"GET": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/photo": {"GET": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/answer": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/amend": {"POST": (ADJUDICATORS, "review")},
+    "api/v1/review/cases/<uuid:pk>/reopen": {"POST": (ADJUDICATORS, "review")},
     "api/v1/review/cases/<uuid:pk>/claim": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/renew": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/release": {"POST": (READERS, "review")},
