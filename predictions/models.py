@@ -6,11 +6,25 @@ What the model said (Prediction) and what people said (FinalResult, review's Rea
 from cataract.core import models as core
 from predictions.answering import models as answering
 from predictions.batches import models as batches
+from predictions.consent import models as consent
 from predictions.embeddings import models as embeddings
 from predictions.photos import models as photos
 from predictions.releases import models as releases
+from predictions.retention import models as retention
 from predictions.shadow import models as shadow
 from predictions.sites import models as sites
 from predictions.webhooks import models as webhooks
 
-__all__ = ["answering", "batches", "core", "embeddings", "photos", "releases", "shadow", "sites", "webhooks"]
+__all__ = [
+    "answering",
+    "batches",
+    "consent",
+    "core",
+    "embeddings",
+    "photos",
+    "releases",
+    "retention",
+    "shadow",
+    "sites",
+    "webhooks",
+]

@@ -3,8 +3,10 @@
 from django.urls import URLPattern, path, register_converter
 
 from predictions.batches import views as batches_views
+from predictions.consent import views as consent_views
 from predictions.photos import views as photos_views
 from predictions.results import views as results_views
+from predictions.retention import views as retention_views
 from predictions.uploads import views as uploads_views
 
 
@@ -20,7 +22,14 @@ class PhotoKind:
         return value
 
 
+class DeletionAct(PhotoKind):
+    """What can be done with a deletion."""
+
+    regex = "confirm|cancel|restore|purge"
+
+
 register_converter(PhotoKind, "photo_kind")
+register_converter(DeletionAct, "deletion_act")
 
 app_name = "predictions"
 urlpatterns: list[URLPattern] = [
@@ -32,5 +41,9 @@ urlpatterns: list[URLPattern] = [
     path("batches/<uuid:batch_id>/cancel/", batches_views.batch_cancel, name="batch-cancel"),
     path("batches/<uuid:batch_id>/resume/", batches_views.batch_resume, name="batch-resume"),
     path("batches/<uuid:batch_id>/results.csv", batches_views.batch_csv, name="batch-csv"),
+    path("consent/", consent_views.consent, name="consent"),
+    path("deletions/", retention_views.deletions, name="deletions"),
+    path("deletions/new/", retention_views.delete, name="delete"),
+    path("deletions/<uuid:deletion_id>/<deletion_act:act>/", retention_views.act, name="deletion-act"),
     path("photos/<uuid:image_id>/<photo_kind:kind>/", photos_views.photo, name="photo"),
 ]

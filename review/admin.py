@@ -2,5 +2,6 @@
 
 from review.cases import admin as cases
 from review.labels import admin as labels
+from review.retraction import admin as retraction
 
-__all__ = ["cases", "labels"]
+__all__ = ["cases", "labels", "retraction"]

@@ -2,5 +2,6 @@
 
 from review.cases import models as cases
 from review.labels import models as labels
+from review.retraction import models as retraction
 
-__all__ = ["cases", "labels"]
+__all__ = ["cases", "labels", "retraction"]

@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet
 from cataract.core.csv_cells import safe_cell
 from predictions.answering.models import Prediction
 from predictions.batches.models import Batch, BatchItem
+from predictions.photos.models import EyeImage
 from predictions.results.wording import confidence
 
 COLUMNS = (
@@ -31,8 +32,9 @@ _CHUNK = 200
 
 
 def items_with_results(batch: Batch) -> QuerySet[BatchItem]:
-    """The files of a batch in the order they were sent."""
-    return batch.items.select_related("prediction__image", "batch").order_by("position")
+    """The files of a batch in the order they were sent, without those whose photo is deleted."""
+    shown = batch.items.exclude(prediction__image__in=EyeImage.objects.deleted())
+    return shown.select_related("prediction__image", "batch").order_by("position")
 
 
 def result_of(item: BatchItem) -> Prediction | None:

@@ -40,7 +40,12 @@ class BatchUploadSerializer(FactsSerializer):
     eye = serializers.ChoiceField(choices=EyeImage.Eye.known(), required=False, default="", allow_blank=True)
     site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
-    may_train = serializers.BooleanField(required=False, default=True)
+    may_train = serializers.BooleanField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Consent to train with these photos. Not stated: the default of their site.",
+    )
     mode = serializers.ChoiceField(choices=Prediction.Mode.choices, default=Prediction.Mode.CASCADE)
 
 

@@ -16,7 +16,7 @@ from predictions.photos.facts import PhotoFacts
 
 MAX_BYTES = 5_000_000
 _EYES = {"od": "OD", "r": "OD", "right": "OD", "os": "OS", "l": "OS", "left": "OS", "": ""}
-_YES_NO = {"": True, "yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+_YES_NO = {"": None, "yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 _SHOWN = 20  # more wrong rows would not help the sender
 
 

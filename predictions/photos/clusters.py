@@ -35,7 +35,7 @@ def assign_cluster(
     cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the
     transaction that stores the photo, and take the photo's own split from `split_of`.
     """
-    _one_at_a_time()
+    one_at_a_time()
     twin_ids = _known.near(hashes)
     twins = list(EyeImage.objects.filter(pk__in=twin_ids).order_by("created_at").select_related("cluster"))
     joined = {twin.cluster_id: twin.cluster for twin in twins}
@@ -63,8 +63,12 @@ def draw_split(sha256: str) -> str:
     return Split.TRAIN
 
 
-def _one_at_a_time() -> None:
-    """Near-duplicates that arrive at once must see each other. On SQLite, IMMEDIATE transactions ensure it."""
+def one_at_a_time() -> None:
+    """Hold the lock of all that adds or purges photos, until this transaction ends.
+
+    Near-duplicates that arrive at once must see each other, a purge must see a new photo of the same content, and a
+    new photo must see that its patient withdrew the consent. On SQLite, IMMEDIATE transactions ensure it.
+    """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
@@ -79,6 +83,11 @@ def _merge(clusters: Iterable[Cluster]) -> Cluster:
         images.update(cluster=first)
         other.delete()
     return first
+
+
+def _with_hash() -> QuerySet[EyeImage]:
+    """The photos that a new one may nearly duplicate: all but the purged."""
+    return EyeImage.objects.exclude(status=EyeImage.Status.PURGED)
 
 
 class _Known:
@@ -101,10 +110,10 @@ class _Known:
 
     def _refresh(self) -> None:
         if self._newest is not None:
-            self._add(EyeImage.objects.filter(created_at__gte=self._newest - _OVERLAP))
-        if len(self._ids) != EyeImage.objects.count():  # deleted, rolled back, or a clock far behind: reload
+            self._add(_with_hash().filter(created_at__gte=self._newest - _OVERLAP))
+        if len(self._ids) != _with_hash().count():  # purged, rolled back, or a clock far behind: reload
             self._forget()
-            self._add(EyeImage.objects.all())
+            self._add(_with_hash())
 
     def _add(self, images: QuerySet[EyeImage]) -> None:
         rows = [row for row in images.values_list("pk", "perceptual_hash", "created_at") if row[0] not in self._seen]

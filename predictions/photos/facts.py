@@ -19,7 +19,8 @@ _WRITTEN = re.compile(r"(\d{4})[:-]?(\d\d)[:-]?(\d\d)(?:[ T]?(\d\d):?(\d\d):?(\d
 class PhotoFacts:
     """Stated about one photo; an empty value means not stated.
 
-    patient_key: a pseudonym. eye: "OD" or "OS". site: its name. may_train: consent to train with the photo.
+    patient_key: a pseudonym. eye: "OD" or "OS". site: its name. may_train: consent to train with
+    the photo; None leaves it to the site.
     """
 
     patient_key: str = ""
@@ -27,7 +28,7 @@ class PhotoFacts:
     site: str = ""
     device: str = ""
     captured_at: datetime | None = None
-    may_train: bool = True
+    may_train: bool | None = None
 
     @classmethod
     def among(cls, stated: Mapping[str, Any]) -> "PhotoFacts":

@@ -23,7 +23,7 @@ class PredictionAdmin(ReadOnlyAdmin):
     actions = ("retry",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).select_related("image", "release")
+        return super().get_queryset(request).of_kept_photos().select_related("image", "release")
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)

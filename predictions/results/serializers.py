@@ -120,6 +120,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "eye": image.eye,
             "width": image.width,
             "height": image.height,
+            "may_train": image.may_train,
             "near_duplicate_of": str(image.near_duplicate_of_id) if image.near_duplicate_of_id else None,
         }
 

@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
-from predictions.photos.forms import EYES, FactsForm, PatientKeyField
+from predictions.photos.forms import EYES, ConsentField, FactsForm, PatientKeyField
 
 
 class UploadForm(FactsForm):
@@ -23,7 +23,7 @@ class UploadForm(FactsForm):
         widget=forms.RadioSelect,
         error_messages={"required": "Choose which eye it is."},
     )
-    may_train = forms.BooleanField(label="This photo may be used to improve the models", required=False, initial=True)
+    may_train = ConsentField("The models may learn from this photo")
     send_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
 

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from cataract.core.admin import ReadOnlyAdmin
+from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -45,6 +47,9 @@ class ReviewCaseAdmin(ReadOnlyAdmin):
     inlines = (ReadingInline,)
     date_hierarchy = "created_at"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
+        return super().get_queryset(request).of_kept_photos()
+
 
 @admin.register(Reading)
 class ReadingAdmin(ReadOnlyAdmin):
@@ -62,3 +67,6 @@ class ReadingAdmin(ReadOnlyAdmin):
     list_filter = ("role", "blind_answer", "final_answer", "unsure", "ai_shown_first", "blind_at")
     search_fields = ("id", "reader__username", "case__id")
     list_select_related = ("case", "reader")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
+        return super().get_queryset(request).filter(case__image__status=EyeImage.Status.KEPT)

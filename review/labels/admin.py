@@ -1,6 +1,8 @@
 """Read-only admin pages of labels."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from cataract.core.admin import ReadOnlyAdmin
 from review.labels.models import Label
@@ -12,3 +14,6 @@ class LabelAdmin(ReadOnlyAdmin):
     list_filter = ("answer", "provenance", "may_train", "created_at")
     search_fields = ("id", "image__patient__key", "image__sha256")
     list_select_related = ("image__patient",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Label]:
+        return super().get_queryset(request).of_kept_photos()

@@ -20,7 +20,12 @@ class LabelQuerySet(models.QuerySet["Label"]):
 
     def training(self) -> "LabelQuerySet":
         """Standing labels from blind, adjudicated or imported answers, on images that may train."""
-        return self.standing().filter(may_train=True, image__may_train=True, answer__in=CLASSES)
+        trainable = self.standing().of_kept_photos()
+        return trainable.filter(may_train=True, image__may_train=True, answer__in=CLASSES)
+
+    def of_kept_photos(self) -> "LabelQuerySet":
+        """Labels of photos that are neither in the trash nor purged."""
+        return self.filter(image__status=EyeImage.Status.KEPT)
 
 
 class Label(models.Model):

@@ -4,6 +4,7 @@ from django.db.models import Q
 
 from cataract.ml.labels import Reason
 from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import policy
 
@@ -13,6 +14,7 @@ def open_cases(limit: int = 1000) -> int:
     unopened = Prediction.objects.filter(
         Q(status=Prediction.Status.DONE, needs_review=True) | Q(status=Prediction.Status.FAILED),
         review_case__isnull=True,
+        image__status=EyeImage.Status.KEPT,
     ).order_by("created_at")[:limit]
     cases = [new_case(prediction) for prediction in unopened]
     ReviewCase.objects.bulk_create(cases, ignore_conflicts=True)

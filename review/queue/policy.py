@@ -105,7 +105,7 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= status & unread & (blind | Q(only_for=user))
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    return ReviewCase.objects.filter(allowed, ~Exists(readings.filter(reader=user)))
+    return ReviewCase.objects.of_kept_photos().filter(allowed, ~Exists(readings.filter(reader=user)))
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:
