@@ -28,7 +28,8 @@ class EyeImageAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EyeImage]:
         """Photos in the trash and tombstones of purged ones are listed under their deletions only."""
-        return super().get_queryset(request).kept()
+        found: QuerySet[EyeImage] = super().get_queryset(request)
+        return found.filter(status=EyeImage.Status.KEPT)
 
     @admin.action(description="Change the consent of the chosen photos", permissions=["consent"])
     def change_consent(self, request: HttpRequest, chosen: QuerySet[EyeImage]) -> HttpResponse | None:

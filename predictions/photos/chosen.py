@@ -31,7 +31,7 @@ def chosen_by(query: QueryDict, user: User) -> Chosen:
     """What the address names. Raises Http404 when that is nothing, or anything about which `user` may not decide."""
     photos: EyeImageQuerySet = EyeImage.objects.kept().decided_by(user)
     if "patient" in query:
-        patient = Patient.objects.decided_by(user).filter(pk=_uuid(query["patient"])).first()
+        patient = Patient.objects.decided_by(user).filter(pk=_uuid(query.get("patient"))).first()
         if patient is None:
             raise Http404
         return Chosen(EyeImage.objects.kept().filter(patient=patient), patient, True)
@@ -43,8 +43,8 @@ def chosen_by(query: QueryDict, user: User) -> Chosen:
     return Chosen(found, patients[0] if len(patients) == 1 else None, False)
 
 
-def _uuid(text: str) -> UUID:
+def _uuid(text: object) -> UUID:
     try:
-        return UUID(text)
+        return UUID(str(text))
     except ValueError:
         raise Http404 from None

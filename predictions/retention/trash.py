@@ -39,11 +39,11 @@ def request_deletion(
     user: User | None,
     patient: Patient | None = None,
 ) -> Deletion:
-    ids = list(photos.values_list("pk", flat=True))
-    if not ids and patient is None:
+    chosen = list(photos)
+    if not chosen and patient is None:
         raise NothingToDelete
     deletion = Deletion.objects.create(kind=kind, site=site, patient=patient, reason=reason, requested_by=user)
-    deletion.images.set(ids)
+    deletion.images.set(chosen)
     if is_on_hold(patients_of(deletion)):
         raise OnHold
     if kind == Deletion.Kind.RETENTION or not site.deletion_needs_two:

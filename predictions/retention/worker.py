@@ -72,7 +72,7 @@ def purge(deletion_id: UUID | str) -> bool:
     return _finish(deletion)
 
 
-def _start(deletion_id: UUID | str) -> None:
+def _start(deletion_id: Any) -> None:
     """TRASHED -> PURGING, if it is due and none of its patients is on hold."""
     due = Deletion.objects.filter(pk=deletion_id, status=Deletion.Status.TRASHED, purge_after__lte=timezone.now())
     with transaction.atomic():

@@ -48,7 +48,8 @@ class ReviewCaseAdmin(ReadOnlyAdmin):
     date_hierarchy = "created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
-        return super().get_queryset(request).of_kept_photos()
+        found: QuerySet[ReviewCase] = super().get_queryset(request)
+        return found.filter(image__status=EyeImage.Status.KEPT)
 
 
 @admin.register(Reading)
@@ -69,4 +70,5 @@ class ReadingAdmin(ReadOnlyAdmin):
     list_select_related = ("case", "reader")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
-        return super().get_queryset(request).filter(case__image__status=EyeImage.Status.KEPT)
+        found: QuerySet[Reading] = super().get_queryset(request)
+        return found.filter(case__image__status=EyeImage.Status.KEPT)

@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from cataract.core.admin import ReadOnlyAdmin
+from predictions.photos.models import EyeImage
 from review.labels.models import Label
 
 
@@ -16,4 +17,5 @@ class LabelAdmin(ReadOnlyAdmin):
     list_select_related = ("image__patient",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Label]:
-        return super().get_queryset(request).of_kept_photos()
+        found: QuerySet[Label] = super().get_queryset(request)
+        return found.filter(image__status=EyeImage.Status.KEPT)

@@ -58,7 +58,7 @@ class RetractionAdmin(ReadOnlyAdmin):
         return self.page(request, "admin/review/retract.html", context, 422 if form.errors else 200)
 
 
-class ReaderAdmin(UserAdmin):
+class ReaderAdmin(UserAdmin):  # type: ignore[type-arg]  # generic for the type checker only
     """Users, with an action for readers whose labels must not train."""
 
     actions = ("retract_labels",)

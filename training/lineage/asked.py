@@ -25,9 +25,9 @@ class Asked:
 def asked_by(query: QueryDict) -> Asked:
     """Raises Http404 for what does not exist. Tombstones of purged photos count as photos."""
     if "reader" in query:
-        return _reader(query["reader"])
+        return _reader(str(query.get("reader")))
     if "patient" in query:
-        patient = Patient.objects.filter(pk=_uuid(query["patient"])).first()
+        patient = Patient.objects.filter(pk=_uuid(query.get("patient"))).first()
         if patient is None:
             raise Http404
         return _photos(f"patient {patient}", EyeImage.objects.filter(patient=patient))
@@ -52,8 +52,8 @@ def _reader(text: str) -> Asked:
     return Asked(words, lineage_of_reader(reader), not is_retracted, EyeImage.objects.none())
 
 
-def _uuid(text: str) -> UUID:
+def _uuid(text: object) -> UUID:
     try:
-        return UUID(text)
+        return UUID(str(text))
     except ValueError:
         raise Http404 from None

@@ -21,11 +21,11 @@ from training.tracking.mlflow_client import run_url
 @require_http_methods(["GET", "HEAD", "POST"])
 def lineage(request: HttpRequest) -> HttpResponse:
     """Datasets, runs and releases that learned from photos; POST starts a training without them."""
-    asked = asked_by(request.GET)
     user = user_of(request)
     may_train = user.has_perm("training.add_trainingrun")
     if request.method == "POST" and not may_train:
         raise PermissionDenied
+    asked = asked_by(request.GET)
     form = RetrainForm(request.POST or None, initial={"reason": f"Without {asked.words}."})
     if form.is_valid():
         try:
