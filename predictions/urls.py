@@ -29,7 +29,7 @@ class DeletionAct(PhotoKind):
 
 
 register_converter(PhotoKind, "photo_kind")
-register_converter(DeletionAct, "deletion_act")
+register_converter(DeletionAct, "deletionact")
 
 app_name = "predictions"
 urlpatterns: list[URLPattern] = [
@@ -44,6 +44,6 @@ urlpatterns: list[URLPattern] = [
     path("consent/", consent_views.consent, name="consent"),
     path("deletions/", retention_views.deletions, name="deletions"),
     path("deletions/new/", retention_views.delete, name="delete"),
-    path("deletions/<uuid:deletion_id>/<deletion_act:act>/", retention_views.act, name="deletion-act"),
+    path("deletions/<uuid:deletion_id>/<deletionact:act>/", retention_views.act, name="deletion-act"),
     path("photos/<uuid:image_id>/<photo_kind:kind>/", photos_views.photo, name="photo"),
 ]

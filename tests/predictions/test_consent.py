@@ -115,9 +115,7 @@ def test_the_api_changes_one_photo_and_repeats_a_request_once() -> None:
     prediction = PredictionFactory.create(image__uploaded_by=user)
     body = {"may_train": False, "reason": "asked"}
     for _ in range(2):
-        answer = client.post(
-            f"/api/v1/predictions/{prediction.pk}/consent", body, headers={"Idempotency-Key": "one"}
-        )
+        answer = client.post(f"/api/v1/predictions/{prediction.pk}/consent", body, headers={"Idempotency-Key": "one"})
         assert (answer.status_code, answer.json()) == (200, {"may_train": False, "photos": 0})
     assert ConsentChange.objects.count() == 1
 
@@ -126,16 +124,15 @@ def test_the_admin_changes_many_at_once() -> None:
     photos = [EyeImageFactory.create(), EyeImageFactory.create()]
     client = signed_in(roles=["admin"])
     chosen = [str(photo.pk) for photo in photos]
-    answer = client.post(
-        "/admin/predictions/eyeimage/", {"action": "change_consent", "_selected_action": chosen}
-    )
+    answer = client.post("/admin/predictions/eyeimage/", {"action": "change_consent", "_selected_action": chosen})
     assert answer.status_code == 302 and all(f"photo={pk}" in answer["Location"] for pk in chosen)
     assert "2 of 2 photos" in client.get(answer["Location"]).content.decode()
     assert client.post(answer["Location"], NO).status_code == 303
     assert not EyeImage.objects.filter(may_train=True).exists()
-    assert f"/consent/?photo={chosen[0]}" in client.get(
-        f"/admin/predictions/eyeimage/{chosen[0]}/change/"
-    ).content.decode()
+    assert (
+        f"/consent/?photo={chosen[0]}"
+        in client.get(f"/admin/predictions/eyeimage/{chosen[0]}/change/").content.decode()
+    )
 
 
 def test_a_table_of_a_batch_leaves_a_missing_column_to_the_form() -> None:
