@@ -41,8 +41,11 @@ def retrain_without(*, lineage: Lineage, may_still_train: bool, reason: str, use
 
 def clean_base(lineage: Lineage) -> Release:
     """The champion, or the nearest release before it that has not learned from the photos. Raises NoCleanBase."""
-    release = Release.objects.champions().first()
+    release, passed = Release.objects.champions().first(), set[str]()
     while release is not None and release.pk in lineage.tainted:
+        if release.pk in passed:
+            raise NoCleanBase
+        passed.add(release.pk)
         run = TrainingRun.objects.filter(release=release).select_related("base_release").order_by("created_at").first()
         release = None if run is None else run.base_release
     if release is None:
