@@ -84,7 +84,7 @@ class ActOnDeletion(APIView):
     """Confirm, cancel, restore or purge one deletion."""
 
     def get_permissions(self) -> list[BasePermission]:
-        wanted = CONFIRM if self.kwargs["act"] in ("confirm", "purge") else DELETE
+        wanted = CONFIRM if self.kwargs.get("act") in ("confirm", "purge") else DELETE
         return [has_scope("admin", wanted)()]
 
     @extend_schema(

@@ -35,7 +35,7 @@ def asked_by(query: QueryDict) -> Asked:
     photos = EyeImage.objects.filter(pk__in=ids)
     if not ids or photos.count() != len(ids):
         raise Http404
-    words = f"photo {next(iter(ids))}" if len(ids) == 1 else f"{len(ids)} photos"
+    words = f"photo {str(next(iter(ids)))[:8]}" if len(ids) == 1 else f"{len(ids)} photos"
     return _photos(words, photos)
 
 
