@@ -1,5 +1,6 @@
 """Give predictions their final results: by the AI alone, by people, amended, or taken back while people read again."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.utils import timezone
@@ -37,12 +38,15 @@ def settle_by_people(
     It is AMENDED where another answer was told as final before. The same result twice is stored once. Call it in the
     transaction of the reading.
     """
-    answered = image.predictions.exclude(status=Prediction.Status.QUEUED).select_related("image")
-    for prediction in answered:
-        if not is_final and _is_told_by_people(prediction):
+    answered = image.predictions.exclude(status=Prediction.Status.QUEUED)
+    for prediction in answered.select_related("image").prefetch_related("final_results"):
+        earlier = list(prediction.final_results.all())  # newest first
+        standing = next((result for result in earlier if result.superseded_at is None), None)
+        is_told_by_people = standing is not None and standing.is_by_people and standing.status in FinalResult.TOLD
+        if is_told_by_people and not is_final:
             continue  # a photo that is read again keeps its result until the readers agree
-        status = _status(prediction, answer, is_final=is_final)
-        _replace(prediction, answer=answer, detail=detail, basis=basis, status=status, reason=reason)
+        status = _status(earlier, answer) if is_final else FinalResult.Status.PROVISIONAL
+        _replace(prediction, standing, answer=answer, detail=detail, basis=basis, status=status, reason=reason)
 
 
 def take_back(*, image: EyeImage) -> None:
@@ -58,28 +62,21 @@ def take_back_provisional(*, image: EyeImage) -> None:
 
 def is_random_check(prediction: Prediction) -> bool:
     """Whether people read this photo only because a share of the sure answers is drawn for it."""
-    return prediction.reasons == [Reason.AUDIT_SAMPLE]
+    return bool(prediction.reasons == [Reason.AUDIT_SAMPLE])
 
 
 def _told_by_people(image: EyeImage) -> FinalResultQuerySet:
     return FinalResult.objects.standing().by_people().filter(prediction__image=image)
 
 
-def _is_told_by_people(prediction: Prediction) -> bool:
-    standing = prediction.final_results.standing().first()
-    return standing is not None and standing.is_by_people and standing.status in FinalResult.TOLD
-
-
-def _status(prediction: Prediction, answer: str, *, is_final: bool) -> FinalResult.Status:
-    if not is_final:
-        return FinalResult.Status.PROVISIONAL
-    told = prediction.final_results.filter(status__in=FinalResult.TOLD).order_by("-at", "-pk").first()
+def _status(earlier: Sequence[FinalResult], answer: str) -> FinalResult.Status:
+    """FINAL, or AMENDED where another answer was told before, or this one was an amendment already."""
+    told = next((result for result in earlier if result.status in FinalResult.TOLD), None)
     is_same = told is None or (told.answer == answer and told.status == FinalResult.Status.FINAL)
     return FinalResult.Status.FINAL if is_same else FinalResult.Status.AMENDED
 
 
-def _replace(prediction: Prediction, **values: Any) -> None:
-    standing = prediction.final_results.standing().first()
+def _replace(prediction: Prediction, standing: FinalResult | None, **values: Any) -> None:
     if standing is not None:
         if all(getattr(standing, name) == value for name, value in values.items()):
             return

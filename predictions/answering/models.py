@@ -161,7 +161,7 @@ class Prediction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.image_id}: {self.decision or self.status}"
+        return f"prediction {str(self.pk)[:8]} ({self.status})"
 
     @property
     def final_result(self) -> "FinalResult | None":
@@ -249,7 +249,7 @@ class FinalResult(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_answer_display()} ({self.get_basis_display()}, {self.status})"
+        return f"final result of {str(self.prediction_id)[:8]} ({self.status})"
 
     @property
     def is_by_people(self) -> bool:

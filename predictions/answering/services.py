@@ -8,10 +8,11 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -177,6 +178,16 @@ def disclose(*, predictions: list[Prediction], user: User) -> None:
     shown = [prediction for prediction in predictions if prediction.decision or prediction.final_result is not None]
     Disclosure.objects.bulk_create(
         [Disclosure(prediction=prediction, image_id=prediction.image_id, user=user) for prediction in shown],
+        ignore_conflicts=True,
+    )
+
+
+def disclose_photos(*, images: Iterable[UUID], user: User) -> None:
+    """Record that `user` has been shown answers about these photos: the AI's, or those of people who read them."""
+    answered = Prediction.objects.filter(image__in=list(images)).exclude(status=Prediction.Status.QUEUED)
+    rows = answered.values_list("pk", "image_id")
+    Disclosure.objects.bulk_create(
+        [Disclosure(prediction_id=prediction, image_id=image, user=user) for prediction, image in rows],
         ignore_conflicts=True,
     )
 

@@ -69,7 +69,7 @@ def taken_at(in_file: Mapping[str, str]) -> datetime | None:
         return None
     *numbers, zone = found.groups()
     try:
-        moment = datetime(*(int(number or 0) for number in numbers))  # type: ignore[misc, arg-type]
+        moment = datetime(*(int(number or 0) for number in numbers))  # type: ignore[arg-type]
         aware = (
             moment.replace(tzinfo=datetime.strptime(zone, "%z").tzinfo) if zone else timezone.make_aware(moment)
         ).astimezone(UTC)

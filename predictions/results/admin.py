@@ -3,17 +3,57 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.http.users import user_of
 from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.results.wording import describe
 
 
+def _may_read(request: HttpRequest) -> bool:
+    return any(user_of(request).has_perm(f"review.{act}_reviewcase") for act in ("read", "adjudicate"))
+
+
+class DisclosingAdmin(ReadOnlyAdmin):
+    """Rows that show an answer about a photo: whoever opens one, or a list of them, is no blind reader of the photo.
+
+    People who read photos cannot filter: a row that is missing from "cataract" would tell its answer unrecorded.
+    """
+
+    image_field = "image_id"  # the path from a row to the id of its photo
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        return () if _may_read(request) else super().get_list_filter(request)
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        return not (request and _may_read(request)) and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        response = super().changelist_view(request, extra_context)
+        listing = getattr(response, "context_data", {}).get("cl")
+        if listing is not None:
+            self._disclose(request, [row.pk for row in listing.result_list])
+        return response
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        row = self.get_object(request, unquote(object_id))
+        if row is not None:
+            self._disclose(request, [row.pk])
+        return super().change_view(request, object_id, form_url, extra_context)
+
+    def _disclose(self, request: HttpRequest, rows: list[Any]) -> None:
+        images = self.model._default_manager.filter(pk__in=rows).values_list(self.image_field, flat=True)
+        services.disclose_photos(images=images, user=user_of(request))
+
+
 @admin.register(Prediction)
-class PredictionAdmin(ReadOnlyAdmin):
+class PredictionAdmin(DisclosingAdmin):
     list_display = ("id", "status", "answer", "probability", "needs_review", "reasons", "release", "created_at")
     list_filter = ("status", "decision", "needs_review", "release", "mode")
     list_select_related = ("release", "image")
@@ -24,21 +64,6 @@ class PredictionAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
         return super().get_queryset(request).of_kept_photos().select_related("image", "release")
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        response = super().changelist_view(request, extra_context)
-        listing = getattr(response, "context_data", {}).get("cl")
-        if listing is not None:
-            services.disclose(predictions=list(listing.result_list), user=request.user)  # type: ignore[arg-type]
-        return response
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        prediction = self.get_object(request, object_id)
-        if prediction is not None:
-            services.disclose(predictions=[prediction], user=request.user)  # type: ignore[arg-type]
-        return super().change_view(request, object_id, form_url, extra_context)
 
     @admin.display(description="answer")
     def answer(self, prediction: Prediction) -> str:

@@ -84,7 +84,11 @@ def model_used(prediction: Prediction) -> str:
     return prediction.route if prediction.route not in ("", Route.GATE) else "none"
 
 
-_ICON = {Answer.CATARACT: Decision.CATARACT, Answer.NORMAL: Decision.NORMAL, Answer.UNGRADABLE: Decision.UNGRADABLE}
+_ICON: dict[str, str] = {
+    Answer.CATARACT: Decision.CATARACT,
+    Answer.NORMAL: Decision.NORMAL,
+    Answer.UNGRADABLE: Decision.UNGRADABLE,
+}
 _BASES: dict[str, str] = {
     FinalResult.Basis.SINGLE: "Read by one clinician, who did not see the AI's answer first.",
     FinalResult.Basis.DOUBLE: "Read by two clinicians who agree.",

@@ -35,4 +35,4 @@ class ShadowAnswer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.prediction_id}: {self.decision or self.error}"
+        return f"shadow answer to {str(self.prediction_id)[:8]}"

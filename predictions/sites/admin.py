@@ -2,12 +2,12 @@
 
 from django.contrib import admin
 
-from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.admin import ModelAdmin, ReadOnlyAdmin
 from predictions.sites.models import Device, Patient, Site
 
 
 @admin.register(Site)
-class SiteAdmin(admin.ModelAdmin):
+class SiteAdmin(ModelAdmin):
     list_display = ("name", "trains_by_default", "created_at")
     search_fields = ("name",)
     filter_horizontal = ("users",)
@@ -19,7 +19,7 @@ class SiteAdmin(admin.ModelAdmin):
 
 
 @admin.register(Device)
-class DeviceAdmin(admin.ModelAdmin):
+class DeviceAdmin(ModelAdmin):
     list_display = ("name", "site", "created_at")
     list_filter = ("site",)
     search_fields = ("name",)

@@ -6,8 +6,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from cataract.core.admin import ReadOnlyAdmin
 from predictions.photos.models import EyeImage
+from predictions.results.admin import DisclosingAdmin
 from review.cases.models import Reading, ReviewCase
 
 if TYPE_CHECKING:  # generic for the type checker only
@@ -30,7 +30,7 @@ class ReadingInline(TabularInline):
 
 
 @admin.register(ReviewCase)
-class ReviewCaseAdmin(ReadOnlyAdmin):
+class ReviewCaseAdmin(DisclosingAdmin):
     list_display = (
         "id",
         "status",
@@ -53,7 +53,8 @@ class ReviewCaseAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Reading)
-class ReadingAdmin(ReadOnlyAdmin):
+class ReadingAdmin(DisclosingAdmin):
+    image_field = "case__image_id"
     list_display = (
         "id",
         "case",

@@ -235,7 +235,7 @@ class Reading(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_role_display()}: {self.final_answer or self.blind_answer}"
+        return f"reading {str(self.pk)[:8]} by the {self.get_role_display()}"
 
 
 class ReviewerSettings(models.Model):

@@ -4,13 +4,13 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from cataract.core.admin import ReadOnlyAdmin
 from predictions.photos.models import EyeImage
+from predictions.results.admin import DisclosingAdmin
 from review.labels.models import Label
 
 
 @admin.register(Label)
-class LabelAdmin(ReadOnlyAdmin):
+class LabelAdmin(DisclosingAdmin):
     list_display = ("id", "image", "answer", "provenance", "may_train", "weight", "created_at", "superseded_at")
     list_filter = ("answer", "provenance", "may_train", "created_at")
     search_fields = ("id", "image__patient__key", "image__sha256")

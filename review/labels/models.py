@@ -68,4 +68,4 @@ class Label(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_answer_display()} ({self.get_provenance_display()})"
+        return f"label {str(self.pk)[:8]}"

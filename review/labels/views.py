@@ -5,7 +5,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from cataract.core.http.users import user_of
-from review.cases.permissions import VIEW_READINGS, overseers_only
+from predictions.answering.services import disclose_photos
+from review.cases.models import ReviewCase
+from review.cases.permissions import ADJUDICATE, READ, VIEW_READINGS, has_any, overseers_only
 from review.labels import exports
 
 
@@ -17,7 +19,11 @@ def export(request: HttpRequest) -> HttpResponseBase:
     if form is None:
         raise Http404("No such format.")
     labels = exports.labels_to_export(training_only=request.GET.get("training") == "1")
-    with_ai = user_of(request).has_perm(VIEW_READINGS)
+    user = user_of(request)
+    with_ai = user.has_perm(VIEW_READINGS)
+    if has_any(user, READ, ADJUDICATE):  # the file tells what others answered: its photos are no longer read blind
+        still_read = ReviewCase.objects.filter(status__in=ReviewCase.OPEN, image__labels__in=labels.values("pk"))
+        disclose_photos(images=still_read.values_list("image_id", flat=True), user=user)
     name = f"labels-{timezone.localdate().isoformat()}.{form.extension}"
     return StreamingHttpResponse(
         form.write(labels, with_ai=with_ai),

@@ -81,8 +81,16 @@ def shows_ai_first(case: ReviewCase, reader: User) -> bool:
 
 # Who may read which case ----------------------------------------------------------------------------------------------
 def knows_answer(user: User) -> Q:
-    """Cases this user cannot read blind: the user saw the AI's answer, uploaded the photo or requested the answer."""
-    shown = Disclosure.objects.filter(image=OuterRef("image_id"), user_id=user.pk)
+    """Cases this user cannot read blind: the user saw an answer, uploaded the photo or requested the answer.
+
+    An answer about a near-duplicate counts as one about the photo.
+    """
+    same_photo = (
+        Q(image=OuterRef("image_id"))
+        | Q(image=OuterRef("image__near_duplicate_of"))
+        | Q(image__near_duplicate_of=OuterRef("image_id"))
+    )
+    shown = Disclosure.objects.filter(same_photo, user_id=user.pk)
     return Q(Exists(shown)) | Q(image__uploaded_by_id=user.pk) | Q(prediction__requested_by_id=user.pk)
 
 

@@ -31,9 +31,7 @@ class _AnswerForm(forms.Form):
         if not isinstance(sent, dict):
             return {}
         return {
-            key: sent[key]
-            for key in Reading.Reading.VIEWER_KEYS & sent.keys()
-            if isinstance(sent[key], bool | int | float)
+            key: sent[key] for key in Reading.VIEWER_KEYS & sent.keys() if isinstance(sent[key], bool | int | float)
         }
 
 

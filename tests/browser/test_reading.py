@@ -14,7 +14,7 @@ from review.cases.photos import photo_of
 from review.labels.models import Label
 from review.reading import services
 from tests.browser.conftest import Site, drawn_eye
-from tests.factories import EyeImageFactory
+from tests.factories import EyeImageFactory, PatientFactory
 from tests.review.makers import make_case
 
 CASES, DIFFERING = 20, 5
@@ -194,7 +194,7 @@ def test_the_keys_are_shown_changed_and_switched_off(site: Site) -> None:
 def test_the_fellow_eye_is_one_key_away(site: Site) -> None:
     case = drawn_case(1, "cataract")
     fellow = drawn_case(2, "cataract")
-    EyeImage.objects.update(patient_key="P-0042")
+    EyeImage.objects.update(patient=PatientFactory.create(key="P-0042"))
     services.claim_case(case=case, reader=site.user("reader"))
     page = site.log_in("reader")
     page.goto(f"/review/cases/{case.pk}/")

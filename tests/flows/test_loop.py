@@ -116,7 +116,9 @@ def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path:
     starter = loop.one("SELECT id FROM predictions_release WHERE status = 'champion'")
 
     assert starter in upload(loop, first, patient="P-1")
-    image = loop.one("SELECT id FROM predictions_eyeimage WHERE patient_key = 'P-1'")
+    image = loop.one(
+        "SELECT id FROM predictions_eyeimage WHERE patient_id = (SELECT id FROM predictions_patient WHERE key = 'P-1')"
+    )
     assert loop.ask(f"SELECT status, release_id FROM predictions_prediction WHERE image_id = '{image}'") == [
         ("done", starter)
     ]
@@ -153,7 +155,7 @@ def upload(loop: Loop, photo: Path, *, patient: str) -> str:
     assert settings.INTENDED_USE in page.text
     # On a machine so busy that the answer takes over ten seconds, a worker finishes it.
     waiting = f"""SELECT count(*) FROM predictions_prediction p JOIN predictions_eyeimage i ON i.id = p.image_id
-        WHERE i.patient_key = '{patient}' AND p.status = 'queued'"""
+        JOIN predictions_patient a ON a.id = i.patient_id WHERE a.key = '{patient}' AND p.status = 'queued'"""
     loop.system.await_true(lambda: loop.one(waiting) == 0, 120, "the answer")
     return screener.get(page.url.removeprefix(loop.base)).text
 

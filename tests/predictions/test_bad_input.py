@@ -228,7 +228,8 @@ REQUESTS: list[tuple[str, Callable[[Sender], Any], int, str]] = [
     ("B87 year 2099", lambda s: s.send(ONE, fields=usual(("captured_at", "2099-01-01T00:00:00Z"))), 422, "invalid"),
     ("B87 year 1800", lambda s: s.send(ONE, fields=usual(("captured_at", "1800-01-01T00:00:00Z"))), 422, "invalid"),
     ("B69 NUL in a field", lambda s: s.send(ONE, fields=usual(("site", "a\x00b"))), 422, "invalid"),
-    ("B72 surrogate in a field", lambda s: s.send(ONE, fields=usual(("site", "a\ud800b"))), 201, ""),
+    ("B72 surrogate in a field", lambda s: s.send(ONE, fields=usual(("device", "a\ud800b"))), 201, ""),
+    ("site unknown", lambda s: s.send(ONE, fields=usual(("site", "Nowhere"))), 422, "site_unknown"),
     ("B88 not mine", lambda s: s.client.get(f"{API}/{uuid.uuid4()}"), 404, "not_found"),
     ("B89 no login", lambda s: Client().post(API, {}), 401, "not_authenticated"),
     ("B92 more fields", lambda s: s.send(ONE, fields=usual(("status", "done"), ("decision", "normal"))), 201, ""),
@@ -344,7 +345,7 @@ def test_duplicates(api: Sender) -> None:
     assert api.send(("a.jpg", jpeg_bytes(5, size=320)), fields=usual(patient="P-5")).status_code == 201
     twin = api.send(("b.jpg", photos.encode(smaller)), fields=usual(patient="P-6"))  # B66
     assert twin.json()["image"]["near_duplicate_of"] is not None
-    clusters = EyeImage.objects.filter(patient_key__in=["P-5", "P-6"]).values_list("cluster", flat=True)
+    clusters = EyeImage.objects.filter(patient__key__in=["P-5", "P-6"]).values_list("cluster", flat=True)
     assert len(set(clusters)) == 1
 
 

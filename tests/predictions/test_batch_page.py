@@ -9,7 +9,7 @@ from django.test import Client
 
 from predictions.batches import views, worker
 from predictions.batches.models import Batch
-from tests.factories import UserFactory, jpeg_bytes
+from tests.factories import SiteFactory, UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/batches/"
@@ -60,11 +60,14 @@ def test_it_is_cancelled_and_resumed_with_buttons(screener: Client) -> None:
 
 
 def test_what_was_wrong_stands_on_the_form(screener: Client, settings: Any) -> None:
+    site, _ = SiteFactory.create(name="Clinic 7"), SiteFactory.create(name="Clinic 8")
     form = form_of(screener)
     table = SimpleUploadedFile("t.csv", b"file,eye\na.jpg,middle\n")
-    answer = screener.post(URL, {**form, "photos": [photo()], "table": table, "site": "Clinic 7"})
+    answer = screener.post(URL, {**form, "photos": [photo()], "table": table, "site": site.pk})
     page = answer.content.decode()
-    assert answer.status_code == 422 and "row 2" in page and "neither OD nor OS" in page and "Clinic 7" in page
+    assert answer.status_code == 422 and "row 2" in page and "neither OD nor OS" in page
+    assert f'value="{site.pk}" selected' in page
+    form["site"] = str(site.pk)
     assert screener.post(URL, form).status_code == 400
     many = [SimpleUploadedFile(f"{number}.jpg", b"x") for number in range(101)]
     answer = screener.post(URL, {**form, "photos": many})

@@ -19,7 +19,7 @@ from predictions.batches import worker
 from predictions.batches.models import Batch, BatchItem
 from predictions.photos import intake
 from predictions.photos.models import EyeImage
-from tests.factories import UserFactory, jpeg_bytes
+from tests.factories import SiteFactory, UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/batches"
@@ -70,6 +70,7 @@ def work(batch: str) -> None:
 
 
 def test_files_are_taken_and_each_has_its_outcome(sender: Sender, champion: Any) -> None:
+    SiteFactory.create(name="Clinic")
     photos = [file("a.jpg", jpeg_bytes(1)), file("b.jpg", jpeg_bytes(2, opacity=1.0)), file("bad.jpg", b"no photo")]
     table = file("table.csv", b"\xef\xbb\xbffile;patient;eye\na.jpg;P-1;OD\nb.jpg;P-2;left\n")
     answer = sender.send(photos=photos, table=table, site="Clinic")
@@ -83,7 +84,7 @@ def test_files_are_taken_and_each_has_its_outcome(sender: Sender, champion: Any)
     assert (first["result"]["prediction"], second["result"]["prediction"]) == ("normal", "cataract")
     assert second["result"]["image"]["eye"] == "OS" and second["result"]["image"]["patient"] == "P-2"
     assert bad["status"] == "refused" and bad["code"] == "type_unknown" and bad["result"] is None
-    assert EyeImage.objects.filter(site="Clinic", source="api", uploaded_by=sender.user).count() == 2
+    assert EyeImage.objects.filter(site__name="Clinic", source="api", uploaded_by=sender.user).count() == 2
 
 
 def test_one_bad_photo_of_many_and_the_same_archive_again(sender: Sender, champion: Any, settings: Any) -> None:

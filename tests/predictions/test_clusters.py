@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from cataract.ml.photos.duplicates import NEAR, is_near
 from predictions.photos import clusters
 from predictions.photos.models import Cluster, EyeImage, Split
+from predictions.sites.services import ensure_patient
+from tests.factories import SiteFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -22,13 +24,15 @@ _far_apart = st.integers(0, 2**64 - 1)
 def arrive(word: int, patient: str = "", forced: str | None = None) -> EyeImage:
     """Store a photo whose hash is `word`, as the services do."""
     sha256 = f"{next(_number):064x}"
+    site = SiteFactory.create()
     with transaction.atomic():
+        row = ensure_patient(site=site, key=patient)
         cluster, twin = clusters.assign_cluster(
-            sha256=sha256, hashes=[f"{word:016x}"], patient_key=patient, forced_split=forced
+            sha256=sha256, hashes=[f"{word:016x}"], patient=row, forced_split=forced
         )
         return EyeImage.objects.create(
             sha256=sha256, stored_sha256=sha256, stored_name=sha256, format="JPEG", width=1, height=1, size=1,
-            perceptual_hash=f"{word:016x}", patient_key=patient, cluster=cluster,
+            perceptual_hash=f"{word:016x}", site=site, patient=row, cluster=cluster,
             split=clusters.split_of(cluster, forced_split=forced), near_duplicate_of=twin, source="import",
         )  # fmt: skip
 
@@ -37,7 +41,7 @@ def assert_no_leak(photos: Sequence[EyeImage]) -> None:
     rows = list(EyeImage.objects.filter(pk__in=[photo.pk for photo in photos]))
     for one, other in itertools.combinations(rows, 2):
         near = is_near([one.perceptual_hash], [other.perceptual_hash])
-        same_patient = one.patient_key and one.patient_key == other.patient_key
+        same_patient = one.patient_id is not None and one.patient_id == other.patient_id
         if near or same_patient:
             assert one.cluster_id == other.cluster_id
             used = {one.split, other.split} - {Split.EXCLUDED}

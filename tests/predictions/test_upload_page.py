@@ -12,7 +12,7 @@ from django.test import Client
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
 from tests import photos
-from tests.factories import UserFactory, jpeg_bytes
+from tests.factories import DeviceFactory, SiteFactory, UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 HTMX = {"HX-Request": "true"}
@@ -49,9 +49,12 @@ def test_with_htmx_the_result_comes_into_the_page(screener: Client, champion: An
 
 
 def test_everything_about_the_photo_is_on_record(screener: Client, champion: Any) -> None:
-    send(screener, site="Clinic 1", device="Phone 1", name="C:\\eyes\\\u202egpj.right.jpg")
+    SiteFactory.create()
+    site = SiteFactory.create(name="Clinic 1")
+    device = DeviceFactory.create(site=site, name="Phone 1")
+    send(screener, site=site.pk, device=device.pk, name="C:\\eyes\\\u202egpj.right.jpg")
     image, prediction = EyeImage.objects.get(), Prediction.objects.get()
-    assert (image.patient_key, image.eye, image.site, image.device) == ("P-1", "OD", "Clinic 1", "Phone 1")
+    assert (image.patient_key, image.eye, image.site, image.device) == ("P-1", "OD", site, device)
     assert image.original_name == "gpj.right.jpg" and image.source == "upload" and not image.may_train
     assert image.split == image.cluster.split and len(image.perceptual_hash) == 16
     assert prediction.route and prediction.policy_version and prediction.timings["total"] > 0

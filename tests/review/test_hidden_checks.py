@@ -20,7 +20,7 @@ from review.cases.photos import photo_of
 from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
 from review.reading import services, transitions
-from tests.factories import EyeImageFactory, LabelFactory, ReaderFactory, jpeg_bytes
+from tests.factories import EyeImageFactory, LabelFactory, PatientFactory, ReaderFactory, jpeg_bytes
 from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
@@ -158,7 +158,7 @@ def test_the_other_photos_of_a_repeat_are_mirrored_with_it(only_repeats: None, c
     reader = ReaderFactory.create()
     name, digest = storage.store(jpeg_bytes(3), suffix=".jpg")
     reading = read_long_ago(reader)
-    shown = {"stored_name": name, "stored_sha256": digest, "patient_key": "P-1"}
+    shown = {"stored_name": name, "stored_sha256": digest, "patient": PatientFactory.create()}
     EyeImage.objects.filter(pk=reading.case.image_id).update(eye="OD", **shown)
     fellow = EyeImageFactory.create(eye="OS", **shown)
     make_case()

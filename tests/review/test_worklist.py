@@ -18,7 +18,7 @@ from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import opening
 from review.reading import services
-from tests.factories import ClusterFactory, EyeImageFactory, ReaderFactory, ReleaseFactory, UserFactory
+from tests.factories import ClusterFactory, EyeImageFactory, ReaderFactory, ReleaseFactory, SiteFactory, UserFactory
 from tests.review.makers import make_case
 from tests.review.test_pages import logged_in
 
@@ -113,11 +113,12 @@ def make_ten_thousand() -> None:
     cluster, release, now = ClusterFactory.create(), ReleaseFactory.create(), timezone.now()
     values: dict[str, Any] = {"format": "JPEG", "width": 640, "height": 480, "size": 1000, "source": "import"}
     values |= {"cluster": cluster, "split": "train", "perceptual_hash": "0" * 16}
+    sites = [SiteFactory.create(name=f"S{number}") for number in range(9)]
     images = []
     for number in range(10_000):
         digest = hashlib.sha256(f"many {number}".encode()).hexdigest()
         images.append(
-            EyeImage(sha256=digest, stored_sha256=digest, stored_name=digest, site=f"S{number % 9}", **values)
+            EyeImage(sha256=digest, stored_sha256=digest, stored_name=digest, site=sites[number % 9], **values)
         )
     EyeImage.objects.bulk_create(images, batch_size=500)
     given: dict[str, Any] = {"status": "done", "done_at": now, "release": release, "decision": "cataract"}

@@ -63,7 +63,7 @@ def test_an_import_stores_each_photo_once_with_its_label_and_split(tree: Path) -
     assert "1 leaks" in said and "train/cataract/twin.png" in said
     assert "train/notes.txt: refused: " in said
     twin = EyeImage.objects.get(original_name="twin.png")
-    assert (twin.split, twin.cluster.split, twin.site) == ("excluded", "test", "clinic")
+    assert (twin.split, twin.cluster.split, twin.site.name) == ("excluded", "test", "clinic")
     assert set(Label.objects.values_list("provenance", "may_train")) == {("imported", True)}
     assert not Prediction.objects.exists()
 

@@ -131,4 +131,4 @@ def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: py
     tested = {row.image for dataset in Dataset.objects.all() for row in selectors.test_rows(dataset)}
     for one, other in itertools.product(fitted, tested):
         assert not is_near([one.perceptual_hash], [other.perceptual_hash])
-        assert not one.patient_key or one.patient_key != other.patient_key
+        assert one.patient_id is None or one.patient_id != other.patient_id

@@ -21,7 +21,7 @@ from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Promotion, Release
 from review.labels.models import Label
-from tests.factories import UserFactory
+from tests.factories import SiteFactory, UserFactory
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photo, label_photos
 from training.change_control.rules import rules
@@ -238,8 +238,10 @@ def worse_in_one_site(folder: Path, labels: list[Label]) -> None:
     cascade = Cascade.load(folder)
     for label in labels:
         said = cascade.predict([decode(storage.read(label.image.stored_name))])[0].decision
-        EyeImage.objects.filter(pk=label.image_id).update(site="A" if said == label.answer else "B")
-    assert EyeImage.objects.filter(site="B", split="test").count() >= 2
+        EyeImage.objects.filter(pk=label.image_id).update(
+            site=SiteFactory.create(name="A" if said == label.answer else "B")
+        )
+    assert EyeImage.objects.filter(site__name="B", split="test").count() >= 2
 
 
 def worse_overall(folder: Path, labels: list[Label]) -> None:

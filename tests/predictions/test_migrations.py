@@ -1,0 +1,76 @@
+"""An installation from before sites, patients and final results keeps everything it knew."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+BEFORE = [("predictions", "0005_plain_english"), ("review", "0004_plain_english")]
+
+
+@pytest.fixture
+def old(transactional_db: None) -> Any:
+    """The models of the schema before; afterwards the newest schema again."""
+    executor = MigrationExecutor(connection)
+    yield executor.migrate(BEFORE).apps
+    _newest()
+
+
+def _newest() -> Any:
+    executor = MigrationExecutor(connection)
+    return executor.migrate(executor.loader.graph.leaf_nodes()).apps
+
+
+def photo(apps: Any, number: int, **facts: Any) -> Any:
+    cluster = apps.get_model("predictions", "Cluster").objects.create(split="train")
+    digest = f"{number:064x}"
+    return apps.get_model("predictions", "EyeImage").objects.create(
+        sha256=digest, stored_sha256=digest, stored_name=digest, format="JPEG", width=1, height=1, size=1,
+        perceptual_hash=digest[:16], cluster=cluster, split="train", source="upload", **facts,
+    )  # fmt: skip
+
+
+def prediction(apps: Any, image: Any, decision: str, **values: Any) -> Any:
+    release, _ = apps.get_model("predictions", "Release").objects.get_or_create(
+        id="r", defaults={"manifest_sha256": "0" * 64, "encoder": "0" * 64}
+    )
+    return apps.get_model("predictions", "Prediction").objects.create(
+        image=image, status="done", done_at=timezone.now(), release=release, decision=decision,
+        review_propensity=1.0, **values,
+    )  # fmt: skip
+
+
+def test_text_becomes_rows_and_answers_become_final_results(old: Any) -> None:
+    images = [
+        photo(old, 1, site="North", device="Pixel", patient_key="P-1"),
+        photo(old, 2, site="North", device="", patient_key="P-1"),
+        photo(old, 3, site="South", device="Pixel", patient_key="P-1"),
+        photo(old, 4),
+    ]
+    sure = prediction(old, images[0], "normal", needs_review=False)
+    audited = prediction(old, images[1], "normal", needs_review=True, reasons=["audit_sample"])
+    unsure = prediction(old, images[2], "normal", needs_review=True, reasons=["uncertain"])
+    case = old.get_model("review", "ReviewCase").objects.create(
+        prediction=unsure, image=images[2], status="resolved", resolved_at=timezone.now(), review_propensity=1.0,
+        policy_version="1",
+    )  # fmt: skip
+    old.get_model("review", "Label").objects.create(
+        image=images[2], answer="cataract", provenance="blind", may_train=True, case=case
+    )
+
+    new = _newest()
+    rows = {row.pk: row for row in new.get_model("predictions", "EyeImage").objects.all()}
+    north, north_too, south, nowhere = (rows[image.pk] for image in images)
+    assert [row.site.name for row in (north, north_too, south, nowhere)] == ["North", "North", "South", "Main site"]
+    assert north.patient_id == north_too.patient_id and north.patient_id != south.patient_id, "a patient is of a site"
+    assert north.patient.key == south.patient.key == "P-1" and nowhere.patient_id is None
+    assert north.device.name == south.device.name == "Pixel" and north.device_id != south.device_id
+    results = new.get_model("predictions", "FinalResult").objects.filter(superseded_at=None)
+    told = {row.prediction_id: (row.answer, row.basis, row.status, row.contradicts_ai) for row in results}
+    assert told == {
+        sure.pk: ("normal", "ai", "final", False),
+        audited.pk: ("normal", "ai", "provisional", False),
+        unsure.pk: ("cataract", "single", "final", True),
+    }
