@@ -26,6 +26,7 @@ from cataract.ml.labels import Reason
 from predictions.answering.answers import Answer
 from predictions.answering.models import FinalResult, Prediction
 from predictions.batches.models import Batch, BatchItem
+from predictions.photos.models import EyeImage
 from predictions.results.wording import confidence
 
 COLUMNS = (
@@ -65,9 +66,10 @@ PENDING = "pending"  # across the groups: a clinician has yet to answer
 
 
 def items_with_results(batch: Batch) -> QuerySet[BatchItem]:
-    """The files of a batch in the order they were sent."""
+    """The files of a batch in the order they were sent, without those whose photo is deleted."""
     shown = Prefetch("prediction", Prediction.objects.as_shown())
-    return batch.items.select_related("batch").prefetch_related(shown).order_by("position")
+    kept = batch.items.exclude(prediction__image__in=EyeImage.objects.deleted())
+    return kept.select_related("batch").prefetch_related(shown).order_by("position")
 
 
 def result_of(item: BatchItem) -> Prediction | None:
