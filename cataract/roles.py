@@ -4,7 +4,13 @@ from collections.abc import Mapping
 
 from django.contrib.auth.models import Group, Permission
 
-_UPLOAD = ("predictions.add_eyeimage", "predictions.add_prediction", "predictions.view_eyeimage")
+_UPLOAD = (
+    "predictions.add_eyeimage",
+    "predictions.add_prediction",
+    "predictions.view_eyeimage",
+    "review.add_outcome",
+    "review.view_outcome",
+)
 _LOOK = (
     "predictions.view_every_eyeimage",
     "predictions.view_eyeimage",
@@ -17,9 +23,14 @@ _LOOK = (
     "predictions.view_device",
     "predictions.view_patient",
     "predictions.view_finalresult",
+    "predictions.view_correction",
+    "predictions.view_wrongpatientcheck",
     "review.view_reviewcase",
     "review.view_reading",
     "review.view_label",
+    "review.view_amendment",
+    "review.view_outcome",
+    "review.view_lookback",
     "training.view_dataset",
     "training.view_trainingrun",
     "training.view_comparison",
@@ -54,6 +65,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "predictions.add_device",
         "predictions.change_device",
         "review.assign_reviewcase",
+        "review.add_lookback",
+        "cataract.view_notice",
         "training.add_trainingrun",
         "training.change_trainingrun",
         "training.change_trainingpolicy",

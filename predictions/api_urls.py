@@ -3,9 +3,12 @@
 from django.urls import URLPattern, path
 
 from predictions.batches import api as batches_api
+from predictions.corrections import api as corrections_api
 from predictions.drift import api as drift_api
+from predictions.patients import api as patients_api
 from predictions.releases import api as releases_api
 from predictions.results import api as results_api
+from predictions.sites import api as sites_api
 from predictions.uploads import api as uploads_api
 from predictions.webhooks import api as webhooks_api
 
@@ -14,6 +17,11 @@ urlpatterns: list[URLPattern] = [
     path("predictions/<uuid:prediction_id>", results_api.OnePrediction.as_view(), name="api-prediction"),
     path("predictions/<uuid:prediction_id>/explanation", results_api.Explanation.as_view(), name="api-explanation"),
     path("predictions/<uuid:prediction_id>/fhir", results_api.Fhir.as_view(), name="api-fhir"),
+    path("patients", patients_api.Patients.as_view(), name="api-patients"),
+    path("patients/<uuid:patient_id>", patients_api.OnePatient.as_view(), name="api-patient"),
+    path("predictions/<uuid:prediction_id>/corrections", corrections_api.Corrections.as_view(), name="api-corrections"),
+    path("sites", sites_api.Sites.as_view(), name="api-sites"),
+    path("devices", sites_api.Devices.as_view(), name="api-devices"),
     path("batches", batches_api.Batches.as_view(), name="api-batches"),
     path("batches/<uuid:batch_id>", batches_api.OneBatch.as_view(), name="api-batch"),
     path("batches/<uuid:batch_id>/cancel", batches_api.CancelBatch.as_view(), name="api-batch-cancel"),

@@ -2,5 +2,7 @@
 
 from review.cases import admin as cases
 from review.labels import admin as labels
+from review.lookback import admin as lookback
+from review.outcomes import admin as outcomes
 
-__all__ = ["cases", "labels"]
+__all__ = ["cases", "labels", "lookback", "outcomes"]

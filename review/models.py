@@ -2,5 +2,7 @@
 
 from review.cases import models as cases
 from review.labels import models as labels
+from review.lookback import models as lookback
+from review.outcomes import models as outcomes
 
-__all__ = ["cases", "labels"]
+__all__ = ["cases", "labels", "lookback", "outcomes"]

@@ -195,7 +195,7 @@ def check_predictions() -> Iterator[Finding]:
         message = f"{len(failed)} predictions have failed: {_some(failed)}."
         yield Finding("error", "predictions", message, "Read their errors in the admin and ask again.")
     unseen = _ids(
-        Prediction.objects.filter(
+        Prediction.objects.in_use().filter(
             status=Prediction.Status.DONE, needs_review=True, review_case__isnull=True, done_at__lt=now - WAITS_TOO_LONG
         )
     )

@@ -107,6 +107,14 @@ class BatchItem(models.Model):
     captured_at = models.DateTimeField(null=True, blank=True)
     may_train = models.BooleanField(default=True)
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    earlier = models.ForeignKey(
+        Prediction,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Of a refused file: the result of the same photo, sent before with another patient or eye.",
+    )
     code = models.CharField(max_length=32, blank=True, help_text="Why it was refused, for programs.")
     message = models.TextField(blank=True, help_text="Why it was refused, for people.")
 

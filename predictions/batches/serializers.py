@@ -93,10 +93,16 @@ class BatchItemSerializer(serializers.ModelSerializer[BatchItem]):
     file = serializers.CharField(source="name", read_only=True)
     patient = serializers.CharField(source="patient_key", read_only=True)
     result = serializers.SerializerMethodField()
+    existing = serializers.UUIDField(
+        source="earlier_id",
+        read_only=True,
+        allow_null=True,
+        help_text="Of a refused file: the earlier prediction of the same photo, if you may see it.",
+    )
 
     class Meta:
         model = BatchItem
-        fields = ("file", "status", "code", "message", "patient", "eye", "result")
+        fields = ("file", "status", "code", "message", "patient", "eye", "result", "existing")
         read_only_fields = fields
 
     @extend_schema_field(PredictionSerializer(allow_null=True))

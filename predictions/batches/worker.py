@@ -131,15 +131,15 @@ def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
 
 
 def _refuse_or_link(still: BatchItemQuerySet, error: DuplicatePhoto) -> None:
-    """A photo that was already sent for this eye is known; for another patient or eye it is refused."""
+    """A photo that was already sent for this eye is known; for another patient or eye it is refused, with a link."""
     if error.code == "duplicate":
         still.move(BatchItem.Status.KNOWN, prediction=error.prediction, code=error.code, message=error.message)
     else:
-        _refuse(still, error.code, error.message)
+        _refuse(still, error.code, error.message, earlier=error.prediction if error.existing else None)
 
 
-def _refuse(still: BatchItemQuerySet, code: str, message: str) -> None:
-    still.move(BatchItem.Status.REFUSED, code=code[:32], message=message)
+def _refuse(still: BatchItemQuerySet, code: str, message: str, *, earlier: Prediction | None = None) -> None:
+    still.move(BatchItem.Status.REFUSED, code=code[:32], message=message, earlier=earlier)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -20,6 +21,7 @@ class PhotoFacts:
     """Stated about one photo; an empty value means not stated.
 
     patient_key: a pseudonym. eye: "OD" or "OS". site: its name. may_train: consent to train with the photo.
+    retake_of: the stored photo (EyeImage) that this one was taken to replace.
     """
 
     patient_key: str = ""
@@ -28,6 +30,7 @@ class PhotoFacts:
     device: str = ""
     captured_at: datetime | None = None
     may_train: bool = True
+    retake_of: UUID | None = None
 
     @classmethod
     def among(cls, stated: Mapping[str, Any]) -> "PhotoFacts":

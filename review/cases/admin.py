@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from predictions.results.admin import DisclosingAdmin
-from review.cases.models import Reading, ReviewCase
+from review.cases.models import Amendment, Reading, ReviewCase
 
 if TYPE_CHECKING:  # generic for the type checker only
     ModelAdmin = admin.ModelAdmin[Any]
@@ -27,6 +27,17 @@ class ReadingInline(TabularInline):
         return False
 
 
+class AmendmentInline(TabularInline):
+    model = Amendment
+    fields = ("at", "by", "kind", "answer_before", "answer", "reason")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(ReviewCase)
 class ReviewCaseAdmin(DisclosingAdmin):
     list_display = (
@@ -42,7 +53,7 @@ class ReviewCaseAdmin(DisclosingAdmin):
     list_filter = ("status", "priority", "policy_version", "created_at")
     search_fields = ("id", "image__patient__key", "image__sha256")
     list_select_related = ("claimed_by",)
-    inlines = (ReadingInline,)
+    inlines = (ReadingInline, AmendmentInline)
     date_hierarchy = "created_at"
 
 
@@ -63,3 +74,12 @@ class ReadingAdmin(DisclosingAdmin):
     list_filter = ("role", "blind_answer", "final_answer", "unsure", "ai_shown_first", "blind_at")
     search_fields = ("id", "reader__username", "case__id")
     list_select_related = ("case", "reader")
+
+
+@admin.register(Amendment)
+class AmendmentAdmin(DisclosingAdmin):
+    image_field = "case__image_id"
+    list_display = ("case", "kind", "by", "answer_before", "answer", "reason", "at")
+    list_filter = ("kind", "at")
+    search_fields = ("case__id", "by__username")
+    list_select_related = ("case", "by")

@@ -34,6 +34,11 @@ def reviewers_only(view: View) -> View:
     return _only_with(view, READ, ADJUDICATE)
 
 
+def adjudicators_only(view: View) -> View:
+    """For adjudicators; other signed-in users get 403."""
+    return _only_with(view, ADJUDICATE)
+
+
 def overseers_only(view: View) -> View:
     """For adjudicators and users who may view every reading; other signed-in users get 403."""
     return _only_with(view, ADJUDICATE, VIEW_READINGS)

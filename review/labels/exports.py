@@ -36,7 +36,7 @@ def record(label: Label, *, with_ai: bool) -> dict[str, Any]:
         "label": str(label.pk),
         "answer": label.answer,
         "provenance": label.provenance,
-        "may_train": label.may_train and image.may_train,
+        "may_train": label.may_train and image.may_train and image.withdrawn_at is None,
         "weight": label.weight,
         "labelled_at": label.created_at.isoformat(),
         "supersedes": str(label.supersedes_id or ""),

@@ -53,6 +53,7 @@ def _control(reader: User) -> ReviewCase | None:
         ~Exists(cases.filter(readings__reader=reader)),
         ~Exists(cases.filter(status__in=ReviewCase.OPEN)),
         ~Exists(Disclosure.objects.filter(image=OuterRef("image"), user=reader)),
+        image__withdrawn_at__isnull=True,
         provenance__in=KNOWN,
         answer__in=CLASSES,
     )
@@ -72,6 +73,7 @@ def _repeat(reader: User) -> ReviewCase | None:
         ai_shown_first=False,
         role__in=[Reading.Role.FIRST, Reading.Role.SECOND],
         case__kind=ReviewCase.Kind.CASE,
+        case__image__withdrawn_at__isnull=True,
         case__status=ReviewCase.Status.RESOLVED,
         blind_at__lte=latest,
     )
