@@ -1,7 +1,6 @@
 """Batches of photos and their items, one per file."""
 
 import uuid
-from dataclasses import fields
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -95,6 +94,8 @@ class BatchItem(models.Model):
         KNOWN = "known"
         REFUSED = "refused"
 
+    FACTS: ClassVar = ("patient_key", "eye", "site", "device", "captured_at", "may_train")  # of PhotoFacts
+
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField()
     name = models.CharField(max_length=255, help_text="The name as sent; a label only, never a path.")
@@ -139,4 +140,4 @@ class BatchItem(models.Model):
     @property
     def facts(self) -> PhotoFacts:
         """The facts that the sender stated about the photo."""
-        return PhotoFacts(**{field.name: getattr(self, field.name) for field in fields(PhotoFacts)})
+        return PhotoFacts.among({name: getattr(self, name) for name in self.FACTS})

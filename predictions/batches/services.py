@@ -71,7 +71,12 @@ def accept_batch(
         total=len(entries),
     )
     items = [
-        BatchItem(batch=batch, position=entry.index, name=_label(name), **asdict(stated))
+        BatchItem(
+            batch=batch,
+            position=entry.index,
+            name=_label(name),
+            **{fact: getattr(stated, fact) for fact in BatchItem.FACTS},
+        )
         for entry, name, stated in zip(entries, names, facts, strict=True)
     ]
     sent = [archive] if archive else photos

@@ -64,7 +64,7 @@ class UploadSerializer(FactsSerializer):
         if "request" in self.context:
             retaken = self.fields["retake_of"]
             assert isinstance(retaken, serializers.PrimaryKeyRelatedField)
-            retaken.queryset = Prediction.objects.visible_to(user_of(self.context["request"]))
+            retaken.queryset = Prediction.objects.visible_to(user_of(self.context["request"]))  # type: ignore[arg-type]
 
     def validate_retake_of(self, value: Prediction | None) -> UUID | None:
         return None if value is None else value.image_id
