@@ -4,7 +4,15 @@ from collections.abc import Mapping
 
 from django.contrib.auth.models import Group, Permission
 
-_UPLOAD = ("predictions.add_eyeimage", "predictions.add_prediction", "predictions.view_eyeimage")
+_UPLOAD = (
+    "predictions.add_eyeimage",
+    "predictions.add_prediction",
+    "predictions.view_eyeimage",
+    "review.add_outcome",
+    "review.view_outcome",
+    "predictions.change_consent",
+    "predictions.delete_photo",
+)
 _LOOK = (
     "predictions.view_every_eyeimage",
     "predictions.view_eyeimage",
@@ -17,9 +25,18 @@ _LOOK = (
     "predictions.view_device",
     "predictions.view_patient",
     "predictions.view_finalresult",
+    "predictions.view_correction",
+    "predictions.view_wrongpatientcheck",
     "review.view_reviewcase",
     "review.view_reading",
     "review.view_label",
+    "review.view_amendment",
+    "review.view_outcome",
+    "review.view_lookback",
+    "predictions.view_consentchange",
+    "predictions.view_deletion",
+    "predictions.view_legalhold",
+    "review.view_retraction",
     "training.view_dataset",
     "training.view_trainingrun",
     "training.view_comparison",
@@ -39,6 +56,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *_LOOK,
         "predictions.download_original",
         "predictions.promote_release",
+        "predictions.confirm_deletion",
+        "predictions.hold_patient",
         "predictions.view_apitoken",
         "predictions.add_apitoken",
         "predictions.change_apitoken",
@@ -54,6 +73,9 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "predictions.add_device",
         "predictions.change_device",
         "review.assign_reviewcase",
+        "review.add_lookback",
+        "cataract.view_notice",
+        "review.retract_labels",
         "training.add_trainingrun",
         "training.change_trainingrun",
         "training.change_trainingpolicy",

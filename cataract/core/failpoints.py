@@ -5,7 +5,8 @@ import signal
 
 from django.conf import settings
 
-# The points of an upload. Others: `training.trial`, `training.epoch`, `release.copied`.
+# The points of an upload. Others: `training.trial`, `training.epoch`, `release.copied`, `look_back.in_transaction`,
+# `look_back.after_commit`.
 POINTS = (
     "upload.mid_write",
     "upload.after_fsync",
@@ -15,6 +16,14 @@ POINTS = (
     "predict.running",
     "predict.in_transaction",
     "predict.answered",
+)
+# The points of a purge, in order.
+PURGE_POINTS = (
+    "purge.marked",
+    "purge.file_erased",
+    "purge.files_erased",
+    "purge.in_transaction",
+    "purge.photo_purged",
 )
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from cataract.core.querysets import LeasedQuerySet
 from cataract.ml import labels
 from predictions.answering.answers import Answer, OtherPathology, UngradableBecause
-from predictions.photos.models import EyeImage
+from predictions.photos.models import EyeImage, WrongPatientCheck
 from predictions.releases.models import Release
 
 
@@ -21,20 +21,29 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
     OPEN = "queued"
     MOVES: ClassVar = {"done": frozenset({"queued"}), "failed": frozenset({"queued"}), "queued": frozenset({"failed"})}
 
+    def of_kept_photos(self) -> Self:
+        """The predictions of photos that are neither in the trash nor purged."""
+        return self.filter(image__status=EyeImage.Status.KEPT)
+
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The predictions of the photos that `user` may see, with all that a result shows, newest first."""
         if not isinstance(user, User):
             return self.none()
-        everything = self.as_shown()
+        everything = self.as_shown().of_kept_photos()
         if user.has_perm("predictions.view_every_eyeimage"):
             return everything
-        return everything.filter(image__uploaded_by_id=user.pk)
+        return everything.filter(image__in=EyeImage.objects.visible_to(user).values("pk"))
+
+    def in_use(self) -> Self:
+        """Without the predictions of withdrawn photos."""
+        return self.filter(image__withdrawn_at__isnull=True)
 
     def as_shown(self) -> Self:
         """These predictions with photo, patient, site, device, release and standing final result: 2 queries."""
         standing = Prefetch("final_results", FinalResult.objects.standing(), to_attr="standing_results")
         with_photo = self.select_related("image__patient", "image__site", "image__device", "release")
-        return with_photo.prefetch_related(standing)
+        open_check = WrongPatientCheck.objects.open().about(OuterRef("image_id"))
+        return with_photo.prefetch_related(standing).annotate(has_open_check=Exists(open_check))
 
     def in_state(self, *states: str) -> Self:
         """The predictions in one of these `Prediction.State`s."""
@@ -55,12 +64,12 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
         return self.filter(found)
 
     def changed_since(self, moment: datetime) -> Self:
-        """The predictions that were made, finished or replaced, or got or lost a final result at or after this time."""
+        """The predictions that were made, finished, replaced or corrected, or whose final result changed since then."""
         results = FinalResult.objects.filter(
             Q(at__gte=moment) | Q(superseded_at__gte=moment), prediction=OuterRef("pk")
         )
         own = Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(replaced_at__gte=moment)
-        return self.filter(own | Q(Exists(results)))
+        return self.filter(own | Q(image__corrected_at__gte=moment) | Q(Exists(results)))
 
 
 class Prediction(models.Model):
@@ -196,6 +205,13 @@ class Prediction(models.Model):
         if self.replaced_by_id is not None and (result is None or not result.is_by_people):
             return self.State.REPLACED
         return self.State.WAITING if result is None else self.State(result.status)
+
+    @property
+    def asks_whose_photo(self) -> bool:
+        """Whether a near-copy of its photo belongs to another patient and nobody has checked yet."""
+        if hasattr(self, "has_open_check"):  # read by `as_shown`
+            return bool(self.has_open_check)
+        return WrongPatientCheck.objects.open().about(self.image_id).exists()
 
     @property
     def api_url(self) -> str:

@@ -44,7 +44,7 @@ class Patients(generics.ListAPIView[Patient]):
     pagination_class = PatientPages
 
     def get_queryset(self) -> QuerySet[Patient]:
-        return EyeImage.objects.visible_to(user_of(self.request)).patients()
+        return EyeImage.objects.visible_to(user_of(self.request)).in_use().patients()
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
@@ -62,6 +62,6 @@ class OnePatient(APIView):
 
     @extend_schema(summary="One patient", responses={200: PatientHistorySerializer} | problems(401, 403, 404))
     def get(self, request: Request, patient_id: UUID) -> Response:
-        patients = EyeImage.objects.visible_to(user_of(request)).patients()
+        patients = EyeImage.objects.visible_to(user_of(request)).in_use().patients()
         patient = get_object_or_404(patients, pk=patient_id)
         return Response(PatientHistorySerializer(services.show_patient(patient=patient, user=user_of(request))).data)

@@ -132,7 +132,9 @@ def overviews(patients: Sequence[Patient], user: User) -> list[Overview]:
 
     Whoever shows one records what was shown (`predictions.patients.services`).
     """
-    rows = Prediction.objects.visible_to(user).filter(image__patient__in=patients).order_by("-created_at", "pk")
+    rows = (
+        Prediction.objects.visible_to(user).in_use().filter(image__patient__in=patients).order_by("-created_at", "pk")
+    )
     photos: dict[object, dict[object, Prediction]] = defaultdict(dict)
     for prediction in rows:  # the newest prediction of each photo
         photos[prediction.image.patient_id].setdefault(prediction.image_id, prediction)

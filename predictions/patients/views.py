@@ -29,7 +29,7 @@ PAGE_SIZE = 25
 def patient_list(request: HttpRequest) -> HttpResponse:
     """The patients on the photos that the user may see, the one with the newest photo first."""
     form = SearchForm(request.GET)
-    patients = form.among(EyeImage.objects.visible_to(user_of(request)).patients())
+    patients = form.among(EyeImage.objects.visible_to(user_of(request)).in_use().patients())
     page = Paginator(patients, PAGE_SIZE).get_page(request.GET.get("page"))
     rows = services.show_list(patients=list(page.object_list), user=user_of(request))
     return render(request, "predictions/patients.html", {"page_obj": page, "rows": rows, "form": form})
@@ -78,5 +78,5 @@ def _letter(request: HttpRequest, patient_id: UUID, kind: str) -> tuple[Overview
 
 def _overview(request: HttpRequest, patient_id: UUID) -> Overview:
     """A patient whom the user may see; records that the results were shown. Raises Http404."""
-    patients = EyeImage.objects.visible_to(user_of(request)).patients()
+    patients = EyeImage.objects.visible_to(user_of(request)).in_use().patients()
     return services.show_patient(patient=get_object_or_404(patients, pk=patient_id), user=user_of(request))

@@ -24,7 +24,7 @@ class VisibleResult(serializers.PrimaryKeyRelatedField[Prediction]):
 
 
 class UploadSerializer(FactsSerializer):
-    """A photo to judge. Unknown fields are ignored."""
+    """A photo to judge. Unknown fields are refused by name."""
 
     photo = serializers.FileField(
         allow_empty_file=True,  # photos.intake gives the better message
@@ -49,7 +49,12 @@ class UploadSerializer(FactsSerializer):
     site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     captured_at = serializers.DateTimeField(required=False, default=None, allow_null=True)
-    may_train = serializers.BooleanField(required=False, default=True, help_text="Consent to train with this photo.")
+    may_train = serializers.BooleanField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Consent to train with this photo. Not stated: the default of its site, which is yes at first.",
+    )
     retake_of = VisibleResult(
         pk_field=serializers.UUIDField(),
         required=False,

@@ -93,10 +93,8 @@ def _send(request: HttpRequest, form: UploadForm) -> Prediction:
 def _refused(request: HttpRequest, form: UploadForm, error: DomainError) -> HttpResponse:
     form.add_error(None, error.message)
     context: dict[str, Any] = {"refusal": error}
-    if isinstance(error, DuplicatePhoto) and error.code == "duplicate":
-        context["can_send_anyway"] = True
-        if error.prediction is not None:
-            context["existing"] = Prediction.objects.visible_to(user_of(request)).filter(pk=error.prediction.pk).first()
+    if isinstance(error, DuplicatePhoto):
+        context |= {"can_send_anyway": error.code == "duplicate", "existing": error.existing}
     response = _form_again(request, form, error.status, **context)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)

@@ -26,6 +26,7 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.FAILED: 10,
     Reason.INVALID_SCORE: 10,
     Reason.REQUESTED: 10,
+    Reason.LOOK_BACK: 20,
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
     Reason.OUT_OF_DISTRIBUTION: 30,
@@ -35,8 +36,12 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.AUDIT_SAMPLE: 50,
 }
 FIRST_BAND, LAST_BAND = 0, 50
-OVERDUE_AFTER = timedelta(hours=24)  # an overdue case comes before every band, and to every reader
 PATIENT_WAITS_FOR = timedelta(hours=1)  # after an upload from the page the patient may still be in the clinic
+
+
+def overdue_after() -> timedelta:
+    """The agreed time to an answer. A case older than that comes before every band, and to every reader."""
+    return timedelta(hours=settings.REVIEW_AGREED_HOURS)
 
 
 # Priority -------------------------------------------------------------------------------------------------------------
@@ -113,12 +118,14 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= status & unread & (blind | Q(only_for=user))
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    return ReviewCase.objects.filter(allowed, ~is_replaced(), ~Exists(readings.filter(reader=user)))
+    own = Reading.objects.filter(case=OuterRef("pk"), reader=user)
+    has_read = Exists(own.filter(Q(retracted_at__isnull=True) | Q(taken_back_by__isnull=False)))
+    return ReviewCase.objects.of_photos_in_use().filter(allowed, ~is_replaced(), ~has_read)
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:
     """Cases the queue offers this user: the readable ones, except those assigned to others and not overdue."""
-    overdue = Q(created_at__lt=timezone.now() - OVERDUE_AFTER)
+    overdue = Q(created_at__lt=timezone.now() - overdue_after())
     return readable(user).filter(Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue)
 
 
@@ -147,7 +154,7 @@ def in_order(cases: QuerySet[ReviewCase], user: User) -> QuerySet[ReviewCase]:
         priority__lt=LAST_BAND,  # a random check of a sure answer keeps no patient waiting
     )
     band = Case(
-        When(Q(assigned_to=user) | Q(created_at__lt=now - OVERDUE_AFTER), then=FIRST_BAND),
+        When(Q(assigned_to=user) | Q(created_at__lt=now - overdue_after()), then=FIRST_BAND),
         When(patient_waits, then=F("priority") / 10),
         default=F("priority"),
         output_field=IntegerField(),

@@ -21,7 +21,9 @@ from cataract.core.http.htmx import is_htmx
 from cataract.core.http.users import user_of
 from cataract.ml.labels import Reason
 from predictions.answering.answers import Answer
+from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
+from review.cases.permissions import ADJUDICATE
 from review.queue import claims, policy, progress
 from review.reading import access, services, transitions
 from review.reading.access import Screen
@@ -41,6 +43,7 @@ REASONS: dict[str, str] = {
     Reason.FAILED: "the analysis failed",
     Reason.REQUESTED: "a review was requested",
     Reason.SUSPECTED_LABEL: "its label was in doubt",
+    Reason.LOOK_BACK: "an earlier answer was looked at again",
 }
 
 
@@ -110,6 +113,7 @@ def render_case(
     elif screen == Screen.CLOSED:
         context |= _closed(case, user)
         context["unstored"] = form.cleaned_data if form is not None and problem else None
+    context["may_amend"] = case.status == ReviewCase.Status.RESOLVED and user.has_perm(ADJUDICATE)
     context |= {"problem": problem, "with_photo": just_claimed or access.may_see_photo(case, user)}
     if is_htmx(request):
         response = render(request, "review/_swap.html", context, status=status)
@@ -174,4 +178,5 @@ def _strip(request: HttpRequest, answered: Reading | None) -> dict[str, Any]:
 def last_reading(user: User) -> Reading | None:
     """This user's last answer, while it may be undone."""
     since = timezone.now() - UNDO_WITHIN
-    return Reading.objects.standing().filter(reader=user, blind_at__gte=since).order_by("-blind_at").first()
+    own = Reading.objects.standing().filter(reader=user, case__image__status=EyeImage.Status.KEPT)
+    return own.filter(blind_at__gte=since).order_by("-blind_at").first()

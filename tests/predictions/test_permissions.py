@@ -18,7 +18,13 @@ from cataract.roles import ROLES
 from tests.factories import UserFactory
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-VALUES = {"uuid": "00000000-0000-0000-0000-000000000000", "str": "nothing", "photo_kind": "thumb"}
+VALUES = {
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "str": "nothing",
+    "photo_kind": "thumb",
+    "int": "0",
+    "deletionact": "restore",
+}
 EVERYBODY = frozenset({*ROLES, "anonymous", "nobody", "suspended"})
 SIGNED_IN = EVERYBODY - {"anonymous", "suspended"}
 UPLOADERS = frozenset({"admin", "integrator", "screener"})
@@ -28,12 +34,18 @@ WATCHERS = frozenset({"admin", "auditor", "integrator"})
 LOOKERS = frozenset({"admin", "auditor"})
 INTEGRATORS = frozenset({"admin", "integrator"})
 ADMINS = frozenset({"admin"})
+ADJUDICATORS = frozenset({"adjudicator"})
 
 # address: method: (who may ask, the scope that a key needs)
 TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "": {"GET": (SIGNED_IN - {"nobody"}, "")},
     "upload/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
     "uploads/": {"GET": (SIGNED_IN, "")},
+    "uploads/seen/": {"POST": (SIGNED_IN, "")},
+    "uploads/mail/": {"POST": (SIGNED_IN, "")},
+    "uploads/filters/": {"POST": (SIGNED_IN, "")},
+    "uploads/filters/<uuid:filter_id>/": {"GET": (SIGNED_IN, "")},
+    "uploads/filters/<uuid:filter_id>/delete/": {"POST": (SIGNED_IN, "")},
     "results/<uuid:prediction_id>/": {"GET": (SIGNED_IN, "")},
     "patients/": {"GET": (SIGNED_IN, "")},
     "patients/<uuid:patient_id>/": {"GET": (SIGNED_IN, "")},
@@ -41,16 +53,36 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "patients/<uuid:patient_id>/result.pdf": {"GET": (SIGNED_IN, "")},
     "patients/<uuid:patient_id>/referral/": {"GET": (SIGNED_IN, "")},
     "patients/<uuid:patient_id>/referral.pdf": {"GET": (SIGNED_IN, "")},
+    "results/<uuid:prediction_id>/correct/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "corrections/": {"GET": (UPLOADERS, "")},
+    "corrections/<uuid:check_id>/": {"POST": (UPLOADERS, "")},
     "batches/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
     "batches/<uuid:batch_id>/": {"GET": (SIGNED_IN, "")},
     "batches/<uuid:batch_id>/cancel/": {"POST": (UPLOADERS, "")},
     "batches/<uuid:batch_id>/resume/": {"POST": (UPLOADERS, "")},
+    "batches/<uuid:batch_id>/retry/": {"POST": (UPLOADERS, "")},
     "batches/<uuid:batch_id>/results.csv": {"GET": (SIGNED_IN, "")},
     "photos/<uuid:image_id>/<photo_kind:kind>/": {"GET": (SIGNED_IN, "")},
+    "consent/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "deletions/": {"GET": (UPLOADERS, "")},
+    "deletions/new/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "deletions/<uuid:deletion_id>/<deletionact:act>/": {"POST": (UPLOADERS, "")},
+    "training/lineage/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
     "review/": {"GET": (READERS, "")},
     "review/agreement/": {"GET": (COUNTERS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
     "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
+    "notices/": {"GET": (ADMINS, "")},
+    "notices/seen/": {"POST": (ADMINS, "")},
+    "notices/<uuid:pk>/seen/": {"POST": (ADMINS, "")},
+    "review/look-backs/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
+    "review/look-backs/cleared-wrongly/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
+    "review/look-backs/<uuid:pk>/": {"GET": (LOOKERS, ""), "POST": (LOOKERS, "")},
+    "review/look-backs/<uuid:pk>/cancel/": {"POST": (ADMINS, "")},
+    "review/look-backs/<uuid:pk>/answers.csv": {"GET": (LOOKERS, "")},
+    "review/outcomes/": {"GET": (UPLOADERS | LOOKERS, "")},
+    "review/outcomes/new/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "review/outcomes/import/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
     "review/next/": {"POST": (READERS, "")},
     "review/undo/": {"POST": (READERS, "")},
     "review/keys/": {"GET": (READERS, ""), "POST": (READERS, "")},
@@ -60,6 +92,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/cases/<uuid:pk>/heat/": {"GET": (SIGNED_IN, "")},
     "review/cases/<uuid:pk>/photos/<uuid:image>/": {"GET": (SIGNED_IN, "")},
     "review/cases/<uuid:pk>/ahead/": {"POST": (READERS, "")},
+    "review/cases/<uuid:pk>/amend/": {"GET": (ADJUDICATORS, ""), "POST": (ADJUDICATORS, "")},
     "review/cases/<uuid:pk>/claim/": {"POST": (READERS, "")},
     "review/cases/<uuid:pk>/skip/": {"POST": (READERS, "")},
     "review/cases/<uuid:pk>/renew/": {"POST": (READERS, "")},
@@ -70,6 +103,20 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "api/v1/predictions/<uuid:prediction_id>/fhir": {"GET": (SIGNED_IN, "read")},
     "api/v1/patients": {"GET": (SIGNED_IN, "read")},
     "api/v1/patients/<uuid:patient_id>": {"GET": (SIGNED_IN, "read")},
+    "api/v1/predictions/<uuid:prediction_id>/corrections": {
+        "GET": (SIGNED_IN, "read"),
+        "POST": (UPLOADERS, "upload"),
+    },
+    "api/v1/sites": {"GET": (UPLOADERS, "upload")},
+    "api/v1/devices": {"GET": (UPLOADERS, "upload")},
+    "api/v1/predictions/<uuid:prediction_id>/consent": {"POST": (UPLOADERS, "upload")},
+    "api/v1/patients/<uuid:patient_id>/consent": {"POST": (UPLOADERS, "upload")},
+    "api/v1/deletions": {"GET": (UPLOADERS, "admin"), "POST": (UPLOADERS, "admin")},
+    "api/v1/deletions/<uuid:deletion_id>/<str:act>": {"POST": (UPLOADERS, "admin")},
+    "api/v1/legal-holds": {"GET": (ADMINS, "admin"), "POST": (ADMINS, "admin")},
+    "api/v1/legal-holds/<int:hold_id>/lift": {"POST": (ADMINS, "admin")},
+    "api/v1/lineage": {"GET": (LOOKERS, "admin")},
+    "api/v1/lineage/retrain": {"POST": (ADMINS, "admin")},
     "api/v1/batches": {"GET": (SIGNED_IN, "read"), "POST": (UPLOADERS, "upload")},
     "api/v1/batches/<uuid:batch_id>": {"GET": (SIGNED_IN, "read")},
     "api/v1/batches/<uuid:batch_id>/cancel": {"POST": (UPLOADERS, "upload")},
@@ -88,11 +135,14 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "api/v1/schema/": {"GET": (EVERYBODY, "")},
     "api/v1/docs/": {"GET": (EVERYBODY, "")},
     "api/v1/predictions/<uuid:prediction_id>/similar": {"GET": (SIGNED_IN, "read")},
+    "api/v1/outcomes": {"GET": (UPLOADERS | LOOKERS, "read"), "POST": (UPLOADERS, "upload")},
     "api/v1/review/queue": {"GET": (READERS, "review")},
     "api/v1/review/next": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>": {"GET": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/photo": {"GET": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/answer": {"POST": (READERS, "review")},
+    "api/v1/review/cases/<uuid:pk>/amend": {"POST": (ADJUDICATORS, "review")},
+    "api/v1/review/cases/<uuid:pk>/reopen": {"POST": (ADJUDICATORS, "review")},
     "api/v1/review/cases/<uuid:pk>/claim": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/renew": {"POST": (READERS, "review")},
     "api/v1/review/cases/<uuid:pk>/release": {"POST": (READERS, "review")},

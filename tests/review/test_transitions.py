@@ -19,7 +19,7 @@ from review.cases.models import Reading, ReviewCase, ReviewCaseQuerySet
 from review.labels.models import Label
 from review.queue import opening, policy, withdrawal
 from review.queue.services import request_review
-from review.reading import services, transitions
+from review.reading import amendments, services, transitions
 from tests.factories import AdjudicatorFactory, EyeImageFactory, PredictionFactory, ReaderFactory
 from tests.review.makers import make_case
 from tests.review.test_races import at_once
@@ -31,6 +31,8 @@ STEPS = st.lists(
         st.tuples(st.just("final"), st.integers(0, 3), ANSWERS, st.just(False)),
         st.tuples(st.just("undo"), st.integers(0, 3), ANSWERS, st.just(False)),
         st.tuples(st.just("adjudicate"), st.integers(0, 3), ANSWERS, st.just(False)),
+        st.tuples(st.just("amend"), st.integers(0, 3), ANSWERS, st.just(False)),
+        st.tuples(st.just("reopen"), st.integers(2, 3), ANSWERS, st.booleans()),
         st.tuples(st.just("skip"), st.integers(0, 3), ANSWERS, st.just(False)),
         st.tuples(st.just("claim"), st.integers(0, 3), ANSWERS, st.just(False)),
         st.tuples(st.just("settle"), st.just(0), ANSWERS, st.just(False)),
@@ -61,6 +63,11 @@ class TestTransitions(TestCase):
                     services.undo_reading(reading=own, reader=person)
                 elif act == "adjudicate":
                     services.adjudicate(case=case, adjudicator=person, answer=answer, reason="Seen twice.")
+                elif act == "amend":
+                    amendments.amend_case(case=case, adjudicator=person, answer=answer, reason="A letter came.")
+                elif act == "reopen":
+                    to = "second" if unsure else "first"
+                    amendments.reopen_case(case=case, adjudicator=person, reason="Look again.", to=to)
                 elif act == "skip":
                     services.skip_case(case=case, reader=person)
                 elif act == "claim":
@@ -93,7 +100,12 @@ def assert_consistent(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> 
 
     roles = sorted(reading.role for reading in finished)
     expected: dict[str, list[list[str]]] = {"first": [[]], "second": [["first"]], "adjudication": [["first", "second"]]}
-    expected["resolved"] = [["first"], ["first", "second"], ["adjudicator", "first", "second"]]
+    expected["resolved"] = [
+        ["first"],
+        ["first", "second"],
+        ["adjudicator", "first"],
+        ["adjudicator", "first", "second"],
+    ]
     expected["withdrawn"] = [[]]
     if case.status == "withdrawn":
         assert not Reading.objects.filter(case=case).exists(), "a case that somebody has answered is never withdrawn"
@@ -107,10 +119,20 @@ def assert_consistent(case: ReviewCase, history: dict[Any, tuple[str, str]]) -> 
         blind = all(r.blind_answer == r.final_answer and not r.ai_shown_first for r in standing)
         if label.may_train:
             assert label.provenance == "adjudicated" or blind, "an answer given after the AI never trains"
-        if len(standing) < 3:
-            assert {r.final_answer for r in standing} == {label.answer}
+        decisive = [r for r in standing if r.role == Reading.Role.ADJUDICATOR] or standing
+        assert {r.final_answer for r in decisive} == {label.answer}
     if case.status == "resolved" and len(finished) == 1:
         assert not contradicts(finished[0].final_answer, policy.ai_decision(case)), "no single reader overrules the AI"
+
+    gone = set(case.readings.filter(taken_back_by__isnull=False).values_list("reader", flat=True))
+    assert not gone & {reading.reader_id for reading in everyone}, "who was taken back does not read it again"
+    assert (
+        case.amendments.filter(kind="amended").count() <= Reading.objects.filter(case=case, role="adjudicator").count()
+    )
+    told = [prediction.final_result for prediction in case.image.predictions.all()]
+    if case.status == "resolved":
+        assert label is not None
+        assert {result.answer for result in told if result is not None} == {label.answer}, "senders are told the label"
 
     now = {r.pk: (r.blind_answer, r.final_answer) for r in Reading.objects.filter(case=case)}
     for pk, (blind_answer, final_answer) in history.items():
