@@ -43,6 +43,12 @@ COLUMNS = (
     "needs_review",
     "reasons",
     "release",
+    "state",
+    "final_answer",
+    "final_detail",
+    "final_basis",
+    "final_at",
+    "contradicts_ai",
 )
 _CHUNK = 200
 
@@ -167,4 +173,13 @@ def _values(item: BatchItem, found: Prediction | None) -> list[Any]:
         "yes" if found.needs_review else "no",
         " ".join(found.reasons),
         found.release_id or "",
+        found.state.value,
+        *_final(found.final_result),
     ]
+
+
+def _final(result: FinalResult | None) -> list[Any]:
+    if result is None:
+        return [""] * 5
+    told = "yes" if result.contradicts_ai else "no"
+    return [result.answer, result.detail, result.basis, result.at.isoformat(), told]

@@ -26,7 +26,9 @@ def test_send_and_watch(site: Site, champion: Release, monkeypatch: pytest.Monke
     site.look(page, "batch-done")
     page.get_by_role("link", name="Refused: 1").click()
     expect(page.get_by_role("row")).to_have_count(2)
-    page.get_by_label("Photos that replace refused files").set_input_files([{**drawn_eye(34), "name": "letter.jpg"}])
+    replacement = drawn_eye(34)
+    replacement["name"] = "letter.jpg"
+    page.get_by_label("Photos that replace refused files").set_input_files(replacement)
     page.get_by_role("button", name="Send again").click()
     expect(page.get_by_role("status").last).to_contain_text("1 waiting")
     worker.run_batch(Batch.objects.get().pk)

@@ -55,7 +55,7 @@ def send(client: Client, archive: bytes, table: str = "", **fields: Any) -> Any:
 @pytest.mark.parametrize("name", ["photos.csv", "list/PHOTOS.CSV"])
 def test_the_table_inside_is_used_and_is_no_photo(client: Client, champion: Any, name: str) -> None:
     table = b"\xef\xbb\xbfsep=;\r\nfile;patient;eye;may_train\r\na.jpg;P-1;OD;no\r\n;;;\r\n"
-    junk = {"__MACOSX/._photos.csv": b"x", "list/.~lock.photos.csv": b"x", "Thumbs.db": b"x"}
+    junk: dict[str | bytes, bytes] = {"__MACOSX/._photos.csv": b"x", "list/.~lock.photos.csv": b"x", "Thumbs.db": b"x"}
     batch = send(client, zipped({"a.jpg": PHOTO, name: table, **junk})).json()
     assert batch["total"] == 1
     worker.run_batch(batch["id"])
