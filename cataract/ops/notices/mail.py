@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 def is_configured() -> bool:
     """Whether the settings choose an e-mail backend; Django's default would try a server on this host."""
-    return settings.is_overridden("EMAIL_BACKEND")
+    return bool(settings.is_overridden("EMAIL_BACKEND"))  # type: ignore[misc]
 
 
 def mail_admins(notices: Sequence[Notice]) -> int:
