@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 
@@ -124,6 +125,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
+                "predictions.news.context_processors.news",
+                "predictions.corrections.context_processors.open_checks",
                 "cataract.ops.notices.context_processors.notices",
             ],
         },
@@ -209,6 +212,7 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
+    "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
     "score-look-backs": {
         "task": "review.lookback.tasks.sweep_look_backs",
         "schedule": 6.0,
@@ -218,6 +222,21 @@ CELERY_BEAT_SCHEDULE = {
         "task": "review.outcomes.tasks.label_photos",
         "schedule": 300.0,
         "options": {"expires": 299},
+    },
+    "apply-retention": {
+        "task": "predictions.retention.tasks.apply_retention",
+        "schedule": crontab(hour=2, minute=30),
+        "options": {"expires": 3600},
+    },
+    "purge-deleted-photos": {
+        "task": "predictions.retention.tasks.sweep",
+        "schedule": 300.0,
+        "options": {"expires": 299},
+    },
+    "forget-deleted-photos": {
+        "task": "training.forgetting.tasks.forget",
+        "schedule": 600.0,
+        "options": {"expires": 599},
     },
     "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "check-training-policy": {
@@ -250,6 +269,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 MAX_BODY_BYTES = 100_000_000  # of a request that is not a batch; a larger one is refused by its header, unread
 # Child processes that decode photos. 0 decodes them in the web process. Default: the number of cores.
 DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=os.cpu_count() or 1)
+# Days that deleted photos stay in the trash, where they can be restored, before they are purged.
+TRASH_DAYS = env.int("TRASH_DAYS", default=30)
 BATCH_DIR = DATA_DIR / "batches"  # files that were sent and are not processed yet
 # Largest batch, in bytes; applies to what is sent and again to what it unpacks to.
 MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2_000_000_000)
@@ -394,6 +415,20 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else
 SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+
+# Mail -----------------------------------------------------------------------------------------------------------------
+# Mail server: `smtp+tls://user:password@mail.clinic.example:587`. Empty: the system sends no e-mail.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+SENDS_MAIL = bool(EMAIL_URL)
+vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 10  # seconds
+# Sender of all e-mails. Required with `EMAIL_URL`.
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="")
+# Address under which people reach the system, for links in e-mails: `https://screening.clinic.example`. Required with
+# `EMAIL_URL`.
+PUBLIC_URL = env.str("PUBLIC_URL", default="")
+# Hour of the day, in `TIME_ZONE`, at which senders get their digest of new answers, 0 to 23.
+NEWS_DIGEST_HOUR = env.int("NEWS_DIGEST_HOUR", default=7)
 
 # Rate limits ---------------------------------------------------------------------------------------------------------
 # Counted in Redis over all web processes; without Redis each process counts alone. They stop runaway loops: a

@@ -4,12 +4,13 @@ import uuid
 
 from django import forms
 
-from predictions.photos.forms import EYES, FactsForm, PatientKeyField
+from predictions.photos.forms import EYES, ConsentField, FactsForm, PatientKeyField
 
 
 class BatchForm(FactsForm):
     """The facts that apply to every photo of a batch."""
 
+    name = forms.CharField(label="Name of this batch", max_length=100, required=False)
     patient_key = PatientKeyField(
         required=False,
         help_text="Only when all photos are of one patient; else name the patients in the table.",
@@ -19,5 +20,5 @@ class BatchForm(FactsForm):
         choices=[("", "Not stated"), *EYES],
         required=False,
     )
-    may_train = forms.BooleanField(label="These photos may be used to improve the models", required=False, initial=True)
+    may_train = ConsentField("The models may learn from these photos")
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)

@@ -1,5 +1,9 @@
 """Refused photos: the HTTP status and the sentence for each code of the library."""
 
+from datetime import datetime
+
+from django.utils import timezone
+
 from cataract.core.errors import DomainError
 from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
@@ -14,10 +18,6 @@ _ANSWERS: dict[RefusalCode, tuple[int, str]] = {
     RefusalCode.HEIC: (
         415,
         "This is an iPhone HEIC photo. Choose Settings > Camera > Formats > Most Compatible, or share it as JPEG.",
-    ),
-    RefusalCode.EXTENSION_MISMATCH: (
-        415,
-        "This is a {format} file but its name ends in .{ending}. Give it its right name and send it again.",
     ),
     RefusalCode.ANIMATED: (422, "This file holds several pictures. Send a still photo."),
     RefusalCode.PHI_BURNED_IN: (
@@ -47,6 +47,7 @@ _ANSWERS: dict[RefusalCode, tuple[int, str]] = {
 _VARIANTS: dict[tuple[RefusalCode, str], str] = {
     (RefusalCode.FILE_TOO_LARGE, "size unknown"): "{limit_millions:.1f} MB is the limit; this photo is larger.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "GIF"): "GIF is not accepted; send a JPEG photo.",
+    (RefusalCode.TYPE_NOT_ACCEPTED, "AVIF"): "This is an AVIF photo. Save it as JPEG and send that.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "PDF"): "PDF is not accepted; export the page as JPEG and send that.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "video"): "A video or live photo is not accepted; send a still JPEG photo.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "DICOM"): (
@@ -70,7 +71,6 @@ _VARIANTS: dict[tuple[RefusalCode, str], str] = {
         "The DICOM file is damaged or incomplete and cannot be read. Export it again."
     ),
 }
-_FORMATS = {"WEBP": "WebP"}
 
 
 class BadPhoto(DomainError):
@@ -86,12 +86,22 @@ class BadPhoto(DomainError):
         self.status = status  # type: ignore[misc]
 
 
+class PhotoInTrash(DomainError):
+    """The same bytes lie in the trash. Once purged, they can be stored as a new photo."""
+
+    code, status, field = "photo_in_trash", 409, "photo"
+
+    def __init__(self, when: datetime | None) -> None:
+        day = f" on {timezone.localtime(when):%Y-%m-%d}" if when else ""
+        super().__init__(
+            f"This photo was deleted{day} and is still in the trash. Restore it there, or send it again when it has "
+            "been purged."
+        )
+
+
 def _values(refused: PhotoRefused) -> dict[str, int | float | str]:
     """The facts by name; numbers also in millions, for megabytes and megapixels."""
     values: dict[str, int | float | str] = {"detail": refused.detail}
     for name, fact in refused.facts.items():
-        if isinstance(fact, str):
-            values[name] = _FORMATS.get(fact, fact)
-        else:
-            values |= {name: fact, f"{name}_millions": fact / 1e6}
+        values |= {name: fact, f"{name}_millions": fact / 1e6}
     return values

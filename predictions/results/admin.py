@@ -63,7 +63,7 @@ class PredictionAdmin(DisclosingAdmin):
     actions = ("retry",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).select_related("image", "release")
+        return super().get_queryset(request).of_kept_photos().select_related("image", "release")
 
     @admin.display(description="answer")
     def answer(self, prediction: Prediction) -> str:

@@ -1,12 +1,14 @@
 """The upload as the API takes it. Field names are part of the API; each field's help text defines it."""
 
 from typing import Any
+from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
 from rest_framework import serializers
 
 from cataract.core.errors import BadField
 from cataract.core.http.limits import with_limits
+from cataract.core.http.users import user_of
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.photos.serializers import FactsSerializer
@@ -14,7 +16,7 @@ from predictions.photos.validators import LABEL_LENGTH, check_captured_at
 
 
 class UploadSerializer(FactsSerializer):
-    """A photo to judge. Unknown fields are ignored."""
+    """A photo to judge. Unknown fields are refused by name."""
 
     photo = serializers.FileField(
         allow_empty_file=True,  # photos.intake gives the better message
@@ -39,10 +41,33 @@ class UploadSerializer(FactsSerializer):
     site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     captured_at = serializers.DateTimeField(required=False, default=None, allow_null=True)
-    may_train = serializers.BooleanField(required=False, default=True, help_text="Consent to train with this photo.")
+    may_train = serializers.BooleanField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Consent to train with this photo. Not stated: the default of its site, which is yes at first.",
+    )
+    retake_of = serializers.PrimaryKeyRelatedField(
+        queryset=Prediction.objects.none(),
+        pk_field=serializers.UUIDField(),
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="The id of the result whose photo this one replaces, of the same patient and eye.",
+    )
     send_anyway = serializers.BooleanField(
         required=False, default=False, help_text="Predict again for a photo that is already stored for this eye."
     )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if "request" in self.context:
+            retaken = self.fields["retake_of"]
+            assert isinstance(retaken, serializers.PrimaryKeyRelatedField)
+            retaken.queryset = Prediction.objects.visible_to(user_of(self.context["request"]))
+
+    def validate_retake_of(self, value: Prediction | None) -> UUID | None:
+        return None if value is None else value.image_id
 
     def validate_captured_at(self, value: Any) -> Any:
         if value is not None:

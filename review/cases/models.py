@@ -1,7 +1,7 @@
 """Review cases, readings, amendments, skips, and each reader's settings."""
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -24,11 +24,16 @@ class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
         "withdrawn": frozenset({"first", "second", "adjudication"}),
     }
 
+    def of_photos_in_use(self) -> Self:
+        """The cases of photos that are neither withdrawn nor deleted."""
+        return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)
+
 
 class ReviewCase(models.Model):
     """A prediction that a clinician should read.
 
     FIRST -> RESOLVED, or FIRST -> SECOND -> RESOLVED, or FIRST -> SECOND -> ADJUDICATION -> RESOLVED.
+    FIRST -> WITHDRAWN when a retake replaces the photo before anybody has answered.
     The status names the reading that is due; a claim is a lease on that reading.
     """
 

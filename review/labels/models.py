@@ -24,8 +24,13 @@ class LabelQuerySet(models.QuerySet["Label"]):
         return self.standing().filter(Q(provenance=Label.Provenance.OUTCOME) | ~Exists(outcomes))
 
     def training(self) -> "LabelQuerySet":
-        """The best labels from blind, adjudicated or imported answers or later outcomes, on images that may train."""
-        return self.best().filter(may_train=True, image__may_train=True, answer__in=CLASSES)
+        """The best labels that may train, on photos in use whose sender agreed; answers given after the AI never do."""
+        trainable = self.best().of_photos_in_use()
+        return trainable.filter(may_train=True, image__may_train=True, answer__in=CLASSES)
+
+    def of_photos_in_use(self) -> "LabelQuerySet":
+        """Labels of photos that are neither withdrawn nor deleted."""
+        return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)
 
 
 class Label(models.Model):

@@ -120,13 +120,23 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
     own = Reading.objects.filter(case=OuterRef("pk"), reader=user)
     has_read = Exists(own.filter(Q(retracted_at__isnull=True) | Q(taken_back_by__isnull=False)))
-    return ReviewCase.objects.filter(allowed, ~has_read)
+    return ReviewCase.objects.of_photos_in_use().filter(allowed, ~is_replaced(), ~has_read)
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:
     """Cases the queue offers this user: the readable ones, except those assigned to others and not overdue."""
     overdue = Q(created_at__lt=timezone.now() - overdue_after())
     return readable(user).filter(Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue)
+
+
+def is_replaced() -> Q:
+    """Open cases that are no longer needed: a retake of the photo can be judged, and nobody has answered here yet.
+
+    A case that a person asked for after the retake is read all the same.
+    """
+    answered = Reading.objects.filter(case=OuterRef("pk"))
+    replaced = Q(prediction__replaced_at__gte=F("created_at")) & ~Q(Exists(answered))
+    return replaced & Q(kind=ReviewCase.Kind.CASE, status__in=ReviewCase.OPEN)
 
 
 # Order ----------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """The state machine of a case: who may act in which status, and where a finished reading moves it.
 
 first -> resolved, or first -> second -> resolved, or first -> second -> adjudication -> resolved. Undoing an answer
-moves one step back; `amendments` changes or reopens what is resolved.
+moves one step back; `amendments` changes or reopens what is resolved. A case that nobody has answered is withdrawn when
+a retake replaces its photo (review/queue/withdrawal.py).
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ class Conflict(DomainError):
 
 def closed_message(case: ReviewCase, user: User) -> str:
     """Why this user cannot read the case now, in one sentence that says nothing about the AI's answer."""
+    if case.status == ReviewCase.Status.WITHDRAWN:
+        return "This case was withdrawn and needs no reading."
     if case.status not in ReviewCase.OPEN:
         return "This case is resolved and needs no further reading."
     if case.lease_until and case.lease_until > timezone.now() and case.claimed_by_id != user.pk:

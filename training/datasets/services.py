@@ -144,6 +144,8 @@ def _excluded() -> list[tuple[str, int]]:
 
 
 def _why_excluded(label: Label) -> str:
+    if label.image.withdrawn_at is not None:
+        return "the photo was withdrawn"
     if not label.image.may_train:
         return "no consent to train with the photo"
     if label.provenance == Label.Provenance.AFTER_AI:
