@@ -13,11 +13,6 @@ from cataract.ops.notices.models import Notice
 log = logging.getLogger(__name__)
 
 
-def is_configured() -> bool:
-    """Whether the settings choose an e-mail backend; Django's default would try a server on this host."""
-    return bool(settings.is_overridden("EMAIL_BACKEND"))  # type: ignore[misc]
-
-
 def mail_admins(notices: Sequence[Notice]) -> int:
     """Send every admin with an address one mail that names these notices; returns how many were sent.
 
