@@ -16,7 +16,7 @@ from review.queue import claims
 from review.reading import services, transitions
 
 REOPEN_FOR = {
-    ReviewCase.Status.FIRST: "two fresh readers, as if nobody had read it",
+    ReviewCase.Status.FIRST: "fresh readers, as if nobody had read it",
     ReviewCase.Status.SECOND: "a second reader; the first answer stays",
 }
 

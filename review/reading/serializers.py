@@ -57,7 +57,7 @@ class ReopenSerializer(serializers.Serializer[Any]):
     to = serializers.ChoiceField(
         choices=[status.value for status in amendments.REOPEN_FOR],
         default=ReviewCase.Status.FIRST.value,
-        help_text="first: two fresh readers. second: the first answer stays.",
+        help_text="first: fresh readers. second: the first answer stays.",
     )
 
 

@@ -52,7 +52,7 @@ def test_two_readers_overrule_the_ai_and_the_sender_is_told(site: Site, champion
     sender.get_by_role("link", name="Open the result of P-7").click()
     expect(sender.get_by_role("heading", level=1)).to_contain_text("another eye problem")
     expect(main).to_contain_text("A scar of the cornea.")
-    expect(main).to_contain_text("Before: Clinicians say: cataract.")
+    expect(main).to_contain_text("Before: Cataract (two clinicians).")
 
 
 def upload(page: Page) -> None:

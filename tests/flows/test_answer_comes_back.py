@@ -65,7 +65,7 @@ def test_the_answer_of_people_comes_back_to_whoever_sent_the_photo(champion: Any
     )
     assert told_by_webhook("result.amended")["reason"] == reason
     page = words_of(browser(sender).get(f"/results/{result['id']}/"))
-    assert reason in page and "Before: Clinicians say: cataract." in page, page
+    assert reason in page and "Before: Cataract (two clinicians)." in page
 
 
 def assert_told(sender: Any, batch: str, prediction: str, *, answer: str, status: str, fhir: str, basis: str) -> None:

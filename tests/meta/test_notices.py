@@ -125,7 +125,7 @@ def test_new_notices_are_mailed_once_and_name_no_patient(admin: User, settings: 
     late_case()
     worker.sweep()
     assert mail.outbox == [], "no e-mail is configured"
-    settings.SENDS_MAIL, settings.EMAIL_BACKEND = True, "django.core.mail.backends.locmem.EmailBackend"
+    settings.SENDS_MAIL = True
     TrainingRunFactory.create(status="failed", error="cannot read photo of P-1")
     worker.sweep()
     worker.sweep()

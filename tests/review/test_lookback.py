@@ -121,8 +121,8 @@ def test_it_is_exported_as_csv(old: Release, admin: User, champion: Release) -> 
     client = logged_in(UserFactory.create(roles=["auditor"]))
     address = start(logged_in(admin), champion)["Location"]
     worker.sweep(seconds=60)
-    answer = client.get(f"{address}answers.csv?now=cataract")
-    text = b"".join(answer.streaming_content).decode()  # type: ignore[attr-defined]
+    answer: Any = client.get(f"{address}answers.csv?now=cataract")
+    text = b"".join(answer.streaming_content).decode()
     assert text.startswith("\ufeff")
     (row,) = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
     assert (row["prediction"], row["answer"], row["answer_now"]) == (str(missed.pk), "normal", "cataract")
