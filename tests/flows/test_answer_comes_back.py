@@ -87,7 +87,7 @@ def assert_told(sender: Any, batch: str, prediction: str, *, answer: str, status
     assert (told["answer"], told["status"], told["basis"], told["contradicts_ai"]) == (answer, status, basis, True)
     (found,) = api.get(f"{API}/predictions", {"state": status, "changed_since": told["at"]}).json()["results"]
     assert found == body and not any(name in str(body) for name in names)
-    stream = api.get(f"{API}/batches/{batch}/results.csv")
+    stream: Any = api.get(f"{API}/batches/{batch}/results.csv")
     (row,) = csv.DictReader(io.StringIO(b"".join(stream.streaming_content).decode("utf-8-sig")))
     assert (row["prediction"], row["state"], row["final_answer"], row["final_basis"]) == (
         "normal",
