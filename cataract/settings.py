@@ -125,6 +125,9 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
+                "predictions.news.context_processors.news",
+                "predictions.corrections.context_processors.open_checks",
+                "cataract.ops.notices.context_processors.notices",
             ],
         },
     },
@@ -193,7 +196,7 @@ CELERY_TASK_ROUTES = {
     "training.label_checks.tasks.check_labels": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
-# In memory: every entry below is due within a minute, and the default scheduler writes a pickle file.
+# In memory: every entry below is due within minutes, and the default scheduler writes a pickle file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
 CELERY_BEAT_SCHEDULE = {
     "sweep-predictions": {"task": "predictions.answering.tasks.sweep", "schedule": 10.0, "options": {"expires": 9}},
@@ -209,6 +212,17 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 5},
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
+    "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
+    "score-look-backs": {
+        "task": "review.lookback.tasks.sweep_look_backs",
+        "schedule": 6.0,
+        "options": {"expires": 5},
+    },
+    "label-by-outcomes": {
+        "task": "review.outcomes.tasks.label_photos",
+        "schedule": 300.0,
+        "options": {"expires": 299},
+    },
     "apply-retention": {
         "task": "predictions.retention.tasks.apply_retention",
         "schedule": crontab(hour=2, minute=30),
@@ -229,6 +243,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "training.triggers.tasks.check_policy",
         "schedule": 60.0,
         "options": {"expires": 59},
+    },
+    "sweep-notices": {
+        "task": "cataract.ops.notices.tasks.sweep_notices",
+        "schedule": 300.0,
+        "options": {"expires": 299},
     },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
@@ -304,6 +323,10 @@ REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)
 # Share of hidden repeats, which the same reader has read before.
 REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)
 REVIEW_REPEAT_DAYS = 14
+# Hours in which readers answer, as agreed with the clinics. Older cases come first, and admins get a notice.
+REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
+# A later outcome speaks about photos of the same eye taken at most this many days before it.
+OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 
 # Training ------------------------------------------------------------------------------------------------------------
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
@@ -392,6 +415,20 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else
 SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
+
+# Mail -----------------------------------------------------------------------------------------------------------------
+# Mail server: `smtp+tls://user:password@mail.clinic.example:587`. Empty: the system sends no e-mail.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+SENDS_MAIL = bool(EMAIL_URL)
+vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 10  # seconds
+# Sender of all e-mails. Required with `EMAIL_URL`.
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="")
+# Address under which people reach the system, for links in e-mails: `https://screening.clinic.example`. Required with
+# `EMAIL_URL`.
+PUBLIC_URL = env.str("PUBLIC_URL", default="")
+# Hour of the day, in `TIME_ZONE`, at which senders get their digest of new answers, 0 to 23.
+NEWS_DIGEST_HOUR = env.int("NEWS_DIGEST_HOUR", default=7)
 
 # Rate limits ---------------------------------------------------------------------------------------------------------
 # Counted in Redis over all web processes; without Redis each process counts alone. They stop runaway loops: a

@@ -14,6 +14,7 @@ urlpatterns = [
     path("", home, name="home"),
     path("", include("predictions.urls")),
     path("review/", include("review.urls")),
+    path("notices/", include("cataract.ops.notices.urls")),
     path("training/", include("training.urls")),
     path("api/v1/", include("predictions.api_urls")),
     path("api/v1/", include("review.api_urls")),

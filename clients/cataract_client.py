@@ -23,6 +23,8 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +35,7 @@ from urllib.request import Request, urlopen
 _AGAIN = (429, 502, 503, 504)  # temporary: try again with the same Idempotency-Key
 _RUNNING = "request_running"  # ... and this code, while the first request with the key is running
 _ATTEMPTS = 5
+_STATES = ("queued", "waiting", "provisional", "final", "amended")
 
 
 class Problem(Exception):
@@ -54,7 +57,8 @@ class Client:
         self._timeout = timeout
 
     def upload(self, photo: str | Path, *, idempotency_key: str = "", **fields: Any) -> dict[str, Any]:
-        """Send one photo; fields: patient, eye (OD or OS), mode, site, device, captured_at, may_train, send_anyway."""
+        """Send one photo; fields: patient, eye (OD or OS), mode, site, device, captured_at, may_train, send_anyway,
+        retake_of."""
         return self._send("predictions", [("photo", Path(photo))], fields, idempotency_key)
 
     def upload_batch(
@@ -79,6 +83,23 @@ class Client:
         """One result as soon as it is no longer queued. Raises TimeoutError after `seconds`."""
         return self._until(lambda: self.prediction(prediction_id), lambda row: row["status"] != "queued", seconds)
 
+    def wait_for_final(self, prediction_id: str, *, seconds: float = 24 * 3600, pause: float = 60) -> dict[str, Any]:
+        """One result as soon as its `state` is final or amended; asks every `pause` seconds.
+
+        Raises TimeoutError after `seconds`. Clinicians may take hours: webhooks, or `changes`, ask less often.
+        """
+        ask = partial(self.prediction, prediction_id)
+        return self._until(ask, lambda row: row["state"] in ("final", "amended"), seconds, pause=pause, longest=pause)
+
+    def changes(self, since: datetime | str, **filters: Any) -> Iterator[dict[str, Any]]:
+        """All results that changed at or after `since`: sent, answered, or with a final result given or amended.
+
+        To follow them, note the time before you ask, minus a minute for clocks that differ, and ask from there next
+        time; a result may then come twice. filters: state="final", or a list of states, and those of `predictions`.
+        """
+        moment = since if isinstance(since, str) else since.isoformat()
+        return self.predictions(changed_since=moment, **filters)
+
     def batch(self, batch_id: str) -> dict[str, Any]:
         """The progress of a batch."""
         return self.call("GET", f"batches/{batch_id}")
@@ -92,12 +113,12 @@ class Client:
         return self.pages(f"batches/{batch_id}/results")
 
     def predictions(self, **filters: Any) -> Iterator[dict[str, Any]]:
-        """All results that this key may see, newest first; filters: patient, eye, status, decision, since, ..."""
+        """All results that this key may see, newest first; filters: patient, eye, state, answer, since, ..."""
         return self.pages("predictions", **filters)
 
     def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """The rows of a list, page after page."""
-        address: str | None = f"{path}?{urlencode(query)}" if query else path
+        address: str | None = f"{path}?{urlencode(query, doseq=True)}" if query else path
         while address:
             page = self.call("GET", address)
             yield from page["results"]
@@ -182,8 +203,8 @@ class Client:
         return f"{parts.path.removeprefix(urlsplit(self.url).path + '/api/v1/')}?{parts.query}"
 
     @staticmethod
-    def _until(ask: Any, done: Any, seconds: float) -> dict[str, Any]:
-        deadline, pause = time.monotonic() + seconds, 0.5
+    def _until(ask: Any, done: Any, seconds: float, *, pause: float = 0.5, longest: float = 10) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
         while True:
             found: dict[str, Any] = ask()
             if done(found):
@@ -191,7 +212,7 @@ class Client:
             if time.monotonic() + pause > deadline:
                 raise TimeoutError(f"No answer within {seconds:.0f} s; nothing is lost. Ask again later.")
             time.sleep(pause)
-            pause = min(pause * 1.5, 10)
+            pause = min(pause * 1.5, longest)
 
 
 def verify_webhook(secret: str, body: bytes, headers: Mapping[str, str], *, tolerance: float = 300) -> dict[str, Any]:
@@ -253,7 +274,8 @@ def _run(client: Client, options: argparse.Namespace) -> Iterator[dict[str, Any]
     elif options.command == "explanation":
         Path(options.file).write_bytes(client.fetch(f"predictions/{options.id}/explanation"))
     elif options.command == "list":
-        yield from client.predictions(**({"patient": options.patient} if options.patient else {}))
+        given = {name: getattr(options, name) for name in ("patient", "state", "changed_since")}
+        yield from client.predictions(**{name: value for name, value in given.items() if value})
     else:
         yield client.call("GET", options.command)
 
@@ -276,7 +298,10 @@ def _parser() -> argparse.ArgumentParser:
     for name, help_text in (("result", "one result"), ("explanation", "where the model looked, as PNG")):
         commands.add_parser(name, help=help_text).add_argument("id")
     commands.choices["explanation"].add_argument("file")
-    commands.add_parser("list", help="results, newest first").add_argument("--patient", default="")
+    listed = commands.add_parser("list", help="results, newest first")
+    listed.add_argument("--patient", default="")
+    listed.add_argument("--state", action="append", default=[], choices=_STATES, help="may be repeated")
+    listed.add_argument("--changed-since", default="", help="a time, such as 2026-01-31T12:00:00Z")
     _add_train(commands.add_parser("train", help="start a training run (needs the scope admin)"))
     for name in ("system", "drift", "releases"):
         commands.add_parser(name)

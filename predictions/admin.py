@@ -3,6 +3,7 @@
 from cataract.core import admin as core
 from predictions.batches import admin as batches
 from predictions.consent import admin as consent
+from predictions.corrections import admin as corrections
 from predictions.embeddings import admin as embeddings
 from predictions.photos import admin as photos
 from predictions.releases import admin as releases
@@ -15,6 +16,7 @@ __all__ = [
     "batches",
     "consent",
     "core",
+    "corrections",
     "embeddings",
     "photos",
     "releases",

@@ -4,10 +4,13 @@ from django.urls import URLPattern, path
 
 from predictions.batches import api as batches_api
 from predictions.consent import api as consent_api
+from predictions.corrections import api as corrections_api
 from predictions.drift import api as drift_api
+from predictions.patients import api as patients_api
 from predictions.releases import api as releases_api
 from predictions.results import api as results_api
 from predictions.retention import api as retention_api
+from predictions.sites import api as sites_api
 from predictions.uploads import api as uploads_api
 from predictions.webhooks import api as webhooks_api
 
@@ -16,6 +19,11 @@ urlpatterns: list[URLPattern] = [
     path("predictions/<uuid:prediction_id>", results_api.OnePrediction.as_view(), name="api-prediction"),
     path("predictions/<uuid:prediction_id>/explanation", results_api.Explanation.as_view(), name="api-explanation"),
     path("predictions/<uuid:prediction_id>/fhir", results_api.Fhir.as_view(), name="api-fhir"),
+    path("patients", patients_api.Patients.as_view(), name="api-patients"),
+    path("patients/<uuid:patient_id>", patients_api.OnePatient.as_view(), name="api-patient"),
+    path("predictions/<uuid:prediction_id>/corrections", corrections_api.Corrections.as_view(), name="api-corrections"),
+    path("sites", sites_api.Sites.as_view(), name="api-sites"),
+    path("devices", sites_api.Devices.as_view(), name="api-devices"),
     path("predictions/<uuid:prediction_id>/consent", consent_api.PhotoConsent.as_view(), name="api-photo-consent"),
     path("patients/<uuid:patient_id>/consent", consent_api.PatientConsent.as_view(), name="api-patient-consent"),
     path("deletions", retention_api.Deletions.as_view(), name="api-deletions"),

@@ -7,10 +7,13 @@ from cataract.core import models as core
 from predictions.answering import models as answering
 from predictions.batches import models as batches
 from predictions.consent import models as consent
+from predictions.corrections import models as corrections
 from predictions.embeddings import models as embeddings
+from predictions.news import models as news
 from predictions.photos import models as photos
 from predictions.releases import models as releases
 from predictions.retention import models as retention
+from predictions.saved_filters import models as saved_filters
 from predictions.shadow import models as shadow
 from predictions.sites import models as sites
 from predictions.webhooks import models as webhooks
@@ -20,10 +23,13 @@ __all__ = [
     "batches",
     "consent",
     "core",
+    "corrections",
     "embeddings",
+    "news",
     "photos",
     "releases",
     "retention",
+    "saved_filters",
     "shadow",
     "sites",
     "webhooks",

@@ -1,5 +1,7 @@
 """Celery finds this app's tasks here; each room has its own module."""
 
+from review.lookback import tasks as lookback
+from review.outcomes import tasks as outcomes
 from review.queue import tasks as queue
 
-__all__ = ["queue"]
+__all__ = ["lookback", "outcomes", "queue"]

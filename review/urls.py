@@ -4,8 +4,10 @@ from django.urls import URLPattern, path
 
 from review.agreement import views as agreement_views
 from review.labels import views as label_views
+from review.lookback import views as lookback_views
+from review.outcomes import views as outcome_views
 from review.queue import views as queue_views
-from review.reading import photo_views
+from review.reading import amendment_views, photo_views
 from review.reading import views as reading_views
 
 app_name = "review"
@@ -14,6 +16,14 @@ urlpatterns: list[URLPattern] = [
     path("agreement/", agreement_views.agreement_page, name="agreement"),
     path("labels/export/", label_views.export, name="export"),
     path("next/", reading_views.next_case, name="next"),
+    path("look-backs/", lookback_views.look_backs_page, name="look-backs"),
+    path("look-backs/cleared-wrongly/", lookback_views.cleared_wrongly_page, name="cleared-wrongly"),
+    path("look-backs/<uuid:pk>/", lookback_views.look_back_page, name="look-back"),
+    path("look-backs/<uuid:pk>/cancel/", lookback_views.cancel, name="look-back-cancel"),
+    path("look-backs/<uuid:pk>/answers.csv", lookback_views.answers_csv, name="look-back-csv"),
+    path("outcomes/", outcome_views.outcomes_page, name="outcomes"),
+    path("outcomes/new/", outcome_views.record_page, name="outcome"),
+    path("outcomes/import/", outcome_views.import_page, name="outcomes-import"),
     path("undo/", reading_views.undo, name="undo"),
     path("worklist/", queue_views.worklist_page, name="worklist"),
     path("keys/", reading_views.own_keys, name="keys"),
@@ -23,6 +33,7 @@ urlpatterns: list[URLPattern] = [
     path("cases/<uuid:pk>/heat/", photo_views.heat, name="heat"),
     path("cases/<uuid:pk>/photos/<uuid:image>/", photo_views.other_photo, name="other-photo"),
     path("cases/<uuid:pk>/ahead/", reading_views.ahead, name="ahead"),
+    path("cases/<uuid:pk>/amend/", amendment_views.amend_page, name="amend"),
     path("cases/<uuid:pk>/claim/", reading_views.claim, name="claim"),
     path("cases/<uuid:pk>/skip/", reading_views.skip, name="skip"),
     path("cases/<uuid:pk>/renew/", reading_views.renew, name="renew"),

@@ -134,6 +134,29 @@ def curve(
     return _chart(260, top + side + 30, title, parts)
 
 
+def levels(title: str, names: Sequence[str], points: Sequence[tuple[str, int]]) -> SafeString:
+    """How something went through named levels: one point per moment, (its name, its level), level 0 at the top.
+
+    Only the first and the last moment are named below; all of them in the chart's name.
+    """
+    left, row, top = 136, 30, 12
+    bottom = top + row * (len(names) - 1)
+    step = (_WIDTH - left - 34) / max(len(points) - 1, 1)
+    placed = [(left + 14 + step * place, top + row * level) for place, (_, level) in enumerate(points)]
+    parts: list[SafeString] = []
+    for number, name in enumerate(names):
+        y = top + row * number
+        parts += [_line("grid", left, y, _WIDTH, y), _text(0, y + 4, name, anchor="start")]
+    parts += [_line("line", *start, *end) for start, end in pairwise(placed)]
+    parts += [_dot(*point) for point in placed]
+    if points:
+        parts.append(_text(left, bottom + 28, points[0][0], anchor="start"))
+    if len(points) > 1:
+        parts.append(_text(_WIDTH, bottom + 28, points[-1][0], anchor="end"))
+    label = f"{title}: " + "; ".join(f"{moment} {names[level]}" for moment, level in points)
+    return _chart(_WIDTH, bottom + 34, label, parts)
+
+
 def matrix(title: str, table: Mapping[str, Mapping[str, int]]) -> SafeString:
     """A table of counts with column and row headings."""
     columns = list(next(iter(table.values()), {}))

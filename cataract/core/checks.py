@@ -89,7 +89,9 @@ RULES = (
             "MAX_QUEUED_PREDICTIONS",
             "MAX_UPLOAD_BYTES",
             "MAX_UPLOAD_PIXELS",
+            "OUTCOME_WINDOW_DAYS",
             "PREDICTION_LEASE_SECONDS",
+            "REVIEW_AGREED_HOURS",
             "TRAINING_MAX_HOURS",
             "TRAINING_SILENT_SECONDS",
             "WEB_PROCESSES",
@@ -100,6 +102,7 @@ RULES = (
         "above 0",
     ),
     Rule(("DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES"), lambda number: number >= 0, "0 or more"),
+    Rule(("NEWS_DIGEST_HOUR",), lambda hour: 0 <= hour <= 23, "an hour between 0 and 23"),
     Rule(("PORT", "MLFLOW_PORT"), lambda port: 1 <= port <= 65_535, "a port between 1 and 65535"),
     Rule(
         ("INFERENCE_PROVIDERS",),
@@ -131,6 +134,24 @@ def enough_is_audited(app_configs: Sequence[Any] | None, **_: Any) -> list[Check
         return []
     hint = "At least 5 % of the confident answers should be read by clinicians."
     return [Warning(f"AUDIT_RATE is only {settings.AUDIT_RATE}.", hint=hint, id="cataract.W004")]
+
+
+@register(SETTINGS)
+def mail_is_configured_completely(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+    """With a mail server, the sender's address and the links in the mails are set too."""
+    if not settings.SENDS_MAIL:
+        return []
+    needed = {"EMAIL_FROM": settings.DEFAULT_FROM_EMAIL, "PUBLIC_URL": settings.PUBLIC_URL}
+    problems: list[CheckMessage] = [
+        Error(f"{name} is empty, but EMAIL_URL is set.", hint=f"Set {name}, or unset EMAIL_URL.", id="cataract.E005")
+        for name, value in needed.items()
+        if not value
+    ]
+    if settings.PUBLIC_URL and not settings.PUBLIC_URL.startswith(("http://", "https://")):
+        problems.append(
+            Error(f"PUBLIC_URL is {settings.PUBLIC_URL!r}: it must start with https://.", id="cataract.E005")
+        )
+    return problems
 
 
 def _value(name: str) -> Any:

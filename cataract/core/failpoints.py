@@ -5,7 +5,8 @@ import signal
 
 from django.conf import settings
 
-# The points of an upload. Others: `training.trial`, `training.epoch`, `release.copied`.
+# The points of an upload. Others: `training.trial`, `training.epoch`, `release.copied`, `look_back.in_transaction`,
+# `look_back.after_commit`.
 POINTS = (
     "upload.mid_write",
     "upload.after_fsync",

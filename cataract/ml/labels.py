@@ -38,6 +38,7 @@ class Reason(StrEnum):
     # Asked for later.
     REQUESTED = "requested"
     SUSPECTED_LABEL = "suspected_label"
+    LOOK_BACK = "look_back"
 
 
 class Advice(StrEnum):

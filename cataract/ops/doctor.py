@@ -229,7 +229,7 @@ def check_predictions() -> Iterator[Finding]:
         message = f"{len(failed)} predictions have failed: {_some(failed)}."
         yield Finding("error", "predictions", message, "Read their errors in the admin and ask again.")
     unseen = _ids(
-        predictions.filter(
+        predictions.in_use().filter(
             status=Prediction.Status.DONE, needs_review=True, review_case__isnull=True, done_at__lt=now - WAITS_TOO_LONG
         )
     )
@@ -237,7 +237,7 @@ def check_predictions() -> Iterator[Finding]:
         message = f"{len(unseen)} predictions need a clinician and have no review case: {_some(unseen)}."
         yield Finding("error", "review", message, "Is a worker with beat running?")
     if not (late or failed or unseen):
-        waiting = ReviewCase.objects.of_kept_photos().filter(status__in=ReviewCase.OPEN).count()
+        waiting = ReviewCase.objects.of_photos_in_use().filter(status__in=ReviewCase.OPEN).count()
         yield Finding("ok", "predictions", f"{queued.count()} wait for the model, {waiting} for a clinician.")
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
-from cataract.ml.labels import Reason
-from predictions.answering.answers import contradicts
+from cataract.ml.labels import CLASSES, Decision, Reason
+from predictions.answering.answers import Answer, contradicts
 from predictions.answering.models import FinalResult, FinalResultQuerySet, Prediction
+from predictions.news import services as news
 from predictions.photos.models import EyeImage
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
@@ -35,8 +37,8 @@ def settle_by_people(
 ) -> None:
     """Give every answered prediction of a photo the result that people agreed on.
 
-    It is AMENDED where another answer was told as final before. The same result twice is stored once. Call it in the
-    transaction of the reading.
+    It is AMENDED, for this `reason`, where another answer was told as final before. The same result twice is stored
+    once. Call it in the transaction of the reading.
     """
     answered = image.predictions.exclude(status=Prediction.Status.QUEUED)
     for prediction in answered.select_related("image").prefetch_related("final_results"):
@@ -46,23 +48,47 @@ def settle_by_people(
         if is_told_by_people and not is_final:
             continue  # a photo that is read again keeps its result until the readers agree
         status = _status(earlier, answer) if is_final else FinalResult.Status.PROVISIONAL
-        _replace(prediction, standing, answer=answer, detail=detail, basis=basis, status=status, reason=reason)
+        why = reason if status == FinalResult.Status.AMENDED else ""
+        _replace(prediction, standing, answer=answer, detail=detail, basis=basis, status=status, reason=why)
 
 
 def take_back(*, image: EyeImage) -> None:
     """Take back what people told the senders of this photo: they read it again. An answer of the AI alone stays."""
-    _told_by_people(image).update(superseded_at=timezone.now())
+    _supersede(_told_by_people(image))
 
 
 def take_back_provisional(*, image: EyeImage) -> None:
     """Take back what people told the senders of this photo so far, unless it was final."""
-    provisional = _told_by_people(image).filter(status=FinalResult.Status.PROVISIONAL)
-    provisional.update(superseded_at=timezone.now())
+    _supersede(_told_by_people(image).filter(status=FinalResult.Status.PROVISIONAL))
+
+
+def replace_ungradable(prediction: Prediction) -> int:
+    """Mark the answers of the photos that this one was retaken for, if it can be judged; return how many.
+
+    Only an AI's "cannot judge" is replaced, also along a chain of retakes. What people have told the sender stays
+    (`Prediction.state`). Call it in the transaction of the answer.
+    """
+    if prediction.decision not in CLASSES:
+        return 0
+    replaced = 0
+    photo, seen = prediction.image, {prediction.image_id}
+    while photo.retake_of is not None and photo.retake_of_id not in seen:
+        photo = photo.retake_of
+        seen.add(photo.pk)
+        ungradable = photo.predictions.filter(decision=Decision.UNGRADABLE, replaced_by__isnull=True)
+        replaced += ungradable.update(replaced_by=prediction, replaced_at=timezone.now())
+    return replaced
 
 
 def is_random_check(prediction: Prediction) -> bool:
     """Whether people read this photo only because a share of the sure answers is drawn for it."""
     return bool(prediction.reasons == [Reason.AUDIT_SAMPLE])
+
+
+def _supersede(results: FinalResultQuerySet) -> None:
+    """Take these results back, and the news of them that nobody has seen."""
+    news.withdraw_news(prediction_ids=list(results.values_list("prediction_id", flat=True)))
+    results.update(superseded_at=timezone.now())
 
 
 def _told_by_people(image: EyeImage) -> FinalResultQuerySet:
@@ -82,8 +108,19 @@ def _replace(prediction: Prediction, standing: FinalResult | None, **values: Any
             return
         FinalResult.objects.filter(pk=standing.pk).update(superseded_at=timezone.now())
     result = _write(prediction, **values)
+    news.record_news(
+        user_id=prediction.image.uploaded_by_id, prediction_id=prediction.pk, is_urgent=_takes_back_a_normal(result)
+    )
     if result.status in FinalResult.TOLD:
         _announce(result)
+
+
+def _takes_back_a_normal(result: FinalResult) -> bool:
+    """Whether a "normal" that was told before, by the AI or finally by people, is another answer now."""
+    if result.status not in FinalResult.TOLD or result.answer == Answer.NORMAL:
+        return False
+    told = Q(basis=FinalResult.Basis.AI) | Q(status__in=FinalResult.TOLD)
+    return result.prediction.final_results.filter(told, answer=Answer.NORMAL).exclude(pk=result.pk).exists()
 
 
 def _write(prediction: Prediction, *, answer: str, basis: str, **values: Any) -> FinalResult:

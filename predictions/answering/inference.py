@@ -79,6 +79,7 @@ def finish(
                 defaults={"vector": pack(outcome.embedding)},
             )
         vars(prediction).update(values)  # the caller's object says what the row says now
+        final_results.replace_ungradable(prediction)
         announce(prediction, Prediction.Status.DONE, final_results.settle_by_ai(prediction))
     hit("predict.answered")
     return True

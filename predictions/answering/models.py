@@ -13,7 +13,7 @@ from django.utils import timezone
 from cataract.core.querysets import LeasedQuerySet
 from cataract.ml import labels
 from predictions.answering.answers import Answer, OtherPathology, UngradableBecause
-from predictions.photos.models import EyeImage
+from predictions.photos.models import EyeImage, WrongPatientCheck
 from predictions.releases.models import Release
 
 
@@ -32,37 +32,48 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
         everything = self.as_shown().of_kept_photos()
         if user.has_perm("predictions.view_every_eyeimage"):
             return everything
-        return everything.filter(image__uploaded_by_id=user.pk)
+        return everything.filter(image__in=EyeImage.objects.visible_to(user).values("pk"))
+
+    def in_use(self) -> Self:
+        """Without the predictions of withdrawn photos."""
+        return self.filter(image__withdrawn_at__isnull=True)
 
     def as_shown(self) -> Self:
         """These predictions with photo, patient, site, device, release and standing final result: 2 queries."""
         standing = Prefetch("final_results", FinalResult.objects.standing(), to_attr="standing_results")
         with_photo = self.select_related("image__patient", "image__site", "image__device", "release")
-        return with_photo.prefetch_related(standing)
+        open_check = WrongPatientCheck.objects.open().about(OuterRef("image_id"))
+        return with_photo.prefetch_related(standing).annotate(has_open_check=Exists(open_check))
 
     def in_state(self, *states: str) -> Self:
         """The predictions in one of these `Prediction.State`s."""
         standing = FinalResult.objects.standing().filter(prediction=OuterRef("pk"))
+        by_people = standing.by_people()
         found = Q(pk__in=[])
         for state in states:
             if state == Prediction.State.QUEUED:
                 found |= Q(status=Prediction.Status.QUEUED)
+            elif state == Prediction.State.REPLACED:
+                found |= Q(replaced_by__isnull=False) & ~Q(Exists(by_people))
             elif state == Prediction.State.WAITING:
-                found |= ~Q(status=Prediction.Status.QUEUED) & ~Q(Exists(standing))
+                answered = ~Q(status=Prediction.Status.QUEUED)
+                found |= answered & Q(replaced_by__isnull=True) & ~Q(Exists(standing))
             else:
-                found |= Q(Exists(standing.filter(status=state)))
+                is_counting = Q(replaced_by__isnull=True) | Q(Exists(by_people))
+                found |= is_counting & Q(Exists(standing.filter(status=state)))
         return self.filter(found)
 
     def changed_since(self, moment: datetime) -> Self:
-        """The predictions that were made, finished, or got or lost a final result at or after this time."""
+        """The predictions that were made, finished, replaced or corrected, or whose final result changed since then."""
         results = FinalResult.objects.filter(
             Q(at__gte=moment) | Q(superseded_at__gte=moment), prediction=OuterRef("pk")
         )
-        return self.filter(Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(Exists(results)))
+        own = Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(replaced_at__gte=moment)
+        return self.filter(own | Q(image__corrected_at__gte=moment) | Q(Exists(results)))
 
 
 class Prediction(models.Model):
-    """What one release answered for one EyeImage. Never changed once it is DONE.
+    """What one release answered for one EyeImage. Never changed once it is DONE, except that a retake may replace it.
 
     QUEUED -> DONE, or QUEUED -> FAILED after settings.PREDICTION_ATTEMPTS; FAILED -> QUEUED when an admin retries.
     Without a champion a prediction is DONE with no decision and the reason `no_champion`: a clinician reviews it.
@@ -86,6 +97,7 @@ class Prediction(models.Model):
         PROVISIONAL = "provisional", "Provisional"
         FINAL = "final", "Final"
         AMENDED = "amended", "Amended"
+        REPLACED = "replaced", "Replaced by a better photo"
 
     class Mode(models.TextChoices):
         CASCADE = labels.Mode.CASCADE.value
@@ -129,6 +141,15 @@ class Prediction(models.Model):
     )
     gate = models.JSONField(default=dict, blank=True, help_text="What the gate measured and decided.")
     timings = models.JSONField(default=dict, blank=True, help_text="Milliseconds per stage.")
+    replaced_by = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="replaces",
+        help_text="The answer of a retake that can be judged, where this photo could not be.",
+    )
+    replaced_at = models.DateTimeField(null=True, blank=True)
 
     objects = PredictionQuerySet.as_manager()
 
@@ -158,6 +179,11 @@ class Prediction(models.Model):
                 condition=Q(probability__isnull=True) | Q(probability__gte=0, probability__lte=1),
                 name="prediction_probability",
             ),
+            models.CheckConstraint(
+                condition=Q(replaced_by__isnull=True, replaced_at__isnull=True)
+                | Q(replaced_by__isnull=False, replaced_at__isnull=False, decision="ungradable"),
+                name="replaced_prediction_is_ungradable",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -176,7 +202,16 @@ class Prediction(models.Model):
         if self.status == self.Status.QUEUED:
             return self.State.QUEUED
         result = self.final_result
+        if self.replaced_by_id is not None and (result is None or not result.is_by_people):
+            return self.State.REPLACED
         return self.State.WAITING if result is None else self.State(result.status)
+
+    @property
+    def asks_whose_photo(self) -> bool:
+        """Whether a near-copy of its photo belongs to another patient and nobody has checked yet."""
+        if hasattr(self, "has_open_check"):  # read by `as_shown`
+            return bool(self.has_open_check)
+        return WrongPatientCheck.objects.open().about(self.image_id).exists()
 
     @property
     def api_url(self) -> str:

@@ -135,7 +135,7 @@ def receive_photo(
 
     def queue_prediction(image: EyeImage, is_new: bool) -> None:
         if not is_new:
-            _refuse_duplicate(image, facts, send_anyway=send_anyway)
+            _refuse_duplicate(image, facts, user=user, send_anyway=send_anyway)
         prediction = Prediction.objects.create(
             image=image,
             mode=mode,
@@ -192,17 +192,21 @@ def disclose_photos(*, images: Iterable[UUID], user: User) -> None:
     )
 
 
-def _refuse_duplicate(image: EyeImage, facts: PhotoFacts, *, send_anyway: bool) -> None:
+def _refuse_duplicate(image: EyeImage, facts: PhotoFacts, *, user: User | None, send_anyway: bool) -> None:
     """Raise DuplicatePhoto for a stored image, unless it is sent again on purpose. Facts not stated never conflict."""
     code = "duplicate"
-    if image.patient_key and facts.patient_key and image.patient_key != facts.patient_key:
+    if image.withdrawn_at is not None:
+        code = "photo_withdrawn"
+    elif image.patient_key and facts.patient_key and image.patient_key != facts.patient_key:
         code = "same_photo_other_patient"
     elif image.eye and facts.eye and image.eye != facts.eye:
         code = "same_photo_both_eyes"
     if code == "duplicate" and send_anyway:
         return
     prediction = image.predictions.as_shown().first()
-    raise DuplicatePhoto(code, prediction, f"{timezone.localtime(image.created_at):%Y-%m-%d %H:%M}")
+    is_visible = user is None or EyeImage.objects.visible_to(user).filter(pk=image.pk).exists()
+    when = f"{timezone.localtime(image.created_at):%Y-%m-%d %H:%M}"
+    raise DuplicatePhoto(code, prediction, when, is_visible=is_visible)
 
 
 def _inline_lease() -> timedelta:

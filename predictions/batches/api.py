@@ -24,7 +24,7 @@ from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.batches import services as batches_services
 from predictions.batches.models import Batch, BatchItem
-from predictions.batches.results import csv_lines, items_with_results, shown_predictions
+from predictions.batches.results import items_with_results, results_csv, shown_predictions
 from predictions.batches.serializers import BatchItemSerializer, BatchSerializer, BatchUploadSerializer, batch_files
 from predictions.batches.uploads import SpoolHandler
 from predictions.photos.models import EyeImage
@@ -79,6 +79,7 @@ class Batches(generics.ListAPIView[Batch]):
             archive=archive,
             table=table,
             default=form.facts(),
+            name=form.validated_data["name"],
             mode=form.validated_data["mode"],
             key=request.headers.get("Idempotency-Key", ""),
         )
@@ -182,7 +183,7 @@ def csv_answer(batch: Batch, user: User) -> StreamingHttpResponse:
     """Stream the results as a file; records that the caller has seen the answers in it."""
 
     def lines() -> Iterator[str]:
-        return csv_lines(batch, lambda shown: answering_services.disclose(predictions=shown, user=user))
+        return results_csv(batch, lambda shown: answering_services.disclose(predictions=shown, user=user))
 
     response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="batch-{batch.pk}.csv"'

@@ -1,4 +1,4 @@
-"""ZIP archives of photos: checked by their directory before anything is unpacked, then read entry by entry.
+"""ZIP archives of photos, with or without their table: checked by their directory, then read entry by entry.
 
 Claims of an archive are checked twice: its directory must list plain files of limited size that do not overlap, and the
 reader stops at the limit whatever the directory says.
@@ -16,11 +16,15 @@ from typing import IO
 from django.conf import settings
 
 from cataract.core.errors import DomainError
+from predictions.batches.naming import plain_name
+from predictions.batches.tables import MAX_BYTES as MAX_TABLE_BYTES
+from predictions.photos.names import printable
 
 MAX_RATIO = 100  # photos hardly compress: a file that unpacks to more than this is a bomb
 _FREE_OF_RATIO = 1_000_000  # a small file of one colour is harmless
-_END = b"PK\x05\x06"
-_END_LENGTH, _LONGEST_COMMENT = 22, 65_535
+_END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"  # APPNOTE.TXT 4.3.14 to 4.3.16
+_END_LENGTH, _END_64_LENGTH, _LOCATOR_64_LENGTH, _LONGEST_COMMENT = 22, 56, 20, 65_535
+_UTF8_NAME = 0x800  # flag bit 11
 _NESTED = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
@@ -42,30 +46,36 @@ class EntryCorrupt(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One photo file in an archive: `index` in its directory, name as written there, promised size in bytes."""
+    """One photo file in an archive: `index` in its directory, and its name; bytes when their code page is unknown."""
 
     index: int
-    name: str
-    size: int
+    name: str | bytes
 
 
-def list_entries(file: IO[bytes]) -> list[Entry]:
-    """The files of an archive that may be photos, in its own order. Unpacks nothing. Raises ArchiveRefused."""
+def list_entries(file: IO[bytes]) -> tuple[list[Entry], bytes | None]:
+    """The files of an archive that may be photos, in its own order, and the content of its table, if there is one.
+
+    The table is the one file that ends in .csv, read as far as `tables.read_table` takes it. Nothing else is unpacked.
+    Raises ArchiveRefused.
+    """
     _check_end_record(file)
     try:
         with zipfile.ZipFile(file) as archive:
             infos = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-        raise ArchiveRefused("archive_corrupt", "The archive cannot be read. Make it again and send it.") from error
-    for info in infos:
-        _check_entry(info)
-    _check_overlap(infos)
-    if sum(info.file_size for info in infos) > settings.MAX_BATCH_BYTES:
-        raise _too_large(f"It unpacks to more than {settings.MAX_BATCH_BYTES / 1e6:.0f} MB.")
-    found = [Entry(i, info.filename, info.file_size) for i, info in enumerate(infos) if _is_wanted(info)]
-    if not found:
-        raise ArchiveRefused("archive_empty", "There is no file in the archive.")
-    return found
+            _check(infos)
+            wanted = [(index, info) for index, info in enumerate(infos) if _is_wanted(info)]
+            tables = [(index, info) for index, info in wanted if info.filename.lower().endswith(".csv")]
+            if len(tables) > 1:
+                names = ", ".join(printable(info.filename) for _, info in tables[:5])
+                message = f"The archive contains {len(tables)} tables: {names}. Send one."
+                raise ArchiveRefused("several_tables", message)
+            table = read_entry(archive, tables[0][0], limit=MAX_TABLE_BYTES) if tables else None
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error, EntryCorrupt) as error:
+        raise _corrupt() from error
+    photos = [Entry(index, _name(info)) for index, info in wanted if (index, info) not in tables]
+    if not photos:
+        raise ArchiveRefused("archive_empty", "There is no photo in the archive.")
+    return photos, table
 
 
 def read_entry(archive: zipfile.ZipFile, index: int, *, limit: int) -> bytes:
@@ -78,18 +88,52 @@ def read_entry(archive: zipfile.ZipFile, index: int, *, limit: int) -> bytes:
 
 
 def _check_end_record(file: IO[bytes]) -> None:
-    """Refuse too many entries by the end record alone: zipfile would read the whole directory at once."""
+    """Refuse too many entries by the end record alone: zipfile would read the whole directory at once.
+
+    A Zip64 archive states them in a second record, which a locator between the two points to.
+    """
     size = file.seek(0, 2)
-    file.seek(max(0, size - _END_LENGTH - _LONGEST_COMMENT))
+    file.seek(max(0, size - _END_LENGTH - _LONGEST_COMMENT - _LOCATOR_64_LENGTH - _END_64_LENGTH))
     tail = file.read()
     place = tail.rfind(_END)
     if place < 0 or len(tail) - place < _END_LENGTH:
         raise ArchiveRefused("archive_unknown", "This is not a ZIP archive.", status=415)
     entries, directory = struct.unpack("<HL", tail[place + 10 : place + 16])
+    locator = place - _LOCATOR_64_LENGTH
+    if locator >= 0 and tail.startswith(_LOCATOR_64, locator):
+        entries, directory = _zip64_size(tail, locator, size - len(tail))
     if entries > settings.MAX_BATCH_FILES or directory > 1_000 * (settings.MAX_BATCH_FILES + 1):
         message = f"There are more than {settings.MAX_BATCH_FILES} files in the archive. Send it in parts."
         raise ArchiveRefused("too_many_files", message, status=413)
     file.seek(0)
+
+
+def _zip64_size(tail: bytes, locator: int, tail_starts_at: int) -> tuple[int, int]:
+    """The number of entries and the size of the directory in the Zip64 end record.
+
+    It must stand right before its locator: versions of zipfile differ in where else they would look.
+    """
+    record = locator - _END_64_LENGTH
+    place = int.from_bytes(tail[locator + 8 : locator + 16], "little")
+    if record < 0 or not tail.startswith(_END_64, record) or place != tail_starts_at + record:
+        raise _corrupt()
+    entries, directory = struct.unpack("<QQ", tail[record + 32 : record + 48])
+    return entries, directory
+
+
+def _check(infos: list[zipfile.ZipInfo]) -> None:
+    for info in infos:
+        _check_entry(info)
+    _check_overlap(infos)
+    if sum(info.file_size for info in infos) > settings.MAX_BATCH_BYTES:
+        raise _too_large(f"It unpacks to more than {settings.MAX_BATCH_BYTES / 1e6:.0f} MB.")
+
+
+def _name(info: zipfile.ZipInfo) -> str | bytes:
+    """The name; its bytes when it is not ASCII and not flagged as UTF-8: zipfile then reads it as code page 437."""
+    if info.flag_bits & _UTF8_NAME or info.filename.isascii():
+        return info.filename
+    return info.filename.encode("cp437")
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
@@ -118,8 +162,14 @@ def _check_overlap(infos: list[zipfile.ZipInfo]) -> None:
 
 def _is_wanted(info: zipfile.ZipInfo) -> bool:
     """Whether it may be a photo: not a folder, and not a file that macOS or Windows adds."""
-    parts = info.filename.split("/")
-    return not (info.is_dir() or "__MACOSX" in parts or parts[-1].startswith(".") or parts[-1] == "Thumbs.db")
+    name = _name(info)
+    parts = (plain_name(name) if isinstance(name, str) else info.filename).split("/")  # a byte \ may be half a letter
+    last = parts[-1]
+    return bool(last) and not ("__MACOSX" in parts or last.startswith(".") or last == "Thumbs.db")
+
+
+def _corrupt() -> ArchiveRefused:
+    return ArchiveRefused("archive_corrupt", "The archive cannot be read. Make it again and send it.")
 
 
 def _too_large(why: str) -> ArchiveRefused:

@@ -10,6 +10,7 @@ from predictions.photos.forms import EYES, ConsentField, FactsForm, PatientKeyFi
 class BatchForm(FactsForm):
     """The facts that apply to every photo of a batch."""
 
+    name = forms.CharField(label="Name of this batch", max_length=100, required=False)
     patient_key = PatientKeyField(
         required=False,
         help_text="Only when all photos are of one patient; else name the patients in the table.",

@@ -1,7 +1,6 @@
 """Batches of photos and their items, one per file."""
 
 import uuid
-from dataclasses import fields
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -21,7 +20,7 @@ class BatchQuerySet(LeasedQuerySet["Batch"]):
     MOVES: ClassVar = {
         "done": frozenset({"running"}),
         "cancelled": frozenset({"running"}),
-        "running": frozenset({"cancelled"}),
+        "running": frozenset({"cancelled", "done"}),
     }
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
@@ -36,7 +35,8 @@ class BatchQuerySet(LeasedQuerySet["Batch"]):
 class Batch(models.Model):
     """Many photos sent at once, for a worker to process.
 
-    RUNNING -> DONE, or RUNNING -> CANCELLED -> RUNNING when it is resumed.
+    RUNNING -> DONE, and RUNNING again when refused files are sent once more; or RUNNING -> CANCELLED -> RUNNING when it
+    is resumed.
     """
 
     class Status(models.TextChoices):
@@ -78,17 +78,23 @@ class BatchItemQuerySet(StatusQuerySet["BatchItem"]):
         "stored": frozenset({"waiting"}),
         "known": frozenset({"waiting"}),
         "refused": frozenset({"waiting"}),
+        "waiting": frozenset({"refused"}),
     }
 
 
 class BatchItem(models.Model):
-    """One file of a batch and its outcome. WAITING -> STORED, KNOWN (sent before) or REFUSED."""
+    """One file of a batch and its outcome.
+
+    WAITING -> STORED, KNOWN (already sent) or REFUSED; REFUSED -> WAITING when the file is sent again.
+    """
 
     class Status(models.TextChoices):
         WAITING = "waiting"
         STORED = "stored"
         KNOWN = "known"
         REFUSED = "refused"
+
+    FACTS: ClassVar = ("patient_key", "eye", "site", "device", "captured_at", "may_train")  # of PhotoFacts
 
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField()
@@ -102,6 +108,14 @@ class BatchItem(models.Model):
     captured_at = models.DateTimeField(null=True, blank=True)
     may_train = models.BooleanField(null=True, blank=True, help_text="Empty: the default of the site.")
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    earlier = models.ForeignKey(
+        Prediction,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Of a refused file: the result of the same photo, sent before with another patient or eye.",
+    )
     code = models.CharField(max_length=32, blank=True, help_text="Why it was refused, for programs.")
     message = models.TextField(blank=True, help_text="Why it was refused, for people.")
 
@@ -126,4 +140,4 @@ class BatchItem(models.Model):
     @property
     def facts(self) -> PhotoFacts:
         """The facts that the sender stated about the photo."""
-        return PhotoFacts(**{field.name: getattr(self, field.name) for field in fields(PhotoFacts)})
+        return PhotoFacts.among({name: getattr(self, name) for name in self.FACTS})

@@ -10,17 +10,20 @@ from cataract.core.http.limits import with_limits
 from predictions.answering.models import Prediction
 from predictions.batches.models import Batch, BatchItem
 from predictions.batches.results import progress_of, result_of
+from predictions.batches.tables import COLUMNS, Table, read_table
 from predictions.batches.tables import MAX_BYTES as MAX_TABLE_BYTES
-from predictions.batches.tables import Table, read_table
 from predictions.batches.uploads import SpooledFile
 from predictions.photos.models import EyeImage
 from predictions.photos.serializers import FactsSerializer
-from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY
+from predictions.photos.validators import LABEL_LENGTH
 from predictions.results.serializers import PredictionSerializer
 
 
 class BatchUploadSerializer(FactsSerializer):
-    """Many photos to judge. The table's facts about a file override the facts for all photos."""
+    """Many photos to judge. The table's facts about a file override the facts for all photos, except a refused consent.
+
+    Unknown fields are refused by name.
+    """
 
     photos = serializers.ListField(
         child=serializers.FileField(allow_empty_file=True),
@@ -34,7 +37,7 @@ class BatchUploadSerializer(FactsSerializer):
     table = serializers.FileField(
         required=False,
         allow_empty_file=True,
-        help_text="CSV with the columns file, patient, eye, site, device, captured_at, may_train; only file is needed.",
+        help_text=f"CSV with the columns {', '.join(COLUMNS)}; only file is needed. It may lie in the archive instead.",
     )
     patient = serializers.CharField(source="patient_key", required=False, default="", allow_blank=True, max_length=64)
     eye = serializers.ChoiceField(choices=EyeImage.Eye.known(), required=False, default="", allow_blank=True)
@@ -44,7 +47,14 @@ class BatchUploadSerializer(FactsSerializer):
         required=False,
         default=None,
         allow_null=True,
-        help_text="Consent to train with these photos. Not stated: the default of their site.",
+        help_text="Consent to train with these photos; false counts for all of them. Not stated: the site's default.",
+    )
+    name = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=100,
+        help_text="The name of the batch; else the archive's.",
     )
     mode = serializers.ChoiceField(choices=Prediction.Mode.choices, default=Prediction.Mode.CASCADE)
 
@@ -55,7 +65,7 @@ def batch_files(files: Any) -> tuple[list[SpooledFile], SpooledFile | None, Tabl
     for name in ("archive", "table"):
         if len(found[name]) > 1:
             raise BadField(name, f"Send one file in the field `{name}`.", code="too_many_files", status=400)
-    table = read_table(found["table"][0].read(MAX_TABLE_BYTES + 1), PATIENT_KEY) if found["table"] else None
+    table = read_table(found["table"][0].read(MAX_TABLE_BYTES + 1)) if found["table"] else None
     return found["photos"], next(iter(found["archive"]), None), table
 
 
@@ -79,15 +89,21 @@ class BatchSerializer(serializers.ModelSerializer[Batch]):
 
 
 class BatchItemSerializer(serializers.ModelSerializer[BatchItem]):
-    """One file of a batch: stored, known (sent before), refused (code and message say why), or still waiting."""
+    """One file of a batch: stored, known (already sent), refused (code and message say why), or still waiting."""
 
     file = serializers.CharField(source="name", read_only=True)
     patient = serializers.CharField(source="patient_key", read_only=True)
     result = serializers.SerializerMethodField()
+    existing = serializers.UUIDField(
+        source="earlier_id",
+        read_only=True,
+        allow_null=True,
+        help_text="Of a refused file: the earlier prediction of the same photo, if you may see it.",
+    )
 
     class Meta:
         model = BatchItem
-        fields = ("file", "status", "code", "message", "patient", "eye", "result")
+        fields = ("file", "status", "code", "message", "patient", "eye", "result", "existing")
         read_only_fields = fields
 
     @extend_schema_field(PredictionSerializer(allow_null=True))

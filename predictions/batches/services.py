@@ -1,4 +1,4 @@
-"""Accept, cancel and resume batches."""
+"""Accept, cancel and resume batches, and take refused files again."""
 
 import hashlib
 import json
@@ -6,26 +6,28 @@ import logging
 import os
 import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from cataract.core import idempotency
 from cataract.core.broker.nudge import nudge
-from cataract.core.errors import BadField
+from cataract.core.errors import BadField, WrongStatus
 from cataract.core.files import sync_folder
 from cataract.core.models import IdempotentRequest
 from predictions.answering.models import Prediction
 from predictions.batches import archives, tasks
+from predictions.batches.archives import Entry
 from predictions.batches.models import Batch, BatchItem
-from predictions.batches.tables import Table
-from predictions.batches.uploads import SpooledFile
+from predictions.batches.naming import Names, plain_name, spellings
+from predictions.batches.tables import NO_TABLE, Table, TableRefused, read_table
+from predictions.batches.uploads import SpooledFile, folder_of, sent_again
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.names import printable
+from predictions.sites.services import find_site
 
 log = logging.getLogger(__name__)
 
@@ -41,25 +43,27 @@ def accept_batch(
     archive: SpooledFile | None = None,
     table: Table | None = None,
     default: PhotoFacts = NOTHING_STATED,
+    name: str = "",
     mode: str = Prediction.Mode.CASCADE,
     key: str = "",
 ) -> tuple[Batch, bool]:
     """Keep the received files; a worker stores and answers them. Return (batch, whether it is a replay of `key`).
 
-    Send photos or one archive. Nothing is unpacked or decoded here. Raises BadField, ArchiveRefused, TableRefused,
-    IdempotencyKeyReused; nothing is kept then.
+    Send photos or one archive, which may contain the table. No photo is unpacked or decoded here. name: a label; else
+    the archive's. Raises BadField (also for an unknown site), ArchiveRefused, TableRefused, IdempotencyKeyReused;
+    nothing is kept then.
     """
     if bool(photos) == (archive is not None):
         raise BadField("photos", "Send photos or one archive.", code="file_required", status=400)
-    entries = _entries(photos, archive)
-    names = [name for _, name in entries]
-    if table is not None:
-        table.check_names(names)
-    claim = _claim(user, key, photos, archive, [names, asdict(default), mode, table and str(table.rows)])
+    entries, table = _contents(photos, archive, table)
+    names, facts = (table or NO_TABLE).match(spellings([entry.name for entry in entries]), default)
+    for site in {stated.site for stated in facts}:
+        find_site(user=user, name=site)
+    claim = _claim(user, key, photos, archive, [names, asdict(default), name, mode, table and str(table.rows)])
     if claim is not None and (earlier := idempotency.made_before(claim)):
         return earlier, True
     batch = Batch(
-        name=_name(archive) if archive else "",
+        name=name or (_name(archive) if archive else ""),
         archive=archive is not None,
         mode=mode,
         source=source,
@@ -69,17 +73,19 @@ def accept_batch(
     items = [
         BatchItem(
             batch=batch,
-            position=position,
+            position=entry.index,
             name=_label(name),
-            **asdict(table.facts_of(name, default) if table else default),
+            **{fact: getattr(stated, fact) for fact in BatchItem.FACTS},
         )
-        for position, name in entries
+        for entry, name, stated in zip(entries, names, facts, strict=True)
     ]
-    _keep(batch.pk, [archive] if archive else photos)
+    sent = [archive] if archive else photos
+    _flush(sent)
+    _keep(batch.pk, {str(place): file for place, file in enumerate(sent)})
     try:
         _write_rows(batch, items, claim)
     except BaseException as error:
-        shutil.rmtree(settings.BATCH_DIR / str(batch.pk), ignore_errors=True)
+        shutil.rmtree(folder_of(batch.pk), ignore_errors=True)
         if isinstance(error, IntegrityError) and claim is not None and (earlier := idempotency.made_before(claim)):
             return earlier, True  # the same request, sent twice at once
         raise
@@ -87,11 +93,16 @@ def accept_batch(
     return batch, False
 
 
-def _entries(photos: Sequence[SpooledFile], archive: SpooledFile | None) -> list[tuple[int, str]]:
-    """(position, name) of each file: its index in the archive's directory, or its place in the form."""
-    if archive is not None:
-        return [(entry.index, entry.name) for entry in archives.list_entries(archive)]
-    return [(position, _name(photo)) for position, photo in enumerate(photos)]
+def _contents(
+    photos: Sequence[SpooledFile], archive: SpooledFile | None, table: Table | None
+) -> tuple[list[Entry], Table | None]:
+    """The files, each with its place in the form or in the archive's directory, and the table, wherever it was sent."""
+    if archive is None:
+        return [Entry(place, photo.name or "") for place, photo in enumerate(photos)], table
+    entries, inside = archives.list_entries(archive)
+    if inside is not None and table is not None:
+        raise TableRefused("The archive contains a table too. Send one table.")
+    return entries, table if inside is None else read_table(inside)
 
 
 def _write_rows(batch: Batch, items: Sequence[BatchItem], claim: IdempotentRequest | None) -> None:
@@ -109,20 +120,67 @@ def cancel_batch(*, batch: Batch) -> bool:
 
 def resume_batch(*, batch: Batch) -> bool:
     """Resume a cancelled batch; return whether it was cancelled."""
-    moved = Batch.objects.filter(pk=batch.pk).move(Batch.Status.RUNNING, lease_until=None)
+    cancelled = Batch.objects.filter(pk=batch.pk).in_status(Batch.Status.CANCELLED)
+    moved = cancelled.move(Batch.Status.RUNNING, lease_until=None)
     if moved:
         nudge(tasks.run_batch, batch.pk)
     return bool(moved)
 
 
-def _keep(batch_id: uuid.UUID, files: Sequence[SpooledFile]) -> None:
-    """Move the received files to the folder of the batch, durably, before any row names it."""
-    folder = settings.BATCH_DIR / str(batch_id)
-    folder.mkdir(parents=True, mode=0o700)
-    for position, file in enumerate(files):
+def retry_refused(*, batch: Batch, photos: Sequence[SpooledFile]) -> int:
+    """Send refused files of a finished batch again, each photo under the name of one; return how many.
+
+    What was stated about a file stays; a worker stores and answers it. Raises BadField for a photo that fits no refused
+    file of its own, and WrongStatus when the batch is not done; nothing changes then.
+    """
+    positions = _positions_refused(batch, photos)
+    _flush(photos)
+    with transaction.atomic():
+        if (
+            not Batch.objects.filter(pk=batch.pk)
+            .in_status(Batch.Status.DONE)
+            .move(Batch.Status.RUNNING, done_at=None, lease_until=None)
+        ):
+            raise WrongStatus("The batch is not done. Wait until it is, then send the refused photos again.")
+        _keep(batch.pk, {sent_again(place): photo for place, photo in zip(positions, photos, strict=True)})
+        batch.items.filter(position__in=positions).move(BatchItem.Status.WAITING, attempts=0, code="", message="")
+    nudge(tasks.run_batch, batch.pk)
+    return len(positions)
+
+
+def _positions_refused(batch: Batch, photos: Sequence[SpooledFile]) -> list[int]:
+    """The position of the refused file that each photo has the name of."""
+    if not photos:
+        raise BadField("photos", "Choose the photos to send again.", code="file_required", status=400)
+    refused = list(batch.items.in_status(BatchItem.Status.REFUSED).order_by("position"))
+    names = Names([item.name for item in refused])
+    found: list[int] = []
+    for photo in photos:
+        name = _label(photo.name or "")
+        places = names.places(name)
+        if not places:
+            raise BadField("photos", f"{name}: no refused file of this batch has this name.")
+        if len(places) > 1:
+            several = ", ".join(refused[place].name for place in places[:5])
+            raise BadField("photos", f"{name} fits {len(places)} refused files: {several}. Send it in a new batch.")
+        found.append(refused[places[0]].position)
+        if found.count(found[-1]) > 1:
+            raise BadField("photos", f"{name}: sent twice. Send one photo for each refused file.")
+    return found
+
+
+def _flush(files: Sequence[SpooledFile]) -> None:
+    for file in files:
         file.file.flush()  # type: ignore[union-attr]
         os.fsync(file.file.fileno())  # type: ignore[union-attr]
-        file.path.rename(folder / str(position))
+
+
+def _keep(batch_id: uuid.UUID, files: Mapping[str, SpooledFile]) -> None:
+    """Move flushed files to the folder of the batch under these names, durably, before any row says so."""
+    folder = folder_of(batch_id)
+    folder.mkdir(parents=True, mode=0o700, exist_ok=True)
+    for name, file in files.items():
+        file.path.rename(folder / name)
     sync_folder(folder)
     sync_folder(folder.parent)
 
@@ -133,7 +191,7 @@ def _name(file: SpooledFile) -> str:
 
 def _label(name: str) -> str:
     """A path as a label: printable, and no longer than its column."""
-    return printable(name)[-255:] or "unnamed"
+    return printable(plain_name(name))[-255:] or "unnamed"
 
 
 def _claim(

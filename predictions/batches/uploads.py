@@ -5,12 +5,23 @@ import tempfile
 import weakref
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler
 
 from cataract.core.errors import DomainError, StorageFull
+from predictions.photos.multipart import AnyFileName
+
+
+def folder_of(batch_id: UUID) -> Path:
+    """Where the files of an unfinished batch lie: each at its position, or the archive at 0."""
+    return Path(settings.BATCH_DIR) / str(batch_id)
+
+
+def sent_again(position: int) -> str:
+    """The name, in the folder of its batch, of a file that replaces a refused one."""
+    return f"again-{position}"
 
 
 class BatchTooLarge(DomainError):
@@ -37,16 +48,17 @@ class SpooledFile(UploadedFile):  # type: ignore[type-arg]  # not generic at run
         self._delete()
 
 
-class SpoolHandler(FileUploadHandler):
+class SpoolHandler(AnyFileName):
     """Writes each file to disk as it arrives. Raises BatchTooLarge and StorageFull out of the parser."""
 
     def __init__(self, request: Any = None) -> None:
         super().__init__(request)
         self._received = 0
 
-    def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **kwargs: Any) -> None:
+    def handle_raw_input(self, input_data: Any, META: Any, content_length: int, *args: Any, **kwargs: Any) -> Any:
         if content_length > settings.MAX_BATCH_BYTES + 1_000_000:
             raise BatchTooLarge
+        return super().handle_raw_input(input_data, META, content_length, *args, **kwargs)
 
     def new_file(self, *args: Any, **kwargs: Any) -> None:
         super().new_file(*args, **kwargs)

@@ -5,6 +5,7 @@ transaction that stores its photo, so a worker that was killed or woke up late r
 """
 
 import contextlib
+import functools
 import logging
 import shutil
 import time
@@ -12,7 +13,6 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
 from uuid import UUID
 
 from django.conf import settings
@@ -26,6 +26,7 @@ from predictions.answering.errors import DuplicatePhoto
 from predictions.answering.models import Prediction
 from predictions.batches import archives
 from predictions.batches.models import Batch, BatchItem, BatchItemQuerySet, BatchQuerySet
+from predictions.batches.uploads import folder_of, sent_again
 from predictions.photos.refusals import BadPhoto
 
 log = logging.getLogger(__name__)
@@ -85,8 +86,8 @@ def _finish(batch: Batch, held: BatchQuerySet) -> bool:
     if batch.items.in_status(BatchItem.Status.WAITING).exists():
         held.give_back()
         return True
-    if held.move(Batch.Status.DONE, done_at=Now(), lease_until=None):
-        shutil.rmtree(_folder(batch.pk), ignore_errors=True)
+    shutil.rmtree(folder_of(batch.pk), ignore_errors=True)  # first: a batch that is DONE may be sent files again
+    held.move(Batch.Status.DONE, done_at=Now(), lease_until=None)
     return False
 
 
@@ -130,47 +131,53 @@ def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
 
 
 def _refuse_or_link(still: BatchItemQuerySet, error: DuplicatePhoto) -> None:
-    """A photo that was sent before for this eye is known; for another patient or eye it is refused."""
+    """A photo that was already sent for this eye is known; for another patient or eye it is refused, with a link."""
     if error.code == "duplicate":
         still.move(BatchItem.Status.KNOWN, prediction=error.prediction, code=error.code, message=error.message)
     else:
-        _refuse(still, error.code, error.message)
+        _refuse(still, error.code, error.message, earlier=error.prediction if error.existing else None)
 
 
-def _refuse(still: BatchItemQuerySet, code: str, message: str) -> None:
-    still.move(BatchItem.Status.REFUSED, code=code[:32], message=message)
+def _refuse(still: BatchItemQuerySet, code: str, message: str, *, earlier: Prediction | None = None) -> None:
+    still.move(BatchItem.Status.REFUSED, code=code[:32], message=message, earlier=earlier)
 
 
 @contextlib.contextmanager
 def _source(batch: Batch) -> Iterator[Read]:
     """A function that reads a file of the batch: at most one byte more than the limit of a photo."""
-    folder, limit = _folder(batch.pk), settings.MAX_UPLOAD_BYTES
+    folder, limit = folder_of(batch.pk), settings.MAX_UPLOAD_BYTES
 
     def checked(data: bytes) -> bytes:
         if len(data) > limit:
             raise BadPhoto(PhotoRefused(RefusalCode.FILE_TOO_LARGE, "size unknown", limit=limit))
         return data
 
-    if not batch.archive:
-        yield lambda item: checked(_first_bytes((folder / str(item.position)).open("rb"), limit + 1))
-        return
-    try:
-        archive = zipfile.ZipFile(folder / "0")
-    except (OSError, zipfile.BadZipFile) as error:
-        log.error("Batch %s: its archive cannot be read: %s", batch.pk, error)
-        yield _missing
-        return
-    with archive:
-        yield lambda item: checked(archives.read_entry(archive, item.position, limit=limit))
+    with contextlib.ExitStack() as opened:
+
+        @functools.cache
+        def archive() -> zipfile.ZipFile | None:
+            try:
+                return opened.enter_context(zipfile.ZipFile(folder / "0"))
+            except (OSError, zipfile.BadZipFile) as error:
+                log.error("Batch %s: its archive cannot be read: %s", batch.pk, error)
+                return None
+
+        def read(item: BatchItem) -> bytes:
+            again = folder / sent_again(item.position)
+            if again.exists():
+                return checked(_first_bytes(again, limit + 1))
+            if not batch.archive:
+                return checked(_first_bytes(folder / str(item.position), limit + 1))
+            if (sent := archive()) is None:
+                raise FileNotFoundError(item.name)
+            return checked(archives.read_entry(sent, item.position, limit=limit))
+
+        yield read
 
 
-def _first_bytes(file: IO[bytes], count: int) -> bytes:
-    with file:
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
         return file.read(count)
-
-
-def _missing(item: BatchItem) -> bytes:
-    raise FileNotFoundError(item.name)
 
 
 def _delete_rubbish() -> None:
@@ -184,7 +191,3 @@ def _delete_rubbish() -> None:
             shutil.rmtree(path, ignore_errors=True)
         elif path.is_file():
             path.unlink(missing_ok=True)
-
-
-def _folder(batch_id: UUID) -> Path:
-    return Path(settings.BATCH_DIR) / str(batch_id)

@@ -28,21 +28,44 @@ _OVERLAP = timedelta(minutes=10)  # reread rows of slower transactions and slowe
 
 def assign_cluster(
     *, sha256: str, hashes: Sequence[str], patient: Patient | None, forced_split: str | None = None
-) -> tuple[Cluster, EyeImage | None]:
-    """Return the cluster of a new photo, and the stored photo it nearly duplicates, if any.
+) -> tuple[Cluster, list[EyeImage]]:
+    """Return the cluster of a new photo, and the stored photos that it nearly duplicates, oldest first.
 
     `hashes` are the photo's eight dihedral hashes. Photos of the same patient and near-duplicates share a
     cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the
     transaction that stores the photo, and take the photo's own split from `split_of`.
     """
     one_at_a_time()
-    twin_ids = _known.near(hashes)
-    twins = list(EyeImage.objects.filter(pk__in=twin_ids).order_by("created_at").select_related("cluster"))
-    joined = {twin.cluster_id: twin.cluster for twin in twins}
-    if patient is not None:
-        joined.update((c.pk, c) for c in Cluster.objects.filter(images__patient=patient).distinct())
-    cluster = _merge(joined.values()) if joined else Cluster.objects.create(split=forced_split or draw_split(sha256))
-    return cluster, twins[0] if twins else None
+    twins = _twins(hashes)
+    joined = _joined(twins, patient)
+    cluster = _merge(joined) if joined else Cluster.objects.create(split=forced_split or draw_split(sha256))
+    return cluster, twins
+
+
+def move_to_patient(image: EyeImage, *, patient: Patient, hashes: Sequence[str] | None) -> list[EyeImage]:
+    """Give a stored photo to another patient; return its near-duplicates, oldest first.
+
+    It joins that patient's cluster and leaves its own, unless it nearly duplicates a photo there: then the two merge.
+    A photo never changes sides: where its new cluster has another split, it is left out of every dataset. `hashes`: its
+    eight dihedral hashes; None when its file is lost, and then it counts as near to all of its old cluster. Call it
+    inside the transaction that records the correction.
+    """
+    one_at_a_time()
+    old = Cluster.objects.get(images=image)
+    others = _in_order(EyeImage.objects.filter(cluster=old).exclude(pk=image.pk))
+    twins = [] if hashes is None else [twin for twin in _twins(hashes) if twin.pk != image.pk]
+    joined = _joined(others if hashes is None else twins, patient)
+    cluster = _merge(joined) if joined else old
+    image.refresh_from_db(fields=["split"])  # its old cluster may have merged
+    if not joined and others:
+        cluster = Cluster.objects.create(split=image.split)
+    image.patient, image.cluster = patient, cluster
+    image.split = image.split if image.split == cluster.split else Split.EXCLUDED
+    if hashes is not None:
+        image.near_duplicate_of = next((twin for twin in twins if twin.created_at <= image.created_at), None)
+    image.save(update_fields=["patient", "cluster", "split", "near_duplicate_of"])
+    Cluster.objects.filter(pk=old.pk, images__isnull=True).delete()
+    return twins
 
 
 def split_of(cluster: Cluster, *, forced_split: str | None = None) -> str:
@@ -72,6 +95,23 @@ def one_at_a_time() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+
+
+def _twins(hashes: Sequence[str]) -> list[EyeImage]:
+    """The stored photos within NEAR of one of these hashes, oldest first."""
+    return _in_order(EyeImage.objects.filter(pk__in=_known.near(hashes)))
+
+
+def _in_order(images: QuerySet[EyeImage]) -> list[EyeImage]:
+    return list(images.order_by("created_at").select_related("cluster"))
+
+
+def _joined(twins: Sequence[EyeImage], patient: Patient | None) -> list[Cluster]:
+    """The clusters of these photos and of this patient, each once."""
+    joined = {twin.cluster_id: twin.cluster for twin in twins}
+    if patient is not None:
+        joined.update((c.pk, c) for c in Cluster.objects.filter(images__patient=patient).distinct())
+    return list(joined.values())
 
 
 def _merge(clusters: Iterable[Cluster]) -> Cluster:

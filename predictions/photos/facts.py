@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.utils import timezone
 
@@ -19,8 +20,8 @@ _WRITTEN = re.compile(r"(\d{4})[:-]?(\d\d)[:-]?(\d\d)(?:[ T]?(\d\d):?(\d\d):?(\d
 class PhotoFacts:
     """Stated about one photo; an empty value means not stated.
 
-    patient_key: a pseudonym. eye: "OD" or "OS". site: its name. may_train: consent to train with
-    the photo; None leaves it to the site.
+    patient_key: a pseudonym. eye: "OD" or "OS". site: its name. may_train: consent to train with the photo; None leaves
+    it to the site. retake_of: the stored photo (EyeImage) that this one was taken to replace.
     """
 
     patient_key: str = ""
@@ -29,6 +30,7 @@ class PhotoFacts:
     device: str = ""
     captured_at: datetime | None = None
     may_train: bool | None = None
+    retake_of: UUID | None = None
 
     @classmethod
     def among(cls, stated: Mapping[str, Any]) -> "PhotoFacts":

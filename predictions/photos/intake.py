@@ -52,7 +52,7 @@ def examine(data: bytes, *, name: str = "") -> Photo:
         max_bytes=settings.MAX_UPLOAD_BYTES, max_pixels=settings.MAX_UPLOAD_PIXELS, dicom=settings.ACCEPT_DICOM
     )
     with _refusals():
-        examined = (_decoder_pool() or examination).examine(data, name=name, limits=limits)
+        examined = (_decoder_pool() or examination).examine(data, limits=limits)
     sha256 = hashlib.sha256(data).hexdigest()
     waited = (time.perf_counter() - started) * 1000 - sum(examined.timings.values())
     return Photo(

@@ -1,4 +1,4 @@
-"""Stored photos, and the clusters of photos that belong together."""
+"""Stored photos, the clusters of photos that belong together, and near-copies under two patient keys."""
 
 import uuid
 from typing import ClassVar, Self
@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from cataract.core.querysets import StatusQuerySet
@@ -53,12 +53,32 @@ class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
         return self.exclude(status=EyeImage.Status.KEPT)
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """The kept photos that `user` may see: every photo with that permission, else only the user's own uploads."""
+        """The kept photos that `user` may see: every photo with that permission, else the user's own uploads.
+
+        Whoever sends photos for a site also sees those that others sent for it.
+        """
         if not isinstance(user, User):
             return self.none()
         if user.has_perm("predictions.view_every_eyeimage"):
             return self.kept()
-        return self.kept().filter(uploaded_by_id=user.pk)
+        own = Q(uploaded_by_id=user.pk)
+        if user.has_perm("predictions.add_eyeimage"):
+            own |= Q(site__in=user.sites.values("pk"))
+        return self.kept().filter(own)
+
+    def in_use(self) -> Self:
+        """Without the photos that were withdrawn or deleted: those are in no list, queue or dataset."""
+        return self.kept().filter(withdrawn_at__isnull=True)
+
+    def patients(self) -> models.QuerySet[Patient]:
+        """The patients on these photos, each with `last_photo_at`, the newest first.
+
+        `EyeImage.objects.visible_to(user).patients()`: those whom `user` may see.
+        """
+        own = self.filter(patient=OuterRef("pk")).order_by("-created_at")
+        last = Subquery(own.values("created_at")[:1])
+        patients = Patient.objects.filter(Exists(own)).annotate(last_photo_at=last)
+        return patients.select_related("site").order_by("-last_photo_at", "pk")
 
     def decided_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The photos whose consent and deletion `user` may decide, if permitted to at all.
@@ -128,6 +148,19 @@ class EyeImage(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="images")
     split = models.CharField(max_length=11, choices=Split)
     near_duplicate_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    retake_of = models.ForeignKey(
+        "self",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="retakes",
+        help_text="The photo of the same eye that this one was taken to replace.",
+    )
+
+    corrected_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its eye or patient was last corrected, or it was withdrawn or restored."
+    )
+    withdrawn_at = models.DateTimeField(null=True, blank=True, help_text="Sent by mistake; it stays on record only.")
 
     source = models.CharField(max_length=8, choices=Source)
     uploaded_by = models.ForeignKey(
@@ -143,6 +176,7 @@ class EyeImage(models.Model):
             ("view_every_eyeimage", "Can see the photos of every uploader"),
             ("download_original", "Can download stored originals"),
         ]
+        indexes: ClassVar = [models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["sha256"], condition=~Q(status="purged"), name="one_image_per_bytes"),
             models.CheckConstraint(
@@ -177,3 +211,65 @@ class EyeImage(models.Model):
     def patient_key(self) -> str:
         """The patient's pseudonym; empty when none was stated."""
         return "" if self.patient is None else self.patient.key
+
+
+class WrongPatientCheckQuerySet(StatusQuerySet["WrongPatientCheck"]):
+    MOVES: ClassVar = {"resolved": frozenset({"open"})}
+
+    def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """The checks of which `user` may see both photos."""
+        seen = EyeImage.objects.visible_to(user).values("pk")
+        return self.filter(image__in=seen, twin__in=seen)
+
+    def open(self) -> Self:
+        return self.in_status(WrongPatientCheck.Status.OPEN)
+
+    def about(self, image: "uuid.UUID | models.OuterRef") -> Self:
+        """The checks in which this photo, by its id, is one of the two."""
+        return self.filter(Q(image=image) | Q(twin=image))
+
+
+class WrongPatientCheck(models.Model):
+    """Two photos that are nearly the same, under two patients: one of them may have the wrong patient key.
+
+    OPEN -> RESOLVED, with an outcome and a reason, by a person of the site.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        RESOLVED = "resolved"
+
+    class Outcome(models.TextChoices):
+        CORRECTED = "corrected", "the same patient: corrected"
+        KEPT = "kept", "different patients: kept"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="+")
+    twin = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="+", help_text="The photo stored before.")
+    status = models.CharField(max_length=8, choices=Status, default=Status.OPEN)
+    outcome = models.CharField(max_length=9, choices=Outcome, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = WrongPatientCheckQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["created_at", "pk"]
+        indexes: ClassVar = [models.Index(fields=["status", "created_at"], name="wrong_patient_open")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["image", "twin"], name="one_check_per_pair"),
+            models.CheckConstraint(
+                condition=Q(status="open", outcome="", resolved_at__isnull=True, resolved_by__isnull=True)
+                | Q(status="resolved", outcome__in=["corrected", "kept"], resolved_at__isnull=False)
+                & Q(resolved_by__isnull=False)
+                & ~Q(reason=""),
+                name="resolved_check_says_why",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image} and {self.twin}: {self.outcome or self.status}"

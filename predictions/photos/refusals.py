@@ -19,10 +19,6 @@ _ANSWERS: dict[RefusalCode, tuple[int, str]] = {
         415,
         "This is an iPhone HEIC photo. Choose Settings > Camera > Formats > Most Compatible, or share it as JPEG.",
     ),
-    RefusalCode.EXTENSION_MISMATCH: (
-        415,
-        "This is a {format} file but its name ends in .{ending}. Give it its right name and send it again.",
-    ),
     RefusalCode.ANIMATED: (422, "This file holds several pictures. Send a still photo."),
     RefusalCode.PHI_BURNED_IN: (
         422,
@@ -51,6 +47,7 @@ _ANSWERS: dict[RefusalCode, tuple[int, str]] = {
 _VARIANTS: dict[tuple[RefusalCode, str], str] = {
     (RefusalCode.FILE_TOO_LARGE, "size unknown"): "{limit_millions:.1f} MB is the limit; this photo is larger.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "GIF"): "GIF is not accepted; send a JPEG photo.",
+    (RefusalCode.TYPE_NOT_ACCEPTED, "AVIF"): "This is an AVIF photo. Save it as JPEG and send that.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "PDF"): "PDF is not accepted; export the page as JPEG and send that.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "video"): "A video or live photo is not accepted; send a still JPEG photo.",
     (RefusalCode.TYPE_NOT_ACCEPTED, "DICOM"): (
@@ -74,7 +71,6 @@ _VARIANTS: dict[tuple[RefusalCode, str], str] = {
         "The DICOM file is damaged or incomplete and cannot be read. Export it again."
     ),
 }
-_FORMATS = {"WEBP": "WebP"}
 
 
 class BadPhoto(DomainError):
@@ -107,8 +103,5 @@ def _values(refused: PhotoRefused) -> dict[str, int | float | str]:
     """The facts by name; numbers also in millions, for megabytes and megapixels."""
     values: dict[str, int | float | str] = {"detail": refused.detail}
     for name, fact in refused.facts.items():
-        if isinstance(fact, str):
-            values[name] = _FORMATS.get(fact, fact)
-        else:
-            values |= {name: fact, f"{name}_millions": fact / 1e6}
+        values |= {name: fact, f"{name}_millions": fact / 1e6}
     return values

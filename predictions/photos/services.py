@@ -11,7 +11,7 @@ from cataract.ml.photos.duplicates import is_near
 from predictions.photos import clusters, storage
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.intake import Photo
-from predictions.photos.models import EyeImage, Split
+from predictions.photos.models import EyeImage, Split, WrongPatientCheck
 from predictions.photos.refusals import PhotoInTrash
 from predictions.releases import serving
 from predictions.sites import services as sites
@@ -49,13 +49,14 @@ def store_photo(
             if image is not None and image.status != EyeImage.Status.KEPT:
                 raise PhotoInTrash(image.removed_at)
             if image is None:
-                placed = _placed(photo, facts, site, forced_split)
+                placed, twins = _placed(photo, facts, site, forced_split)
                 image = EyeImage.objects.create(
                     stored_name=stored_name, stored_sha256=stored_sha256, source=source, uploaded_by=user, **placed
                 )
                 # A purge of another photo with the same content may just have taken the file: it waits for this
                 # transaction or has ended before it.
                 storage.store(photo.data, suffix=photo.suffix)
+                ask_whose_photo(image, twins)
             if also is not None:
                 also(image, is_new)
         return image, is_new
@@ -66,6 +67,24 @@ def store_photo(
         return write_rows()
 
 
+def ask_whose_photo(image: EyeImage, twins: list[EyeImage]) -> None:
+    """Open a check where the oldest near-duplicate of a photo that is in use belongs to another patient.
+
+    A pair is asked about once. Call it in the transaction that stores the photo or its patient.
+    """
+    others = [
+        twin
+        for twin in twins
+        if twin.patient_id
+        and image.patient_id
+        and twin.patient_id != image.patient_id
+        and not twin.withdrawn_at
+        and twin.status == EyeImage.Status.KEPT
+    ]
+    if others and not WrongPatientCheck.objects.filter(image=others[0], twin=image).exists():
+        WrongPatientCheck.objects.get_or_create(image=image, twin=others[0])
+
+
 def _may_train(facts: PhotoFacts, site: Site, patient: Patient | None) -> bool:
     """The consent to train with a new photo: as stated, else the site's default; never once a patient withdrew it."""
     if patient is not None and Patient.objects.filter(pk=patient.pk, consent_withdrawn_at__isnull=False).exists():
@@ -73,18 +92,20 @@ def _may_train(facts: PhotoFacts, site: Site, patient: Patient | None) -> bool:
     return site.trains_by_default if facts.may_train is None else facts.may_train
 
 
-def _placed(photo: Photo, facts: PhotoFacts, site: Site, forced_split: str | None) -> dict[str, Any]:
-    """The columns of a new image, with its site, patient, device and cluster.
+def _placed(
+    photo: Photo, facts: PhotoFacts, site: Site, forced_split: str | None
+) -> tuple[dict[str, Any], list[EyeImage]]:
+    """The columns of a new image, with its site, patient, device and cluster; and its near-duplicates, oldest first.
 
     A photo that the champion was trained on goes to `train`.
     """
     if is_near(photo.hashes, serving.seen_hashes()):
         forced_split = Split.TRAIN
     patient = sites.ensure_patient(site=site, key=facts.patient_key)
-    cluster, twin = clusters.assign_cluster(
+    cluster, twins = clusters.assign_cluster(
         sha256=photo.sha256, hashes=photo.hashes, patient=patient, forced_split=forced_split
     )
-    return {
+    columns = {
         "site": site,
         "patient": patient,
         "device": sites.ensure_device(site=site, name=facts.device),
@@ -104,5 +125,14 @@ def _placed(photo: Photo, facts: PhotoFacts, site: Site, forced_split: str | Non
         "quality": photo.quality,
         "cluster": cluster,
         "split": clusters.split_of(cluster, forced_split=forced_split),
-        "near_duplicate_of": twin,
+        "near_duplicate_of": twins[0] if twins else None,
+        "retake_of": _retaken(facts, patient),
     }
+    return columns, twins
+
+
+def _retaken(facts: PhotoFacts, patient: Patient | None) -> EyeImage | None:
+    """The photo that the new one replaces; None where it turns out to show another patient or the other eye."""
+    if facts.retake_of is None or patient is None:
+        return None
+    return EyeImage.objects.filter(pk=facts.retake_of, patient=patient, eye=facts.eye).first()

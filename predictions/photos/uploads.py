@@ -5,10 +5,10 @@ from typing import Any
 
 from django.conf import settings
 from django.core.files.uploadedfile import InMemoryUploadedFile, UploadedFile
-from django.core.files.uploadhandler import FileUploadHandler
 
 from cataract.core.errors import BadField
 from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
+from predictions.photos.multipart import AnyFileName
 from predictions.photos.refusals import BadPhoto
 
 
@@ -27,7 +27,7 @@ def refuse_repeated(fields: Any) -> None:
             raise BadField(field, f"{field}: sent {len(values)} times. Send it once.")
 
 
-class BoundedUploadHandler(FileUploadHandler):
+class BoundedUploadHandler(AnyFileName):
     """Keeps the first MAX_UPLOAD_BYTES + 1 bytes of a file in memory and counts the rest.
 
     The file's `size` is what was sent; a refusal states it.

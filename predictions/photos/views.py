@@ -8,10 +8,9 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from cataract.core.http.users import user_of
-from predictions.photos import intake, storage
+from predictions.photos import storage
+from predictions.photos.derivatives import derivative_of
 from predictions.photos.models import EyeImage
-
-SIDES = {"view": 2048, "thumb": 320}
 
 
 @login_required
@@ -35,8 +34,7 @@ def photo(request: HttpRequest, image_id: UUID, kind: str) -> HttpResponse:
 
 
 def _derivative(image: EyeImage, kind: str) -> bytes:
-    side = SIDES[kind]
     try:
-        return storage.derivative(image.stored_name, kind, lambda data: intake.derivative(data, max_side=side))
+        return derivative_of(image, kind)
     except FileNotFoundError as error:
         raise Http404("The file of this photo is missing.") from error

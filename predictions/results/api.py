@@ -1,14 +1,13 @@
 """The REST API of results: the list, one result, its heat map and its FHIR form."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
-from django_filters import rest_framework as filters  # type: ignore[import-untyped]
+from django_filters.rest_framework import DjangoFilterBackend  # type: ignore[import-untyped]
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -21,33 +20,12 @@ from rest_framework.views import APIView
 from cataract.core.http.api import NewestFirst, has_scope, problems
 from cataract.core.http.users import user_of
 from predictions.answering import services
-from predictions.answering.models import Prediction, PredictionQuerySet
-from predictions.photos.models import EyeImage
+from predictions.answering.models import Prediction
+from predictions.news import services as news
 from predictions.results import examples, fhir
 from predictions.results.explanation import heat_map_png
+from predictions.results.filters import PredictionFilter
 from predictions.results.serializers import PredictionSerializer
-
-
-class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
-    patient = filters.CharFilter(field_name="image__patient__key")
-    eye = filters.ChoiceFilter(field_name="image__eye", choices=[(eye, eye) for eye in EyeImage.Eye.known()])
-    status = filters.ChoiceFilter(choices=Prediction.Status.choices)
-    decision = filters.ChoiceFilter(choices=Prediction.Decision.choices)
-    state = filters.MultipleChoiceFilter(choices=Prediction.State.choices, method="in_state")
-    changed_since = filters.IsoDateTimeFilter(method="since_change")
-    needs_review = filters.BooleanFilter()
-    since = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    until = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
-
-    class Meta:
-        model = Prediction
-        fields: tuple[str, ...] = ()
-
-    def in_state(self, rows: PredictionQuerySet, _name: str, states: list[str]) -> PredictionQuerySet:
-        return rows.in_state(*states) if states else rows
-
-    def since_change(self, rows: PredictionQuerySet, _name: str, moment: datetime) -> PredictionQuerySet:
-        return rows.changed_since(moment)
 
 
 class ResultList(generics.ListAPIView[Prediction]):
@@ -55,7 +33,7 @@ class ResultList(generics.ListAPIView[Prediction]):
 
     serializer_class = PredictionSerializer
     permission_classes: Sequence[type[BasePermission]] = (has_scope("read"),)
-    filter_backends = (filters.DjangoFilterBackend,)
+    filter_backends = (DjangoFilterBackend,)
     filterset_class = PredictionFilter
     pagination_class = NewestFirst
 
@@ -67,7 +45,12 @@ class ResultList(generics.ListAPIView[Prediction]):
         services.disclose(predictions=list(page or []), user=user_of(self.request))
         return page
 
-    @extend_schema(summary="List of results", responses={200: PredictionSerializer} | problems(401, 403, 404, 422))
+    @extend_schema(
+        summary="List of results",
+        description="Newest first. To follow final results, ask `?state=final&state=amended&changed_since=` with the "
+        "time at which you asked last, minus a minute for clocks that differ; a result may then come twice.",
+        responses={200: PredictionSerializer} | problems(401, 403, 404, 422),
+    )
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         return super().get(request, *args, **kwargs)
 
@@ -126,8 +109,10 @@ class Fhir(APIView):
 
     @extend_schema(
         summary="One result as FHIR R4",
-        description="A collection Bundle of DiagnosticReport, Observation and Device. `dataAbsentReason` stands where "
-        "the photo could not be judged; the status is `preliminary`: no clinician has confirmed it.",
+        description="A collection Bundle of DiagnosticReport, Observation, Device, Organization and Provenance. The "
+        "report is `preliminary` until the result is `final`, and `amended` after a correction. Where clinicians "
+        "answered, the AI's own Observation follows theirs; what the AI generated carries the security label AIAST. "
+        "`dataAbsentReason` stands where the photo could not be judged.",
         responses={
             (200, "application/fhir+json"): OpenApiResponse(OpenApiTypes.OBJECT),
             (200, "application/json"): OpenApiResponse(OpenApiTypes.OBJECT),
@@ -139,7 +124,12 @@ class Fhir(APIView):
 
 
 def _disclosed(request: Request, prediction_id: UUID) -> Prediction:
-    """A prediction that the caller may see; records that it was shown to them. Raises Http404."""
-    prediction: Prediction = get_object_or_404(Prediction.objects.visible_to(user_of(request)), pk=prediction_id)
-    services.disclose(predictions=[prediction], user=user_of(request))
+    """A prediction that the caller may see; records that it was shown to them, and is no news any more.
+
+    Raises Http404.
+    """
+    user = user_of(request)
+    prediction: Prediction = get_object_or_404(Prediction.objects.visible_to(user), pk=prediction_id)
+    services.disclose(predictions=[prediction], user=user)
+    news.mark_seen(user=user, prediction_id=prediction.pk)
     return prediction

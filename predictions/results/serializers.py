@@ -6,8 +6,25 @@ from django.conf import settings
 from rest_framework import serializers
 
 from predictions.answering.final_results import facts_of
-from predictions.answering.models import Prediction
+from predictions.answering.models import FinalResult, Prediction
 from predictions.results.wording import confidence, describe, model_used
+
+
+class FinalResultSerializer(serializers.ModelSerializer[FinalResult]):
+    """What counts in the end, and how it was reached. A reader's name is never part of it."""
+
+    detail = serializers.CharField(
+        read_only=True, help_text="Why the photo cannot be judged, or which other pathology; often empty."
+    )
+
+    class Meta:
+        model = FinalResult
+        fields = ("answer", "detail", "basis", "status", "contradicts_ai", "reason", "at")
+        read_only_fields = fields
+
+    def to_representation(self, instance: FinalResult) -> dict[str, Any]:
+        """The same as a webhook holds."""
+        return facts_of(instance)
 
 
 class PredictionSerializer(serializers.ModelSerializer[Prediction]):
@@ -23,11 +40,18 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     state = serializers.ChoiceField(
         Prediction.State.choices,
         read_only=True,
-        help_text="queued, waiting (for a clinician), provisional, final or amended.",
+        help_text="queued, waiting (for a clinician), provisional, final, amended, or replaced (by a retake).",
     )
-    final_result = serializers.SerializerMethodField(
-        help_text="What counts in the end: answer, detail, basis (ai, single, double or adjudicated), status, "
-        "contradicts_ai, reason, at. Null while waiting. It never overwrites `decision`."
+    final_result = FinalResultSerializer(
+        read_only=True,
+        allow_null=True,
+        help_text="Null while it waits. It never overwrites `decision`, the AI's answer.",
+    )
+    replaced_by = serializers.UUIDField(
+        source="replaced_by_id",
+        allow_null=True,
+        read_only=True,
+        help_text="The result of the retake that counts instead; null without one.",
     )
     model_used = serializers.SerializerMethodField(help_text="fast, accurate, fast+accurate, or none.")
     models = serializers.SerializerMethodField(
@@ -41,7 +65,10 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     next = serializers.SerializerMethodField(help_text="What to do now, in words.")
     advice = serializers.SerializerMethodField(help_text="How to retake an ungradable photo, else empty.")
     release = serializers.CharField(source="release_id", allow_null=True, read_only=True)
-    image = serializers.SerializerMethodField(help_text="The stored photo.")
+    image = serializers.SerializerMethodField(
+        help_text="The stored photo. `wrong_patient_check` is `open` while nobody has said whose photo it is: a "
+        "near-copy belongs to another patient. `withdrawn_at`: it was sent by mistake."
+    )
     intended_use = serializers.SerializerMethodField()
 
     class Meta:
@@ -51,6 +78,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "status",
             "state",
             "final_result",
+            "replaced_by",
             "mode",
             "prediction",
             "confidence",
@@ -73,10 +101,6 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "intended_use",
         )
         read_only_fields = fields
-
-    def get_final_result(self, row: Prediction) -> dict[str, Any] | None:
-        result = row.final_result
-        return None if result is None else facts_of(result)
 
     def get_prediction(self, row: Prediction) -> str | None:
         return row.decision or None
@@ -122,6 +146,9 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "height": image.height,
             "may_train": image.may_train,
             "near_duplicate_of": str(image.near_duplicate_of_id) if image.near_duplicate_of_id else None,
+            "wrong_patient_check": "open" if row.asks_whose_photo else "none",
+            "corrected_at": image.corrected_at,
+            "withdrawn_at": image.withdrawn_at,
         }
 
     def get_intended_use(self, row: Prediction) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +15,13 @@ from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
 from predictions.answering import services
 from predictions.answering.models import Prediction
+from predictions.news import services as news
+from predictions.news.forms import DigestForm
+from predictions.news.models import News
+from predictions.results.filters import UploadsFilter
+from predictions.results.history import earlier_of, history_of, results_of
 from predictions.results.wording import describe
+from predictions.saved_filters.models import SavedFilter
 
 PAGE_SIZE = 50
 _POLLS = 60  # a waiting page polls this often, then stops and says so
@@ -32,24 +39,39 @@ def detail(request: HttpRequest, prediction_id: UUID) -> HttpResponse:
 @login_required
 @require_GET
 def uploads(request: HttpRequest) -> HttpResponse:
-    """The photos that the user may see, newest first."""
-    page = Paginator(Prediction.objects.visible_to(user_of(request)).order_by("-created_at", "pk"), PAGE_SIZE).get_page(
-        request.GET.get("page")
-    )
+    """The photos that the user may see, newest first, as far as the filters in the address allow."""
+    user = user_of(request)
+    found = UploadsFilter(request.GET, Prediction.objects.visible_to(user), request=request)
+    page = Paginator(found.qs.order_by("-created_at", "pk"), PAGE_SIZE).get_page(request.GET.get("page"))
     shown = list(page.object_list)
-    services.disclose(predictions=shown, user=user_of(request))
-    rows = [(prediction, describe(prediction)) for prediction in shown]
-    return render(request, "predictions/list.html", {"page_obj": page, "rows": rows})
+    services.disclose(predictions=shown, user=user)
+    unseen = News.objects.visible_to(user).unseen().filter(prediction__in=shown)
+    new = set(unseen.values_list("prediction_id", flat=True))
+    context = {
+        "page_obj": page,
+        "rows": [(prediction, describe(prediction), prediction.pk in new) for prediction in shown],
+        "filter": found,
+        "saved_filters": SavedFilter.objects.visible_to(user),
+        "digest_form": DigestForm(initial={"wants_digest": news.wants_digest(user)}) if settings.SENDS_MAIL else None,
+    }
+    return render(request, "predictions/list.html", context)
 
 
 def result_context(request: HttpRequest, prediction: Prediction) -> dict[str, Any]:
-    """What the result template shows; records that it was shown."""
-    services.disclose(predictions=[prediction], user=user_of(request))
+    """What the result template shows; records that it was shown, and that it is no news any more."""
+    user = user_of(request)
+    services.disclose(predictions=[prediction], user=user)
+    news.mark_seen(user=user, prediction_id=prediction.pk)
+    results, result = results_of(prediction), prediction.final_result
     waiting = prediction.status == Prediction.Status.QUEUED
     return {
         "prediction": prediction,
         "image": prediction.image,
         "words": describe(prediction),
+        "result": result,
+        "is_by_people": result is not None and result.is_by_people,
+        "earlier": earlier_of(result, results),
+        "history": history_of(prediction, results),
         "waiting": waiting,
         **polling(request, waits=waiting, most=_POLLS, quick=10),
     }

@@ -33,18 +33,20 @@ REASONS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Words:
-    """The sentences of one result. `sure` and `figure` are empty where no model judged the photo.
+    """The sentences of one result.
 
-    `decision` is the one to show: the final result's where people answered, empty for an unsure "normal", which must
-    not look like one. `basis` says who decided and `ai` what the AI had answered; both are empty until people answer.
+    `decision` is the one to show: the final result's where people answered, empty where a clinician is needed.
+    `short` is the headline for lists, `basis` says who decided and `ai` what the AI answered; `basis` is empty
+    while nobody has decided. `figure` is empty where the AI was unsure: a high probability that needs a clinician is
+    no certainty. `reasons` say why a clinician reads the photo; empty once one has.
     """
 
     decision: str
     headline: str
+    short: str
     next: str
     basis: str
     ai: str
-    sure: str
     figure: str
     advice: str
     reasons: list[str]
@@ -52,6 +54,8 @@ class Words:
 
 def describe(prediction: Prediction) -> Words:
     """The sentences for `prediction`: people's answer first, where there is one."""
+    if prediction.state == Prediction.State.REPLACED:
+        return _replaced(prediction)
     result = prediction.final_result
     people = result if result is not None and result.is_by_people else None
     advice = (
@@ -60,15 +64,29 @@ def describe(prediction: Prediction) -> Words:
         else ""
     )
     return Words(
-        decision=_decision(prediction) if people is None else _ICON.get(people.answer, ""),
-        headline=_headline(prediction) if people is None else _headline_of(people),
+        decision=_decision(prediction) if people is None else icon_of(people),
+        headline=_headline(prediction) if people is None else headline_of(people),
+        short=_short(prediction) if people is None else short_of(people),
         next=_next(prediction) if people is None else _next_of(people),
-        basis="" if people is None else _BASES[people.basis],
-        ai="" if people is None else _headline(prediction),
-        sure=_sure(prediction),
+        basis="" if result is None else BASES[result.basis],
+        ai=_ai(prediction),
         figure=_figure(prediction),
         advice=advice,
-        reasons=[REASONS.get(reason, reason.replace("_", " ")) for reason in prediction.reasons],
+        reasons=[REASONS.get(reason, reason.replace("_", " ")) for reason in prediction.reasons] if not people else [],
+    )
+
+
+def _replaced(prediction: Prediction) -> Words:
+    return Words(
+        decision="",
+        headline="Replaced by a better photo.",
+        short="Replaced",
+        next="Nothing to do here: the photo was taken again, and the answer on the new one counts.",
+        basis="",
+        ai=_ai(prediction),
+        figure="",
+        advice="",
+        reasons=[],
     )
 
 
@@ -88,8 +106,10 @@ _ICON: dict[str, str] = {
     Answer.CATARACT: Decision.CATARACT,
     Answer.NORMAL: Decision.NORMAL,
     Answer.UNGRADABLE: Decision.UNGRADABLE,
+    Answer.NOT_AN_EYE: Decision.UNGRADABLE,
 }
-_BASES: dict[str, str] = {
+BASES: dict[str, str] = {
+    FinalResult.Basis.AI: "Answered by the AI alone.",
     FinalResult.Basis.SINGLE: "Read by one clinician, who did not see the AI's answer first.",
     FinalResult.Basis.DOUBLE: "Read by two clinicians who agree.",
     FinalResult.Basis.ADJUDICATED: "Two clinicians differed; a third one decided.",
@@ -100,6 +120,18 @@ _ANSWERS: dict[str, str] = {
     Answer.UNGRADABLE: "this photo cannot be judged",
     Answer.OTHER: "another eye problem",
     Answer.NOT_AN_EYE: "this photo does not show an eye",
+}
+_SHORT: dict[str, str] = {
+    Answer.CATARACT: "Cataract",
+    Answer.NORMAL: "No sign of cataract",
+    Answer.UNGRADABLE: "Cannot judge",
+    Answer.OTHER: "Another eye problem",
+    Answer.NOT_AN_EYE: "Not an eye",
+}
+_SHORT_OF_AI: dict[str, str] = {
+    Decision.CATARACT: "Probably cataract",
+    Decision.NORMAL: "No sign of cataract",
+    Decision.UNGRADABLE: "Cannot judge",
 }
 _REFER = "Refer to an eye doctor for an examination."
 _NO_REFERRAL = "No referral needed from this photo. If the patient has symptoms or poor vision, refer anyway."
@@ -112,7 +144,19 @@ _NEXT: dict[str, str] = {
 }
 
 
-def _headline_of(result: FinalResult) -> str:
+def icon_of(result: FinalResult) -> str:
+    """The decision whose icon and colour a final result has; empty for those that the AI does not know."""
+    return _ICON.get(result.answer, "")
+
+
+def short_of(result: FinalResult) -> str:
+    """A final result in a few words, for lists and histories: "Another eye problem (pterygium)"."""
+    detail = f" ({result.get_detail_display().lower()})" if result.detail else ""
+    return f"{_SHORT[result.answer]}{detail}"
+
+
+def headline_of(result: FinalResult) -> str:
+    """The headline of an answer that people gave."""
     who = "Clinicians say" if result.basis != FinalResult.Basis.SINGLE else "A clinician says"
     if result.status == FinalResult.Status.PROVISIONAL:
         who = "The first clinician says"
@@ -127,7 +171,7 @@ def _next_of(result: FinalResult) -> str:
 
 
 def _decision(prediction: Prediction) -> str:
-    return "" if _is_unsure_normal(prediction) else prediction.decision
+    return "" if _is_unsure(prediction) and prediction.decision in CLASSES else prediction.decision
 
 
 def _headline(prediction: Prediction) -> str:
@@ -137,18 +181,39 @@ def _headline(prediction: Prediction) -> str:
         return "No automatic answer. A clinician will review this photo."
     if prediction.decision == Decision.UNGRADABLE:
         return "This photo cannot be judged."
-    if _is_unsure_normal(prediction):
+    if _is_unsure(prediction):
         return "Needs a clinician."
+    return "Probably cataract." if prediction.decision == Decision.CATARACT else "No sign of cataract in this photo."
+
+
+def _short(prediction: Prediction) -> str:
+    if prediction.status == Prediction.Status.QUEUED:
+        return "No answer yet"
+    if not prediction.decision:
+        return "No automatic answer"
+    if _is_unsure(prediction) and prediction.decision in CLASSES:
+        return "No answer yet"
+    return _SHORT_OF_AI[prediction.decision]
+
+
+def _ai(prediction: Prediction) -> str:
+    """What the AI answered, in one sentence that never changes."""
+    if prediction.status == Prediction.Status.QUEUED:
+        return ""
+    if not prediction.decision:
+        return "The AI gave no answer."
+    if prediction.decision == Decision.UNGRADABLE:
+        return "This photo cannot be judged."
     if prediction.decision == Decision.CATARACT:
-        return "Possibly cataract." if _is_unsure(prediction) else "Probably cataract."
-    return "No sign of cataract in this photo."
+        return "Possibly cataract, but not sure." if _is_unsure(prediction) else "Probably cataract."
+    return "No sign of cataract, but not sure." if _is_unsure(prediction) else "No sign of cataract in this photo."
 
 
 def _next(prediction: Prediction) -> str:
     if prediction.status == Prediction.Status.QUEUED:
         return "Nothing to do: this page updates when the answer arrives."
     if not prediction.decision:
-        return "Nothing to do: it is in the review queue. If the patient has symptoms or poor vision, refer anyway."
+        return "Wait for that answer. If the patient has symptoms or poor vision, refer anyway."
     if prediction.decision == Decision.UNGRADABLE:
         return "Take the photo again. If it cannot be improved, refer for an examination."
     if _is_unsure(prediction):
@@ -163,22 +228,8 @@ def _is_unsure(prediction: Prediction) -> bool:
     return prediction.needs_review and not is_random_check(prediction)
 
 
-def _is_unsure_normal(prediction: Prediction) -> bool:
-    return prediction.decision == Decision.NORMAL and _is_unsure(prediction)
-
-
-def _sure(prediction: Prediction) -> str:
-    value = confidence(prediction)
-    if value is None:
-        return ""
-    if _is_unsure(prediction):  # a high probability that needs review is not a certainty
-        return "Not sure"
-    steps = ((0.98, "Very sure"), (0.9, "Sure"), (0.75, "Fairly sure"), (0.0, "Not sure"))
-    return next(words for limit, words in steps if value >= limit)
-
-
 def _figure(prediction: Prediction) -> str:
-    if prediction.probability is None or confidence(prediction) is None:
+    if prediction.probability is None or confidence(prediction) is None or _is_unsure(prediction):
         return ""
     return f"Calibrated probability of cataract: {_percent(prediction.probability)}"
 

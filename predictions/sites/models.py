@@ -77,6 +77,23 @@ class Device(models.Model):
         return self.name
 
 
+class DeviceSpelling(models.Model):
+    """Another spelling of a device's name: that device was merged into it. Photos that state it belong to `device`."""
+
+    site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="+")
+    name = models.CharField(max_length=64)
+    device = models.ForeignKey(Device, on_delete=models.CASCADE, related_name="spellings")
+    merged_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    merged_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["site", "name"], name="one_device_per_spelling")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class PatientQuerySet(models.QuerySet["Patient"]):
     def decided_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The patients whose consent and deletion `user` may decide, if permitted to at all.

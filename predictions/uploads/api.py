@@ -43,7 +43,7 @@ class Predictions(ResultList):
     def post(self, request: Request) -> Response:
         sent = one_photo(request.FILES)
         refuse_repeated(request.data)
-        form = UploadSerializer(data=request.data)
+        form = UploadSerializer(data=request.data, context={"request": request})
         form.is_valid(raise_exception=True)
         stated = form.validated_data
         prediction, replayed = services.upload_once(

@@ -4,10 +4,29 @@ import uuid
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
 from predictions.photos.forms import EYES, ConsentField, FactsForm, PatientKeyField
+from predictions.photos.models import EyeImage
+
+_OTHER = {EyeImage.Eye.OD: EyeImage.Eye.OS, EyeImage.Eye.OS: EyeImage.Eye.OD}
+
+
+def facts_for_same_eye(image: EyeImage) -> dict[str, Any]:
+    """What the form is filled in with for one more photo of the same eye."""
+    return {"patient_key": image.patient_key, "eye": image.eye, "site": image.site_id}
+
+
+def facts_for_retake(image: EyeImage) -> dict[str, Any]:
+    """What the form is filled in with to take a photo again: as above, and which photo is replaced."""
+    return {**facts_for_same_eye(image), "retake_of": image.pk}
+
+
+def facts_for_other_eye(image: EyeImage) -> dict[str, Any]:
+    """What the form is filled in with for the other eye of the same patient."""
+    return {**facts_for_same_eye(image), "eye": _OTHER.get(EyeImage.Eye(image.eye), "")}
 
 
 class UploadForm(FactsForm):
@@ -26,6 +45,18 @@ class UploadForm(FactsForm):
     may_train = ConsentField("The models may learn from this photo")
     send_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
+    retake_of = forms.ModelChoiceField(EyeImage.objects.none(), required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, user: User, **options: Any) -> None:
+        super().__init__(*args, user=user, **options)
+        retaken = self.fields["retake_of"]
+        assert isinstance(retaken, forms.ModelChoiceField)
+        retaken.queryset = EyeImage.objects.visible_to(user)
+
+    def clean_retake_of(self) -> uuid.UUID | None:
+        """The id of the photo that this one replaces."""
+        image: EyeImage | None = self.cleaned_data["retake_of"]
+        return None if image is None else image.pk
 
     def clean(self) -> dict[str, Any]:
         """One photo, from the camera or from the files. Adds `photo`."""

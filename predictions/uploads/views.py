@@ -2,11 +2,12 @@
 
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required, permission_required
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
@@ -19,7 +20,14 @@ from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.photos.uploads import read_photo
 from predictions.results.views import result_context
-from predictions.uploads.forms import UploadForm
+from predictions.uploads.forms import UploadForm, facts_for_other_eye, facts_for_retake, facts_for_same_eye
+
+# By the name in the address: how the form is filled in from the photo of an earlier result.
+_FILLED_IN = {
+    "retake_of": facts_for_retake,
+    "same_eye_of": facts_for_same_eye,
+    "other_eye_of": facts_for_other_eye,
+}
 
 
 @login_required
@@ -28,7 +36,8 @@ from predictions.uploads.forms import UploadForm
 def upload(request: HttpRequest) -> HttpResponse:
     """Show the upload form; answer the photo that it sends in the same request."""
     if request.method != "POST":
-        return render(request, "predictions/upload.html", {"form": UploadForm(user=user_of(request))})
+        form = UploadForm(user=user_of(request), initial=_known(request))
+        return render(request, "predictions/upload.html", {"form": form})
     form = UploadForm(request.POST, request.FILES, user=user_of(request))
     if not form.is_valid():
         return _form_again(request, form, form.status)
@@ -44,6 +53,23 @@ def upload(request: HttpRequest) -> HttpResponse:
     response = render(request, "predictions/_result.html", result_context(request, prediction))
     response["HX-Push-Url"] = address
     return response
+
+
+def _known(request: HttpRequest) -> dict[str, Any]:
+    """What is known of the next photo when it goes with an earlier result, by its id. Raises Http404."""
+    for name, facts in _FILLED_IN.items():
+        given = request.GET.get(name)
+        if given is not None:
+            visible = Prediction.objects.visible_to(user_of(request))
+            return facts(get_object_or_404(visible, pk=_uuid(given)).image)
+    return {}
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Http404("This is not the id of a result.") from error
 
 
 def _send(request: HttpRequest, form: UploadForm) -> Prediction:
@@ -67,10 +93,8 @@ def _send(request: HttpRequest, form: UploadForm) -> Prediction:
 def _refused(request: HttpRequest, form: UploadForm, error: DomainError) -> HttpResponse:
     form.add_error(None, error.message)
     context: dict[str, Any] = {"refusal": error}
-    if isinstance(error, DuplicatePhoto) and error.code == "duplicate":
-        context["can_send_anyway"] = True
-        if error.prediction is not None:
-            context["existing"] = Prediction.objects.visible_to(user_of(request)).filter(pk=error.prediction.pk).first()
+    if isinstance(error, DuplicatePhoto):
+        context |= {"can_send_anyway": error.code == "duplicate", "existing": error.existing}
     response = _form_again(request, form, error.status, **context)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)

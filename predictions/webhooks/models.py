@@ -19,6 +19,7 @@ class WebhookEndpoint(models.Model):
         PREDICTION_FINISHED = "prediction.finished", "a prediction is finished"
         CASE_RESOLVED = "case.resolved", "clinicians gave a photo its final result"
         RESULT_AMENDED = "result.amended", "a final result was amended"
+        PHOTO_CORRECTED = "photo.corrected", "a photo's eye or patient was corrected, or it was withdrawn"
         RELEASE_PROMOTED = "release.promoted", "another release was promoted"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -4,9 +4,9 @@ Readers read all doubtful photos and a random sample of the sure ones. Each case
 1 / propensity photos.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cataract.ml.labels import CATARACT, CLASSES, Reason
 from predictions.answering.answers import Answer
@@ -15,8 +15,11 @@ from review.agreement import estimates
 from review.agreement.estimates import Measure
 from review.cases.models import ReviewCase
 from review.labels.models import Label
+from review.outcomes.models import Outcome
+from review.outcomes.photos import with_photos
 
 RELEASES = 6  # releases with figures of their own
+_STAND_FOR_NONE = ([Reason.SUSPECTED_LABEL], [Reason.LOOK_BACK])  # chosen for what was known of them
 UNWEIGHTED = "mostly doubtful photos; not the performance in service"
 
 
@@ -46,14 +49,16 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
         cases = cases.filter(created_at__gte=since)
     labels = {
         image: (answer, provenance)
-        for image, answer, provenance in Label.objects.standing().values_list("image_id", "answer", "provenance")
+        for image, answer, provenance in Label.objects.standing()
+        .exclude(provenance=Label.Provenance.OUTCOME)  # known of some photos only: see `against_outcomes`
+        .values_list("image_id", "answer", "provenance")
     }
     sampled = []
     for row in cases.values(
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
         "image__patient__key", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
-        if row["reasons"] == [Reason.SUSPECTED_LABEL]:  # chosen for its label, so it stands for no other photo
+        if row["reasons"] in _STAND_FOR_NONE:
             continue
         resolved = row["status"] == ReviewCase.Status.RESOLVED
         truth, provenance = labels.get(row["image_id"], ("", "")) if resolved else ("", "")
@@ -94,6 +99,36 @@ def measures(rows: list[SampledCase]) -> list[Measure]:
         Measure("Specificity, all photos", weighted.specificity),
         Measure("Specificity, unweighted", unweighted.specificity, UNWEIGHTED),
         Measure("Sure answers that were correct", right, "random checks"),
+    ]
+
+
+def against_outcomes(since: datetime | None = None) -> list[Measure]:
+    """Of the eyes in which an eye doctor found a cataract later: how many the AI, and the final result, had called.
+
+    Counts eyes with a photo in the window before, answered since then (None: all); an eye is called if one of these
+    photos was. Eyes of one patient count as one for the interval.
+    """
+    found = {
+        image.pk: (outcome.patient_id, outcome.eye, outcome.seen_on)
+        for image, outcome in with_photos(Outcome.objects.all())
+        if outcome.cataract
+    }
+    predictions = Prediction.objects.filter(image__in=found, status=Prediction.Status.DONE).exclude(decision="")
+    if since is not None:
+        predictions = predictions.filter(created_at__gte=since)
+    by_ai: dict[tuple[Any, ...], bool] = defaultdict(bool)
+    in_the_end: dict[tuple[Any, ...], bool] = defaultdict(bool)
+    for prediction in predictions.as_shown():
+        eye, result = found[prediction.image_id], prediction.final_result
+        by_ai[eye] |= prediction.decision == CATARACT
+        in_the_end[eye] |= result is not None and result.answer == CATARACT
+    patients = [str(patient) for patient, *_ in by_ai]
+    return [
+        Measure(name, estimates.weighted_share([called[eye] for eye in by_ai], [1.0] * len(by_ai), patients), note)
+        for name, called, note in (
+            ("The AI had said cataract", by_ai, ""),
+            ("The final result said cataract", in_the_end, "provisional results included"),
+        )
     ]
 
 

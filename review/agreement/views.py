@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -48,7 +48,7 @@ def agreement_page(request: HttpRequest) -> HttpResponse:
     since = timezone.now() - timedelta(days=int(days)) if days else None
     report, rows = agreement_report.report(since), in_service.rows(since)
     context = {
-        "sections": [_in_service(rows), _between_readers(report), _hidden_checks(report), _ai_influence(report)],
+        "sections": [_in_service(rows, since), _between_readers(report), _hidden_checks(report), _ai_influence(report)],
         "confusions": report.confusions,
         "answers": Answer.labels,
         "readings": report.readings,
@@ -64,7 +64,7 @@ def _plot(title: str, text: str, measures: Sequence[Measure], *, low: float = 0.
     return Figure(title, text, charts.intervals(title, rows, low=low), measures=measures)
 
 
-def _in_service(rows: list[in_service.SampledCase]) -> Section:
+def _in_service(rows: list[in_service.SampledCase], since: datetime | None) -> Section:
     section = Section(
         "The AI in service",
         "Readers read all doubtful photos and a random sample of the sure ones. Each photo is weighted by the inverse "
@@ -74,6 +74,11 @@ def _in_service(rows: list[in_service.SampledCase]) -> Section:
     releases = in_service.per_release(rows)
     if len(releases) > 1:
         section.figures.extend(_plot(f"Release {name}", "", measures) for name, measures in releases)
+    text = (
+        f"Eyes with a photo at most {settings.OUTCOME_WINDOW_DAYS} days before an eye doctor found a cataract. Mostly "
+        "patients who were referred, so this is not the sensitivity over all photos."
+    )
+    section.figures.append(_plot("Against later outcomes", text, in_service.against_outcomes(since)))
     return section
 
 

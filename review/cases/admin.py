@@ -8,7 +8,7 @@ from django.http import HttpRequest
 
 from predictions.photos.models import EyeImage
 from predictions.results.admin import DisclosingAdmin
-from review.cases.models import Reading, ReviewCase
+from review.cases.models import Amendment, Reading, ReviewCase
 
 if TYPE_CHECKING:  # generic for the type checker only
     ModelAdmin = admin.ModelAdmin[Any]
@@ -29,6 +29,17 @@ class ReadingInline(TabularInline):
         return False
 
 
+class AmendmentInline(TabularInline):
+    model = Amendment
+    fields = ("at", "by", "kind", "answer_before", "answer", "reason")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 @admin.register(ReviewCase)
 class ReviewCaseAdmin(DisclosingAdmin):
     list_display = (
@@ -44,7 +55,7 @@ class ReviewCaseAdmin(DisclosingAdmin):
     list_filter = ("status", "priority", "policy_version", "created_at")
     search_fields = ("id", "image__patient__key", "image__sha256")
     list_select_related = ("claimed_by",)
-    inlines = (ReadingInline,)
+    inlines = (ReadingInline, AmendmentInline)
     date_hierarchy = "created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
@@ -72,4 +83,17 @@ class ReadingAdmin(DisclosingAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
         found: QuerySet[Reading] = super().get_queryset(request)
+        return found.filter(case__image__status=EyeImage.Status.KEPT)
+
+
+@admin.register(Amendment)
+class AmendmentAdmin(DisclosingAdmin):
+    image_field = "case__image_id"
+    list_display = ("case", "kind", "by", "answer_before", "answer", "reason", "at")
+    list_filter = ("kind", "at")
+    search_fields = ("case__id", "by__username")
+    list_select_related = ("case", "by")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Amendment]:
+        found: QuerySet[Amendment] = super().get_queryset(request)
         return found.filter(case__image__status=EyeImage.Status.KEPT)

@@ -1,4 +1,4 @@
-"""Review cases, readings, skips, and each reader's settings."""
+"""Review cases, readings, amendments, skips, and each reader's settings."""
 
 import uuid
 from typing import ClassVar, Self
@@ -24,15 +24,16 @@ class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
         "withdrawn": frozenset({"first", "second", "adjudication"}),
     }
 
-    def of_kept_photos(self) -> Self:
-        """The cases of photos that are neither in the trash nor purged."""
-        return self.filter(image__status=EyeImage.Status.KEPT)
+    def of_photos_in_use(self) -> Self:
+        """The cases of photos that are neither withdrawn nor deleted."""
+        return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)
 
 
 class ReviewCase(models.Model):
     """A prediction that a clinician should read.
 
     FIRST -> RESOLVED, or FIRST -> SECOND -> RESOLVED, or FIRST -> SECOND -> ADJUDICATION -> RESOLVED.
+    FIRST -> WITHDRAWN when a retake replaces the photo before anybody has answered.
     The status names the reading that is due; a claim is a lease on that reading.
     """
 
@@ -159,6 +160,39 @@ class Skip(models.Model):
         return f"{self.case_id} skipped by {self.reader_id}"
 
 
+class Amendment(models.Model):
+    """An adjudicator changed the answer of a resolved case, or sent it to a fresh reading: who, when and why.
+
+    Append-only. The readings that it took back name it (`Reading.taken_back_by`).
+    """
+
+    class Kind(models.TextChoices):
+        AMENDED = "amended", "amended"
+        REOPENED = "reopened", "reopened"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="amendments")
+    kind = models.CharField(max_length=8, choices=Kind)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField(help_text="For the record and for the sender of the photo.")
+    answer_before = models.CharField(max_length=10, choices=Answer, blank=True)
+    answer = models.CharField(max_length=10, choices=Answer, blank=True, help_text="Empty where it was reopened.")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(kind="amended", answer__in=Answer.values) | Q(kind="reopened", answer=""),
+                name="amendment_answer",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="amendment_has_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.case_id} {self.get_kind_display()} by {self.by_id}"
+
+
 class ReadingQuerySet(models.QuerySet["Reading"]):
     def standing(self) -> "ReadingQuerySet":
         """Readings that were not undone."""
@@ -206,6 +240,14 @@ class Reading(models.Model):
     note = models.TextField(blank=True)
     viewer = models.JSONField(default=dict, blank=True, help_text="Zoom and filters in use at the answer.")
     retracted_at = models.DateTimeField(null=True, blank=True)
+    taken_back_by = models.ForeignKey(
+        Amendment,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="taken_back",
+        help_text="The amendment that retracted it; its reader does not read the case again.",
+    )
 
     objects = ReadingQuerySet.as_manager()
 

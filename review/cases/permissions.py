@@ -34,6 +34,11 @@ def reviewers_only(view: View) -> View:
     return _only_with(view, READ, ADJUDICATE)
 
 
+def adjudicators_only(view: View) -> View:
+    """For adjudicators; other signed-in users get 403."""
+    return _only_with(view, ADJUDICATE)
+
+
 def overseers_only(view: View) -> View:
     """For adjudicators and users who may view every reading; other signed-in users get 403."""
     return _only_with(view, ADJUDICATE, VIEW_READINGS)
@@ -53,6 +58,6 @@ def _only_with(view: View, *permissions: str) -> View:
 
 def find_case(pk: UUID) -> ReviewCase:
     """The case with its photo and prediction. Raises Http404 when there is none, or its photo is deleted."""
-    cases = ReviewCase.objects.of_kept_photos().select_related("image__patient", "prediction")
+    cases = ReviewCase.objects.of_photos_in_use().select_related("image__patient", "prediction")
     case: ReviewCase = get_object_or_404(cases, pk=pk)
     return case

@@ -3,8 +3,6 @@
 Labels are streamed one at a time, so a million need no more memory than a hundred.
 """
 
-import csv
-import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +12,7 @@ from typing import Any
 from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 
-from cataract.core.csv_cells import safe_cell
+from cataract.core.csv_cells import csv_lines
 from predictions.answering.answers import Answer
 from review.cases.models import Reading
 from review.labels.models import Label
@@ -25,7 +23,7 @@ SPOOL = 8_000_000  # bytes kept in memory before spilling to disk
 
 def labels_to_export(*, training_only: bool = False) -> QuerySet[Label]:
     """Standing labels with everything an export names, oldest first; `training_only` keeps those that may train."""
-    chosen = Label.objects.training() if training_only else Label.objects.standing().of_kept_photos()
+    chosen = Label.objects.training() if training_only else Label.objects.standing().of_photos_in_use()
     readings = Reading.objects.order_by("blind_at", "pk")
     related = chosen.select_related("image__site", "image__patient", "case", "case__prediction")
     return related.prefetch_related(Prefetch("readings", queryset=readings)).order_by("created_at", "pk")
@@ -38,7 +36,7 @@ def record(label: Label, *, with_ai: bool) -> dict[str, Any]:
         "label": str(label.pk),
         "answer": label.answer,
         "provenance": label.provenance,
-        "may_train": label.may_train and image.may_train,
+        "may_train": label.may_train and image.may_train and image.withdrawn_at is None,
         "weight": label.weight,
         "labelled_at": label.created_at.isoformat(),
         "supersedes": str(label.supersedes_id or ""),
@@ -100,22 +98,17 @@ def as_json_lines(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[str]:
 
 
 def as_csv(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[str]:
-    """One row per label, UTF-8; the readings in one cell as JSON. No cell runs as a formula in a spreadsheet."""
-    line = io.StringIO()
-    writer = csv.writer(line, lineterminator="\r\n")
+    """One row per label; the readings in one cell as JSON."""
+    return csv_lines(_rows(labels, with_ai=with_ai))
 
-    def written(cells: list[Any]) -> str:
-        line.seek(0)
-        line.truncate()
-        writer.writerow([safe_cell(cell) for cell in cells])
-        return line.getvalue()
 
-    yield written(_columns(with_ai=with_ai))
+def _rows(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[list[Any]]:
+    yield _columns(with_ai=with_ai)
     for label in labels.iterator(chunk_size=CHUNK):
         row = record(label, with_ai=with_ai)
         ai = row.pop("ai", {})
         row["readings"] = json.dumps(row["readings"], ensure_ascii=False)
-        yield written([*row.values(), *(_joined(value) for value in ai.values())])
+        yield [*row.values(), *(_joined(value) for value in ai.values())]
 
 
 def _columns(*, with_ai: bool) -> list[str]:

@@ -1,10 +1,10 @@
-"""Labels: the agreed answer for each photo."""
+"""Labels: the agreed answer for each photo, and what an eye doctor found later."""
 
 import uuid
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from cataract.ml.labels import CLASSES
@@ -18,24 +18,33 @@ class LabelQuerySet(models.QuerySet["Label"]):
         """Labels that no later one supersedes."""
         return self.filter(superseded_at__isnull=True)
 
+    def best(self) -> "LabelQuerySet":
+        """One standing label a photo: a later outcome where there is one, else what readers agreed on."""
+        outcomes = Label.objects.standing().filter(image=OuterRef("image"), provenance=Label.Provenance.OUTCOME)
+        return self.standing().filter(Q(provenance=Label.Provenance.OUTCOME) | ~Exists(outcomes))
+
     def training(self) -> "LabelQuerySet":
-        """Standing labels from blind, adjudicated or imported answers, on images that may train."""
-        trainable = self.standing().of_kept_photos()
+        """The best labels that may train, on photos in use whose sender agreed; answers given after the AI never do."""
+        trainable = self.best().of_photos_in_use()
         return trainable.filter(may_train=True, image__may_train=True, answer__in=CLASSES)
 
-    def of_kept_photos(self) -> "LabelQuerySet":
-        """Labels of photos that are neither in the trash nor purged."""
-        return self.filter(image__status=EyeImage.Status.KEPT)
+    def of_photos_in_use(self) -> "LabelQuerySet":
+        """Labels of photos that are neither withdrawn nor deleted."""
+        return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)
 
 
 class Label(models.Model):
-    """The agreed answer for one photo, with the readings behind it. A correction supersedes; nothing is edited."""
+    """The agreed answer for one photo, with the readings behind it. A correction supersedes; nothing is edited.
+
+    What an eye doctor found later is a label of its own kind: it stands beside the agreed one.
+    """
 
     class Provenance(models.TextChoices):
         BLIND = "blind", "blind reading"
         ADJUDICATED = "adjudicated", "adjudicated"
         AFTER_AI = "after_ai", "answered after the AI was shown"
         IMPORTED = "imported", "imported"
+        OUTCOME = "outcome", "later outcome"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="labels")
@@ -44,6 +53,9 @@ class Label(models.Model):
     may_train = models.BooleanField(help_text="False for answers given after the AI was shown.")
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, null=True, blank=True, related_name="labels")
     readings = models.ManyToManyField(Reading, blank=True, related_name="labels")
+    outcome = models.ForeignKey(
+        "review.Outcome", on_delete=models.PROTECT, null=True, blank=True, related_name="labels", editable=False
+    )
     weight = models.FloatField(default=1.0, help_text="Inverse of the probability with which the case was chosen.")
     created_at = models.DateTimeField(default=timezone.now)
     supersedes = models.OneToOneField(
@@ -59,7 +71,14 @@ class Label(models.Model):
         ordering: ClassVar = ["-created_at"]
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["image"], condition=Q(superseded_at__isnull=True), name="one_standing_label"
+                fields=["image"],
+                condition=Q(superseded_at__isnull=True) & ~Q(provenance="outcome"),
+                name="one_standing_label",
+            ),
+            models.UniqueConstraint(
+                fields=["image"],
+                condition=Q(superseded_at__isnull=True, provenance="outcome"),
+                name="one_standing_outcome_label",
             ),
             models.CheckConstraint(condition=Q(answer__in=Answer.values), name="label_answer"),
             models.CheckConstraint(

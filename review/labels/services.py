@@ -8,7 +8,7 @@ from django.utils import timezone
 from review.cases.models import Reading, ReviewCase
 from review.labels.models import Label
 
-# A stronger provenance replaces a weaker or equal one, never the other way round.
+# A stronger provenance replaces a weaker or equal one, never the other way round. Outcomes stand beside all of them.
 RANK: dict[str, int] = {
     Label.Provenance.AFTER_AI: 0,
     Label.Provenance.IMPORTED: 1,
@@ -29,7 +29,8 @@ def make_label(*, case: ReviewCase, readings: Sequence[Reading], answer: str) ->
     if adjudication is not None:
         provenance = Label.Provenance.ADJUDICATED
     with transaction.atomic(savepoint=False):
-        newest = Label.objects.filter(image=case.image_id).order_by("-created_at").first()
+        agreed = Label.objects.exclude(provenance=Label.Provenance.OUTCOME)
+        newest = agreed.filter(image=case.image_id).order_by("-created_at").first()
         now = timezone.now()
         if newest is not None and newest.superseded_at is None:
             if RANK[newest.provenance] > RANK[provenance]:

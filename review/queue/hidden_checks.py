@@ -51,7 +51,7 @@ def _control(reader: User) -> ReviewCase | None:
     cases = ReviewCase.objects.filter(image=OuterRef("image"))
     labels = (
         Label.objects.standing()
-        .of_kept_photos()
+        .of_photos_in_use()
         .filter(
             ~Exists(cases.filter(readings__reader=reader)),
             ~Exists(cases.filter(status__in=ReviewCase.OPEN)),
@@ -77,6 +77,7 @@ def _repeat(reader: User) -> ReviewCase | None:
         ai_shown_first=False,
         role__in=[Reading.Role.FIRST, Reading.Role.SECOND],
         case__kind=ReviewCase.Kind.CASE,
+        case__image__withdrawn_at__isnull=True,
         case__status=ReviewCase.Status.RESOLVED,
         blind_at__lte=latest,
     )

@@ -10,10 +10,15 @@ from review.queue import policy
 
 
 def open_cases(limit: int = 1000) -> int:
-    """Open a case for every prediction that needs review and has none; returns how many. Safe to run twice."""
+    """Open a case for every prediction that needs review and has none; returns how many. Safe to run twice.
+
+    A withdrawn photo, and one that a retake has replaced meanwhile, needs none.
+    """
     unopened = Prediction.objects.filter(
         Q(status=Prediction.Status.DONE, needs_review=True) | Q(status=Prediction.Status.FAILED),
         review_case__isnull=True,
+        replaced_by__isnull=True,
+        image__withdrawn_at__isnull=True,
         image__status=EyeImage.Status.KEPT,
     ).order_by("created_at")[:limit]
     cases = [new_case(prediction) for prediction in unopened]

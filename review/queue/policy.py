@@ -18,7 +18,7 @@ from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
-POLICY_VERSION = "review-4"
+POLICY_VERSION = "review-5"
 
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
@@ -26,6 +26,7 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.FAILED: 10,
     Reason.INVALID_SCORE: 10,
     Reason.REQUESTED: 10,
+    Reason.LOOK_BACK: 20,
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
     Reason.OUT_OF_DISTRIBUTION: 30,
@@ -35,8 +36,12 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.AUDIT_SAMPLE: 50,
 }
 FIRST_BAND, LAST_BAND = 0, 50
-OVERDUE_AFTER = timedelta(hours=24)  # an overdue case comes before every band, and to every reader
 PATIENT_WAITS_FOR = timedelta(hours=1)  # after an upload from the page the patient may still be in the clinic
+
+
+def overdue_after() -> timedelta:
+    """The agreed time to an answer. A case older than that comes before every band, and to every reader."""
+    return timedelta(hours=settings.REVIEW_AGREED_HOURS)
 
 
 # Priority -------------------------------------------------------------------------------------------------------------
@@ -113,13 +118,25 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= status & unread & (blind | Q(only_for=user))
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    return ReviewCase.objects.of_kept_photos().filter(allowed, ~Exists(readings.filter(reader=user)))
+    own = Reading.objects.filter(case=OuterRef("pk"), reader=user)
+    has_read = Exists(own.filter(Q(retracted_at__isnull=True) | Q(taken_back_by__isnull=False)))
+    return ReviewCase.objects.of_photos_in_use().filter(allowed, ~is_replaced(), ~has_read)
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:
     """Cases the queue offers this user: the readable ones, except those assigned to others and not overdue."""
-    overdue = Q(created_at__lt=timezone.now() - OVERDUE_AFTER)
+    overdue = Q(created_at__lt=timezone.now() - overdue_after())
     return readable(user).filter(Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue)
+
+
+def is_replaced() -> Q:
+    """Open cases that are no longer needed: a retake of the photo can be judged, and nobody has answered here yet.
+
+    A case that a person asked for after the retake is read all the same.
+    """
+    answered = Reading.objects.filter(case=OuterRef("pk"))
+    replaced = Q(prediction__replaced_at__gte=F("created_at")) & ~Q(Exists(answered))
+    return replaced & Q(kind=ReviewCase.Kind.CASE, status__in=ReviewCase.OPEN)
 
 
 # Order ----------------------------------------------------------------------------------------------------------------
@@ -137,7 +154,7 @@ def in_order(cases: QuerySet[ReviewCase], user: User) -> QuerySet[ReviewCase]:
         priority__lt=LAST_BAND,  # a random check of a sure answer keeps no patient waiting
     )
     band = Case(
-        When(Q(assigned_to=user) | Q(created_at__lt=now - OVERDUE_AFTER), then=FIRST_BAND),
+        When(Q(assigned_to=user) | Q(created_at__lt=now - overdue_after()), then=FIRST_BAND),
         When(patient_waits, then=F("priority") / 10),
         default=F("priority"),
         output_field=IntegerField(),

@@ -1,6 +1,7 @@
 """Writes to the queue: request or repeat a reading, assign cases, set priorities."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -41,6 +42,35 @@ def recheck_labels(*, labels: Iterable[Label]) -> int:
             new_case(prediction, reasons=[Reason.SUSPECTED_LABEL]).save(force_insert=True)
         opened += 1
     return opened
+
+
+def look_back_at(*, predictions: Iterable[Prediction]) -> tuple[dict[UUID, ReviewCase], int]:
+    """Open a case for the photo of each of these predictions, unless one is open: a look-back at what was decided.
+
+    Returns the open case of each photo, and how many were opened. Where readers have decided before, the photo gets a
+    new prediction. Readers do not learn why they read it; its chance of being chosen counts as 1, and it enters no
+    estimate of the performance in service.
+    """
+    by_image = {prediction.image_id: prediction for prediction in predictions}
+    kept = ReviewCase.objects.filter(image__in=by_image, kind=ReviewCase.Kind.CASE, status__in=ReviewCase.OPEN)
+    cases = {case.image_id: case for case in kept}
+    has_case = set(
+        ReviewCase.objects.filter(prediction__in=[each.pk for each in by_image.values()]).values_list(
+            "image", flat=True
+        )
+    )
+    opened = 0
+    for image, prediction in by_image.items():
+        if image in cases:
+            continue
+        with transaction.atomic():
+            again = answering_services.predict_again(image=prediction.image) if image in has_case else prediction
+            case = new_case(again, reasons=[Reason.LOOK_BACK])
+            case.review_propensity = 1.0
+            case.save(force_insert=True)
+        cases[image] = case
+        opened += 1
+    return cases, opened
 
 
 def assign_cases(*, cases: QuerySet[ReviewCase], reader: User | None) -> int:

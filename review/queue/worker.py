@@ -1,28 +1,27 @@
-"""Background work of the queue: open missing cases, prepare their photos, clear expired leases."""
+"""Background work of the queue: open missing cases, withdraw needless ones, prepare photos, clear expired leases."""
 
 import logging
 from collections.abc import Iterable
 
 from django.utils import timezone
 
-from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.cases.photos import photo_of
-from review.queue import claims, opening
+from review.queue import claims, opening, withdrawal
 
 log = logging.getLogger(__name__)
 
 
 def sweep() -> tuple[int, int]:
-    """Open missing cases and clear expired leases; returns how many of each. Safe to run at any time.
+    """Open missing cases, withdraw needless ones and clear expired leases; safe to run at any time.
 
-    Open cases of purged photos are withdrawn: nobody can read them any more.
+    Returns how many cases were opened and how many leases cleared.
     """
     started = timezone.now()
+    withdrawal.withdraw_replaced()
+    withdrawal.withdraw_cases_of_photos_out_of_use()
     opened = opening.open_cases()
     cleared = claims.clear_expired()
-    purged = ReviewCase.objects.filter(image__status=EyeImage.Status.PURGED)
-    purged.move(ReviewCase.Status.WITHDRAWN, claimed_by=None, lease_until=None)
     if opened:
         _prepare_photos(ReviewCase.objects.filter(created_at__gte=started).select_related("image"))
     return opened, cleared

@@ -4,7 +4,7 @@ Claim a case with `next` and answer it blind. Where the AI differs, the response
 due.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -24,8 +24,14 @@ from review.cases.models import ReviewCase
 from review.cases.permissions import ADJUDICATE, READ, find_case, has_any
 from review.cases.photos import photo_of
 from review.queue import claims, progress
-from review.reading import access, services, transitions
-from review.reading.serializers import AnswerSerializer, CaseSerializer, SkipSerializer
+from review.reading import access, amendments, services, transitions
+from review.reading.serializers import (
+    AmendSerializer,
+    AnswerSerializer,
+    CaseSerializer,
+    ReopenSerializer,
+    SkipSerializer,
+)
 
 TAG = ["review"]
 CONFLICT = {409: OpenApiResponse(description="The case has changed since; nothing was stored.")}
@@ -40,8 +46,15 @@ class MayReview(BasePermission):
         return has_any(user_of(request), READ, ADJUDICATE)
 
 
+class MayAdjudicate(MayReview):
+    """An adjudicator; with an API key, the key needs the scope `review`."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        return super().has_permission(request, view) and user_of(request).has_perm(ADJUDICATE)
+
+
 class ReviewView(APIView):
-    permission_classes = (MayReview,)
+    permission_classes: Sequence[type[BasePermission]] = (MayReview,)
 
     def case_response(self, case: ReviewCase) -> Response:
         """The case as the caller may see it now."""
@@ -115,6 +128,46 @@ def _store_answer(case: ReviewCase, user: User, data: dict[str, Any]) -> None:
         if reading is None:
             raise transitions.Conflict("You have no blind answer on this case yet.")
         services.store_final_answer(reading=reading, answer=data["answer"], seconds=data.get("seconds"))
+
+
+class AmendView(ReviewView):
+    permission_classes = (MayAdjudicate,)
+
+    @extend_schema(
+        tags=TAG, summary="Give a resolved case another answer", request=AmendSerializer,
+        description="By an adjudicator who has not read the case. The label becomes an adjudicated one, and the sender "
+        "gets an amended result with the reason.",
+        parameters=[IDEMPOTENCY_KEY], responses={200: CaseSerializer, **CONFLICT},
+    )  # fmt: skip
+    def post(self, request: Request, pk: UUID) -> Response:
+        case = find_case(pk)
+        serializer = AmendSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+
+        def act() -> ReviewCase:
+            amendments.amend_case(case=case, adjudicator=user_of(request), **serializer.validated_data)
+            return case
+
+        return post_once(request, act, self.case_response)
+
+
+class ReopenView(ReviewView):
+    permission_classes = (MayAdjudicate,)
+
+    @extend_schema(
+        tags=TAG, summary="Send a resolved case to a fresh reading", request=ReopenSerializer,
+        description="Its label no longer stands, and the sender's result is taken back until it is read again.",
+        parameters=[IDEMPOTENCY_KEY], responses={200: CaseSerializer, **CONFLICT},
+    )  # fmt: skip
+    def post(self, request: Request, pk: UUID) -> Response:
+        case = find_case(pk)
+        serializer = ReopenSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+
+        def act() -> ReviewCase:
+            return amendments.reopen_case(case=case, adjudicator=user_of(request), **serializer.validated_data)
+
+        return post_once(request, act, self.case_response)
 
 
 class ActView(ReviewView):

@@ -6,7 +6,8 @@ from typing import Any
 from django import forms
 
 from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
-from review.cases.models import Reading
+from review.cases.models import Reading, ReviewCase
+from review.reading.amendments import REOPEN_FOR
 from review.reading.keyboard import KEYS
 
 GRADES = [("", "Not graded"), *Grade.choices]
@@ -61,6 +62,40 @@ class AdjudicationForm(_AnswerForm):
         widget=forms.Textarea(attrs={"rows": 3}),
         error_messages={"required": "Say why in a few words, for both readers and for the record."},
     )
+
+
+class _ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=2000,
+        label="Why",
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text="The sender of the photo reads this. Name no patient and no reader.",
+        error_messages={"required": "Say why in a few words, for the sender and for the record."},
+    )
+
+
+class AmendForm(_ReasonForm):
+    """Another answer to a resolved case."""
+
+    answer = forms.ChoiceField(
+        choices=[("", "Choose one"), *Answer.choices], label="Right answer", error_messages=MISSING_ANSWER
+    )
+    grade = forms.ChoiceField(choices=GRADES, required=False, label="Grade, if cataract")
+    detail = forms.ChoiceField(choices=DETAILS, required=False, label="Details, if cannot judge or other pathology")
+
+    field_order = ("answer", "grade", "detail", "reason")
+
+
+class ReopenForm(_ReasonForm):
+    """Send a resolved case to a fresh reading."""
+
+    to = forms.ChoiceField(
+        label="Reopen for",
+        choices=[(status.value, words.capitalize()) for status, words in REOPEN_FOR.items()],
+        initial=ReviewCase.Status.FIRST,
+    )
+
+    field_order = ("to", "reason")
 
 
 class KeysForm(forms.Form):

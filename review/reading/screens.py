@@ -23,6 +23,7 @@ from cataract.ml.labels import Reason
 from predictions.answering.answers import Answer
 from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
+from review.cases.permissions import ADJUDICATE
 from review.queue import claims, policy, progress
 from review.reading import access, services, transitions
 from review.reading.access import Screen
@@ -42,6 +43,7 @@ REASONS: dict[str, str] = {
     Reason.FAILED: "the analysis failed",
     Reason.REQUESTED: "a review was requested",
     Reason.SUSPECTED_LABEL: "its label was in doubt",
+    Reason.LOOK_BACK: "an earlier answer was looked at again",
 }
 
 
@@ -111,6 +113,7 @@ def render_case(
     elif screen == Screen.CLOSED:
         context |= _closed(case, user)
         context["unstored"] = form.cleaned_data if form is not None and problem else None
+    context["may_amend"] = case.status == ReviewCase.Status.RESOLVED and user.has_perm(ADJUDICATE)
     context |= {"problem": problem, "with_photo": just_claimed or access.may_see_photo(case, user)}
     if is_htmx(request):
         response = render(request, "review/_swap.html", context, status=status)

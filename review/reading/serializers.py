@@ -13,7 +13,7 @@ from cataract.core.http.users import user_of
 from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims
-from review.reading import access
+from review.reading import access, amendments
 from review.reading.access import Screen, Step
 
 DETAILS = UngradableBecause.choices + OtherPathology.choices
@@ -39,6 +39,26 @@ class AnswerSerializer(serializers.Serializer[Any]):
         if attrs["step"] == Step.ADJUDICATE and not attrs.get("reason", "").strip():
             raise serializers.ValidationError({"reason": "Say why in a few words."})
         return attrs
+
+
+class AmendSerializer(serializers.Serializer[Any]):
+    """Another answer to a resolved case."""
+
+    answer = serializers.ChoiceField(choices=Answer.choices)
+    grade = serializers.ChoiceField(choices=Grade.choices, required=False, allow_blank=True)
+    detail = serializers.ChoiceField(choices=DETAILS, required=False, allow_blank=True)
+    reason = serializers.CharField(max_length=2000, help_text="For the sender of the photo and for the record.")
+
+
+class ReopenSerializer(serializers.Serializer[Any]):
+    """A fresh reading of a resolved case."""
+
+    reason = serializers.CharField(max_length=2000, help_text="For the record.")
+    to = serializers.ChoiceField(
+        choices=[status.value for status in amendments.REOPEN_FOR],
+        default=ReviewCase.Status.FIRST.value,
+        help_text="first: two fresh readers. second: the first answer stays.",
+    )
 
 
 class SkipSerializer(serializers.Serializer[Any]):

@@ -16,7 +16,6 @@ from django.utils import timezone
 
 from predictions.answering import final_results
 from predictions.answering.answers import Answer, contradicts
-from predictions.answering.models import Disclosure
 from review.cases import permissions
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.labels.models import Label
@@ -104,11 +103,10 @@ def store_blind_answer(
     fields: dict[str, Any] = {
         "blind_answer": answer,
         "blind_seconds": seconds,
-        "grade": grade if answer == Answer.CATARACT else "",
-        "detail": detail if answer in (Answer.UNGRADABLE, Answer.OTHER) else "",
         "unsure": unsure,
         "note": note,
         "viewer": viewer or {},
+        **_more(answer, grade, detail),
     }
     with transaction.atomic():
         has_claim = transitions.ensure_claim(case, reader, roles=(Reading.Role.FIRST, Reading.Role.SECOND))
@@ -128,7 +126,7 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
     now = timezone.now()
     answer, decision = fields["blind_answer"], policy.ai_decision(case)
     # Shown first on purpose, or read again after undoing: the reader has seen the AI's answer, so it never trains.
-    seen = _first_disclosure(case, reader)
+    seen = transitions.first_disclosure(case, reader)
     shown_first = seen is not None and ShownFirst.objects.filter(case=case, reader=reader).exists()
     is_final = shown_first or not contradicts(answer, decision)
     reading = Reading.objects.create(
@@ -159,7 +157,8 @@ def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any])
     case.refresh_from_db()
     now = timezone.now()
     accepts = Q(status__in=ReviewCase.OPEN) | Q(resolved_at__gte=now - EXTRA_READING_WITHIN)
-    may_read = reader.has_perm(permissions.READ) and not policy.has_seen(case, reader)
+    was_taken_back = case.readings.filter(reader=reader, taken_back_by__isnull=False).exists()
+    may_read = reader.has_perm(permissions.READ) and not was_taken_back and not policy.has_seen(case, reader)
     if not may_read or not ReviewCase.objects.filter(accepts, pk=case.pk, kind=ReviewCase.Kind.CASE).exists():
         raise transitions.Conflict(transitions.closed_message(case, reader))
     reading = Reading.objects.create(
@@ -171,9 +170,9 @@ def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any])
         final_at=now,
         **fields,
     )
-    has_second = case.readings.standing().filter(role=Reading.Role.SECOND).exists()
+    was_read_again = case.readings.standing().filter(role__in=transitions.LATER_ROLES[Reading.Role.FIRST]).exists()
     label = Label.objects.standing().filter(case=case).first()
-    is_read_once = case.status == ReviewCase.Status.RESOLVED and not has_second
+    is_read_once = case.status == ReviewCase.Status.RESOLVED and not was_read_again
     if is_read_once and label is not None and label.answer != reading.final_answer:
         Label.objects.filter(pk=label.pk).update(superseded_at=now)
         ReviewCase.objects.filter(pk=case.pk).move(ReviewCase.Status.SECOND, resolved_at=None)
@@ -212,28 +211,46 @@ def adjudicate(
     with transaction.atomic():
         if not transitions.ensure_claim(case, adjudicator, roles=(Reading.Role.ADJUDICATOR,)):
             raise transitions.Conflict(transitions.closed_message(case, adjudicator))
-        now = timezone.now()
-        seen = _first_disclosure(case, adjudicator)
-        reading = Reading.objects.create(
-            case=case,
-            reader=adjudicator,
-            role=Reading.Role.ADJUDICATOR,
-            blind_answer=answer,
-            blind_at=now,
-            ai_shown_first=seen is not None,
-            ai_shown_at=seen.at if seen is not None else None,
-            final_answer=answer,
-            final_at=now,
-            note=reason.strip(),
-            viewer=viewer or {},
-        )
-        transitions.advance(case, reading)
+        return decide(case=case, adjudicator=adjudicator, answer=answer, reason=reason, viewer=viewer)
+
+
+def decide(
+    *,
+    case: ReviewCase,
+    adjudicator: User,
+    answer: str,
+    reason: str,
+    grade: str = "",
+    detail: str = "",
+    viewer: dict[str, Any] | None = None,
+) -> Reading:
+    """Store an adjudicator's answer to a case that waits for it, and resolve the case. Call it in a transaction."""
+    now = timezone.now()
+    seen = transitions.first_disclosure(case, adjudicator)
+    reading = Reading.objects.create(
+        case=case,
+        reader=adjudicator,
+        role=Reading.Role.ADJUDICATOR,
+        blind_answer=answer,
+        blind_at=now,
+        ai_shown_first=seen is not None,
+        ai_shown_at=seen.at if seen is not None else None,
+        final_answer=answer,
+        final_at=now,
+        note=reason.strip(),
+        viewer=viewer or {},
+        **_more(answer, grade, detail),
+    )
+    transitions.advance(case, reading)
     return reading
 
 
-def _first_disclosure(case: ReviewCase, user: User) -> Disclosure | None:
-    """When this user was first shown the AI's answer on this photo."""
-    return Disclosure.objects.filter(image=case.image_id, user=user).order_by("at").first()
+def _more(answer: str, grade: str, detail: str) -> dict[str, str]:
+    """The grade and the detail, each only with the answers that it belongs to."""
+    return {
+        "grade": grade if answer == Answer.CATARACT else "",
+        "detail": detail if answer in (Answer.UNGRADABLE, Answer.OTHER) else "",
+    }
 
 
 # Undoing and settling -------------------------------------------------------------------------------------------------
@@ -263,7 +280,7 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
 
 def _reopen(case: ReviewCase, reading: Reading, reader: User) -> bool:
     """Move the case back to the status of this reading, claimed by its reader; False when a later reader has begun."""
-    back_to = transitions.STATUS_OF_ROLE[Reading.Role(reading.role)]
+    back_to = transitions.status_before(case, reading)
     rows = ReviewCase.objects.filter(claims.is_unclaimed() | Q(claimed_by=reader), pk=case.pk, status=case.status)
     lease = {"claimed_by": reader, "lease_until": claims.lease_end()}
     is_open = case.status == back_to  # the AI's answer is shown and the final answer is still due

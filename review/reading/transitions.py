@@ -1,7 +1,8 @@
 """The state machine of a case: who may act in which status, and where a finished reading moves it.
 
 first -> resolved, or first -> second -> resolved, or first -> second -> adjudication -> resolved. Undoing an answer
-moves one step back.
+moves one step back; `amendments` changes or reopens what is resolved. A case that nobody has answered is withdrawn when
+a retake replaces its photo (review/queue/withdrawal.py).
 """
 
 from collections.abc import Sequence
@@ -39,6 +40,8 @@ class Conflict(DomainError):
 
 def closed_message(case: ReviewCase, user: User) -> str:
     """Why this user cannot read the case now, in one sentence that says nothing about the AI's answer."""
+    if case.status == ReviewCase.Status.WITHDRAWN:
+        return "This case was withdrawn and needs no reading."
     if case.status not in ReviewCase.OPEN:
         return "This case is resolved and needs no further reading."
     if case.lease_until and case.lease_until > timezone.now() and case.claimed_by_id != user.pk:
@@ -48,6 +51,23 @@ def closed_message(case: ReviewCase, user: User) -> str:
     if case.status == ReviewCase.Status.ADJUDICATION:
         return "This case is waiting for an adjudicator."
     return "This case needs a reader who has not seen the photo's result."
+
+
+def first_disclosure(case: ReviewCase, user: User) -> Disclosure | None:
+    """When this user was first shown the AI's answer on this photo."""
+    return Disclosure.objects.filter(image=case.image_id, user=user).order_by("at").first()
+
+
+def status_before(case: ReviewCase, reading: Reading) -> ReviewCase.Status:
+    """The status in which a case waited for this reading.
+
+    An adjudicator may have amended a case that was read once: such a case waits for its second reader instead.
+    """
+    status = ReviewCase.Status(STATUS_OF_ROLE[Reading.Role(reading.role)])
+    is_adjudicated = status == ReviewCase.Status.ADJUDICATION
+    if is_adjudicated and not case.readings.standing().filter(role=Reading.Role.SECOND).exists():
+        return ReviewCase.Status.SECOND
+    return status
 
 
 def disclose(case: ReviewCase, reader: User) -> None:
@@ -122,16 +142,25 @@ def _tell_sender(case: ReviewCase, reading: Reading, readings: Sequence[Reading]
     if case.status == ReviewCase.Status.ADJUDICATION:
         final_results.take_back_provisional(image=case.image)
         return
-    is_final = case.status == ReviewCase.Status.RESOLVED
-    if is_final and make_label(case=case, readings=readings, answer=reading.final_answer).case_id != case.pk:
-        return
+    is_final, reason = case.status == ReviewCase.Status.RESOLVED, ""
+    if is_final:
+        label = make_label(case=case, readings=readings, answer=reading.final_answer)
+        if label.case_id != case.pk:
+            return
+        reason = _reason(case) if label.supersedes_id else ""
     final_results.settle_by_people(
         image=case.image,
         answer=reading.final_answer,
         detail=reading.detail,
         basis=_basis(readings),
         is_final=is_final,
+        reason=reason,
     )
+
+
+def _reason(case: ReviewCase) -> str:
+    """Why the answer of this case was last amended, or the case reopened; "" where neither happened."""
+    return case.amendments.values_list("reason", flat=True).first() or ""
 
 
 def _basis(readings: Sequence[Reading]) -> FinalResult.Basis:

@@ -63,7 +63,7 @@ def upload(site: Site, loop: Loop, photo: Path, *, patient: str, release: str) -
     page.get_by_role("button", name="Send the photo").click()
     page.wait_for_url("**/results/**")
     expect(page.locator("main")).to_contain_text(release)
-    expect(page.locator("main")).to_contain_text("Screening aid. Not a diagnosis.")
+    expect(page.locator("body")).to_contain_text("Screening aid. Not a diagnosis.")
     site.shoot(page, f"loop-result-{patient}")
 
 

@@ -76,7 +76,8 @@ class Web:
     ) -> tuple[int, dict[str, str], bytes, float]:
         """One upload: status, headers, body, seconds. Without `data` a unique photo."""
         data = data or photo_number(int.from_bytes(os.urandom(4)))
-        fields = {"patient": "P-1", "patient_key": "P-1", "eye": "OD", "key": str(uuid.uuid4())}
+        fields = {"patient_key": "P-1", "key": str(uuid.uuid4())} if page else {"patient": "P-1"}
+        fields["eye"] = "OD"
         body = multipart_body(fields.items(), [("blob", data)])
         headers = {"Content-Type": CONTENT_TYPE}
         token = "a" * 32

@@ -126,7 +126,8 @@ exam = Exam.objects.create(photo="eye.jpg", patient="P-77", eye="OS")
 send(exam)
 send(exam)
 exam.refresh_from_db()
-print(client.wait(exam.prediction)["decision"])
+final = client.wait(exam.prediction)["final_result"]
+print(final["answer"] if final else "clinician review pending")
 """
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from cataract.ml.photos import decoders, examination
 from cataract.ml.photos.decoders import DecoderPool
+from cataract.ml.photos.images import Limits
 from cataract.ml.photos.refusals import PhotoRefused
 from tests import photos
 
@@ -30,7 +31,7 @@ def children() -> list[psutil.Process]:
 
 
 def test_a_child_answers_what_the_process_itself_would(one: DecoderPool) -> None:
-    there, here = one.examine(JPEG, name="a.jpg"), examination.examine(JPEG, name="a.jpg")
+    there, here = one.examine(JPEG), examination.examine(JPEG)
     assert np.array_equal(there.pixels, here.pixels)
     assert (there.header, there.data, there.hashes) == (here.header, here.data, here.hashes)
     assert there.quality == here.quality and set(there.timings) == set(here.timings)
@@ -39,9 +40,9 @@ def test_a_child_answers_what_the_process_itself_would(one: DecoderPool) -> None
 
 def test_a_refusal_keeps_its_code(one: DecoderPool) -> None:
     with pytest.raises(PhotoRefused) as refused:
-        one.examine(JPEG, name="a.png")
-    assert refused.value.code == "extension_mismatch"
-    assert refused.value.facts == {"format": "JPEG", "ending": "png"}
+        one.examine(JPEG, limits=Limits(max_pixels=100))
+    assert refused.value.code == "too_many_pixels"
+    assert refused.value.facts == {"width": 320, "height": 240, "limit": 100}
 
 
 def test_a_child_that_was_killed_is_replaced_unnoticed(one: DecoderPool) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cataract.ml.photos.examination import examine
 from cataract.ml.photos.images import Limits, decode
@@ -18,7 +19,7 @@ HEADER = {
 
 
 def test_uncompressed_pixels_are_kept_exactly_and_facts_are_mapped() -> None:
-    found = examine(photos.dicom(EYE, **HEADER), name="renamed.jpg")
+    found = examine(photos.dicom(EYE, **HEADER))
     assert np.array_equal(found.pixels, EYE) and found.data.startswith(b"\x89PNG")
     assert (found.header.format, found.header.width, found.header.height) == ("DICOM", 320, 240)
     facts = {"make": "Maker", "model": "Slit 1", "captured_at": "20260131120000", "eye": "OS"}
@@ -44,6 +45,24 @@ def test_grey_inverted_and_deep_pixels() -> None:
     assert np.array_equal(examine(inverted).pixels[:, :, 0], grey)
     twelve = photos.dicom(grey.astype(np.uint16) << 4, BitsStored=12, HighBit=11)
     assert np.array_equal(examine(twelve).pixels[:, :, 0], grey)
+
+
+def test_subsampled_colours_without_compression() -> None:
+    """PS3.5 8.2.1: two pixels share their colour; the brightness of each is kept exactly."""
+    luma, blue, red = (np.asarray(band, dtype=np.uint8) for band in Image.fromarray(EYE).convert("YCbCr").split())
+    packed = np.stack([luma[:, 0::2], luma[:, 1::2], blue[:, 0::2], red[:, 0::2]], axis=-1)
+    found = examine(photos.dicom(EYE, PhotometricInterpretation="YBR_FULL_422", PixelData=packed.tobytes()))
+    assert found.pixels.shape == EYE.shape
+    assert np.abs(found.pixels.astype(int) - EYE).mean() < 3
+    grey = np.asarray(Image.fromarray(found.pixels).convert("L"), dtype=int)
+    assert np.abs(grey - luma).max() <= 2
+
+
+@pytest.mark.parametrize("words", ["yes", "Yes ", "YES"])
+def test_annotation_is_refused_in_any_letters(words: str) -> None:
+    with pytest.raises(PhotoRefused) as refused:
+        examine(photos.dicom(EYE, BurnedInAnnotation=words))
+    assert refused.value.code == "phi_burned_in"
 
 
 def test_a_screenshot_that_says_it_is_clean_is_taken() -> None:

@@ -17,6 +17,8 @@ import pytest
 from django.apps import apps
 from django.core.cache import cache
 from django.test import Client
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from PIL import Image
 
 from cataract.core import tokens
@@ -25,6 +27,7 @@ from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
+from predictions.photos.multipart import Utf8Headers
 from predictions.photos.refusals import BadPhoto
 from tests import photos
 from tests.factories import UserFactory, jpeg_bytes
@@ -58,8 +61,11 @@ class Sender:
             self.client.force_login(self.user)
 
     def send(self, *files: tuple[str, bytes], fields: Any = None, **extra: Any) -> Any:
-        patient = ("patient" if self.place == API else "patient_key", "P-1")
-        usual = [patient, ("eye", "OD"), ("key", str(uuid.uuid4()))]
+        usual = [("eye", "OD")]
+        if self.place == API:
+            usual.append(("patient", "P-1"))
+        else:
+            usual += [("patient_key", "P-1"), ("key", str(uuid.uuid4()))]
         data = multipart_body(usual if fields is None else fields, files)
         return self.client.post(self.place, data, content_type=CONTENT_TYPE, **extra)
 
@@ -98,7 +104,7 @@ def test_refused(place: str, make: Callable[[], bytes], name: str, status: int, 
     else:
         page = answer.content.decode()
         with pytest.raises(PhotoRefused) as refused:
-            take(data, name)
+            take(data)
         assert escape(BadPhoto(refused.value).message) in page
         assert 'id="photo-error"' in page and 'aria-describedby="photo-help photo-error"' in page
         assert 'value="P-1"' in page
@@ -106,7 +112,7 @@ def test_refused(place: str, make: Callable[[], bytes], name: str, status: int, 
 
 
 def test_every_code_has_a_status_and_a_sentence() -> None:
-    facts: dict[str, Any] = {"limit": 32, "size": 1, "width": 1, "height": 1, "format": "WEBP", "ending": "png"}
+    facts: dict[str, Any] = {"limit": 32, "size": 1, "width": 1, "height": 1}
     for code in RefusalCode:
         refused = BadPhoto(PhotoRefused(code, **facts))
         assert refused.code == code and refused.status in (400, 413, 415, 422) and refused.field == "photo"
@@ -174,7 +180,9 @@ NAMES = [
     ("B73 markup", "<img src=x onerror=alert(1)>.jpg", None),
     ("B74 formula", "=cmd|'/c calc'!A1.jpg", None),
     ("B75 CR LF", "a\r\nX-Evil: 1.jpg", None),
+    ("B71 bidi and another ending", "photo\u202egpj.exe", "photogpj.exe"),
     ("B76 device name", "CON.jpg", "CON.jpg"),
+    ("B76 the eye after a point", "P17.OD", "P17.OD"),
 ]
 
 
@@ -232,7 +240,13 @@ REQUESTS: list[tuple[str, Callable[[Sender], Any], int, str]] = [
     ("site unknown", lambda s: s.send(ONE, fields=usual(("site", "Nowhere"))), 422, "site_unknown"),
     ("B88 not mine", lambda s: s.client.get(f"{API}/{uuid.uuid4()}"), 404, "not_found"),
     ("B89 no login", lambda s: Client().post(API, {}), 401, "not_authenticated"),
-    ("B92 more fields", lambda s: s.send(ONE, fields=usual(("status", "done"), ("decision", "normal"))), 201, ""),
+    (
+        "B92 more fields",
+        lambda s: s.send(ONE, fields=usual(("status", "done"), ("decision", "normal"))),
+        422,
+        "invalid",
+    ),
+    ("B92 misspelled field", lambda s: s.send(ONE, fields=usual(("may train", "no"))), 422, "invalid"),
     ("B93 two eyes", lambda s: s.send(ONE, fields=usual(("eye", "OS"))), 422, "invalid"),
 ]
 
@@ -246,6 +260,42 @@ def test_requests(api: Sender, ask: Callable[[Sender], Any], status: int, code: 
     else:
         assert answer.json()["code"] == code and answer["Content-Type"] == "application/problem+json"
         assert nothing_is_stored(settings)
+
+
+def test_b92_an_unknown_field_is_named_with_those_that_exist(api: Sender) -> None:
+    problem = api.send(ONE, fields=usual(("may train", "no"), ("laterality", "R"))).json()
+    assert problem["field"] == "may train" and set(problem["errors"]) == {"may train", "laterality"}
+    for known in ("photo", "patient", "eye", "mode", "site", "device", "captured_at", "may_train", "send_anyway"):
+        assert known in problem["detail"]
+
+
+@pytest.mark.parametrize("place", [API, PAGE])
+@pytest.mark.parametrize("name", ["Müller \u00e9.jpg", "\u2013 \u201cOD\u201d.jpg", "x" * 200 + "\u00e9.jpg"])
+def test_b72_a_name_in_the_code_page_of_windows_does_not_lose_the_photo(place: str, name: str) -> None:
+    sender = Sender(place)
+    fields = usual() if place == API else [("patient_key", "P-1"), ("eye", "OD"), ("key", str(uuid.uuid4()))]
+    body = multipart_body(fields, [("NAME", JPEG)]).replace(b"NAME", name.encode("cp1252"), 1)
+    answer = sender.client.post(place, body, content_type=CONTENT_TYPE)
+    assert answer.status_code == (201 if place == API else 303), answer.content[:300]
+    image = EyeImage.objects.get()
+    assert image.original_name == name[:100] and image.patient_key == "P-1"
+
+
+@given(st.lists(st.tuples(st.binary(max_size=60), st.booleans()), min_size=1, max_size=5), st.integers(1, 90))
+def test_a_body_passes_unchanged_but_for_the_letters_of_its_headers(files: Any, size: int) -> None:
+    """However it is cut into pieces, and whatever the files contain."""
+    mark = b"--bb"
+    name = "\u00e9\u00fc".encode("cp1252")
+
+    def body(letters: bytes) -> bytes:
+        heads = [b'Content-Disposition: form-data; filename="%s"' % (letters if odd else b"a") for _, odd in files]
+        parts = [b"%s\r\n%s\r\n\r\n%s\r\n" % (mark, head, data) for head, (data, _) in zip(heads, files, strict=True)]
+        return b"".join(parts) + mark + b"--\r\n"
+
+    assume(not any(b"--b" in data for data, _ in files))
+    stream = Utf8Headers(io.BytesIO(body(name)), b"bb")
+    received = b"".join(iter(lambda: stream.read(size), b""))
+    assert received == body("\u00e9\u00fc".encode())
 
 
 @pytest.mark.parametrize(

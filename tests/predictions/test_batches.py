@@ -107,7 +107,7 @@ def test_the_table_of_results_is_harmless_for_spreadsheets(sender: Sender, champ
     work(batch["id"])
     answer: Any = sender.client.get(f"{URL}/{batch['id']}/results.csv")
     assert answer["Content-Type"].startswith("text/csv") and "attachment" in answer["Content-Disposition"]
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     assert [row["status"] for row in rows] == ["stored", "refused"] and rows[1]["code"] == "file_empty"
     assert rows[0]["file"].startswith("'=") and rows[0]["prediction"] == "normal"
 
@@ -149,7 +149,7 @@ def test_a_late_worker_stores_nothing(sender: Sender, champion: Any, monkeypatch
 def test_no_cell_of_the_results_runs_as_a_formula(sender: Sender, formula: str) -> None:
     batch = sender.send(photos=[file("a.jpg", b"no photo")]).json()
     BatchItem.objects.update(patient_key=formula)
-    text = b"".join(sender.client.get(f"{URL}/{batch['id']}/results.csv")).decode()
+    text = b"".join(sender.client.get(f"{URL}/{batch['id']}/results.csv")).decode("utf-8-sig")
     (row,) = csv.DictReader(io.StringIO(text, newline=""))
     assert row["patient"] == "'" + formula
 

@@ -6,7 +6,9 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
+from predictions.batches.tables import read_table
 from predictions.consent.models import ConsentChange
+from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 from predictions.sites.models import Patient, Site
@@ -136,13 +138,15 @@ def test_the_admin_changes_many_at_once() -> None:
 
 
 def test_a_table_of_a_batch_leaves_a_missing_column_to_the_form() -> None:
-    from predictions.batches.tables import read_table
-    from predictions.photos.facts import PhotoFacts
-
-    table = read_table(b"file,patient\na.jpg,P-1\n", lambda _: None)
-    assert table.facts_of("a.jpg", PhotoFacts(may_train=False)).may_train is False
-    stated = read_table(b"file,may_train\na.jpg,no\n", lambda _: None)
-    assert stated.facts_of("a.jpg", PhotoFacts(may_train=True)).may_train is False
+    for table, stated, expected in (
+        (b"file,patient\na.jpg,P-1\n", False, False),
+        (b"file,patient\na.jpg,P-1\n", None, None),
+        (b"file,may_train\na.jpg,no\n", True, False),
+        (b"file,may_train\na.jpg,yes\n", None, True),
+        (b"file,may_train\na.jpg,yes\n", False, False),
+    ):
+        _, (facts,) = read_table(table).match([["a.jpg"]], PhotoFacts(may_train=stated))
+        assert facts.may_train is expected
 
 
 def test_the_patient_of_a_tombstone_cannot_be_asked_about() -> None:

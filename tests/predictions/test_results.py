@@ -14,7 +14,7 @@ from PIL import Image
 
 from cataract.core import tokens
 from cataract.ml.statistics import drift
-from predictions.answering.models import Disclosure, Prediction
+from predictions.answering.models import Disclosure, FinalResult, Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 from tests.factories import LabelFactory, UserFactory, jpeg_bytes
@@ -80,32 +80,34 @@ def test_similar_cases_are_confirmed_and_of_other_patients(caller: Caller) -> No
 
 
 @pytest.mark.parametrize(
-    ("change", "finding", "status"),
+    ("change", "finding", "report_status", "status"),
     [
-        ({}, "Present", "preliminary"),
-        ({"decision": "ungradable", "probability": None}, "error", "preliminary"),
-        ({"status": "queued", "decision": "", "done_at": None}, "temp-unknown", "registered"),
-        ({"status": "failed", "decision": "", "needs_review": True}, "not-performed", "cancelled"),
+        ({}, "Present", "preliminary", "preliminary"),
+        ({"decision": "ungradable", "probability": None}, "error", "preliminary", "preliminary"),
+        ({"status": "queued", "decision": "", "done_at": None}, "temp-unknown", "registered", "registered"),
+        ({"status": "failed", "decision": "", "needs_review": True}, "not-performed", "registered", "cancelled"),
     ],
 )
 def test_fhir_is_valid_and_an_ungradable_photo_is_no_negative(
-    caller: Caller, change: dict[str, Any], finding: str, status: str
+    caller: Caller, change: dict[str, Any], finding: str, report_status: str, status: str
 ) -> None:
     row = caller.send(1, opacity=1.0, eye="OS")
+    FinalResult.objects.all().delete()  # it waits for clinicians
     Prediction.objects.filter(pk=row["id"]).update(**change)
     answer = caller.get(f"{URL}/{row['id']}/fhir")
     assert answer.status_code == 200 and answer["Content-Type"].startswith("application/fhir+json")
     body = answer.json()
     Bundle.model_validate(body)
-    report, observation, device = (entry["resource"] for entry in body["entry"])
+    report, observation, device = (entry["resource"] for entry in body["entry"][:3])
     assert observation["bodySite"]["coding"][0]["code"] == "8966001"
-    assert report["status"] == observation["status"] == status
+    assert (report["status"], observation["status"]) == (report_status, status)
     assert report["result"][0]["reference"] == body["entry"][1]["fullUrl"]
     assert "Not a diagnosis" in report["conclusion"] and row["release"] in str(device)
     value = observation.get("valueCodeableConcept") or observation["dataAbsentReason"]
     coding = value["coding"][0]
     assert finding in (coding["display"], coding["code"])
     assert ("valueCodeableConcept" in observation) != ("dataAbsentReason" in observation)
+    assert ("meta" in observation) == bool(Prediction.objects.get().decision), "AIAST only where the AI answered"
 
 
 def test_the_system_says_how_it_does_without_a_broker(caller: Caller, settings: Any) -> None:

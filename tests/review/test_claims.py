@@ -27,7 +27,7 @@ from tests.review.makers import make_case
 
 
 def test_every_reason_has_a_band_and_its_sentences() -> None:
-    asked_for_later = {Reason.REQUESTED, Reason.SUSPECTED_LABEL}  # of a case, never of a prediction
+    asked_for_later = {Reason.REQUESTED, Reason.SUSPECTED_LABEL, Reason.LOOK_BACK}  # of a case, never of a prediction
     assert set(policy.BAND_OF_REASON) == set(screens.REASONS) == set(Reason)
     assert set(wording.REASONS) == set(Reason) - asked_for_later
 

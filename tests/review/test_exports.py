@@ -65,21 +65,22 @@ def test_without_the_ai_nothing_of_it_is_in_an_export() -> None:
 
 def test_csv_has_a_column_for_each_value_and_the_numbers_of_readers() -> None:
     label = read()
-    rows = list(csv.DictReader(io.StringIO(text("csv"))))
+    assert text("csv").startswith("\ufeff"), "Excel needs it to read UTF-8"
+    rows = list(csv.DictReader(io.StringIO(text("csv").removeprefix("\ufeff"))))
     assert len(rows) == 1
     assert None not in rows[0] and None not in rows[0].values()
     assert list(rows[0])[:-4] == list(exports.record(label, with_ai=False))
     assert rows[0]["answer"] == "cataract"
     assert rows[0]["ai_reasons"] == "uncertain"
     assert json.loads(rows[0]["readings"])[0]["blind_answer"] == "cataract"
-    plain = csv.DictReader(io.StringIO(text("csv", with_ai=False)))
+    plain = csv.DictReader(io.StringIO(text("csv", with_ai=False).removeprefix("\ufeff")))
     assert plain.fieldnames == list(exports.record(label, with_ai=False))
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
 def test_no_cell_runs_as_a_formula(formula: str) -> None:
     read(image=EyeImageFactory.create(site_name=formula, patient_key=formula))
-    (row,) = list(csv.DictReader(io.StringIO(text("csv"), newline="")))
+    (row,) = list(csv.DictReader(io.StringIO(text("csv").removeprefix("\ufeff"), newline="")))
     assert row["site"] == row["patient"] == "'" + formula
 
 

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from cataract.core.documents.document import Points, Table
 from predictions.releases import store
 from predictions.releases.models import Release
 from tests.factories import UserFactory
@@ -18,7 +19,6 @@ from training.comparison import worker
 from training.comparison.chart_files import write_charts
 from training.datasets.services import freeze_dataset
 from training.evidence.card import sections_of
-from training.evidence.document import Points, Table
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

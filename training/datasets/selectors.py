@@ -40,7 +40,7 @@ def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
     """Photos of the training split that had no label at that time, nor had any of their cluster: for distillation."""
     labelled = Label.objects.filter(created_at__lte=until).values("image__cluster")
     return (
-        EyeImage.objects.kept()
+        EyeImage.objects.in_use()
         .filter(split=Split.TRAIN, cluster__split=Split.TRAIN, may_train=True, created_at__lte=until)
         .exclude(cluster__in=labelled)
         .order_by("sha256")
@@ -50,7 +50,8 @@ def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
 def _rows(dataset: Dataset, *splits: str) -> QuerySet[DatasetItem]:
     kept = EyeImage.Status.KEPT
     return (
-        dataset.items.filter(split__in=splits, image__split=F("split"), image__may_train=True, image__status=kept)
+        dataset.items.filter(split__in=splits, image__split=F("split"), image__may_train=True)
+        .filter(image__status=kept, image__withdrawn_at__isnull=True)
         .select_related("image__site", "image__device")
         .order_by("image__sha256")
     )

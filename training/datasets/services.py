@@ -137,12 +137,15 @@ def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
 def _excluded() -> list[tuple[str, int]]:
     """Standing labels that may not train, counted by the first reason that applies."""
     reasons: Counter[str] = Counter()
+    best = set(Label.objects.best().values_list("pk", flat=True))
     for label in Label.objects.standing().exclude(pk__in=usable_labels().values("pk")).select_related("image__cluster"):
-        reasons[_why_excluded(label)] += 1
+        reasons[_why_excluded(label) if label.pk in best else "a later outcome counts instead"] += 1
     return reasons.most_common()
 
 
 def _why_excluded(label: Label) -> str:
+    if label.image.withdrawn_at is not None:
+        return "the photo was withdrawn"
     if not label.image.may_train:
         return "no consent to train with the photo"
     if label.provenance == Label.Provenance.AFTER_AI:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from cataract.core import charts
+from cataract.core.documents.document import Block, Chart, Paragraph, Photos, Table, interval, number
 from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.statistics import metrics
 from review.agreement import estimates
 from training.comparison.models import Comparison
-from training.evidence.document import Block, Chart, Paragraph, Photos, Table, interval, number
 
 ERRORS_SHOWN = 12
 DECISION_WORDS = {CATARACT: "cataract", NORMAL: "no cataract", Decision.UNGRADABLE.value: "cannot judge"}

@@ -3,9 +3,9 @@
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
+from cataract.core.documents.document import Block, Paragraph, Points, Section, Table
 from predictions.releases.models import Release
 from predictions.releases.store import folder_of
-from training.evidence.document import Block, Paragraph, Points, Section, Table
 
 _MOST = 100_000  # characters of a card that are read
 _WORDS = ("text", "code_inline", "code_block", "fence")

@@ -4,10 +4,10 @@ from uuid import UUID
 
 from django.conf import settings
 
+from cataract.core.documents.pdf import render
 from predictions.photos import intake, storage
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
-from training.evidence.pdf import render
 from training.evidence.report import evidence_for
 
 _SIDE = 480  # pixels of a photo in the PDF

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cataract.core import charts
+from cataract.core.documents.document import Block, Chart, Paragraph, Points, Table, interval, number
 from predictions.photos.models import EyeImage
 from predictions.releases.models import LiveTest, Release
 from review.agreement import in_service
@@ -12,7 +13,6 @@ from review.agreement.estimates import Measure
 from training.comparison.models import Comparison
 from training.datasets.models import Dataset
 from training.evidence.accuracy import DECISION_WORDS
-from training.evidence.document import Block, Chart, Paragraph, Points, Table, interval, number
 from training.runs.models import TrainingRun
 
 Level = list[list[str]]  # the boxes of one row of the flow, each a list of lines

@@ -3,10 +3,10 @@
 Everything comes from stored rows and the release's own files; no model runs here.
 """
 
+from cataract.core.documents.document import Document, Section
 from predictions.releases.models import Release
 from training.evidence import accuracy, record
 from training.evidence.card import card_sections
-from training.evidence.document import Document, Section
 
 
 def evidence_for(release: Release) -> Document:

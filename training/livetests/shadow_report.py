@@ -120,7 +120,7 @@ def _labels(test: LiveTest, pairs: Iterable[_Pair]) -> dict[UUID, Label]:
     """The standing cataract or normal labels of these photos, confirmed after the prediction, not after seeing it."""
     made = {pair.image: pair.made_at for pair in pairs}
     photos = ShadowAnswer.objects.filter(test=test).values("prediction__image")
-    standing = Label.objects.standing().filter(image__in=photos, answer__in=CLASSES)
+    standing = Label.objects.best().filter(image__in=photos, answer__in=CLASSES)
     blind = standing.exclude(provenance=Label.Provenance.AFTER_AI)
     return {
         label.image_id: label for label in blind if label.image_id in made and label.created_at >= made[label.image_id]

@@ -75,14 +75,27 @@ def _new_labels(policy: TrainingPolicy) -> str:
     return f"{count} labels are new, {policy.new_labels} asked for" if count >= policy.new_labels else ""
 
 
+def drifted(*, limit: float | None) -> dict[str, str]:
+    """The measures whose stability index exceeds the limit by more than chance, each with a sentence.
+
+    Without a limit, those whose drift is large by itself. Measures with too few photos never count.
+    """
+    found = {}
+    for name, drift in recent_drift()["measures"].items():
+        if drift["psi"] is None:
+            continue
+        is_beyond = drift["verdict"] == "large" if limit is None else drift["psi"] - drift["expected_psi"] > limit
+        if is_beyond:
+            allowed = "" if limit is None else f", {limit:g} allowed"
+            found[name] = f"{name} has drifted: population stability index {drift['psi']:.2f}{allowed}"
+    return found
+
+
 def _drift(policy: TrainingPolicy) -> str:
-    """Whether a stability index exceeds the limit by more than chance, where there are enough photos to tell."""
+    """Whether a measure has drifted beyond the limit of the policy."""
     if policy.max_drift is None:
         return ""
-    for name, drift in recent_drift()["measures"].items():
-        if drift["psi"] is not None and drift["psi"] - drift["expected_psi"] > policy.max_drift:
-            return f"{name} has drifted: population stability index {drift['psi']:.2f}, {policy.max_drift:g} allowed"
-    return ""
+    return next(iter(drifted(limit=policy.max_drift).values()), "")
 
 
 def _overrides(policy: TrainingPolicy) -> str:

@@ -24,7 +24,9 @@ _PREFIXES = (
     (b"SIMPLE  =", "FITS"),
     (b"PK\x03\x04", "ZIP"),
 )
-_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+_AVIF_BRANDS = (b"avif", b"avis")
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis")
+_EITHER_BRANDS = (b"mif1", b"msf1", b"miaf")  # the container alone; the brands after it name the codec
 # A marker of the entropy-coded data's end: FF followed by neither a stuffed zero, a restart marker nor a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _PNG_KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT")
@@ -43,11 +45,19 @@ def sniff(data: bytes) -> str:
     if data[128:132] == b"DICM":
         return "DICOM"
     if data[4:8] == b"ftyp":
-        brand = data[8:12]
-        return "HEIC" if brand in _HEIF_BRANDS else "AVIF" if brand in (b"avif", b"avis") else "video"
+        return _sniff_iso(data)
     if data[:2] == b"BM" and len(data) > 26 and data[6:10] == b"\0\0\0\0":
         return "BMP"
     return _sniff_text(data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower())
+
+
+def _sniff_iso(data: bytes) -> str:
+    """The kind of a file of ISO/IEC 14496-12 by its brands: the main one and, where that is vague, the compatible."""
+    main, end = data[8:12], min(int.from_bytes(data[:4]), 1024)
+    others = {data[place : place + 4] for place in range(16, end, 4)}
+    if main in _AVIF_BRANDS or (main in _EITHER_BRANDS and not others.isdisjoint(_AVIF_BRANDS)):
+        return "AVIF"
+    return "HEIC" if main in (*_HEIC_BRANDS, *_EITHER_BRANDS) else "video"
 
 
 def _sniff_text(start: bytes) -> str:
@@ -59,7 +69,9 @@ def _sniff_text(start: bytes) -> str:
 def is_animated(data: bytes, kind: str) -> bool:
     """True when the file holds several frames: APNG, animated WebP."""
     if kind == "PNG":
-        return any(name == b"acTL" for name, _, _ in png_chunks(data))
+        # An APNG of one frame that is also its picture is a still, and so is one that says it has none.
+        controls = [data[start + 8 : start + 12] for name, start, _ in png_chunks(data) if name == b"acTL"]
+        return any(int.from_bytes(frames) > 1 for frames in controls)
     if kind == "WEBP":
         chunks = [(name, data[start + 8 : start + 9] or b"\0") for name, start, _ in webp_chunks(data)]
         return any(name == b"ANIM" or (name == b"VP8X" and flags[0] & _WEBP_ANIMATED) for name, flags in chunks)

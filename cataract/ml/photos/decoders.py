@@ -45,9 +45,9 @@ class DecoderPool:
         self._slots = threading.BoundedSemaphore(processes)
         self._idle: queue.LifoQueue[_Child] = queue.LifoQueue()
 
-    def examine(self, data: bytes, *, name: str = "", limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
+    def examine(self, data: bytes, *, limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
         """`examination.examine` in a child. Raises PhotoRefused, also for a photo that killed the child."""
-        answer, body = self._ask({"do": "examine", "name": name, "limits": asdict(limits)}, data)
+        answer, body = self._ask({"do": "examine", "limits": asdict(limits)}, data)
         stripped, shape = answer["stripped"], answer["shape"]
         return Examined(
             header=Header(**answer["header"]),
@@ -184,7 +184,7 @@ def _answer(request: dict[str, Any], data: bytes) -> tuple[dict[str, Any], list[
     try:
         if request["do"] == "derivative":
             return {}, [derivative(data, max_side=request["max_side"])]
-        examined = examine(data, name=request["name"], limits=Limits(**request["limits"]))
+        examined = examine(data, limits=Limits(**request["limits"]))
     except PhotoRefused as refused:
         return {"refused": [refused.code, refused.detail, refused.facts]}, []
     except MemoryError:

@@ -24,7 +24,7 @@ _CLASSES = {
 }
 _JPEG = "1.2.840.10008.1.2.4.50"  # baseline: the frame is a JPEG file
 _PLAIN = {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1"}  # implicit and explicit little endian, not compressed
-_COLOURS = ("RGB", "YBR_FULL", "MONOCHROME1", "MONOCHROME2")
+_COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "MONOCHROME1", "MONOCHROME2")
 _EYES = {"R": "OD", "L": "OS"}
 _FACTS = {"make": "Manufacturer", "model": "ManufacturerModelName"}
 _TAKEN = ("AcquisitionDateTime", "AcquisitionDate", "ContentDate")
@@ -60,7 +60,8 @@ def _check(dataset: Any, limits: Limits) -> None:
         raise PhotoRefused(RefusalCode.TYPE_NOT_ACCEPTED, "DICOM compression")
     if int(dataset.get("NumberOfFrames") or 1) > 1:
         raise PhotoRefused(RefusalCode.ANIMATED, "DICOM")
-    burned_in, capture = str(dataset.get("BurnedInAnnotation", "")), str(dataset.SOPClassUID) == _SECONDARY_CAPTURE
+    burned_in = str(dataset.get("BurnedInAnnotation", "")).strip().upper()  # some write it in lower case
+    capture = str(dataset.SOPClassUID) == _SECONDARY_CAPTURE
     if burned_in == "YES" or (capture and burned_in != "NO"):
         raise PhotoRefused(RefusalCode.PHI_BURNED_IN)
     check_size(int(dataset.Columns), int(dataset.Rows), limits)

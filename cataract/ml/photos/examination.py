@@ -27,15 +27,15 @@ class Examined:
     timings: dict[str, float]
 
 
-def examine(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
+def examine(data: bytes, *, limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
     """Check, decode once, hash and strip one photo, or the one inside a DICOM file. Raises PhotoRefused."""
     clock = _Clock()
     if limits.dicom and len(data) <= limits.max_bytes and containers.sniff(data) == "DICOM":
         data, facts = dicom.unwrap(data, limits=limits)
-        header = inspect(data, limits=limits)  # its first bytes decide, not its name
+        header = inspect(data, limits=limits)
         header = replace(header, format="DICOM", facts={**header.facts, **facts})
     else:
-        header = inspect(data, name=name, limits=limits)
+        header = inspect(data, limits=limits)
     clock.lap("inspect")
     pixels = decode(data)
     clock.lap("decode")

@@ -5,10 +5,8 @@ Cheap checks come first: byte limit, first bytes, header, and only then a bounde
 
 import io
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,7 +18,6 @@ from cataract.ml.photos.exif import printable, read_facts, read_orientation
 from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
 MAX_SCANS = 100  # a camera writes at most about ten
-_EXTENSIONS = {"jpg": "JPEG", "jpeg": "JPEG", "jpe": "JPEG", "jfif": "JPEG", "png": "PNG", "webp": "WEBP"}
 _STRIPPERS: dict[str, Callable[[bytes, int], bytes]] = {
     "JPEG": containers.strip_jpeg,
     "PNG": containers.strip_png,
@@ -57,17 +54,13 @@ class Header:
     facts: dict[str, str] = field(default_factory=dict)
 
 
-def inspect(data: bytes, *, name: str = "", limits: Limits = Limits()) -> Header:
-    """Check a file by its first bytes and its header; no pixel is decoded.
-
-    name: what the sender called the file; only its ending is looked at. Raises PhotoRefused.
-    """
+def inspect(data: bytes, *, limits: Limits = Limits()) -> Header:
+    """Check a file by its first bytes and its header, never by its name; no pixel is decoded. Raises PhotoRefused."""
     if not data:
         raise PhotoRefused(RefusalCode.FILE_EMPTY)
     if len(data) > limits.max_bytes:
         raise PhotoRefused(RefusalCode.FILE_TOO_LARGE, limit=limits.max_bytes, size=len(data))
     kind = _accepted_kind(data)
-    _check_name(kind, name)
     if containers.is_animated(data, kind):
         raise PhotoRefused(RefusalCode.ANIMATED)
     if kind == "JPEG" and containers.count_scans(data) > MAX_SCANS:
@@ -131,13 +124,6 @@ def _accepted_kind(data: bytes) -> str:
     if kind in containers.ACCEPTED:
         return kind
     raise PhotoRefused(_OTHER_CODES.get(kind, RefusalCode.TYPE_NOT_ACCEPTED), kind)
-
-
-def _check_name(kind: str, name: str) -> None:
-    """A name may lack an ending (browser cameras send "blob"), but must not have that of another format."""
-    ending = PurePosixPath(name.replace("\\", "/")).suffix.lower().lstrip(".")
-    if re.fullmatch(r"[a-z0-9]{1,8}", ending) and not ending.isdigit() and _EXTENSIONS.get(ending) != kind:
-        raise PhotoRefused(RefusalCode.EXTENSION_MISMATCH, format=kind, ending=ending)
 
 
 def check_size(width: int, height: int, limits: Limits) -> None:

@@ -11,7 +11,6 @@ class RefusalCode(StrEnum):
     TYPE_UNKNOWN = "type_unknown"
     TYPE_NOT_ACCEPTED = "type_not_accepted"
     HEIC = "heic"
-    EXTENSION_MISMATCH = "extension_mismatch"
     ANIMATED = "animated"
     PHI_BURNED_IN = "phi_burned_in"
     DEPTH_TOO_LOW = "depth_too_low"
@@ -28,9 +27,9 @@ class PhotoRefused(ValueError):
     """The photo cannot be accepted.
 
     detail: the variant of `code` where there are several: a file format ("GIF", "DICOM") or what gave out ("memory").
-    facts: what a sentence may name: width, height, limit, size (pixels or bytes), format, ending.
+    facts: what a sentence may name: width, height, limit, size (pixels or bytes).
     """
 
-    def __init__(self, code: RefusalCode, detail: str = "", **facts: int | str) -> None:
+    def __init__(self, code: RefusalCode, detail: str = "", **facts: int) -> None:
         super().__init__(" ".join([code, *([detail] if detail else []), *(f"{k}={v}" for k, v in facts.items())]))
         self.code, self.detail, self.facts = code, detail, facts

@@ -1,4 +1,7 @@
-"""A document as data: sections of paragraphs, lists, tables, charts and photos, rendered as a page and as a PDF."""
+"""A document as data: sections of paragraphs, lists, tables, charts and photos, rendered as a page and as a PDF.
+
+Reports and letters are documents.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +52,15 @@ class Photos:
     kind: ClassVar[str] = "photos"
 
 
-Block = Paragraph | Points | Table | Chart | Photos
+@dataclass(frozen=True)
+class Signature:
+    """Room for a date and a signature, above a line with these words."""
+
+    words: str
+    kind: ClassVar[str] = "signature"
+
+
+Block = Paragraph | Points | Table | Chart | Photos | Signature
 
 
 @dataclass(frozen=True)
@@ -60,9 +71,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
+    """`letterhead`: the sender's lines above the title of a letter; empty for a report."""
+
     title: str
     subtitle: str
     sections: Sequence[Section]
+    letterhead: str = ""
 
 
 def number(value: float | None, places: int = 3) -> str:

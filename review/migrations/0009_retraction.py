@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('review', '0005_final_results_by_people'),
+        ('review', '0008_look_backs'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from training.evidence.document import Block, Chart, Document, Paragraph, Photos, Points, Table
+from cataract.core.documents.document import Block, Chart, Document, Paragraph, Photos, Points, Signature, Table
 
 _FONT = "DejaVu"
 _BODY, _SMALL, _HEADING, _TITLE = 9.5, 8, 13, 18  # points
@@ -21,6 +21,8 @@ def render(document: Document, *, footer: str, photo: Callable[[str], bytes | No
     pdf = _new(footer)
     pdf.set_title(document.title)
     pdf.add_page()
+    if document.letterhead:
+        _letterhead(pdf, document.letterhead)
     pdf.set_font(_FONT, "B", _TITLE)
     pdf.multi_cell(0, 9, document.title, new_x="LMARGIN", new_y="NEXT")
     _write(pdf, document.subtitle)
@@ -75,6 +77,29 @@ def _draw(pdf: Any, block: Block, photo: Callable[[str], bytes | None]) -> None:
             _write(pdf, caption, size=_SMALL)
         case Photos(photos):
             _photos(pdf, list(photos), photo)
+        case Signature(words):
+            _signature(pdf, words)
+
+
+def _letterhead(pdf: Any, text: str) -> None:
+    """The sender's lines, the first one in bold, with a rule below."""
+    for number, line in enumerate(text.splitlines()):
+        pdf.set_font(_FONT, "" if number else "B", _BODY)
+        pdf.multi_cell(0, 5, line, align="R", new_x="LMARGIN", new_y="NEXT")
+    pdf.line(pdf.l_margin, pdf.get_y() + 2, pdf.w - pdf.r_margin, pdf.get_y() + 2)
+    pdf.ln(8)
+
+
+def _signature(pdf: Any, words: str) -> None:
+    if pdf.will_page_break(30):
+        pdf.add_page()
+    pdf.ln(18)
+    pdf.set_font(_FONT, "", _SMALL)
+    for text, start, wide in (("Date", 0.0, 45.0), (words, 55.0, 90.0)):
+        x = pdf.l_margin + start
+        pdf.line(x, pdf.get_y(), x + wide, pdf.get_y())
+        pdf.text(x, pdf.get_y() + 4, text)
+    pdf.ln(8)
 
 
 def _write(pdf: Any, text: str, size: float = _BODY) -> None:
@@ -91,7 +116,7 @@ def _table(pdf: Any, block: Table) -> None:
         pdf.multi_cell(0, 6, block.title, new_x="LMARGIN", new_y="NEXT")
     pdf.set_font(_FONT, "", _SMALL)
     longest = [max(len(str(row[column])) for row in (block.head, *block.rows)) for column in range(len(block.head))]
-    widths = tuple(min(max(length, 10), 60) for length in longest)
+    widths = tuple(min(max(length, 13), 60) for length in longest)
     with pdf.table(col_widths=widths, line_height=4.5, text_align="LEFT", padding=0.6) as table:
         for cells in (block.head, *block.rows):
             table.row([str(cell) for cell in cells])

@@ -1,0 +1,5 @@
+"""Django finds the models of this package here. Import a model from its room, such as `cataract.ops.notices.models`."""
+
+from cataract.ops.notices import models as notices
+
+__all__ = ["notices"]

@@ -1,0 +1,82 @@
+"""What is wrong in the system at this moment, as findings that notices are opened for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from django.conf import settings
+from django.db.models import Count, Exists, OuterRef
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+
+from cataract.ops.notices.models import Notice
+from predictions.answering.models import FinalResult, Prediction
+from review.cases.models import ReviewCase
+from review.queue.policy import overdue_after
+from training.runs.models import TrainingRun
+from training.triggers.models import TrainingPolicy
+from training.triggers.worker import drifted
+
+LOOKS_BACK: Final = timedelta(days=30)  # older failures are history
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One cause. `key` names it among those of its kind; `detail` is a short text without data of patients."""
+
+    kind: Notice.Kind
+    key: str
+    detail: str
+
+
+def current() -> Iterator[Finding]:
+    """Everything that is wrong now."""
+    yield from failed_runs()
+    yield from drift()
+    yield from late_queue()
+    yield from failed_predictions()
+
+
+def failed_runs() -> Iterator[Finding]:
+    """Failed training runs after which no run of the same kind was started, or is still running."""
+    later = TrainingRun.objects.filter(
+        kind=OuterRef("kind"),
+        created_at__gt=OuterRef("created_at"),
+        status__in=[*TrainingRun.ACTIVE, TrainingRun.Status.SUCCEEDED],
+    )
+    since = timezone.now() - LOOKS_BACK
+    runs = TrainingRun.objects.in_status(TrainingRun.Status.FAILED).filter(~Exists(later), created_at__gte=since)
+    for run in runs:
+        reason = run.error.strip().splitlines()[0] if run.error.strip() else "no reason given"
+        yield Finding(Notice.Kind.RUN_FAILED, str(run.pk), f"{run.get_kind_display().capitalize()}: {reason}")
+
+
+def drift() -> Iterator[Finding]:
+    """Measures that have drifted beyond the training policy, or by much where the policy sets no limit."""
+    policy = TrainingPolicy.objects.first()
+    for name, words in drifted(limit=None if policy is None else policy.max_drift).items():
+        yield Finding(Notice.Kind.DRIFT, name, words)
+
+
+def late_queue() -> Iterator[Finding]:
+    """Open cases older than the agreed time, REVIEW_AGREED_HOURS."""
+    late = ReviewCase.objects.filter(
+        kind=ReviewCase.Kind.CASE, status__in=ReviewCase.OPEN, created_at__lt=timezone.now() - overdue_after()
+    ).count()
+    if late:
+        words = f"{late} case{'s have' if late != 1 else ' has'} waited for more than"
+        yield Finding(Notice.Kind.QUEUE_LATE, "queue", f"{words} {settings.REVIEW_AGREED_HOURS:g} hours")
+
+
+def failed_predictions() -> Iterator[Finding]:
+    """Failed predictions that nobody has answered, one finding a day."""
+    told = FinalResult.objects.standing().filter(prediction=OuterRef("pk"))
+    failed = Prediction.objects.in_status(Prediction.Status.FAILED).filter(
+        ~Exists(told), created_at__gte=timezone.now() - LOOKS_BACK
+    )
+    days = failed.order_by().annotate(day=TruncDate("created_at")).values("day").annotate(photos=Count("pk"))
+    for row in days.order_by("day"):
+        photos = row["photos"]
+        words = f"{photos} photo{'s' if photos != 1 else ''} sent on {row['day']}"
+        yield Finding(Notice.Kind.PREDICTIONS_FAILED, str(row["day"]), words)

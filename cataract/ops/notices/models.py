@@ -1,0 +1,53 @@
+"""Notices: what an admin should look at."""
+
+import uuid
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def open(self) -> Self:
+        """Notices whose cause still stands."""
+        return self.filter(resolved_at__isnull=True)
+
+    def unseen_by(self, user: User) -> Self:
+        """Open notices that this admin has not marked as seen."""
+        return self.open().exclude(seen_by=user)
+
+
+class Notice(models.Model):
+    """Something is wrong in the system. Opened and resolved by `worker.sweep`; at most one is open for a key."""
+
+    class Kind(models.TextChoices):
+        RUN_FAILED = "run_failed", "A training run has failed"
+        DRIFT = "drift", "Recent photos or answers have drifted"
+        QUEUE_LATE = "queue_late", "Cases have waited longer than agreed"
+        PREDICTIONS_FAILED = "predictions_failed", "Photos could not be analysed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=18, choices=Kind)
+    key = models.CharField(max_length=64, help_text="Names the cause among those of its kind.")
+    detail = models.CharField(max_length=300, blank=True, help_text="What is wrong now, without data of patients.")
+    opened_at = models.DateTimeField(default=timezone.now)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    mailed_at = models.DateTimeField(null=True, blank=True)
+    seen_by = models.ManyToManyField(settings.AUTH_USER_MODEL, blank=True, related_name="+")
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-opened_at", "pk"]
+        default_permissions: ClassVar = ("view",)
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["kind", "key"], condition=Q(resolved_at__isnull=True), name="one_open_notice_per_key"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.detail}"

@@ -1,0 +1,5 @@
+"""Celery finds the tasks of this package here; each room has its own module."""
+
+from cataract.ops.notices import tasks as notices
+
+__all__ = ["notices"]

@@ -1,0 +1,23 @@
+"""Show patients, and record what was shown: whoever has seen an answer never reads that photo blind."""
+
+from collections.abc import Sequence
+
+from django.contrib.auth.models import User
+
+from predictions.answering import services as answering
+from predictions.patients.overview import Overview, overviews
+from predictions.sites.models import Patient
+
+
+def show_list(*, patients: Sequence[Patient], user: User) -> list[Overview]:
+    """The overviews of several patients, of which `user` is shown the counting result of each eye."""
+    shown = overviews(patients, user)
+    answering.disclose(predictions=[each for overview in shown for each in overview.counting], user=user)
+    return shown
+
+
+def show_patient(*, patient: Patient, user: User) -> Overview:
+    """The overview of one patient, of which `user` is shown the result of every photo."""
+    (shown,) = overviews([patient], user)
+    answering.disclose(predictions=shown.photos, user=user)
+    return shown
