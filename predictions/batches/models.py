@@ -15,6 +15,9 @@ from predictions.answering.models import Prediction
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 
+# A batch says nothing of retakes: its files replace no earlier photos.
+STATED = tuple(field.name for field in fields(PhotoFacts) if field.name != "retake_of")
+
 
 class BatchQuerySet(LeasedQuerySet["Batch"]):
     OPEN = "running"
@@ -139,4 +142,4 @@ class BatchItem(models.Model):
     @property
     def facts(self) -> PhotoFacts:
         """The facts that the sender stated about the photo."""
-        return PhotoFacts(**{field.name: getattr(self, field.name) for field in fields(PhotoFacts)})
+        return PhotoFacts(**{name: getattr(self, name) for name in STATED})

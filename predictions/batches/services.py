@@ -21,7 +21,7 @@ from cataract.core.models import IdempotentRequest
 from predictions.answering.models import Prediction
 from predictions.batches import archives, tasks
 from predictions.batches.archives import Entry
-from predictions.batches.models import Batch, BatchItem
+from predictions.batches.models import STATED, Batch, BatchItem
 from predictions.batches.naming import Names, plain_name, spellings
 from predictions.batches.tables import NO_TABLE, Table, TableRefused, read_table
 from predictions.batches.uploads import SpooledFile, folder_of, sent_again
@@ -71,7 +71,12 @@ def accept_batch(
         total=len(entries),
     )
     items = [
-        BatchItem(batch=batch, position=entry.index, name=_label(name), **asdict(stated))
+        BatchItem(
+            batch=batch,
+            position=entry.index,
+            name=_label(name),
+            **{fact: getattr(stated, fact) for fact in STATED},
+        )
         for entry, name, stated in zip(entries, names, facts, strict=True)
     ]
     sent = [archive] if archive else photos
@@ -138,7 +143,9 @@ def retry_refused(*, batch: Batch, photos: Sequence[SpooledFile]) -> int:
         ):
             raise WrongStatus("The batch is not done. Wait until it is, then send the refused photos again.")
         _keep(batch.pk, {sent_again(place): photo for place, photo in zip(positions, photos, strict=True)})
-        batch.items.filter(position__in=positions).move(BatchItem.Status.WAITING, attempts=0, code="", message="")
+        batch.items.filter(position__in=positions).move(
+            BatchItem.Status.WAITING, attempts=0, code="", message="", earlier=None
+        )
     nudge(tasks.run_batch, batch.pk)
     return len(positions)
 
