@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 
@@ -222,6 +223,21 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 299},
     },
+    "apply-retention": {
+        "task": "predictions.retention.tasks.apply_retention",
+        "schedule": crontab(hour=2, minute=30),
+        "options": {"expires": 3600},
+    },
+    "purge-deleted-photos": {
+        "task": "predictions.retention.tasks.sweep",
+        "schedule": 300.0,
+        "options": {"expires": 299},
+    },
+    "forget-deleted-photos": {
+        "task": "training.forgetting.tasks.forget",
+        "schedule": 600.0,
+        "options": {"expires": 599},
+    },
     "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "check-training-policy": {
         "task": "training.triggers.tasks.check_policy",
@@ -253,6 +269,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 MAX_BODY_BYTES = 100_000_000  # of a request that is not a batch; a larger one is refused by its header, unread
 # Child processes that decode photos. 0 decodes them in the web process. Default: the number of cores.
 DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=os.cpu_count() or 1)
+# Days that deleted photos stay in the trash, where they can be restored, before they are purged.
+TRASH_DAYS = env.int("TRASH_DAYS", default=30)
 BATCH_DIR = DATA_DIR / "batches"  # files that were sent and are not processed yet
 # Largest batch, in bytes; applies to what is sent and again to what it unpacks to.
 MAX_BATCH_BYTES = env.int("MAX_BATCH_BYTES", default=2_000_000_000)

@@ -2,12 +2,26 @@
 
 from cataract.core import admin as core
 from predictions.batches import admin as batches
+from predictions.consent import admin as consent
 from predictions.corrections import admin as corrections
 from predictions.embeddings import admin as embeddings
 from predictions.photos import admin as photos
 from predictions.releases import admin as releases
 from predictions.results import admin as results
+from predictions.retention import admin as retention
 from predictions.sites import admin as sites
 from predictions.webhooks import admin as webhooks
 
-__all__ = ["batches", "core", "corrections", "embeddings", "photos", "releases", "results", "sites", "webhooks"]
+__all__ = [
+    "batches",
+    "consent",
+    "core",
+    "corrections",
+    "embeddings",
+    "photos",
+    "releases",
+    "results",
+    "retention",
+    "sites",
+    "webhooks",
+]

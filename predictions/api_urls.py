@@ -3,11 +3,13 @@
 from django.urls import URLPattern, path
 
 from predictions.batches import api as batches_api
+from predictions.consent import api as consent_api
 from predictions.corrections import api as corrections_api
 from predictions.drift import api as drift_api
 from predictions.patients import api as patients_api
 from predictions.releases import api as releases_api
 from predictions.results import api as results_api
+from predictions.retention import api as retention_api
 from predictions.sites import api as sites_api
 from predictions.uploads import api as uploads_api
 from predictions.webhooks import api as webhooks_api
@@ -22,6 +24,12 @@ urlpatterns: list[URLPattern] = [
     path("predictions/<uuid:prediction_id>/corrections", corrections_api.Corrections.as_view(), name="api-corrections"),
     path("sites", sites_api.Sites.as_view(), name="api-sites"),
     path("devices", sites_api.Devices.as_view(), name="api-devices"),
+    path("predictions/<uuid:prediction_id>/consent", consent_api.PhotoConsent.as_view(), name="api-photo-consent"),
+    path("patients/<uuid:patient_id>/consent", consent_api.PatientConsent.as_view(), name="api-patient-consent"),
+    path("deletions", retention_api.Deletions.as_view(), name="api-deletions"),
+    path("deletions/<uuid:deletion_id>/<str:act>", retention_api.ActOnDeletion.as_view(), name="api-deletion-act"),
+    path("legal-holds", retention_api.LegalHolds.as_view(), name="api-legal-holds"),
+    path("legal-holds/<int:hold_id>/lift", retention_api.LiftLegalHold.as_view(), name="api-legal-hold-lift"),
     path("batches", batches_api.Batches.as_view(), name="api-batches"),
     path("batches/<uuid:batch_id>", batches_api.OneBatch.as_view(), name="api-batch"),
     path("batches/<uuid:batch_id>/cancel", batches_api.CancelBatch.as_view(), name="api-batch-cancel"),

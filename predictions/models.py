@@ -6,11 +6,13 @@ What the model said (Prediction) and what people said (FinalResult, review's Rea
 from cataract.core import models as core
 from predictions.answering import models as answering
 from predictions.batches import models as batches
+from predictions.consent import models as consent
 from predictions.corrections import models as corrections
 from predictions.embeddings import models as embeddings
 from predictions.news import models as news
 from predictions.photos import models as photos
 from predictions.releases import models as releases
+from predictions.retention import models as retention
 from predictions.saved_filters import models as saved_filters
 from predictions.shadow import models as shadow
 from predictions.sites import models as sites
@@ -19,12 +21,14 @@ from predictions.webhooks import models as webhooks
 __all__ = [
     "answering",
     "batches",
+    "consent",
     "core",
     "corrections",
     "embeddings",
     "news",
     "photos",
     "releases",
+    "retention",
     "saved_filters",
     "shadow",
     "sites",

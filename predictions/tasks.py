@@ -4,7 +4,8 @@ from predictions.answering import tasks as answering
 from predictions.batches import tasks as batches
 from predictions.embeddings import tasks as embeddings
 from predictions.news import tasks as news
+from predictions.retention import tasks as retention
 from predictions.shadow import tasks as shadow
 from predictions.webhooks import tasks as webhooks
 
-__all__ = ["answering", "batches", "embeddings", "news", "shadow", "webhooks"]
+__all__ = ["answering", "batches", "embeddings", "news", "retention", "shadow", "webhooks"]

@@ -3,12 +3,14 @@
 from django.urls import URLPattern, path, register_converter
 
 from predictions.batches import views as batches_views
+from predictions.consent import views as consent_views
 from predictions.corrections import views as corrections_views
 from predictions.news import views as news_views
 from predictions.patients import views as patients_views
 from predictions.patients.letters import LETTERS
 from predictions.photos import views as photos_views
 from predictions.results import views as results_views
+from predictions.retention import views as retention_views
 from predictions.saved_filters import views as saved_filters_views
 from predictions.uploads import views as uploads_views
 
@@ -25,7 +27,14 @@ class PhotoKind:
         return value
 
 
+class DeletionAct(PhotoKind):
+    """What can be done with a deletion."""
+
+    regex = "confirm|cancel|restore|purge"
+
+
 register_converter(PhotoKind, "photo_kind")
+register_converter(DeletionAct, "deletionact")
 
 app_name = "predictions"
 urlpatterns: list[URLPattern] = [
@@ -56,5 +65,9 @@ urlpatterns: list[URLPattern] = [
     path("batches/<uuid:batch_id>/resume/", batches_views.batch_resume, name="batch-resume"),
     path("batches/<uuid:batch_id>/retry/", batches_views.batch_retry, name="batch-retry"),
     path("batches/<uuid:batch_id>/results.csv", batches_views.batch_csv, name="batch-csv"),
+    path("consent/", consent_views.consent, name="consent"),
+    path("deletions/", retention_views.deletions, name="deletions"),
+    path("deletions/new/", retention_views.delete, name="delete"),
+    path("deletions/<uuid:deletion_id>/<deletionact:act>/", retention_views.act, name="deletion-act"),
     path("photos/<uuid:image_id>/<photo_kind:kind>/", photos_views.photo, name="photo"),
 ]

@@ -4,5 +4,6 @@ from review.cases import models as cases
 from review.labels import models as labels
 from review.lookback import models as lookback
 from review.outcomes import models as outcomes
+from review.retraction import models as retraction
 
-__all__ = ["cases", "labels", "lookback", "outcomes"]
+__all__ = ["cases", "labels", "lookback", "outcomes", "retraction"]

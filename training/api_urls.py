@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from training.evidence import api as evidence_api
+from training.lineage import api as lineage_api
 from training.livetests import api as livetests_api
 from training.promotion import api as promotion_api
 from training.runs import api as runs_api
@@ -10,6 +11,8 @@ from training.runs import api as runs_api
 urlpatterns: list[URLPattern] = [
     path("training-runs", runs_api.TrainingRuns.as_view(), name="api-training-runs"),
     path("training-runs/<uuid:run_id>", runs_api.OneTrainingRun.as_view(), name="api-training-run"),
+    path("lineage", lineage_api.LineageView.as_view(), name="api-lineage"),
+    path("lineage/retrain", lineage_api.Retrain.as_view(), name="api-lineage-retrain"),
     path("live-tests", livetests_api.LiveTests.as_view(), name="api-live-tests"),
     path("live-tests/<uuid:test_id>", livetests_api.OneLiveTest.as_view(), name="api-live-test"),
     path("live-tests/<uuid:test_id>/stop", livetests_api.StopLiveTest.as_view(), name="api-live-test-stop"),

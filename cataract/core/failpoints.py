@@ -17,6 +17,14 @@ POINTS = (
     "predict.in_transaction",
     "predict.answered",
 )
+# The points of a purge, in order.
+PURGE_POINTS = (
+    "purge.marked",
+    "purge.file_erased",
+    "purge.files_erased",
+    "purge.in_transaction",
+    "purge.photo_purged",
+)
 
 
 def hit(name: str, about: object = "") -> None:

@@ -22,7 +22,9 @@ from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
+from predictions.retention.models import Deletion
 from review.cases.models import ReviewCase
+from training.forgetting.worker import remembered
 from training.runs.models import TrainingRun
 
 WAITS_TOO_LONG: Final = timedelta(minutes=5)
@@ -52,6 +54,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     if any(finding.level == "error" for finding in database):
         return
     yield from check_photos(say)
+    yield from check_deletions()
     yield from check_stray_files()
     yield from check_releases(say)
     yield from check_predictions()
@@ -104,8 +107,9 @@ def check_broker() -> Iterator[Finding]:
 
 def check_photos(say: Progress) -> Iterator[Finding]:
     """Every row has an intact file: without it the photo is lost."""
-    total, bad = EyeImage.objects.count(), 0
-    rows = EyeImage.objects.order_by("pk").values_list("pk", "stored_name", "stored_sha256")
+    stored = EyeImage.objects.in_status(EyeImage.Status.KEPT, EyeImage.Status.TRASHED)
+    total, bad = stored.count(), 0
+    rows = stored.order_by("pk").values_list("pk", "stored_name", "stored_sha256")
     for number, (pk, name, sha256) in enumerate(rows.iterator(chunk_size=500), start=1):
         if number % 200 == 0:
             say(f"photos: {number} of {total} read")
@@ -126,9 +130,38 @@ def _file_problem(path: Path, sha256: str) -> str:
     return "" if found == sha256 else "has changed since it was stored"
 
 
+def check_deletions() -> Iterator[Finding]:
+    """Of a purged photo nothing is left on disk, searched by the hash of its file, and purges do not stand still."""
+    purged = EyeImage.objects.in_status(EyeImage.Status.PURGED)
+    needed = set(EyeImage.objects.exclude(status=EyeImage.Status.PURGED).values_list("stored_sha256", flat=True))
+    gone = set(purged.values_list("stored_sha256", flat=True)) - needed
+    left = [path for path in settings.PHOTO_DIR.rglob("*") if path.is_file() and _content_of(path) in gone]
+    if left:
+        message = f"{len(left)} files of purged photos are still there: {_some([str(path) for path in left])}."
+        yield Finding("error", "deletions", message, "Delete these files.")
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    old = purged.filter(removed_at__lt=an_hour_ago)
+    kept_again = EyeImage.objects.exclude(status=EyeImage.Status.PURGED).values_list("sha256", flat=True)
+    cached = set(old.values_list("sha256", flat=True)) & remembered() - set(kept_again)
+    if cached:
+        message = f"The caches of training still hold {len(cached)} purged photos: {_some(sorted(cached))}."
+        yield Finding("error", "deletions", message, "Run `manage.py purge`.")
+    stuck = Deletion.objects.filter(status=Deletion.Status.PURGING, images__removed_at__lt=an_hour_ago).distinct()
+    if stuck:
+        message = f"{len(stuck)} purges have not ended: {_some([str(row.pk) for row in stuck])}."
+        yield Finding("error", "deletions", message, "Run `manage.py purge`.")
+    if not (left or cached or stuck):
+        yield Finding("ok", "deletions", f"Of {purged.count()} purged photos no file is left.")
+
+
+def _content_of(path: Path) -> str:
+    """The hash in the name of a file below PHOTO_DIR."""
+    return _stem(path).rpartition("/")[2]
+
+
 def check_stray_files() -> Iterator[Finding]:
     """Files that no row names are left over from interrupted uploads; recent ones may belong to a running upload."""
-    names = EyeImage.objects.values_list("stored_name", flat=True)
+    names = EyeImage.objects.exclude(status=EyeImage.Status.PURGED).values_list("stored_name", flat=True)
     known = {name.partition(".")[0] for name in names.iterator(chunk_size=2000)}
     oldest_allowed = (timezone.now() - ORPHAN_AGE).timestamp()
     stray = [
@@ -185,17 +218,18 @@ def check_releases(say: Progress) -> Iterator[Finding]:
 def check_predictions() -> Iterator[Finding]:
     """Predictions that wait too long, have failed, or need review without a case."""
     now = timezone.now()
-    queued = Prediction.objects.filter(status=Prediction.Status.QUEUED)
+    predictions = Prediction.objects.of_kept_photos()
+    queued = predictions.filter(status=Prediction.Status.QUEUED)
     late = _ids(queued.filter(created_at__lt=now - WAITS_TOO_LONG))
     if late:
         message = f"{len(late)} predictions have waited over five minutes for an answer: {_some(late)}."
         yield Finding("error", "predictions", message, "Is a worker running?")
-    failed = _ids(Prediction.objects.filter(status=Prediction.Status.FAILED))
+    failed = _ids(predictions.filter(status=Prediction.Status.FAILED))
     if failed:
         message = f"{len(failed)} predictions have failed: {_some(failed)}."
         yield Finding("error", "predictions", message, "Read their errors in the admin and ask again.")
     unseen = _ids(
-        Prediction.objects.in_use().filter(
+        predictions.in_use().filter(
             status=Prediction.Status.DONE, needs_review=True, review_case__isnull=True, done_at__lt=now - WAITS_TOO_LONG
         )
     )
@@ -203,7 +237,7 @@ def check_predictions() -> Iterator[Finding]:
         message = f"{len(unseen)} predictions need a clinician and have no review case: {_some(unseen)}."
         yield Finding("error", "review", message, "Is a worker with beat running?")
     if not (late or failed or unseen):
-        waiting = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).count()
+        waiting = ReviewCase.objects.of_photos_in_use().filter(status__in=ReviewCase.OPEN).count()
         yield Finding("ok", "predictions", f"{queued.count()} wait for the model, {waiting} for a clinician.")
 
 

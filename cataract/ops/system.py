@@ -29,7 +29,7 @@ _BROKER_SECONDS = 2.5
 def system_state() -> dict[str, Any]:
     """Everything that `GET /system` returns. The broker has 2.5 s to answer; otherwise its fields are null."""
     now = timezone.now()
-    queued = Prediction.objects.in_status(Prediction.Status.QUEUED)
+    queued = Prediction.objects.of_kept_photos().in_status(Prediction.Status.QUEUED)
     oldest = queued.order_by("created_at").values_list("created_at", flat=True).first()
     done = Prediction.objects.in_status(Prediction.Status.DONE)
     totals = [row["total"] for row in done.values_list("timings", flat=True)[:LAST] if "total" in row]
@@ -41,7 +41,7 @@ def system_state() -> dict[str, Any]:
         "oldest_queued_seconds": None if oldest is None else max(0.0, (now - oldest).total_seconds()),
         "answered_last_hour": done.filter(done_at__gte=now - timedelta(hours=1)).count(),
         "answers_per_second": round(last_minutes / 300, 4),
-        "failed": Prediction.objects.in_status(Prediction.Status.FAILED).count(),
+        "failed": Prediction.objects.of_kept_photos().in_status(Prediction.Status.FAILED).count(),
         "milliseconds": percentiles(totals),
         "milliseconds_of": len(totals),
         "batches_running": Batch.objects.in_status(Batch.Status.RUNNING).count(),

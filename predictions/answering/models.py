@@ -21,11 +21,15 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
     OPEN = "queued"
     MOVES: ClassVar = {"done": frozenset({"queued"}), "failed": frozenset({"queued"}), "queued": frozenset({"failed"})}
 
+    def of_kept_photos(self) -> Self:
+        """The predictions of photos that are neither in the trash nor purged."""
+        return self.filter(image__status=EyeImage.Status.KEPT)
+
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The predictions of the photos that `user` may see, with all that a result shows, newest first."""
         if not isinstance(user, User):
             return self.none()
-        everything = self.as_shown()
+        everything = self.as_shown().of_kept_photos()
         if user.has_perm("predictions.view_every_eyeimage"):
             return everything
         return everything.filter(image__in=EyeImage.objects.visible_to(user).values("pk"))

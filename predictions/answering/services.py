@@ -30,6 +30,7 @@ from predictions.answering.models import Disclosure, Prediction
 from predictions.photos import intake
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.models import EyeImage
+from predictions.photos.refusals import PhotoInTrash
 from predictions.photos.services import store_photo
 
 log = logging.getLogger(__name__)
@@ -123,7 +124,10 @@ def receive_photo(
     transaction. Raises BadPhoto, DecodersBusy, BadField, DuplicatePhoto, QueueFull, StorageFull; then nothing is
     stored.
     """
-    if Prediction.objects.in_status(Prediction.Status.QUEUED).count() >= settings.MAX_QUEUED_PREDICTIONS:
+    if (
+        Prediction.objects.in_status(Prediction.Status.QUEUED).of_kept_photos().count()
+        >= settings.MAX_QUEUED_PREDICTIONS
+    ):
         raise QueueFull
     photo = intake.examine(data, name=name)
     facts = facts.completed(photo.header.facts)
@@ -228,6 +232,8 @@ def _replay(claim: IdempotentRequest) -> Prediction | None:
     earlier: Prediction | None = idempotency.made_before(claim)
     if earlier is not None and _is_with_its_request(earlier):
         raise UploadRunning(earlier)
+    if earlier is not None and earlier.image.status != EyeImage.Status.KEPT:
+        raise PhotoInTrash(earlier.image.removed_at)
     return earlier
 
 

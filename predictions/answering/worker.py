@@ -18,6 +18,7 @@ from cataract.ml.photos.images import decode
 from predictions.answering import inference
 from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.photos import storage
+from predictions.photos.models import EyeImage
 from predictions.releases import arms
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ def run_prediction(prediction_id: UUID | str) -> bool:
     """
     prediction = Prediction.objects.select_related("image__patient").get(pk=prediction_id)
     lease = timedelta(seconds=settings.PREDICTION_LEASE_SECONDS)
+    if prediction.image.status != EyeImage.Status.KEPT:  # in the trash: answered once it is restored
+        return False
     attempt = Prediction.objects.filter(attempts__lt=settings.PREDICTION_ATTEMPTS).claim(prediction, lease)
     if attempt is None:
         return False
@@ -71,7 +74,7 @@ def sweep() -> int:
 def waiting() -> PredictionQuerySet:
     """QUEUED predictions that no request and no worker holds."""
     settled = Q(lease_until__isnull=False) | Q(created_at__lt=Now() - _SETTLE)
-    return Prediction.objects.free().filter(settled)
+    return Prediction.objects.free().of_kept_photos().filter(settled)
 
 
 def _fail_exhausted() -> None:

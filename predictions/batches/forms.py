@@ -4,7 +4,7 @@ import uuid
 
 from django import forms
 
-from predictions.photos.forms import EYES, FactsForm, PatientKeyField
+from predictions.photos.forms import EYES, ConsentField, FactsForm, PatientKeyField
 
 
 class BatchForm(FactsForm):
@@ -20,10 +20,5 @@ class BatchForm(FactsForm):
         choices=[("", "Not stated"), *EYES],
         required=False,
     )
-    may_train = forms.BooleanField(
-        label="These photos may be used to improve the models",
-        required=False,
-        initial=True,
-        help_text="The table may say no for some. Without the tick, none of them trains.",
-    )
+    may_train = ConsentField("The models may learn from these photos")
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)

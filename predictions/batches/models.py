@@ -108,7 +108,7 @@ class BatchItem(models.Model):
     site = models.CharField(max_length=64, blank=True)
     device = models.CharField(max_length=64, blank=True)
     captured_at = models.DateTimeField(null=True, blank=True)
-    may_train = models.BooleanField(default=True)
+    may_train = models.BooleanField(null=True, blank=True, help_text="Empty: the default of the site.")
     prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     earlier = models.ForeignKey(
         Prediction,

@@ -26,6 +26,7 @@ from cataract.ml.labels import CLASSES, Reason
 from predictions.answering.answers import Answer
 from predictions.answering.models import FinalResult, Prediction
 from predictions.batches.models import Batch, BatchItem
+from predictions.photos.models import EyeImage
 from predictions.results.wording import confidence
 
 COLUMNS = (
@@ -42,6 +43,12 @@ COLUMNS = (
     "needs_review",
     "reasons",
     "release",
+    "state",
+    "final_answer",
+    "final_detail",
+    "final_basis",
+    "final_at",
+    "contradicts_ai",
 )
 _CHUNK = 200
 
@@ -65,9 +72,10 @@ PENDING = "pending"  # across the groups: a clinician has yet to answer
 
 
 def items_with_results(batch: Batch) -> QuerySet[BatchItem]:
-    """The files of a batch in the order they were sent."""
+    """The files of a batch in the order they were sent, without those whose photo is deleted."""
     shown = Prefetch("prediction", Prediction.objects.as_shown())
-    return batch.items.select_related("batch").prefetch_related(shown).order_by("position")
+    kept = batch.items.exclude(prediction__image__in=EyeImage.objects.deleted())
+    return kept.select_related("batch").prefetch_related(shown).order_by("position")
 
 
 def result_of(item: BatchItem) -> Prediction | None:
@@ -165,4 +173,13 @@ def _values(item: BatchItem, found: Prediction | None) -> list[Any]:
         "yes" if found.needs_review else "no",
         " ".join(found.reasons),
         found.release_id or "",
+        found.state.value,
+        *_final(found.final_result),
     ]
+
+
+def _final(result: FinalResult | None) -> list[Any]:
+    if result is None:
+        return [""] * 5
+    told = "yes" if result.contradicts_ai else "no"
+    return [result.answer, result.detail, result.basis, result.at.isoformat(), told]

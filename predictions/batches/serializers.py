@@ -45,8 +45,9 @@ class BatchUploadSerializer(FactsSerializer):
     device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     may_train = serializers.BooleanField(
         required=False,
-        default=True,
-        help_text="Consent to train with these photos; false counts for all of them.",
+        default=None,
+        allow_null=True,
+        help_text="Consent to train with these photos; false counts for all of them. Not stated: the site's default.",
     )
     name = serializers.CharField(
         required=False,

@@ -83,7 +83,9 @@ NO_TABLE = Table()
 
 
 def _with(default: PhotoFacts, stated: dict[str, Any]) -> PhotoFacts:
-    return replace(default, **{**stated, "may_train": default.may_train and stated.get("may_train", True)})
+    consents = (default.may_train, stated.get("may_train"))  # a "no" counts, wherever it is stated
+    may_train = False if False in consents else True if True in consents else None
+    return replace(default, **{**stated, "may_train": may_train})
 
 
 def _misfit(names: list[str]) -> str:

@@ -30,7 +30,7 @@ class Embedding(models.Model):
     @staticmethod
     def missing(encoder: str) -> models.QuerySet[EyeImage]:
         """The stored photos that this encoder has not seen."""
-        return EyeImage.objects.filter(~Exists(Embedding.objects.filter(image=OuterRef("pk"), encoder=encoder)))
+        return EyeImage.objects.kept().filter(~Exists(Embedding.objects.filter(image=OuterRef("pk"), encoder=encoder)))
 
 
 class EmbeddingJobQuerySet(LeasedQuerySet["EmbeddingJob"]):

@@ -1,11 +1,16 @@
-"""Stored photos in the admin, read-only."""
+"""Stored photos in the admin: read-only, with actions that open the pages for consent and deletion."""
 
-from django.contrib import admin
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cataract.core.admin import ReadOnlyAdmin
+from predictions.photos.chosen import MOST
 from predictions.photos.models import EyeImage
 
 
@@ -18,6 +23,35 @@ class EyeImageAdmin(ReadOnlyAdmin):
     search_fields = ("patient__key", "sha256", "id")
     date_hierarchy = "created_at"
     list_per_page = 50
+    change_form_template = "admin/predictions/photo.html"
+    actions = ("change_consent", "delete_photos")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EyeImage]:
+        """Photos in the trash and tombstones of purged ones are listed under their deletions only."""
+        found: QuerySet[EyeImage] = super().get_queryset(request)
+        return found.filter(status=EyeImage.Status.KEPT)
+
+    @admin.action(description="Change the consent of the chosen photos", permissions=["consent"])
+    def change_consent(self, request: HttpRequest, chosen: QuerySet[EyeImage]) -> HttpResponse | None:
+        return self._page_of("predictions:consent", request, chosen)
+
+    @admin.action(description="Delete the chosen photos", permissions=["deletion"])
+    def delete_photos(self, request: HttpRequest, chosen: QuerySet[EyeImage]) -> HttpResponse | None:
+        return self._page_of("predictions:delete", request, chosen)
+
+    def has_consent_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("predictions.change_consent")
+
+    def has_deletion_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("predictions.delete_photo")
+
+    def _page_of(self, name: str, request: HttpRequest, chosen: QuerySet[EyeImage]) -> HttpResponse | None:
+        """The page that asks for the reason, about at most MOST photos: an address holds no more."""
+        ids = [str(pk) for pk in chosen.values_list("pk", flat=True)]
+        if len(ids) > MOST:
+            self.message_user(request, f"Choose at most {MOST} photos at a time.", messages.ERROR)
+            return None
+        return HttpResponseRedirect(f"{reverse(name)}?{urlencode({'photo': ids}, doseq=True)}")
 
     @admin.display(description="photo")
     def thumbnail(self, image: EyeImage) -> SafeString:

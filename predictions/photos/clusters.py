@@ -35,7 +35,7 @@ def assign_cluster(
     cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the
     transaction that stores the photo, and take the photo's own split from `split_of`.
     """
-    _one_at_a_time()
+    one_at_a_time()
     twins = _twins(hashes)
     joined = _joined(twins, patient)
     cluster = _merge(joined) if joined else Cluster.objects.create(split=forced_split or draw_split(sha256))
@@ -50,7 +50,7 @@ def move_to_patient(image: EyeImage, *, patient: Patient, hashes: Sequence[str] 
     eight dihedral hashes; None when its file is lost, and then it counts as near to all of its old cluster. Call it
     inside the transaction that records the correction.
     """
-    _one_at_a_time()
+    one_at_a_time()
     old = Cluster.objects.get(images=image)
     others = _in_order(EyeImage.objects.filter(cluster=old).exclude(pk=image.pk))
     twins = [] if hashes is None else [twin for twin in _twins(hashes) if twin.pk != image.pk]
@@ -86,8 +86,12 @@ def draw_split(sha256: str) -> str:
     return Split.TRAIN
 
 
-def _one_at_a_time() -> None:
-    """Near-duplicates that arrive at once must see each other. On SQLite, IMMEDIATE transactions ensure it."""
+def one_at_a_time() -> None:
+    """Hold the lock of all that adds or purges photos, until this transaction ends.
+
+    Near-duplicates that arrive at once must see each other, a purge must see a new photo of the same content, and a
+    new photo must see that its patient withdrew the consent. On SQLite, IMMEDIATE transactions ensure it.
+    """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
@@ -121,6 +125,11 @@ def _merge(clusters: Iterable[Cluster]) -> Cluster:
     return first
 
 
+def _with_hash() -> QuerySet[EyeImage]:
+    """The photos that a new one may nearly duplicate: all but the purged."""
+    return EyeImage.objects.exclude(status=EyeImage.Status.PURGED)
+
+
 class _Known:
     """This process's cache of the hashes of all stored photos; a photo's id and hash never change."""
 
@@ -141,10 +150,10 @@ class _Known:
 
     def _refresh(self) -> None:
         if self._newest is not None:
-            self._add(EyeImage.objects.filter(created_at__gte=self._newest - _OVERLAP))
-        if len(self._ids) != EyeImage.objects.count():  # deleted, rolled back, or a clock far behind: reload
+            self._add(_with_hash().filter(created_at__gte=self._newest - _OVERLAP))
+        if len(self._ids) != _with_hash().count():  # purged, rolled back, or a clock far behind: reload
             self._forget()
-            self._add(EyeImage.objects.all())
+            self._add(_with_hash())
 
     def _add(self, images: QuerySet[EyeImage]) -> None:
         rows = [row for row in images.values_list("pk", "perceptual_hash", "created_at") if row[0] not in self._seen]

@@ -20,8 +20,8 @@ _WRITTEN = re.compile(r"(\d{4})[:-]?(\d\d)[:-]?(\d\d)(?:[ T]?(\d\d):?(\d\d):?(\d
 class PhotoFacts:
     """Stated about one photo; an empty value means not stated.
 
-    patient_key: a pseudonym. eye: "OD" or "OS". site: its name. may_train: consent to train with the photo.
-    retake_of: the stored photo (EyeImage) that this one was taken to replace.
+    patient_key: a pseudonym. eye: "OD" or "OS". site: its name. may_train: consent to train with the photo; None leaves
+    it to the site. retake_of: the stored photo (EyeImage) that this one was taken to replace.
     """
 
     patient_key: str = ""
@@ -29,7 +29,7 @@ class PhotoFacts:
     site: str = ""
     device: str = ""
     captured_at: datetime | None = None
-    may_train: bool = True
+    may_train: bool | None = None
     retake_of: UUID | None = None
 
     @classmethod

@@ -23,6 +23,18 @@ class PatientKeyField(forms.CharField):
         super().__init__(label="Patient key", max_length=64, validators=[PATIENT_KEY], widget=widget, **options)
 
 
+class ConsentField(forms.BooleanField):
+    """The consent to training. The form says whether the site has it ticked at first."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label=label, required=False)
+
+    def start_as(self, ticked: bool) -> None:
+        self.initial = ticked
+        at_first = "Yes unless you untick it" if ticked else "No unless you tick it"
+        self.help_text = f"{at_first}. It changes nothing for this answer, and can be changed later on the result page."
+
+
 class FactsForm(forms.Form):
     """What `user` states about photos. Each form adds `patient_key`, `eye` and `may_train` in its own words.
 
@@ -51,7 +63,9 @@ class FactsForm(forms.Form):
         first = user.sites.order_by("pk").first() or Site.objects.default()
         self._offer("site", sites, first)
         self._offer("device", Device.objects.filter(site__in=sites).select_related("site"), None)
-        self.fields["may_train"].initial = first.trains_by_default
+        consent = self.fields["may_train"]
+        assert isinstance(consent, ConsentField)
+        consent.start_as(first.trains_by_default)
 
     def _offer(self, field: str, rows: Any, initial: Any) -> None:
         choice = self.fields[field]

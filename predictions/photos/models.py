@@ -36,24 +36,39 @@ class Cluster(models.Model):
         return f"cluster {self.pk} ({self.split})"
 
 
-class EyeImageQuerySet(models.QuerySet["EyeImage"]):
+class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
+    MOVES: ClassVar = {
+        "trashed": frozenset({"kept"}),
+        "kept": frozenset({"trashed"}),
+        "purging": frozenset({"trashed"}),
+        "purged": frozenset({"purging"}),
+    }
+
+    def kept(self) -> Self:
+        """The photos that are neither in the trash nor purged: the only ones that pages, queues and datasets use."""
+        return self.in_status(EyeImage.Status.KEPT)
+
+    def deleted(self) -> Self:
+        """The photos in the trash, and the purged ones."""
+        return self.exclude(status=EyeImage.Status.KEPT)
+
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """The photos that `user` may see: every photo with that permission, else the user's own uploads.
+        """The kept photos that `user` may see: every photo with that permission, else the user's own uploads.
 
         Whoever sends photos for a site also sees those that others sent for it.
         """
         if not isinstance(user, User):
             return self.none()
         if user.has_perm("predictions.view_every_eyeimage"):
-            return self
+            return self.kept()
         own = Q(uploaded_by_id=user.pk)
         if user.has_perm("predictions.add_eyeimage"):
             own |= Q(site__in=user.sites.values("pk"))
-        return self.filter(own)
+        return self.kept().filter(own)
 
     def in_use(self) -> Self:
-        """Without the photos that were withdrawn: those are in no list, queue or dataset."""
-        return self.filter(withdrawn_at__isnull=True)
+        """Without the photos that were withdrawn or deleted: those are in no list, queue or dataset."""
+        return self.kept().filter(withdrawn_at__isnull=True)
 
     def patients(self) -> models.QuerySet[Patient]:
         """The patients on these photos, each with `last_photo_at`, the newest first.
@@ -65,9 +80,30 @@ class EyeImageQuerySet(models.QuerySet["EyeImage"]):
         patients = Patient.objects.filter(Exists(own)).annotate(last_photo_at=last)
         return patients.select_related("site").order_by("-last_photo_at", "pk")
 
+    def decided_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """The photos whose consent and deletion `user` may decide, if permitted to at all.
+
+        Every photo for those who may see every photo, else the user's own uploads and the photos of the user's sites.
+        """
+        if not isinstance(user, User):
+            return self.none()
+        if user.has_perm("predictions.view_every_eyeimage"):
+            return self
+        return self.filter(Q(uploaded_by_id=user.pk) | Q(site__in=user.sites.all()))
+
 
 class EyeImage(models.Model):
-    """One stored photo: the original without its metadata, and everything known about how it was taken."""
+    """One stored photo: the original without its metadata, and everything known about how it was taken.
+
+    KEPT -> TRASHED -> KEPT, or TRASHED -> PURGING -> PURGED: then the row is a tombstone that holds hashes and sizes,
+    and neither patient nor file.
+    """
+
+    class Status(models.TextChoices):
+        KEPT = "kept", "kept"
+        TRASHED = "trashed", "in the trash"
+        PURGING = "purging", "being purged"
+        PURGED = "purged", "purged"
 
     class Eye(models.TextChoices):
         OD = "OD", "right eye (OD)"
@@ -86,9 +122,11 @@ class EyeImage(models.Model):
         IMPORT = "import", "import"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    sha256 = models.CharField(max_length=64, unique=True, help_text="Of the bytes as sent.")
+    status = models.CharField(max_length=7, choices=Status, default=Status.KEPT, db_index=True)
+    removed_at = models.DateTimeField(null=True, blank=True, help_text="When it last moved towards the purge.")
+    sha256 = models.CharField(max_length=64, db_index=True, help_text="Of the bytes as sent.")
     stored_sha256 = models.CharField(max_length=64, help_text="Of the stripped file; also its address in storage.")
-    stored_name = models.CharField(max_length=100, help_text="Path below the photo folder.")
+    stored_name = models.CharField(max_length=100, blank=True, help_text="Path below the photo folder.")
     original_name = models.CharField(max_length=100, blank=True, help_text="A label only; never a path.")
     format = models.CharField(max_length=8)
     width = models.PositiveIntegerField(help_text="After orientation, in pixels.")
@@ -96,7 +134,7 @@ class EyeImage(models.Model):
     size = models.PositiveBigIntegerField(help_text="Of the stored file, in bytes.")
     orientation = models.PositiveSmallIntegerField(default=1, help_text="EXIF orientation, 1 to 8.")
     colour_profile = models.CharField(max_length=64, blank=True)
-    perceptual_hash = models.CharField(max_length=16, db_index=True, help_text="64-bit pHash in hex.")
+    perceptual_hash = models.CharField(max_length=16, blank=True, db_index=True, help_text="64-bit pHash in hex.")
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="images")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, blank=True, related_name="images")
@@ -140,6 +178,27 @@ class EyeImage(models.Model):
         ]
         indexes: ClassVar = [models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient")]
         constraints: ClassVar = [
+            models.UniqueConstraint(fields=["sha256"], condition=~Q(status="purged"), name="one_image_per_bytes"),
+            models.CheckConstraint(
+                condition=Q(status="kept", removed_at__isnull=True)
+                | Q(status__in=["trashed", "purging", "purged"], removed_at__isnull=False),
+                name="image_status",
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="purged")
+                | Q(
+                    stored_name="",
+                    original_name="",
+                    perceptual_hash="",
+                    patient__isnull=True,
+                    eye="",
+                    device__isnull=True,
+                    captured_at__isnull=True,
+                    may_train=False,
+                ),
+                name="purged_image_is_a_tombstone",
+            ),
+            models.CheckConstraint(condition=~Q(stored_name="") | Q(status="purged"), name="image_has_a_file"),
             models.CheckConstraint(condition=Q(eye__in=["OD", "OS", ""]), name="image_eye"),
             models.CheckConstraint(condition=Q(split__in=Split.values), name="image_split"),
             models.CheckConstraint(condition=Q(orientation__range=(1, 8)), name="image_orientation"),

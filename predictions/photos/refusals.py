@@ -1,5 +1,9 @@
 """Refused photos: the HTTP status and the sentence for each code of the library."""
 
+from datetime import datetime
+
+from django.utils import timezone
+
 from cataract.core.errors import DomainError
 from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
@@ -80,6 +84,19 @@ class BadPhoto(DomainError):
         super().__init__(sentence.format(**_values(refused)))
         self.code = refused.code.value  # type: ignore[misc]  # one class, a table of codes
         self.status = status  # type: ignore[misc]
+
+
+class PhotoInTrash(DomainError):
+    """The same bytes lie in the trash. Once purged, they can be stored as a new photo."""
+
+    code, status, field = "photo_in_trash", 409, "photo"
+
+    def __init__(self, when: datetime | None) -> None:
+        day = f" on {timezone.localtime(when):%Y-%m-%d}" if when else ""
+        super().__init__(
+            f"This photo was deleted{day} and is still in the trash. Restore it there, or send it again when it has "
+            "been purged."
+        )
 
 
 def _values(refused: PhotoRefused) -> dict[str, int | float | str]:

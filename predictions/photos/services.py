@@ -12,6 +12,7 @@ from predictions.photos import clusters, storage
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.intake import Photo
 from predictions.photos.models import EyeImage, Split, WrongPatientCheck
+from predictions.photos.refusals import PhotoInTrash
 from predictions.releases import serving
 from predictions.sites import services as sites
 from predictions.sites.models import Patient, Site
@@ -35,7 +36,7 @@ def store_photo(
     The same bytes are one image: if they are already stored, that image does not change. Eye, device and time that the
     file's header names complete `facts`. `forced_split`: see `clusters.assign_cluster`. `also(image, is_new)` runs in
     the transaction that makes the row; an exception in it rolls the row back. Raises BadField (eye_mismatch,
-    site_unknown), StorageFull.
+    site_unknown), PhotoInTrash, StorageFull.
     """
     facts = facts.completed(photo.header.facts)
     site = sites.find_site(user=user, name=facts.site)
@@ -43,13 +44,18 @@ def store_photo(
 
     def write_rows() -> tuple[EyeImage, bool]:
         with transaction.atomic():
-            image = EyeImage.objects.filter(sha256=photo.sha256).first()
+            image = EyeImage.objects.exclude(status=EyeImage.Status.PURGED).filter(sha256=photo.sha256).first()
             is_new = image is None
+            if image is not None and image.status != EyeImage.Status.KEPT:
+                raise PhotoInTrash(image.removed_at)
             if image is None:
                 placed, twins = _placed(photo, facts, site, forced_split)
                 image = EyeImage.objects.create(
                     stored_name=stored_name, stored_sha256=stored_sha256, source=source, uploaded_by=user, **placed
                 )
+                # A purge of another photo with the same content may just have taken the file: it waits for this
+                # transaction or has ended before it.
+                storage.store(photo.data, suffix=photo.suffix)
                 ask_whose_photo(image, twins)
             if also is not None:
                 also(image, is_new)
@@ -69,10 +75,21 @@ def ask_whose_photo(image: EyeImage, twins: list[EyeImage]) -> None:
     others = [
         twin
         for twin in twins
-        if twin.patient_id and image.patient_id and twin.patient_id != image.patient_id and not twin.withdrawn_at
+        if twin.patient_id
+        and image.patient_id
+        and twin.patient_id != image.patient_id
+        and not twin.withdrawn_at
+        and twin.status == EyeImage.Status.KEPT
     ]
     if others and not WrongPatientCheck.objects.filter(image=others[0], twin=image).exists():
         WrongPatientCheck.objects.get_or_create(image=image, twin=others[0])
+
+
+def _may_train(facts: PhotoFacts, site: Site, patient: Patient | None) -> bool:
+    """The consent to train with a new photo: as stated, else the site's default; never once a patient withdrew it."""
+    if patient is not None and Patient.objects.filter(pk=patient.pk, consent_withdrawn_at__isnull=False).exists():
+        return False  # read again under the lock of `assign_cluster`: it may have been withdrawn just now
+    return site.trains_by_default if facts.may_train is None else facts.may_train
 
 
 def _placed(
@@ -94,7 +111,7 @@ def _placed(
         "device": sites.ensure_device(site=site, name=facts.device),
         "eye": facts.eye,
         "captured_at": facts.captured_at,
-        "may_train": facts.may_train,
+        "may_train": _may_train(facts, site, patient),
         "sha256": photo.sha256,
         "original_name": photo.name,
         "format": photo.header.format,

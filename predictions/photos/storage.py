@@ -64,6 +64,18 @@ def derivative(name: str, kind: str, make: Callable[[bytes], bytes]) -> bytes:
     return data
 
 
+def erase(name: str) -> None:
+    """Delete the photo stored under `name` and all its derivatives, for good. Safe to repeat."""
+    original = path(name)
+    derived = Path(settings.PHOTO_DIR) / "derived" / Path(name).with_suffix("")
+    for file in [*derived.parent.glob(f"{derived.name}-*"), original]:
+        file.unlink(missing_ok=True)
+        hit("purge.file_erased")
+    for folder in (derived.parent, original.parent):
+        if folder.exists():
+            sync_folder(folder)
+
+
 def sweep_temporary(*, older_than_seconds: float = 3600) -> int:
     """Delete temporary files that a crash left behind; return how many."""
     limit = time.time() - older_than_seconds

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.http.users import user_of
 from predictions.answering import services
-from predictions.answering.models import Prediction
+from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.results.wording import describe
 
 
@@ -63,7 +63,8 @@ class PredictionAdmin(DisclosingAdmin):
     actions = ("retry",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
-        return super().get_queryset(request).select_related("image", "release")
+        predictions: PredictionQuerySet = super().get_queryset(request)  # type: ignore[assignment]
+        return predictions.of_kept_photos().select_related("image", "release")
 
     @admin.display(description="answer")
     def answer(self, prediction: Prediction) -> str:

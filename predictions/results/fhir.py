@@ -38,6 +38,7 @@ _REPORT_STATUS = {
     Prediction.State.PROVISIONAL: "preliminary",
     Prediction.State.FINAL: "final",
     Prediction.State.AMENDED: "amended",
+    Prediction.State.REPLACED: "cancelled",
 }
 # Why a clinician's answer says neither that there is a cataract nor that there is none.
 _NO_VALUE: dict[str, tuple[str, str]] = {
@@ -80,7 +81,7 @@ def _report(prediction: Prediction, people: FinalResult | None, observations: li
     report = {
         "resourceType": "DiagnosticReport",
         "identifier": [{"system": "urn:cataract:prediction", "value": str(prediction.pk)}],
-        "status": _REPORT_STATUS[prediction.state] if is_answered or people is not None else "registered",
+        "status": _status(prediction) if is_answered or people is not None else "registered",
         "code": {"text": "Cataract screening of an external eye photograph"},
         **_subject(prediction.image),
         **_times(prediction),
@@ -97,7 +98,7 @@ def _of_people(prediction: Prediction, result: FinalResult) -> dict[str, Any]:
     """What clinicians found in the photo: an observation of the site, never of a named reader."""
     return {
         "resourceType": "Observation",
-        "status": _REPORT_STATUS[prediction.state],
+        "status": _status(prediction),
         **_about(prediction, issued=result.at),
         "performer": [_reference(prediction, "site")],
         "method": {"text": BASES[result.basis]},
@@ -155,9 +156,14 @@ def _ai_status(prediction: Prediction, people: FinalResult | None) -> str:
     """Preliminary until people or the AI alone gave the final result; a software's answer is never more than that."""
     if prediction.status == Prediction.Status.FAILED:
         return "cancelled"
-    if people is not None:
+    if people is not None and prediction.image.withdrawn_at is None:
         return "preliminary"
-    return _REPORT_STATUS[prediction.state]
+    return _status(prediction)
+
+
+def _status(prediction: Prediction) -> str:
+    """A photo that was sent by mistake has no valid result."""
+    return "entered-in-error" if prediction.image.withdrawn_at else _REPORT_STATUS[prediction.state]
 
 
 def _value_of_ai(prediction: Prediction) -> dict[str, Any]:

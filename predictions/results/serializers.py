@@ -144,6 +144,7 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
             "eye": image.eye,
             "width": image.width,
             "height": image.height,
+            "may_train": image.may_train,
             "near_duplicate_of": str(image.near_duplicate_of_id) if image.near_duplicate_of_id else None,
             "wrong_patient_check": "open" if row.asks_whose_photo else "none",
             "corrected_at": image.corrected_at,

@@ -58,6 +58,7 @@ def waiting(test: LiveTest) -> QuerySet[Prediction]:
             release_id=test.champion_id,
             created_at__gte=test.started_at,
             image__source__in=_LIVE,
+            image__status=EyeImage.Status.KEPT,
         )
         .exclude(decision="")
         .exclude(shadow_answers__test=test)

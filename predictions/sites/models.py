@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -37,6 +38,18 @@ class Site(models.Model):
         "consent is ticked at first",
         default=True,
         help_text="Whether the upload form starts with consent to train ticked. The sender can always change it.",
+    )
+    retention_days = models.PositiveIntegerField(
+        "days to keep photos",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Older photos go to the trash each night, unless their patient is on hold. Empty: photos are kept.",
+    )
+    deletion_needs_two = models.BooleanField(
+        "deletions need a second person",
+        default=False,
+        help_text="Whether an administrator other than the one who asks must confirm each deletion.",
     )
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -81,13 +94,32 @@ class DeviceSpelling(models.Model):
         return self.name
 
 
+class PatientQuerySet(models.QuerySet["Patient"]):
+    def decided_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
+        """The patients whose consent and deletion `user` may decide, if permitted to at all.
+
+        Every patient for those who may see every photo, else those of the user's sites and of the user's uploads.
+        """
+        if not isinstance(user, User):
+            return self.none()
+        if user.has_perm("predictions.view_every_eyeimage"):
+            return self
+        own = self.model.objects.filter(images__uploaded_by=user).values("pk")
+        return self.filter(Q(site__in=user.sites.all()) | Q(pk__in=own))
+
+
 class Patient(models.Model):
     """One patient of a site, known by a pseudonym. The same pseudonym at another site is another patient."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="patients")
     key = models.CharField(max_length=64, db_index=True, help_text="Pseudonym, never a name.")
+    consent_withdrawn_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since then no new photo of this patient may train."
+    )
     created_at = models.DateTimeField(default=timezone.now)
+
+    objects = PatientQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["key"]

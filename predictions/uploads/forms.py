@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 
-from predictions.photos.forms import EYES, FactsForm, PatientKeyField
+from predictions.photos.forms import EYES, ConsentField, FactsForm, PatientKeyField
 from predictions.photos.models import EyeImage
 
 _OTHER = {EyeImage.Eye.OD: EyeImage.Eye.OS, EyeImage.Eye.OS: EyeImage.Eye.OD}
@@ -42,7 +42,7 @@ class UploadForm(FactsForm):
         widget=forms.RadioSelect,
         error_messages={"required": "Choose which eye it is."},
     )
-    may_train = forms.BooleanField(label="This photo may be used to improve the models", required=False, initial=True)
+    may_train = ConsentField("The models may learn from this photo")
     send_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)
     key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid.uuid4)
     retake_of = forms.ModelChoiceField(EyeImage.objects.none(), required=False, widget=forms.HiddenInput)

@@ -41,7 +41,12 @@ class UploadSerializer(FactsSerializer):
     site = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     device = serializers.CharField(required=False, default="", allow_blank=True, max_length=LABEL_LENGTH)
     captured_at = serializers.DateTimeField(required=False, default=None, allow_null=True)
-    may_train = serializers.BooleanField(required=False, default=True, help_text="Consent to train with this photo.")
+    may_train = serializers.BooleanField(
+        required=False,
+        default=None,
+        allow_null=True,
+        help_text="Consent to train with this photo. Not stated: the default of its site, which is yes at first.",
+    )
     retake_of = serializers.PrimaryKeyRelatedField(
         queryset=Prediction.objects.none(),
         pk_field=serializers.UUIDField(),

@@ -3,8 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from predictions.photos.models import EyeImage
 from predictions.results.admin import DisclosingAdmin
 from review.cases.models import Amendment, Reading, ReviewCase
 
@@ -56,6 +58,10 @@ class ReviewCaseAdmin(DisclosingAdmin):
     inlines = (ReadingInline, AmendmentInline)
     date_hierarchy = "created_at"
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
+        found: QuerySet[ReviewCase] = super().get_queryset(request)
+        return found.filter(image__status=EyeImage.Status.KEPT)
+
 
 @admin.register(Reading)
 class ReadingAdmin(DisclosingAdmin):
@@ -75,6 +81,10 @@ class ReadingAdmin(DisclosingAdmin):
     search_fields = ("id", "reader__username", "case__id")
     list_select_related = ("case", "reader")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
+        found: QuerySet[Reading] = super().get_queryset(request)
+        return found.filter(case__image__status=EyeImage.Status.KEPT)
+
 
 @admin.register(Amendment)
 class AmendmentAdmin(DisclosingAdmin):
@@ -83,3 +93,7 @@ class AmendmentAdmin(DisclosingAdmin):
     list_filter = ("kind", "at")
     search_fields = ("case__id", "by__username")
     list_select_related = ("case", "by")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Amendment]:
+        found: QuerySet[Amendment] = super().get_queryset(request)
+        return found.filter(case__image__status=EyeImage.Status.KEPT)

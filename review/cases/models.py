@@ -1,7 +1,7 @@
 """Review cases, readings, amendments, skips, and each reader's settings."""
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -23,6 +23,10 @@ class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
         "resolved": frozenset({"first", "second", "adjudication"}),
         "withdrawn": frozenset({"first", "second", "adjudication"}),
     }
+
+    def of_photos_in_use(self) -> Self:
+        """The cases of photos that are neither withdrawn nor deleted."""
+        return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)
 
 
 class ReviewCase(models.Model):

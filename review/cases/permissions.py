@@ -57,6 +57,7 @@ def _only_with(view: View, *permissions: str) -> View:
 
 
 def find_case(pk: UUID) -> ReviewCase:
-    """The case with its photo and prediction. Raises Http404 when there is none."""
-    case: ReviewCase = get_object_or_404(ReviewCase.objects.select_related("image__patient", "prediction"), pk=pk)
+    """The case with its photo and prediction. Raises Http404 when there is none, or its photo is deleted."""
+    cases = ReviewCase.objects.of_photos_in_use().select_related("image__patient", "prediction")
+    case: ReviewCase = get_object_or_404(cases, pk=pk)
     return case

@@ -1,7 +1,10 @@
 """Read-only admin pages of labels."""
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
+from predictions.photos.models import EyeImage
 from predictions.results.admin import DisclosingAdmin
 from review.labels.models import Label
 
@@ -12,3 +15,7 @@ class LabelAdmin(DisclosingAdmin):
     list_filter = ("answer", "provenance", "may_train", "created_at")
     search_fields = ("id", "image__patient__key", "image__sha256")
     list_select_related = ("image__patient",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Label]:
+        found: QuerySet[Label] = super().get_queryset(request)
+        return found.filter(image__status=EyeImage.Status.KEPT)

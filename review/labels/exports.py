@@ -23,7 +23,7 @@ SPOOL = 8_000_000  # bytes kept in memory before spilling to disk
 
 def labels_to_export(*, training_only: bool = False) -> QuerySet[Label]:
     """Standing labels with everything an export names, oldest first; `training_only` keeps those that may train."""
-    chosen = Label.objects.training() if training_only else Label.objects.standing()
+    chosen = Label.objects.training() if training_only else Label.objects.standing().of_photos_in_use()
     readings = Reading.objects.order_by("blind_at", "pk")
     related = chosen.select_related("image__site", "image__patient", "case", "case__prediction")
     return related.prefetch_related(Prefetch("readings", queryset=readings)).order_by("created_at", "pk")

@@ -25,8 +25,12 @@ class LabelQuerySet(models.QuerySet["Label"]):
 
     def training(self) -> "LabelQuerySet":
         """The best labels that may train, on photos in use whose sender agreed; answers given after the AI never do."""
-        in_use = self.best().filter(image__withdrawn_at__isnull=True)
-        return in_use.filter(may_train=True, image__may_train=True, answer__in=CLASSES)
+        trainable = self.best().of_photos_in_use()
+        return trainable.filter(may_train=True, image__may_train=True, answer__in=CLASSES)
+
+    def of_photos_in_use(self) -> "LabelQuerySet":
+        """Labels of photos that are neither withdrawn nor deleted."""
+        return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)
 
 
 class Label(models.Model):

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import diversity
 from review.queue.policy import in_order, offered
@@ -77,7 +78,8 @@ def renew(case: ReviewCase, user: User) -> bool:
 
 def renew_longest(user: User) -> ReviewCase | None:
     """Renew the claim of this user whose lease ends last and return its case; None without a claim."""
-    case = claimed_by(user).select_related("image", "prediction").order_by("-lease_until").first()
+    claimed = claimed_by(user).filter(image__status=EyeImage.Status.KEPT).select_related("image", "prediction")
+    case = claimed.order_by("-lease_until").first()
     return case if case is not None and renew(case, user) else None
 
 

@@ -49,13 +49,16 @@ def claim_if_drawn(reader: User) -> ReviewCase | None:
 def _control(reader: User) -> ReviewCase | None:
     """A photo new to this reader whose answer an adjudicator or an import has settled."""
     cases = ReviewCase.objects.filter(image=OuterRef("image"))
-    labels = Label.objects.standing().filter(
-        ~Exists(cases.filter(readings__reader=reader)),
-        ~Exists(cases.filter(status__in=ReviewCase.OPEN)),
-        ~Exists(Disclosure.objects.filter(image=OuterRef("image"), user=reader)),
-        image__withdrawn_at__isnull=True,
-        provenance__in=KNOWN,
-        answer__in=CLASSES,
+    labels = (
+        Label.objects.standing()
+        .of_photos_in_use()
+        .filter(
+            ~Exists(cases.filter(readings__reader=reader)),
+            ~Exists(cases.filter(status__in=ReviewCase.OPEN)),
+            ~Exists(Disclosure.objects.filter(image=OuterRef("image"), user=reader)),
+            provenance__in=KNOWN,
+            answer__in=CLASSES,
+        )
     )
     label = _draw_one(labels.exclude(image__uploaded_by=reader), reader)
     if label is None:
@@ -69,6 +72,7 @@ def _repeat(reader: User) -> ReviewCase | None:
     latest = timezone.now() - timedelta(days=settings.REVIEW_REPEAT_DAYS)
     readings = Reading.objects.standing().filter(
         ~Exists(repeated),
+        case__image__status=EyeImage.Status.KEPT,
         reader=reader,
         ai_shown_first=False,
         role__in=[Reading.Role.FIRST, Reading.Role.SECOND],

@@ -4,6 +4,7 @@ from django.db.models import Q
 
 from cataract.ml.labels import Reason
 from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import policy
 
@@ -18,6 +19,7 @@ def open_cases(limit: int = 1000) -> int:
         review_case__isnull=True,
         replaced_by__isnull=True,
         image__withdrawn_at__isnull=True,
+        image__status=EyeImage.Status.KEPT,
     ).order_by("created_at")[:limit]
     cases = [new_case(prediction) for prediction in unopened]
     ReviewCase.objects.bulk_create(cases, ignore_conflicts=True)

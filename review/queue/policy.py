@@ -118,10 +118,9 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         allowed |= status & unread & (blind | Q(only_for=user))
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
-    in_use = Q(image__withdrawn_at__isnull=True)
     own = Reading.objects.filter(case=OuterRef("pk"), reader=user)
     has_read = Exists(own.filter(Q(retracted_at__isnull=True) | Q(taken_back_by__isnull=False)))
-    return ReviewCase.objects.filter(allowed, in_use, ~is_replaced(), ~has_read)
+    return ReviewCase.objects.of_photos_in_use().filter(allowed, ~is_replaced(), ~has_read)
 
 
 def offered(user: User) -> QuerySet[ReviewCase]:

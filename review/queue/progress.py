@@ -46,7 +46,7 @@ def counts(reader: User) -> Counts:
         held_until=Max("lease_until", filter=by_others),
     )
     mine = claims.claimed_by(reader).count()
-    total = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).count()
+    total = ReviewCase.objects.of_photos_in_use().filter(status__in=ReviewCase.OPEN).count()
     today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     return Counts(
         **offered,

@@ -1,9 +1,11 @@
-"""Withdraw cases that nobody has to read: the photo was retaken well, or its sender has withdrawn it."""
+"""Withdraw cases that nobody has to read: the photo was retaken well, withdrawn by its sender, or purged."""
 
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
+from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
 from review.queue import policy
 
@@ -17,9 +19,10 @@ def withdraw_replaced(limit: int = 1000) -> int:
     return sum(_withdraw(case_id) for case_id in replaced.values_list("pk", flat=True)[:limit])
 
 
-def withdraw_cases_of_withdrawn_photos() -> int:
-    """Withdraw the open cases of photos that were sent by mistake, claimed or not; returns how many."""
-    needless = ReviewCase.objects.filter(status__in=ReviewCase.OPEN, image__withdrawn_at__isnull=False)
+def withdraw_cases_of_photos_out_of_use() -> int:
+    """Withdraw the open cases of photos that were sent by mistake or purged, claimed or not; returns how many."""
+    gone = Q(image__withdrawn_at__isnull=False) | Q(image__status=EyeImage.Status.PURGED)
+    needless = ReviewCase.objects.filter(gone, status__in=ReviewCase.OPEN)
     return needless.move(ReviewCase.Status.WITHDRAWN, claimed_by=None, lease_until=None, assigned_to=None)
 
 

@@ -19,7 +19,7 @@ def sweep() -> tuple[int, int]:
     """
     started = timezone.now()
     withdrawal.withdraw_replaced()
-    withdrawal.withdraw_cases_of_withdrawn_photos()
+    withdrawal.withdraw_cases_of_photos_out_of_use()
     opened = opening.open_cases()
     cleared = claims.clear_expired()
     if opened:

@@ -81,4 +81,4 @@ def readers() -> list[tuple[int, str]]:
 
 
 def _listed(user: User) -> QuerySet[ReviewCase]:
-    return ReviewCase.objects.filter(Q(kind=ReviewCase.Kind.CASE) | Q(only_for=user))
+    return ReviewCase.objects.of_photos_in_use().filter(Q(kind=ReviewCase.Kind.CASE) | Q(only_for=user))

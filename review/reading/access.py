@@ -79,7 +79,7 @@ def other_photos(case: ReviewCase, *, has_answered: bool) -> QuerySet[EyeImage]:
     """
     if case.image.patient_id is None:
         return EyeImage.objects.none()
-    photos = EyeImage.objects.filter(patient=case.image.patient_id).exclude(pk=case.image_id)
+    photos = EyeImage.objects.kept().filter(patient=case.image.patient_id).exclude(pk=case.image_id)
     if not has_answered:
         photos = photos.filter(~Exists(Reading.objects.filter(case__image=OuterRef("pk"))))
     right, left = EyeImage.Eye.OD.value, EyeImage.Eye.OS.value

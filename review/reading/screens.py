@@ -21,6 +21,7 @@ from cataract.core.http.htmx import is_htmx
 from cataract.core.http.users import user_of
 from cataract.ml.labels import Reason
 from predictions.answering.answers import Answer
+from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import ADJUDICATE
 from review.queue import claims, policy, progress
@@ -177,4 +178,5 @@ def _strip(request: HttpRequest, answered: Reading | None) -> dict[str, Any]:
 def last_reading(user: User) -> Reading | None:
     """This user's last answer, while it may be undone."""
     since = timezone.now() - UNDO_WITHIN
-    return Reading.objects.standing().filter(reader=user, blind_at__gte=since).order_by("-blind_at").first()
+    own = Reading.objects.standing().filter(reader=user, case__image__status=EyeImage.Status.KEPT)
+    return own.filter(blind_at__gte=since).order_by("-blind_at").first()

@@ -125,7 +125,7 @@ def test_new_notices_are_mailed_once_and_name_no_patient(admin: User, settings: 
     late_case()
     worker.sweep()
     assert mail.outbox == [], "no e-mail is configured"
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    settings.SENDS_MAIL, settings.EMAIL_BACKEND = True, "django.core.mail.backends.locmem.EmailBackend"
     TrainingRunFactory.create(status="failed", error="cannot read photo of P-1")
     worker.sweep()
     worker.sweep()
@@ -136,7 +136,7 @@ def test_new_notices_are_mailed_once_and_name_no_patient(admin: User, settings: 
 
 
 def test_a_mail_server_that_refuses_stops_nothing(admin: User, settings: Any) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.SENDS_MAIL, settings.EMAIL_BACKEND = True, "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
     late_case()
     assert opened() == {("queue_late", "queue")}

@@ -18,7 +18,13 @@ from cataract.roles import ROLES
 from tests.factories import UserFactory
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-VALUES = {"uuid": "00000000-0000-0000-0000-000000000000", "str": "nothing", "photo_kind": "thumb"}
+VALUES = {
+    "uuid": "00000000-0000-0000-0000-000000000000",
+    "str": "nothing",
+    "photo_kind": "thumb",
+    "int": "0",
+    "deletionact": "restore",
+}
 EVERYBODY = frozenset({*ROLES, "anonymous", "nobody", "suspended"})
 SIGNED_IN = EVERYBODY - {"anonymous", "suspended"}
 UPLOADERS = frozenset({"admin", "integrator", "screener"})
@@ -57,6 +63,11 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "batches/<uuid:batch_id>/retry/": {"POST": (UPLOADERS, "")},
     "batches/<uuid:batch_id>/results.csv": {"GET": (SIGNED_IN, "")},
     "photos/<uuid:image_id>/<photo_kind:kind>/": {"GET": (SIGNED_IN, "")},
+    "consent/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "deletions/": {"GET": (UPLOADERS, "")},
+    "deletions/new/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "deletions/<uuid:deletion_id>/<deletionact:act>/": {"POST": (UPLOADERS, "")},
+    "training/lineage/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
     "review/": {"GET": (READERS, "")},
     "review/agreement/": {"GET": (COUNTERS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
@@ -98,6 +109,14 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     },
     "api/v1/sites": {"GET": (UPLOADERS, "upload")},
     "api/v1/devices": {"GET": (UPLOADERS, "upload")},
+    "api/v1/predictions/<uuid:prediction_id>/consent": {"POST": (UPLOADERS, "upload")},
+    "api/v1/patients/<uuid:patient_id>/consent": {"POST": (UPLOADERS, "upload")},
+    "api/v1/deletions": {"GET": (UPLOADERS, "admin"), "POST": (UPLOADERS, "admin")},
+    "api/v1/deletions/<uuid:deletion_id>/<str:act>": {"POST": (UPLOADERS, "admin")},
+    "api/v1/legal-holds": {"GET": (ADMINS, "admin"), "POST": (ADMINS, "admin")},
+    "api/v1/legal-holds/<int:hold_id>/lift": {"POST": (ADMINS, "admin")},
+    "api/v1/lineage": {"GET": (LOOKERS, "admin")},
+    "api/v1/lineage/retrain": {"POST": (ADMINS, "admin")},
     "api/v1/batches": {"GET": (SIGNED_IN, "read"), "POST": (UPLOADERS, "upload")},
     "api/v1/batches/<uuid:batch_id>": {"GET": (SIGNED_IN, "read")},
     "api/v1/batches/<uuid:batch_id>/cancel": {"POST": (UPLOADERS, "upload")},

@@ -59,7 +59,7 @@ def test_an_adjudicator_finds_a_resolved_case_and_amends_it(resolved: ReviewCase
 
     label = Label.objects.standing().get()
     assert (label.answer, label.provenance, label.may_train) == ("cataract", "adjudicated", True)
-    assert label.supersedes.answer == "normal" and label.readings.count() == 2
+    assert label.supersedes is not None and label.supersedes.answer == "normal" and label.readings.count() == 2
     result = told(sender)["final_result"]
     assert (result["status"], result["answer"], result["basis"]) == ("amended", "cataract", "adjudicated")
     assert result["reason"] == "The eye clinic wrote." and result["contradicts_ai"]

@@ -1,7 +1,7 @@
 """What an eye doctor found later, over HTTP: recorded, corrected, a label of its own kind, and a figure."""
 
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -40,7 +40,7 @@ def screener() -> User:
 
 def photo(screener: User, *, days_before: int = 10, decision: str = "normal", **values: Any) -> Prediction:
     """A photo of the right eye of P-1 with a sure answer of the AI alone."""
-    taken = timezone.make_aware(timezone.datetime(2026, 11, 20, 9)) - timedelta(days=days_before)
+    taken = timezone.make_aware(datetime(2026, 11, 20, 9)) - timedelta(days=days_before)
     image = EyeImageFactory.create(**{"patient_key": "P-1", "uploaded_by": screener, "captured_at": taken, **values})
     done = PredictionFactory.create(image=image, decision=decision, needs_review=False, reasons=[])
     settle_by_ai(done)

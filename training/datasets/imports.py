@@ -18,7 +18,7 @@ from predictions.photos import intake
 from predictions.photos.clusters import draw_split
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage, Split
-from predictions.photos.refusals import BadPhoto
+from predictions.photos.refusals import BadPhoto, PhotoInTrash
 from predictions.photos.services import store_photo
 from predictions.sites import services as sites
 from review.labels.models import Label
@@ -143,9 +143,12 @@ def _import_one(
     except BadPhoto as error:
         report.refused += 1
         return f"refused: {error}"
-    image, new = store_photo(
-        photo, PhotoFacts(site=site), user=user, source=EyeImage.Source.IMPORT, forced_split=forced_split
-    )
+    facts = PhotoFacts(site=site, may_train=True)
+    try:
+        image, new = store_photo(photo, facts, user=user, source=EyeImage.Source.IMPORT, forced_split=forced_split)
+    except PhotoInTrash as error:
+        report.refused += 1
+        return f"refused: {error}"
     words = [f"stored ({image.get_split_display()})" if new else "already stored"]
     report.stored += new
     report.known += not new

@@ -48,9 +48,10 @@ def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
 
 
 def _rows(dataset: Dataset, *splits: str) -> QuerySet[DatasetItem]:
+    kept = EyeImage.Status.KEPT
     return (
         dataset.items.filter(split__in=splits, image__split=F("split"), image__may_train=True)
-        .filter(image__withdrawn_at__isnull=True)
+        .filter(image__status=kept, image__withdrawn_at__isnull=True)
         .select_related("image__site", "image__device")
         .order_by("image__sha256")
     )

@@ -20,7 +20,7 @@ def evidence_pdf(release: Release) -> bytes:
 
 def _photo(image_id: str) -> bytes | None:
     """A small JPEG of a stored photo; None when the photo or its file is deleted."""
-    image = EyeImage.objects.filter(pk=UUID(image_id)).first()
+    image = EyeImage.objects.kept().filter(pk=UUID(image_id)).first()
     try:
         return intake.derivative(storage.read(image.stored_name), max_side=_SIDE) if image else None
     except FileNotFoundError:

@@ -34,7 +34,7 @@ def start_check(*, user: User | None) -> LabelCheck:
 def standing_suspects(check: LabelCheck | None) -> list[tuple[Label, float]]:
     """The suspect labels that still stand, the most doubtful first, each with the probability that it is right."""
     confidence = dict(check.suspects) if check else {}
-    labels = Label.objects.standing().filter(pk__in=confidence).select_related("image")
+    labels = Label.objects.standing().of_photos_in_use().filter(pk__in=confidence).select_related("image")
     return sorted(((label, confidence[str(label.pk)]) for label in labels), key=lambda suspect: suspect[1])
 
 

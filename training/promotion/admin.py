@@ -134,7 +134,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "title": f"Photo {order.index(str(image_id)) + 1} of {len(order)} that turn from right to wrong",
             "release": release,
             "flip": next(flip for flip in comparison.report["flips"] if flip["image"] == str(image_id)),
-            "image": get_object_or_404(EyeImage, pk=image_id),
+            "image": get_object_or_404(EyeImage.objects.kept(), pk=image_id),
             "noted": noted,
             "form": form,
             "left": len(comparison.flips_without_cause()),

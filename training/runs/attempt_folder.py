@@ -52,6 +52,11 @@ def remove_leftovers() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def checkpoints_of(run: TrainingRun) -> list[Path]:
+    """The checkpoints that earlier attempts of a run left. Without them the next attempt starts from the beginning."""
+    return [folder / CHECKPOINT for folder in _folders(str(run.pk))]
+
+
 def _folder(name: str) -> Path:
     return Path(settings.RELEASE_DIR) / f".building-{name}"
 

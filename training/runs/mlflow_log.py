@@ -65,7 +65,7 @@ def log_release(tracker: Tracker, release: Release, comparison: Comparison | Non
 
 
 def _errors(comparison: Comparison) -> list[dict[str, Any]]:
-    """The test photos that the challenger gets wrong, by id: MLflow gets no photo, because consent can be withdrawn."""
+    """The test photos that the challenger gets wrong, by id. MLflow gets no photo, so a purge need not rewrite it."""
     return [point for point in comparison.report["points"] if point["decision"] != point["truth"]]
 
 

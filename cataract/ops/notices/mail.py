@@ -7,15 +7,11 @@ from collections.abc import Sequence
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.mail import send_mail
+from django.urls import reverse
 
 from cataract.ops.notices.models import Notice
 
 log = logging.getLogger(__name__)
-
-
-def is_configured() -> bool:
-    """Whether the settings choose an e-mail backend; Django's default would try a server on this host."""
-    return settings.is_overridden("EMAIL_BACKEND")
 
 
 def mail_admins(notices: Sequence[Notice]) -> int:
@@ -25,7 +21,9 @@ def mail_admins(notices: Sequence[Notice]) -> int:
     """
     kinds = Counter(notice.get_kind_display() for notice in notices)
     lines = [f"- {kind}{f' ({count})' if count > 1 else ''}" for kind, count in kinds.items()]
-    text = "\n".join(["New notices:", "", *lines, "", "The page Notices says what to do."])
+    text = "\n".join(
+        ["New notices:", "", *lines, "", f"What to do: {settings.PUBLIC_URL.rstrip('/')}{reverse('ops:notices')}"]
+    )
     admins = User.objects.with_perm("cataract.view_notice", backend="django.contrib.auth.backends.ModelBackend")
     sent = 0
     for address in admins.exclude(email="").values_list("email", flat=True).distinct():

@@ -1,5 +1,6 @@
 """Open notices for what is wrong now, and resolve those whose cause is gone."""
 
+from django.conf import settings
 from django.utils import timezone
 
 from cataract.ops.notices import conditions, mail
@@ -21,7 +22,7 @@ def sweep() -> None:
         Notice(kind=kind, key=key, detail=detail) for (kind, key), detail in found.items() if (kind, key) not in known
     ]
     Notice.objects.bulk_create(new, ignore_conflicts=True)
-    if mail.is_configured():
+    if settings.SENDS_MAIL:
         _mail_new()
 
 

@@ -36,7 +36,7 @@ def embed_photos(
 ) -> EmbeddedPhotos:
     """Embed each photo, or take it from the file `cache`.
 
-    Afterwards the cache holds exactly these photos by this encoder: a withdrawn photo leaves it with the next build.
+    Afterwards the cache holds exactly these photos by this encoder: a photo that is not trained on leaves it.
     stored: vectors that the same encoder made, {sha256: (D,)}; of those photos only the hashes are computed.
     Raises Cancelled.
     """

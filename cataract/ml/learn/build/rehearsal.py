@@ -1,8 +1,8 @@
 """The rehearsal set of a release: embeddings of the starter's public photos, which every retraining includes.
 
 A retraining on a few dozen new labels then adds to that knowledge instead of replacing it. `rehearsal.npz` holds no
-photos, and nothing of an installation's own: these are read again from its labels at each training, and a withdrawn
-photo or a corrected label leaves no trace.
+photos, and nothing of an installation's own: these are read again from its labels at each training, so it never holds
+a withdrawn photo or a corrected label.
 """
 
 from collections.abc import Sequence

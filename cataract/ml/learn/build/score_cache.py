@@ -16,8 +16,8 @@ from cataract.ml.photos import images
 class ScoreCache:
     """Scores photos with the accurate model of `cascade`, and keeps the scores in the file `path`.
 
-    `save` keeps exactly the photos that were scored: a withdrawn photo leaves the file. A retraining of the fast model
-    alone finds all scores of the last one.
+    `save` keeps exactly the photos that were scored: a photo that is not trained on leaves the file. A retraining
+    of the fast model alone finds all scores of the last one.
     """
 
     def __init__(self, cascade: Cascade, path: Path | None) -> None:
