@@ -131,6 +131,7 @@ def _grouped(items: QuerySet[BatchItem]) -> QuerySet[Any]:
         When(is_own=False, then=Value(Group.ALREADY_SENT)),
         When(prediction__status=Prediction.Status.QUEUED, then=Value(Group.IN_PROGRESS)),
         When(told__in=[Answer.CATARACT, Answer.NORMAL, Answer.UNGRADABLE], then=F("told")),
+        When(told=Answer.NOT_AN_EYE, then=Value(Group.UNGRADABLE)),
         When(told__isnull=False, then=Value(Group.OTHER)),
         When(checked & Q(prediction__reasons=[Reason.AUDIT_SAMPLE]), then=F("prediction__decision")),
         When(checked | Q(prediction__decision=""), then=Value(Group.CLINICIAN)),

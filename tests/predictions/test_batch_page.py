@@ -131,7 +131,8 @@ DONE: list[tuple[Group, bool, dict[str, Any]]] = [
     answered(group=Group.CATARACT, decision="normal", people="cataract"),
     answered(group=Group.NORMAL, decision="", people="normal"),
     answered(group=Group.UNGRADABLE, decision="cataract", people="ungradable"),
-    answered(group=Group.OTHER, decision="cataract", people="not_an_eye"),
+    answered(group=Group.UNGRADABLE, decision="cataract", people="not_an_eye"),
+    answered(group=Group.OTHER, decision="cataract", people="other"),
     answered(group=Group.IN_PROGRESS, status="queued"),
     answered(group=Group.CLINICIAN, pending=True, status="failed", decision=""),
 ]
