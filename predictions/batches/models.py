@@ -1,7 +1,6 @@
 """Batches of photos and their items, one per file."""
 
 import uuid
-from dataclasses import fields
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -14,9 +13,6 @@ from cataract.core.querysets import LeasedQuerySet, StatusQuerySet
 from predictions.answering.models import Prediction
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
-
-# A batch says nothing of retakes: its files replace no earlier photos.
-STATED = tuple(field.name for field in fields(PhotoFacts) if field.name != "retake_of")
 
 
 class BatchQuerySet(LeasedQuerySet["Batch"]):
@@ -98,6 +94,8 @@ class BatchItem(models.Model):
         KNOWN = "known"
         REFUSED = "refused"
 
+    FACTS: ClassVar = ("patient_key", "eye", "site", "device", "captured_at", "may_train")  # of PhotoFacts
+
     batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField()
     name = models.CharField(max_length=255, help_text="The name as sent; a label only, never a path.")
@@ -142,4 +140,4 @@ class BatchItem(models.Model):
     @property
     def facts(self) -> PhotoFacts:
         """The facts that the sender stated about the photo."""
-        return PhotoFacts(**{name: getattr(self, name) for name in STATED})
+        return PhotoFacts.among({name: getattr(self, name) for name in self.FACTS})

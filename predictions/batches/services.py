@@ -21,7 +21,7 @@ from cataract.core.models import IdempotentRequest
 from predictions.answering.models import Prediction
 from predictions.batches import archives, tasks
 from predictions.batches.archives import Entry
-from predictions.batches.models import STATED, Batch, BatchItem
+from predictions.batches.models import Batch, BatchItem
 from predictions.batches.naming import Names, plain_name, spellings
 from predictions.batches.tables import NO_TABLE, Table, TableRefused, read_table
 from predictions.batches.uploads import SpooledFile, folder_of, sent_again
@@ -75,7 +75,7 @@ def accept_batch(
             batch=batch,
             position=entry.index,
             name=_label(name),
-            **{fact: getattr(stated, fact) for fact in STATED},
+            **{fact: getattr(stated, fact) for fact in BatchItem.FACTS},
         )
         for entry, name, stated in zip(entries, names, facts, strict=True)
     ]

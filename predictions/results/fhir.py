@@ -38,7 +38,7 @@ _REPORT_STATUS = {
     Prediction.State.PROVISIONAL: "preliminary",
     Prediction.State.FINAL: "final",
     Prediction.State.AMENDED: "amended",
-    Prediction.State.REPLACED: "cancelled",
+    Prediction.State.REPLACED: "cancelled",  # the photo was taken again, and that result counts
 }
 # Why a clinician's answer says neither that there is a cataract nor that there is none.
 _NO_VALUE: dict[str, tuple[str, str]] = {
@@ -147,7 +147,7 @@ def _of_ai(prediction: Prediction, people: FinalResult | None) -> dict[str, Any]
                 },
             }
         ]
-    if prediction.needs_review and people is None:
+    if prediction.needs_review and people is None and prediction.state != Prediction.State.REPLACED:
         observation["note"] = [{"text": f"Clinician review pending. {' '.join(describe(prediction).reasons)}"}]
     return observation
 

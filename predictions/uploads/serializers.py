@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
+from django.db.models import QuerySet
 from rest_framework import serializers
 
 from cataract.core.errors import BadField
@@ -13,6 +14,13 @@ from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.photos.serializers import FactsSerializer
 from predictions.photos.validators import LABEL_LENGTH, check_captured_at
+
+
+class VisibleResult(serializers.PrimaryKeyRelatedField[Prediction]):
+    """The id of a result that the caller may see."""
+
+    def get_queryset(self) -> QuerySet[Prediction]:
+        return Prediction.objects.visible_to(user_of(self.context["request"]))
 
 
 class UploadSerializer(FactsSerializer):
@@ -47,8 +55,7 @@ class UploadSerializer(FactsSerializer):
         allow_null=True,
         help_text="Consent to train with this photo. Not stated: the default of its site, which is yes at first.",
     )
-    retake_of = serializers.PrimaryKeyRelatedField(
-        queryset=Prediction.objects.none(),
+    retake_of = VisibleResult(
         pk_field=serializers.UUIDField(),
         required=False,
         default=None,
@@ -58,13 +65,6 @@ class UploadSerializer(FactsSerializer):
     send_anyway = serializers.BooleanField(
         required=False, default=False, help_text="Predict again for a photo that is already stored for this eye."
     )
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        if "request" in self.context:
-            retaken = self.fields["retake_of"]
-            assert isinstance(retaken, serializers.PrimaryKeyRelatedField)
-            retaken.queryset = Prediction.objects.visible_to(user_of(self.context["request"]))
 
     def validate_retake_of(self, value: Prediction | None) -> UUID | None:
         return None if value is None else value.image_id

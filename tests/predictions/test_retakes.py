@@ -91,6 +91,9 @@ def test_a_retake_that_can_be_judged_replaces_the_old_photo(browser: Client, scr
     assert "Replaced by a better photo" in browser.get("/uploads/").content.decode()
     body = browser.get(f"/api/v1/predictions/{old.pk}").json()
     assert (body["state"], body["replaced_by"], body["decision"]) == ("replaced", str(new.pk), "ungradable")
+    fhir = browser.get(f"/api/v1/predictions/{old.pk}/fhir")
+    assert fhir.status_code == 200 and "Clinician review pending" not in fhir.content.decode()
+    assert '"cancelled"' in fhir.content.decode()
     worker.sweep()
     assert ReviewCase.objects.get(prediction=old).status == "withdrawn"
     of_state = {state: [row["id"] for row in browser.get(f"/api/v1/predictions?state={state}").json()["results"]]

@@ -21,9 +21,8 @@ def mail_admins(notices: Sequence[Notice]) -> int:
     """
     kinds = Counter(notice.get_kind_display() for notice in notices)
     lines = [f"- {kind}{f' ({count})' if count > 1 else ''}" for kind, count in kinds.items()]
-    text = "\n".join(
-        ["New notices:", "", *lines, "", f"What to do: {settings.PUBLIC_URL.rstrip('/')}{reverse('ops:notices')}"]
-    )
+    page = f"{settings.PUBLIC_URL.rstrip('/')}{reverse('ops:notices')}"
+    text = "\n".join(["New notices:", "", *lines, "", f"What to do: {page}"])
     admins = User.objects.with_perm("cataract.view_notice", backend="django.contrib.auth.backends.ModelBackend")
     sent = 0
     for address in admins.exclude(email="").values_list("email", flat=True).distinct():
