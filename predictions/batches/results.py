@@ -22,7 +22,7 @@ from django.db.models import (
 )
 
 from cataract.core.csv_cells import csv_lines
-from cataract.ml.labels import Reason
+from cataract.ml.labels import CLASSES, Reason
 from predictions.answering.answers import Answer
 from predictions.answering.models import FinalResult, Prediction
 from predictions.batches.models import Batch, BatchItem
@@ -124,16 +124,17 @@ def _grouped(items: QuerySet[BatchItem]) -> QuerySet[Any]:
     """The files with their `group`, and whether a clinician `is_pending`, as `wording.describe` says it of each."""
     standing = FinalResult.objects.standing().filter(prediction=OuterRef("prediction"))
     told = Subquery(standing.by_people().values("answer")[:1])
-    checked_normal = Q(prediction__decision=Answer.NORMAL, prediction__needs_review=True)
+    checked = Q(prediction__decision__in=CLASSES, prediction__needs_review=True)
     group = Case(
         When(status=BatchItem.Status.REFUSED, then=Value(Group.REFUSED)),
         When(status=BatchItem.Status.WAITING, then=Value(Group.WAITING)),
         When(is_own=False, then=Value(Group.ALREADY_SENT)),
         When(prediction__status=Prediction.Status.QUEUED, then=Value(Group.IN_PROGRESS)),
         When(told__in=[Answer.CATARACT, Answer.NORMAL, Answer.UNGRADABLE], then=F("told")),
+        When(told=Answer.NOT_AN_EYE, then=Value(Group.UNGRADABLE)),
         When(told__isnull=False, then=Value(Group.OTHER)),
-        When(checked_normal & Q(prediction__reasons=[Reason.AUDIT_SAMPLE]), then=Value(Group.NORMAL)),
-        When(checked_normal | Q(prediction__decision=""), then=Value(Group.CLINICIAN)),
+        When(checked & Q(prediction__reasons=[Reason.AUDIT_SAMPLE]), then=F("prediction__decision")),
+        When(checked | Q(prediction__decision=""), then=Value(Group.CLINICIAN)),
         default=F("prediction__decision"),
         output_field=CharField(),
     )

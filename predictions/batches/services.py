@@ -143,7 +143,9 @@ def retry_refused(*, batch: Batch, photos: Sequence[SpooledFile]) -> int:
         ):
             raise WrongStatus("The batch is not done. Wait until it is, then send the refused photos again.")
         _keep(batch.pk, {sent_again(place): photo for place, photo in zip(positions, photos, strict=True)})
-        batch.items.filter(position__in=positions).move(BatchItem.Status.WAITING, attempts=0, code="", message="")
+        batch.items.filter(position__in=positions).move(
+            BatchItem.Status.WAITING, attempts=0, code="", message="", earlier=None
+        )
     nudge(tasks.run_batch, batch.pk)
     return len(positions)
 

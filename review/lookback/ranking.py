@@ -1,15 +1,14 @@
 """The answers of a look-back: filtered, the greatest risk first, counted, and as CSV."""
 
-import csv
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Count, F, Prefetch, Q, QuerySet
 
-from cataract.core.csv_cells import safe_cell
+from cataract.core.csv_cells import csv_lines
 from cataract.ml.labels import Decision
 from predictions.answering.models import Prediction
 from review.cases.models import ReviewCase
@@ -17,7 +16,6 @@ from review.lookback.models import LookBack, LookBackAnswer
 
 WAS = {"cleared": Decision.NORMAL, "called": Decision.CATARACT}
 _CHUNK = 500
-_BOM = "\ufeff"  # spreadsheets then read the file as UTF-8
 COLUMNS = (
     "prediction", "image", "patient", "eye", "site", "sent_at", "release", "answer", "probability", "by_release",
     "answer_now", "probability_now", "error", "case", "case_status", "final_result",
@@ -70,23 +68,18 @@ def counts(look_back: LookBack) -> dict[str, int]:
     return found
 
 
-def csv_lines(answers: QuerySet[LookBackAnswer], show: Callable[[Sequence[Prediction]], Any]) -> Iterator[str]:
+def answers_csv(answers: QuerySet[LookBackAnswer], show: Callable[[Sequence[Prediction]], Any]) -> Iterator[str]:
     """The answers as lines of CSV; `show` is told of each prediction before its line is given out."""
-    yield _BOM + _line(COLUMNS)
+    return csv_lines(_rows(answers, show))
+
+
+def _rows(answers: QuerySet[LookBackAnswer], show: Callable[[Sequence[Prediction]], Any]) -> Iterator[Sequence[Any]]:
+    yield COLUMNS
     rows = answers.select_related("case", "look_back").iterator(chunk_size=_CHUNK)
-    chunk: list[LookBackAnswer] = []
-    for answer in rows:
-        chunk.append(answer)
-        if len(chunk) == _CHUNK:
-            yield from _lines_of(chunk, show)
-            chunk = []
-    yield from _lines_of(chunk, show)
-
-
-def _lines_of(chunk: Sequence[LookBackAnswer], show: Callable[[Sequence[Prediction]], Any]) -> Iterator[str]:
-    show([answer.prediction for answer in chunk])
-    for answer in chunk:
-        yield _line(_cells(answer))
+    while chunk := list(islice(rows, _CHUNK)):
+        show([answer.prediction for answer in chunk])
+        for answer in chunk:
+            yield _cells(answer)
 
 
 def _cells(answer: LookBackAnswer) -> list[Any]:
@@ -98,9 +91,3 @@ def _cells(answer: LookBackAnswer) -> list[Any]:
         answer.probability, answer.error, answer.case_id or "", answer.case.status if answer.case else "",
         result.answer if result is not None else "",
     ]  # fmt: skip
-
-
-def _line(cells: Sequence[Any]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\r\n").writerow([safe_cell(cell) for cell in cells])
-    return line.getvalue()

@@ -99,7 +99,9 @@ def answers_csv(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     answers = ranking.ranked(look_back, user, FilterForm(request.GET).filters())
 
     def lines() -> Iterator[str]:
-        return ranking.csv_lines(answers, lambda shown: answering_services.disclose(predictions=list(shown), user=user))
+        return ranking.answers_csv(
+            answers, lambda shown: answering_services.disclose(predictions=list(shown), user=user)
+        )
 
     response = StreamingHttpResponse(lines(), content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="look-back-{look_back.pk}.csv"'

@@ -120,7 +120,8 @@ def answered(**values: Any) -> tuple[Group, bool, dict[str, Any]]:
 
 DONE: list[tuple[Group, bool, dict[str, Any]]] = [
     answered(group=Group.CATARACT, pending=False, decision="cataract", needs_review=False, reasons=[], ai="final"),
-    answered(group=Group.CATARACT, pending=True, decision="cataract"),
+    answered(group=Group.CLINICIAN, pending=True, decision="cataract"),
+    answered(group=Group.CATARACT, decision="cataract", reasons=["audit_sample"], ai="provisional"),
     answered(group=Group.NORMAL, decision="normal", needs_review=False, reasons=[], ai="final"),
     answered(group=Group.NORMAL, decision="normal", reasons=["audit_sample"], ai="provisional"),
     answered(group=Group.CLINICIAN, pending=True, decision="normal"),
@@ -130,7 +131,8 @@ DONE: list[tuple[Group, bool, dict[str, Any]]] = [
     answered(group=Group.CATARACT, decision="normal", people="cataract"),
     answered(group=Group.NORMAL, decision="", people="normal"),
     answered(group=Group.UNGRADABLE, decision="cataract", people="ungradable"),
-    answered(group=Group.OTHER, decision="cataract", people="not_an_eye"),
+    answered(group=Group.UNGRADABLE, decision="cataract", people="not_an_eye"),
+    answered(group=Group.OTHER, decision="cataract", people="other"),
     answered(group=Group.IN_PROGRESS, status="queued"),
     answered(group=Group.CLINICIAN, pending=True, status="failed", decision=""),
 ]
