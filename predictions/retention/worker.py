@@ -21,10 +21,11 @@ from cataract.core.failpoints import hit
 from predictions.answering.models import Prediction
 from predictions.batches.models import Batch, BatchItem
 from predictions.consent.models import ConsentChange
+from predictions.corrections.models import Correction
 from predictions.embeddings.models import Embedding
 from predictions.photos import storage
 from predictions.photos.clusters import one_at_a_time
-from predictions.photos.models import EyeImage
+from predictions.photos.models import EyeImage, WrongPatientCheck
 from predictions.retention.models import Deletion
 from predictions.retention.trash import held, is_on_hold, lock, request_deletion
 from predictions.sites.models import Patient, Site
@@ -115,6 +116,9 @@ def _make_tombstone(image: EyeImage) -> None:
         BatchItem.objects.filter(prediction__image=image).update(**_FORGOTTEN_ITEM)
         ConsentChange.objects.filter(image=image).update(patient=None)
         EyeImage.objects.filter(near_duplicate_of=image).update(near_duplicate_of=None)
+        EyeImage.objects.filter(retake_of=image).update(retake_of=None)
+        Correction.objects.filter(image=image).delete()  # they name patients
+        WrongPatientCheck.objects.filter(Q(image=image) | Q(twin=image)).delete()
         Prediction.objects.filter(image=image).move(
             Prediction.Status.FAILED, lease_until=None, error="The photo was deleted before it was answered."
         )
@@ -143,6 +147,7 @@ _FORGOTTEN_PHOTO: dict[str, Any] = {
     "capture": {},
     "quality": {},
     "near_duplicate_of": None,
+    "retake_of": None,
     "may_train": False,
 }
 

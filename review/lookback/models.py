@@ -80,9 +80,14 @@ class LookBack(models.Model):
         first = timezone.make_aware(datetime.combine(self.since, time.min))
         end = timezone.make_aware(datetime.combine(self.until + timedelta(days=1), time.min))
         told = FinalResult.objects.standing().filter(basis=FinalResult.Basis.AI, status=FinalResult.Status.FINAL)
-        return Prediction.objects.filter(
-            release=self.release_id, created_at__gte=first, created_at__lt=end, pk__in=told.values("prediction")
-        ).order_by("created_at", "pk")
+        return (
+            Prediction.objects.of_kept_photos()
+            .in_use()
+            .filter(
+                release=self.release_id, created_at__gte=first, created_at__lt=end, pk__in=told.values("prediction")
+            )
+            .order_by("created_at", "pk")
+        )
 
 
 class LookBackAnswer(models.Model):

@@ -4,7 +4,7 @@ import uuid
 from typing import ClassVar, Self
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
@@ -20,13 +20,13 @@ class OutcomeQuerySet(models.QuerySet["Outcome"]):
         return self.filter(superseded_at__isnull=True)
 
     def visible_to(self, user: AbstractBaseUser | AnonymousUser) -> Self:
-        """The outcomes that `user` recorded, or of patients whose photos `user` sent; all for who sees every photo."""
-        if not isinstance(user, User):
-            return self.none()
-        if user.has_perm("predictions.view_every_eyeimage"):
-            return self
-        sent = EyeImage.objects.filter(patient=OuterRef("patient"), uploaded_by_id=user.pk)
-        return self.filter(Q(recorded_by_id=user.pk) | Exists(sent))
+        """The outcomes of patients whose photos `user` may see, and those that `user` recorded.
+
+        Outcomes of deleted patients are shown to nobody.
+        """
+        kept = Exists(EyeImage.objects.kept().filter(patient=OuterRef("patient")))
+        seen = Exists(EyeImage.objects.visible_to(user).filter(patient=OuterRef("patient")))
+        return self.filter(kept, seen | Q(recorded_by_id=user.pk))
 
 
 class Outcome(models.Model):

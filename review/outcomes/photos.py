@@ -26,7 +26,7 @@ def with_photos(outcomes: OutcomeQuerySet) -> Iterator[tuple[EyeImage, Outcome]]
     for outcome in outcomes.standing().order_by("seen_on"):
         of_eye[outcome.patient_id, outcome.eye].append(outcome)
     patients = {patient for patient, _ in of_eye}
-    for image in EyeImage.objects.filter(patient__in=patients, eye__in=EyeImage.Eye.known()).iterator():
+    for image in EyeImage.objects.in_use().filter(patient__in=patients, eye__in=EyeImage.Eye.known()).iterator():
         day = taken_on(image)
         assert image.patient_id is not None
         later = (each for each in of_eye.get((image.patient_id, image.eye), ()) if day <= each.seen_on <= day + window)
