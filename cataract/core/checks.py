@@ -94,6 +94,7 @@ RULES = (
             "REVIEW_AGREED_HOURS",
             "TRAINING_MAX_HOURS",
             "TRAINING_SILENT_SECONDS",
+            "TRASH_DAYS",
             "WEB_PROCESSES",
             "WEB_THREADS",
             "WORKER_PROCESSES",

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 
 from cataract.ml.labels import CLASSES, Decision, Reason
@@ -43,13 +42,13 @@ def settle_by_people(
     answered = image.predictions.exclude(status=Prediction.Status.QUEUED)
     for prediction in answered.select_related("image").prefetch_related("final_results"):
         earlier = list(prediction.final_results.all())  # newest first
-        standing = next((result for result in earlier if result.superseded_at is None), None)
+        standing = _standing(earlier)
         is_told_by_people = standing is not None and standing.is_by_people and standing.status in FinalResult.TOLD
         if is_told_by_people and not is_final:
             continue  # a photo that is read again keeps its result until the readers agree
         status = _status(earlier, answer) if is_final else FinalResult.Status.PROVISIONAL
         why = reason if status == FinalResult.Status.AMENDED else ""
-        _replace(prediction, standing, answer=answer, detail=detail, basis=basis, status=status, reason=why)
+        _replace(prediction, earlier, answer=answer, detail=detail, basis=basis, status=status, reason=why)
 
 
 def take_back(*, image: EyeImage) -> None:
@@ -102,25 +101,32 @@ def _status(earlier: Sequence[FinalResult], answer: str) -> FinalResult.Status:
     return FinalResult.Status.FINAL if is_same else FinalResult.Status.AMENDED
 
 
-def _replace(prediction: Prediction, standing: FinalResult | None, **values: Any) -> None:
+def _replace(prediction: Prediction, earlier: Sequence[FinalResult], **values: Any) -> None:
+    standing = _standing(earlier)
     if standing is not None:
         if all(getattr(standing, name) == value for name, value in values.items()):
             return
         FinalResult.objects.filter(pk=standing.pk).update(superseded_at=timezone.now())
     result = _write(prediction, **values)
     news.record_news(
-        user_id=prediction.image.uploaded_by_id, prediction_id=prediction.pk, is_urgent=_takes_back_a_normal(result)
+        user_id=prediction.image.uploaded_by_id,
+        prediction_id=prediction.pk,
+        is_urgent=_takes_back_a_normal(result, earlier),
     )
     if result.status in FinalResult.TOLD:
         _announce(result)
 
 
-def _takes_back_a_normal(result: FinalResult) -> bool:
+def _takes_back_a_normal(result: FinalResult, earlier: Sequence[FinalResult]) -> bool:
     """Whether a "normal" that was told before, by the AI or finally by people, is another answer now."""
     if result.status not in FinalResult.TOLD or result.answer == Answer.NORMAL:
         return False
-    told = Q(basis=FinalResult.Basis.AI) | Q(status__in=FinalResult.TOLD)
-    return result.prediction.final_results.filter(told, answer=Answer.NORMAL).exclude(pk=result.pk).exists()
+    told = [each for each in earlier if not each.is_by_people or each.status in FinalResult.TOLD]
+    return any(each.answer == Answer.NORMAL for each in told)
+
+
+def _standing(results: Sequence[FinalResult]) -> FinalResult | None:
+    return next((result for result in results if result.superseded_at is None), None)
 
 
 def _write(prediction: Prediction, *, answer: str, basis: str, **values: Any) -> FinalResult:

@@ -93,7 +93,7 @@ class ActOnDeletion(APIView):
         "`purge`: for good, without waiting for its date.",
         request=None,
         parameters=[IDEMPOTENCY_KEY],
-        responses={200: DeletionSerializer} | problems(401, 403, 404, 409),
+        responses={200: DeletionSerializer} | problems(401, 403, 404, 409, 422),
     )
     def post(self, request: Request, deletion_id: UUID, act: str) -> Response:
         if act not in ACTS:
@@ -131,7 +131,7 @@ class LegalHolds(generics.ListAPIView[LegalHold]):
         summary="Place a legal hold on a patient",
         request=HoldSerializer,
         parameters=[IDEMPOTENCY_KEY],
-        responses={201: LegalHoldSerializer} | problems(400, 401, 403, 404, 422),
+        responses={201: LegalHoldSerializer} | problems(400, 401, 403, 404, 409, 422),
     )
     def post(self, request: Request) -> Response:
         form = HoldSerializer(data=request.data)

@@ -90,13 +90,13 @@ def knows_answer(user: User) -> Q:
 
     An answer about a near-duplicate counts as one about the photo.
     """
-    same_photo = (
-        Q(image=OuterRef("image_id"))
-        | Q(image=OuterRef("image__near_duplicate_of"))
-        | Q(image__near_duplicate_of=OuterRef("image_id"))
+    own = Disclosure.objects.filter(user_id=user.pk)
+    shown = (
+        Q(Exists(own.filter(image=OuterRef("image_id"))))
+        | Q(Exists(own.filter(image=OuterRef("image__near_duplicate_of"))))
+        | Q(Exists(own.filter(image__near_duplicate_of=OuterRef("image_id"))))
     )
-    shown = Disclosure.objects.filter(same_photo, user_id=user.pk)
-    return Q(Exists(shown)) | Q(image__uploaded_by_id=user.pk) | Q(prediction__requested_by_id=user.pk)
+    return shown | Q(image__uploaded_by_id=user.pk) | Q(prediction__requested_by_id=user.pk)
 
 
 def has_seen(case: ReviewCase, user: User) -> bool:

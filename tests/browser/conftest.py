@@ -140,15 +140,20 @@ def site(browser: Browser, live_server: Any, shots: Path) -> Iterator[Site]:
 
 
 @pytest.fixture
-def keep() -> Callable[[Page, str], None]:
-    """Writes a picture of the documents if UPDATE_SCREENSHOTS=1. Rendered eyes only, never a real photo."""
+def keep() -> Callable[..., None]:
+    """Writes a picture of the documents if UPDATE_SCREENSHOTS=1. Rendered eyes only, never a real photo.
 
-    def write(page: Page, name: str) -> None:
+    `phone`: a second one, 360 px wide.
+    """
+
+    def write(page: Page, name: str, *, phone: bool = False) -> None:
         if os.environ.get("UPDATE_SCREENSHOTS") != "1":
             return
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
-        page.set_viewport_size({"width": 1280, "height": 800})
         SHOTS.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=SHOTS / f"{name}.png")
+        for width, path in ((360, f"{name}-phone.png"), (1280, f"{name}.png")):
+            if phone or width == 1280:
+                page.set_viewport_size({"width": width, "height": WIDTHS[width]})
+                page.screenshot(path=SHOTS / path, full_page=phone)
 
     return write

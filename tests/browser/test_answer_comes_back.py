@@ -1,5 +1,6 @@
 """The loop is closed for the person who sent the photo: upload, two readers against the AI, news, and an amendment."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from tests.browser.conftest import Site, drawn_eye
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_two_readers_overrule_the_ai_and_the_sender_is_told(site: Site, champion: Any, settings: Any) -> None:
+def test_two_readers_overrule_the_ai_and_the_sender_is_told(
+    site: Site, champion: Any, settings: Any, keep: Callable[..., None]
+) -> None:
     settings.AUDIT_RATE = 1.0  # each sure answer is checked: the photo goes to readers
     settings.REVIEW_SECOND_READ_RATE = settings.REVIEW_AI_FIRST_RATE = 0.0
     settings.REVIEW_CONTROL_RATE = settings.REVIEW_REPEAT_RATE = 0.0
@@ -36,14 +39,15 @@ def test_two_readers_overrule_the_ai_and_the_sender_is_told(site: Site, champion
     expect(main).to_contain_text("Clinicians decided otherwise than the AI.")
     expect(main).to_contain_text("Read by two clinicians who agree.")
     site.look(sender, "answer-came-back")
+    keep(sender, "final-result", phone=True)
 
     judge = site.log_in("adjudicator")
     judge.goto("/review/worklist/?state=resolved")
     judge.get_by_role("link", name=str(case.pk)[:8]).click()
     judge.get_by_role("link", name="Amend or reopen").click()
     form = judge.get_by_role("form", name="Amend the answer")
-    form.get_by_label("Other pathology").check()
-    form.get_by_label("Reason").fill("A scar of the cornea.")
+    form.get_by_label("Right answer").select_option("Other pathology")
+    form.get_by_label("Why").fill("A scar of the cornea.")
     form.get_by_role("button", name="Amend").click()
     expect(judge.get_by_role("status").first).to_contain_text("Amended")
 

@@ -1,6 +1,7 @@
 """Patients and letters in the browser: every width, both themes, by keyboard and without JavaScript."""
 
 import re
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def make_history(site: Site) -> None:
     Clinic.objects.update(letterhead="Eye Clinic North\n1 High Street, Northtown\nTelephone 01234 56789")
 
 
-def test_from_the_list_to_the_letters(site: Site) -> None:
+def test_from_the_list_to_the_letters(site: Site, keep: Callable[..., None]) -> None:
     make_history(site)
     page = site.log_in("screener")
     page.goto("/")
@@ -60,10 +61,13 @@ def test_from_the_list_to_the_letters(site: Site) -> None:
     expect(page.get_by_text("Refer to an eye doctor: two photos of this eye could not be judged.")).to_be_visible()
     assert "P-0042" not in page.url
     site.look(page, "patient")
+    keep(page, "patient", phone=True)
     page.set_viewport_size({"width": 1280, "height": 800})
     page.get_by_role("link", name="Referral letter").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Referral to an eye doctor")
     site.look(page, "referral")
+    keep(page, "referral", phone=True)
+    page.set_viewport_size({"width": 1280, "height": 800})
     page.emulate_media(media="print")
     expect(page.get_by_role("link", name="Download as PDF")).to_be_hidden()
     expect(page.get_by_text("Signature of the referring clinic")).to_be_visible()

@@ -28,10 +28,12 @@ from tests.review.test_pages import stored_image
 
 pytestmark = pytest.mark.django_db
 
-PAIRS = [(reads, "and", other) for reads in ("reader", "adjudicator") for other in ("screener", "auditor", "admin")]
-PAIRS += [("reader", "and", "integrator"), ("reader", "and", "adjudicator"), ("reader", "and", "superuser")]
-# Counts and rates over all photos: they change with every answer and belong to nobody's photo.
-SUMMARIES = ("review/agreement/", "api/v1/system", "api/v1/drift", "admin/training/", "admin/predictions/livetest")
+OTHERS = ("screener", "integrator", "adjudicator", "auditor", "admin", "superuser")
+SEE_READINGS = ("auditor", "admin", "superuser")  # the roles that can open what the first reader answered
+# Counts and rates over all photos change with every answer and belong to nobody's photo.
+SUMMARIES = ("review/agreement/", "api/v1/system", "api/v1/drift", "notices/", "admin/training/predictions/livetest")
+# Pages of the admin about accounts and the system: what they show differs from world to world, and no photo is there.
+ELSEWHERE = ("admin/auth/", "admin/axes/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")
 SEARCHES = ("?decision=cataract", "?q=P-1")
 
 
@@ -42,7 +44,7 @@ def no_chance(settings: Any) -> None:
 
 
 def person(roles: tuple[str, ...]) -> User:
-    named = [role for role in roles if role not in ("and", "superuser")]
+    named = [role for role in roles if role != "superuser"]
     user: User = UserFactory.create(username="both", roles=named)  # the same name in every world
     User.objects.filter(pk=user.pk).update(is_superuser="superuser" in roles, is_staff=True)
     return User.objects.get(pk=user.pk)
@@ -90,8 +92,11 @@ def admin_pages(case: ReviewCase) -> list[str]:
 
 
 def pages(case: ReviewCase) -> list[str]:
-    routes = [route for route, method in known_routes() if method == "GET" and not route.startswith(SUMMARIES)]
-    return [address_of(route, case) for route in routes if "logout" not in route] + admin_pages(case)
+    routes = [
+        route for route, method in known_routes() if method == "GET" and not route.startswith(SUMMARIES + ELSEWHERE)
+    ]
+    addresses = [address_of(route, case) for route in routes if "logout" not in route] + admin_pages(case)
+    return list(dict.fromkeys(addresses))
 
 
 def answers(roles: tuple[str, ...], world: Callable[[str], ReviewCase], answer: str) -> list[tuple[str, str, bool]]:
@@ -105,7 +110,8 @@ def answers(roles: tuple[str, ...], world: Callable[[str], ReviewCase], answer: 
         with transaction.atomic():
             response = client.get(address)
             may_read = policy.readable(user).filter(pk=case.pk).exists() and not policy.has_seen(case, user)
-            seen.append((address, re.sub(case.image.sha256[:12] + "[0-9a-f]*", "SHA256", bare(response)), may_read))
+            text = re.sub(case.image.sha256[:12] + "[0-9a-f]*", "SHA256", bare(response))
+            seen.append((address, re.sub(r"(prediction|reading|label) [0-9a-f]{8}", r"\1 ID", text), may_read))
             transaction.set_rollback(True)
     return seen
 
@@ -114,8 +120,12 @@ def difference(one: str, other: str) -> str:
     return "\n".join(list(difflib.unified_diff(one.splitlines(), other.splitlines(), lineterm="", n=0))[:20])
 
 
-@pytest.mark.parametrize("world", [differs_in_the_ai, differs_in_the_first_reading])
-@pytest.mark.parametrize("roles", PAIRS, ids=lambda roles: "-".join(roles))
+@pytest.mark.parametrize(
+    ("roles", "world"),
+    [(("reader", other), differs_in_the_ai) for other in OTHERS]
+    + [(("adjudicator", "admin"), differs_in_the_ai)]
+    + [(("reader", other), differs_in_the_first_reading) for other in SEE_READINGS],
+)
 def test_who_is_shown_an_answer_is_no_blind_reader(
     roles: tuple[str, ...], world: Callable[[str], ReviewCase], champion: Any
 ) -> None:

@@ -70,7 +70,7 @@ def test_photos_decided_alone_are_scored_again_and_ranked_by_risk(old: Release, 
     decided(old, seed=8, created_at=timezone.now() - timedelta(days=3))  # on another day
     decided(ReleaseFactory.create(), seed=9)  # by another release
     client = logged_in(admin)
-    assert 'href="/review/look-backs/"' in client.get("/uploads/").content.decode()
+    assert 'href="/review/look-backs/"' in client.get("/review/agreement/").content.decode()
     page = start(client, champion)
     address = page["Location"]
     assert "0 of 4 photos scored" in " ".join(client.get(address).content.decode().split())
