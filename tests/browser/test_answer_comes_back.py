@@ -36,7 +36,7 @@ def test_two_readers_overrule_the_ai_and_the_sender_is_told(
     sender.get_by_role("link", name="Open the result of P-7").click()
     expect(sender.get_by_role("heading", level=1)).to_have_text("Clinicians say: cataract.")
     main = sender.locator("main")
-    expect(main).to_contain_text("Clinicians decided otherwise than the AI.")
+    expect(main).to_contain_text("The clinicians disagree with the AI.")
     expect(main).to_contain_text("Read by two clinicians who agree.")
     site.look(sender, "answer-came-back")
     keep(sender, "final-result", phone=True)

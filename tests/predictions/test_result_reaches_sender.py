@@ -81,7 +81,7 @@ def test_two_readers_against_the_ai_reach_the_sender_everywhere(case: ReviewCase
 
     shown = words_of(browser(sender).get(page))
     assert "Clinicians say: cataract. Refer to an eye doctor" in shown
-    assert "Clinicians decided otherwise than the AI." in shown and "Read by two clinicians who agree." in shown
+    assert "The clinicians disagree with the AI." in shown and "Read by two clinicians who agree." in shown
     assert "The AI's answer No sign of cataract, but not sure." in shown
     assert "review pending" not in shown and "Needs a clinician" not in shown
     for reader in (first, second):
@@ -186,7 +186,7 @@ def test_clinicians_who_overrule_an_answer_of_the_ai_alone_amend_it(sender: User
     assert "No sign of cataract in this photo." in alone and "AI alone" in alone and "amended" not in alone.lower()
     final_results.settle_by_people(image=prediction.image, answer="cataract", basis="single", is_final=True)
     shown = words_of(browser(sender).get(f"/results/{prediction.pk}/"))
-    assert "Amended: clinicians decided otherwise than the AI. Before: No sign of cataract (AI alone). Told on" in shown
+    assert "Amended: the clinicians disagree with the AI. Before: No sign of cataract (AI alone). Told on" in shown
     assert "Ask a clinician" not in shown
 
 
