@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 
 from cataract.core import idempotency
 from cataract.core.broker.nudge import nudge
+from cataract.core.csv_tables import TableRefused
 from cataract.core.errors import BadField, WrongStatus
 from cataract.core.files import sync_folder
 from cataract.core.models import IdempotentRequest
@@ -23,7 +24,7 @@ from predictions.batches import archives, tasks
 from predictions.batches.archives import Entry
 from predictions.batches.models import Batch, BatchItem
 from predictions.batches.naming import Names, plain_name, spellings
-from predictions.batches.tables import NO_TABLE, Table, TableRefused, read_table
+from predictions.batches.tables import NO_TABLE, Table, read_table
 from predictions.batches.uploads import SpooledFile, folder_of, sent_again
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.names import printable

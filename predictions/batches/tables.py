@@ -1,11 +1,6 @@
 """The CSV table of a batch: one row per file with patient, eye and capture facts."""
 
-import csv
-import io
-import itertools
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -15,28 +10,13 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from cataract.core.errors import DomainError
+from cataract.core.csv_tables import TableRefused, read_cells, read_rows, refuse_rows, yes_or_no
 from predictions.batches.naming import Names, plain_name
 from predictions.photos.facts import PhotoFacts
-from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY, check_captured_at
+from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY, check_captured_at, eye_named
 
 MAX_BYTES = 5_000_000
-_EYES = {"od": "OD", "r": "OD", "right": "OD", "os": "OS", "l": "OS", "left": "OS"}
-_YES_NO = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
-_SEPARATOR_LINE = re.compile(r'\A"?sep=([,;\t|])"?[^\r\n]*(?:\r\n?|\n|\Z)', re.IGNORECASE)  # Excel's first line
-_SHOWN = 20  # more wrong rows would not help the sender
-
-
-class TableRefused(DomainError):
-    """The table is refused, and with it the batch; `errors` lists the rows."""
-
-    code = "table_invalid"
-    status = 422
-    field = "table"
-
-    def __init__(self, message: str, errors: dict[str, list[str]] | None = None) -> None:
-        super().__init__(message)
-        self.errors = dict(itertools.islice((errors or {}).items(), _SHOWN))
+_SHOWN = 20  # more names would not help the sender
 
 
 @dataclass
@@ -97,108 +77,34 @@ def _misfit(names: list[str]) -> str:
 
 
 def read_table(data: bytes) -> Table:
-    """Parse a CSV with the columns COLUMNS, of which only `file` is needed.
-
-    Takes commas, semicolons or tabs, with or without a byte order mark, Excel's `sep=` line and its empty rows. Raises
-    TableRefused with the name of each unknown column, or the number of each wrong row.
-    """
-    rows = _rows(*_separated(_text(data)))
-    _, header = next(rows, (0, []))
-    header = [name.lower() for name in header]
-    _check_header(header)
+    """Parse a CSV with the columns COLUMNS, of which only `file` is needed. Raises TableRefused."""
     table = Table()
     errors: dict[str, list[str]] = {}
-    for count, (number, cells) in enumerate(rows):
-        if count >= settings.MAX_BATCH_FILES:
-            raise TableRefused(f"The table has more than {settings.MAX_BATCH_FILES} rows.")
-        if wrong := _add(table, header, cells):
+    rows = read_rows(data, columns=COLUMNS, needed=["file"], max_bytes=MAX_BYTES, max_rows=settings.MAX_BATCH_FILES)
+    for number, row, misshapen in rows:
+        if wrong := misshapen + _add(table, row):
             errors[f"row {number}"] = wrong
-    if errors:
-        raise TableRefused(f"The table has errors, first in {next(iter(errors))}.", errors)
+    refuse_rows(errors)
     return table
 
 
-def _text(data: bytes) -> str:
-    if len(data) > MAX_BYTES:
-        raise TableRefused("The table is larger than 5 MB.")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise TableRefused("The table is not UTF-8 text. Save it as CSV UTF-8.") from None
-    if "\x00" in text:
-        raise TableRefused("The table contains bytes that are not text. Save it as CSV UTF-8.")
-    return text
-
-
-def _separated(text: str) -> tuple[str, str, int]:
-    """The table itself, the character between its cells, and how many lines stand before it."""
-    if found := _SEPARATOR_LINE.match(text):
-        return text[found.end() :], found.group(1), 1
-    first = text.split("\n", 1)[0]
-    return text, max(",;\t", key=lambda separator: (first.count(separator), text.count(separator))), 0
-
-
-def _rows(text: str, separator: str, lines_before: int) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of each row that is not empty: spreadsheets leave rows such as `;;` behind."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield reader.line_num + lines_before, cells
-    except csv.Error as error:
-        line = reader.line_num + lines_before
-        raise TableRefused(f"The table cannot be read near row {line}: {error}.") from None
-
-
-def _check_header(header: list[str]) -> None:
-    """Refuse columns that do not exist: what stands below `may train` or `patient_id` would be lost."""
-    known = f"Known columns: {', '.join(COLUMNS)}."
-    wrong = {name[:LABEL_LENGTH]: ["Unknown column."] for name in header if name and name not in COLUMNS}
-    wrong |= {name: ["This column is there twice."] for name, count in Counter(header).items() if name and count > 1}
-    if "file" not in header:
-        raise TableRefused(
-            "The first line of the table must name its columns, and one of them must be `file`. " + known, wrong
-        )
-    if wrong:
-        name, lines = next(iter(wrong.items()))
-        raise TableRefused(f"{name}: {lines[0]} {known}", wrong)
-
-
-def _add(table: Table, header: list[str], cells: list[str]) -> list[str]:
+def _add(table: Table, row: dict[str, str]) -> list[str]:
     """Add one row; return what is wrong with it."""
-    row = dict(zip(header, cells, strict=False))
     wrong: list[str] = []
-    if any(cell and not name for name, cell in itertools.zip_longest(header, cells, fillvalue="")):
-        wrong.append("A cell stands below no column name.")
     name = plain_name(row.pop("file", ""))
     if not name:
         wrong.append("The file is not named.")
     elif name in table.rows:
         wrong.append(f"{name} has a row already.")
-    stated: dict[str, Any] = {}
-    for column, cell in row.items():
-        if not column or not cell:
-            continue
-        fact, read = _READ[column]
-        try:
-            stated[fact] = read(cell)
-        except ValidationError as error:
-            wrong += [f"{column}: {line}" for line in error.messages]
-    if not wrong:
-        table.rows[name] = stated
-    return wrong
+    stated, misread = read_cells(row, _READ)
+    if not wrong and not misread:
+        table.rows[name] = {_FACTS.get(column, column): value for column, value in stated.items()}
+    return wrong + misread
 
 
 def _patient(cell: str) -> str:
     PATIENT_KEY(cell)
     return cell
-
-
-def _eye(cell: str) -> str:
-    if cell.lower() not in _EYES:
-        raise ValidationError(f"{cell!r} is neither OD nor OS.")
-    return _EYES[cell.lower()]
 
 
 def _label(cell: str) -> str:
@@ -219,18 +125,13 @@ def _moment(cell: str) -> datetime:
     return moment
 
 
-def _consent(cell: str) -> bool:
-    if cell.lower() not in _YES_NO:
-        raise ValidationError(f"{cell!r} is neither yes nor no.")
-    return _YES_NO[cell.lower()]
-
-
-_READ: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "patient": ("patient_key", _patient),
-    "eye": ("eye", _eye),
-    "site": ("site", _label),
-    "device": ("device", _label),
-    "captured_at": ("captured_at", _moment),
-    "may_train": ("may_train", _consent),
-}  # by column: the fact, and what reads and checks a cell
+_READ: dict[str, Callable[[str], Any]] = {
+    "patient": _patient,
+    "eye": eye_named,
+    "site": _label,
+    "device": _label,
+    "captured_at": _moment,
+    "may_train": yes_or_no,
+}  # by column: what reads and checks a cell
+_FACTS = {"patient": "patient_key"}  # where a fact is not called as its column
 COLUMNS = ("file", *_READ)

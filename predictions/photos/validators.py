@@ -17,3 +17,13 @@ def check_captured_at(value: datetime) -> None:
     """Raise ValidationError for a time before 1990 or in the future."""
     if value.year < 1990 or value > timezone.now() + _CLOCK_ERROR:
         raise ValidationError("The date of the photo must be between 1990 and now.")
+
+
+_EYES = {"od": "OD", "r": "OD", "right": "OD", "os": "OS", "l": "OS", "left": "OS"}
+
+
+def eye_named(text: str) -> str:
+    """OD or OS, from OD, OS, R, L, right or left in any case. Raises ValidationError."""
+    if text.lower() not in _EYES:
+        raise ValidationError(f"{text!r} is neither OD nor OS.")
+    return _EYES[text.lower()]

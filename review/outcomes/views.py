@@ -14,13 +14,14 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from cataract.core.csv_tables import TableRefused
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
 from predictions.answering.models import Prediction
 from review.outcomes import services
 from review.outcomes.forms import OutcomeForm, OutcomeTableForm
 from review.outcomes.models import Outcome
-from review.outcomes.tables import COLUMNS, MAX_BYTES, NEEDED, OutcomesRefused, read_outcomes
+from review.outcomes.tables import COLUMNS, MAX_BYTES, NEEDED, read_outcomes
 
 ADD = "review.add_outcome"
 PAGE_SIZE = 50
@@ -76,12 +77,10 @@ def import_page(request: HttpRequest) -> HttpResponse:
             rows = read_outcomes(form.cleaned_data["table"].read(MAX_BYTES + 1))
             count, errors = services.record_outcomes(user=user_of(request), rows=rows)
             if errors:
-                raise OutcomesRefused(
-                    f"The table has errors, first in {next(iter(errors))}. Nothing was stored.", errors
-                )
+                raise TableRefused(f"The table has errors, first in {next(iter(errors))}. Nothing was stored.", errors)
             messages.success(request, f"{count} outcome{'s are' if count != 1 else ' is'} recorded.")
             return redirect("review:outcomes")
-        except OutcomesRefused as error:
+        except TableRefused as error:
             errors = error.errors
             form.add_error("table", error.message)
     context = {"form": form, "errors": errors, "columns": COLUMNS, "needed": NEEDED}

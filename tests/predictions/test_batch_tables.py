@@ -14,10 +14,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cataract.core import tokens
+from cataract.core.csv_tables import TableRefused
 from predictions.batches import worker
 from predictions.batches.models import Batch, BatchItem
 from predictions.batches.naming import CODE_PAGES, Names, plain_name, spellings
-from predictions.batches.tables import COLUMNS, MAX_BYTES, Table, TableRefused, read_table
+from predictions.batches.tables import COLUMNS, MAX_BYTES, Table, read_table
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage
 from tests.factories import UserFactory, jpeg_bytes

@@ -217,15 +217,15 @@ def test_a_table_is_recorded_whole(screener: User) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("patient_id,eye,cataract,seen_on\nP-1,OD,yes,2026-11-20\n", "Unknown columns: patient_id."),
-        ("patient,eye,cataract\nP-1,OD,yes\n", "missing: seen_on"),
-        ("patient,eye,cataract,seen_on\nP-1,OD,perhaps,2026-11-20\n", "cataract is neither yes nor no."),
+        ("patient_id,eye,cataract,seen_on\nP-1,OD,yes,2026-11-20\n", "patient_id: Unknown column."),
+        ("patient,eye,cataract\nP-1,OD,yes\n", "one of them must be `seen_on`"),
+        ("patient,eye,cataract,seen_on\nP-1,OD,perhaps,2026-11-20\n", "is neither yes nor no."),
         ("patient,eye,cataract,seen_on\nP-1,middle,yes,2026-11-20\n", "is neither OD nor OS."),
-        ("patient,eye,cataract,seen_on\nP-1,OD,yes,20.11.2026\n", "seen_on is no date"),
+        ("patient,eye,cataract,seen_on\nP-1,OD,yes,20.11.2026\n", "is no date such as"),
         ("patient,eye,cataract,seen_on\nP-1,OD,yes,2031-01-01\n", "between 1990 and today"),
         ("patient,eye,cataract,seen_on\nP-1,OD,yes,2026-11-20\nP-9,OD,yes,2026-11-20\n", "There is no patient"),
         ("patient,eye,cataract,seen_on\n", "The table has no rows."),
-        ("", "missing: patient"),
+        ("", "one of them must be `patient`"),
         ("patient,eye,cataract,seen_on\nP-1,OD,yes,\xe9\n".encode("latin-1"), "not UTF-8"),
     ],
 )
