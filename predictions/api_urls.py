@@ -27,7 +27,10 @@ urlpatterns: list[URLPattern] = [
     path("predictions/<uuid:prediction_id>/consent", consent_api.PhotoConsent.as_view(), name="api-photo-consent"),
     path("patients/<uuid:patient_id>/consent", consent_api.PatientConsent.as_view(), name="api-patient-consent"),
     path("deletions", retention_api.Deletions.as_view(), name="api-deletions"),
-    path("deletions/<uuid:deletion_id>/<str:act>", retention_api.ActOnDeletion.as_view(), name="api-deletion-act"),
+    *(
+        path(f"deletions/<uuid:deletion_id>/{act}", retention_api.ActOnDeletion.as_view(act=act), name=f"api-{act}")
+        for act in retention_api.ACTS
+    ),
     path("legal-holds", retention_api.LegalHolds.as_view(), name="api-legal-holds"),
     path("legal-holds/<int:hold_id>/lift", retention_api.LiftLegalHold.as_view(), name="api-legal-hold-lift"),
     path("batches", batches_api.Batches.as_view(), name="api-batches"),

@@ -81,10 +81,12 @@ class Deletions(generics.ListAPIView[Deletion]):
 
 
 class ActOnDeletion(APIView):
-    """Confirm, cancel, restore or purge one deletion."""
+    """Confirm, cancel, restore or purge one deletion: `as_view(act=...)`, one of ACTS."""
+
+    act = ""
 
     def get_permissions(self) -> list[BasePermission]:
-        wanted = CONFIRM if self.kwargs.get("act") in ("confirm", "purge") else DELETE
+        wanted = CONFIRM if self.act in ("confirm", "purge") else DELETE
         return [has_scope("admin", wanted)()]
 
     @extend_schema(
@@ -95,14 +97,12 @@ class ActOnDeletion(APIView):
         parameters=[IDEMPOTENCY_KEY],
         responses={200: DeletionSerializer} | problems(401, 403, 404, 409, 422),
     )
-    def post(self, request: Request, deletion_id: UUID, act: str) -> Response:
-        if act not in ACTS:
-            raise Http404
+    def post(self, request: Request, deletion_id: UUID) -> Response:
         user = user_of(request)
         deletion = get_object_or_404(Deletion.objects.decided_by(user), pk=deletion_id)
         return post_once(
             request,
-            lambda: ACTS[act](deletion=deletion, user=user),
+            lambda: ACTS[self.act](deletion=deletion, user=user),
             lambda made: Response(DeletionSerializer(made).data),
         )
 

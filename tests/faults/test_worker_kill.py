@@ -37,7 +37,7 @@ from pathlib import Path
 from PIL import Image
 from cataract.ml.synthetic import render_eye
 from predictions.answering import services, tasks
-from predictions.answering.models import Prediction
+from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.photos.facts import PhotoFacts
 from predictions.releases.services import make_champion
@@ -55,6 +55,7 @@ for seed in range(10):
         user=None, data=buffer.getvalue(), name=f"{seed}.png", source="command", facts=PhotoFacts(f"P-{seed}", "OD")
     )
     images.append(prediction.image)
+FinalResult.objects.all().delete()
 Prediction.objects.all().delete()
 Embedding.objects.all().delete()
 rows = Prediction.objects.bulk_create([Prediction(image=images[n % len(images)]) for n in range(ROWS)])

@@ -17,7 +17,7 @@ from predictions.photos.models import Cluster, EyeImage
 from predictions.releases.models import LiveTest, Release
 from predictions.shadow.models import ShadowAnswer
 from review.labels.models import Label
-from tests.factories import UserFactory, jpeg_bytes
+from tests.factories import PatientFactory, UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,7 +38,12 @@ def answer_many(test: LiveTest, number: int, *, first: int = 0) -> None:
     assert model.image is not None
     clusters = Cluster.objects.bulk_create(Cluster(split="train") for _ in range(number))
     images = [
-        like(model.image, cluster_id=cluster.pk, sha256=f"{first + n:064x}", patient_key=f"P-{first + n}")
+        like(
+            model.image,
+            cluster_id=cluster.pk,
+            sha256=f"{first + n:064x}",
+            patient=PatientFactory.create(key=f"P-{first + n}"),
+        )
         for n, cluster in enumerate(clusters)
     ]
     EyeImage.objects.bulk_create(images, batch_size=500)
