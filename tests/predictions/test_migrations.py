@@ -12,10 +12,27 @@ BEFORE = [("predictions", "0005_plain_english"), ("review", "0004_plain_english"
 
 @pytest.fixture
 def old(transactional_db: None) -> Any:
-    """The models of the schema before; afterwards the newest schema again."""
+    """The models of the schema before; afterwards the newest schema again.
+
+    Going back makes SQLite build tables anew, which loses their triggers: the tests that follow need them.
+    """
+    triggers = _triggers()
     executor = MigrationExecutor(connection)
     yield executor.migrate(BEFORE).apps
     _newest()
+    with connection.cursor() as cursor:
+        for name in triggers.keys() - _triggers().keys():
+            cursor.execute(triggers[name])
+    assert _triggers().keys() == triggers.keys()
+
+
+def _triggers() -> dict[str, str]:
+    """The statement of each trigger, by name; on SQLite only."""
+    if connection.vendor != "sqlite":
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+        return dict(cursor.fetchall())
 
 
 def _newest() -> Any:
