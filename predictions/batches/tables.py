@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 from cataract.core.csv_tables import TableRefused, read_cells, read_rows, refuse_rows, yes_or_no
 from predictions.batches.naming import Names, plain_name
 from predictions.photos.facts import PhotoFacts
-from predictions.photos.validators import LABEL_LENGTH, PATIENT_KEY, check_captured_at, eye_named
+from predictions.photos.validators import LABEL_LENGTH, check_captured_at, eye_named, patient_key
 
 MAX_BYTES = 5_000_000
 _SHOWN = 20  # more names would not help the sender
@@ -102,11 +102,6 @@ def _add(table: Table, row: dict[str, str]) -> list[str]:
     return wrong + misread
 
 
-def _patient(cell: str) -> str:
-    PATIENT_KEY(cell)
-    return cell
-
-
 def _label(cell: str) -> str:
     if len(cell) > LABEL_LENGTH:
         raise ValidationError(f"This is longer than {LABEL_LENGTH} characters.")
@@ -126,7 +121,7 @@ def _moment(cell: str) -> datetime:
 
 
 _READ: dict[str, Callable[[str], Any]] = {
-    "patient": _patient,
+    "patient": patient_key,
     "eye": eye_named,
     "site": _label,
     "device": _label,

@@ -55,7 +55,7 @@ def store_photo(
                 )
                 # A purge of another photo with the same content may just have taken the file: it waits for this
                 # transaction or has ended before it.
-                storage.store(photo.data, suffix=photo.suffix)
+                storage.ensure(stored_name, photo.data)
                 ask_whose_photo(image, twins)
             if also is not None:
                 also(image, is_new)

@@ -36,6 +36,11 @@ def store(data: bytes, *, suffix: str) -> tuple[str, str]:
     return name, digest
 
 
+def ensure(name: str, data: bytes) -> None:
+    """Write the file `name` again if it is gone; `name` is what `store` returned for `data`. Raises StorageFull."""
+    _write(path(name), data)
+
+
 def read(name: str) -> bytes:
     """The content stored under `name`. Raises FileNotFoundError."""
     return path(name).read_bytes()

@@ -19,6 +19,12 @@ def check_captured_at(value: datetime) -> None:
         raise ValidationError("The date of the photo must be between 1990 and now.")
 
 
+def patient_key(text: str) -> str:
+    """The text, where it may be a patient's pseudonym. Raises ValidationError."""
+    PATIENT_KEY(text)
+    return text
+
+
 _EYES = {"od": "OD", "r": "OD", "right": "OD", "os": "OS", "l": "OS", "left": "OS"}
 
 

@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_date
 
 from cataract.core.csv_tables import TableRefused, read_cells, read_rows, refuse_rows, yes_or_no
-from predictions.photos.validators import PATIENT_KEY, eye_named
+from predictions.photos.validators import eye_named, patient_key
 from review.outcomes.facts import NOTE_LENGTH, OutcomeFacts, check_seen_on
 from review.outcomes.models import Outcome
 
@@ -32,11 +32,6 @@ def read_outcomes(data: bytes) -> list[tuple[int, OutcomeFacts]]:
     if not found:
         raise TableRefused("The table has no rows.")
     return found
-
-
-def _patient(cell: str) -> str:
-    PATIENT_KEY(cell)
-    return cell
 
 
 def _day(cell: str) -> date:
@@ -63,7 +58,7 @@ def _note(cell: str) -> str:
 
 
 _READ: dict[str, Callable[[str], Any]] = {
-    "patient": _patient,
+    "patient": patient_key,
     "eye": eye_named,
     "site": str,
     "cataract": yes_or_no,
