@@ -476,9 +476,11 @@ SPECTACULAR_SETTINGS = {
         "cataract.core.http.openapi.declare_refusals",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "CorrectionKind": "predictions.corrections.models.Correction.Kind",
         "Event": "predictions.webhooks.models.WebhookEndpoint.Event",
         "Eye": [("OD", "OD"), ("OS", "OS")],
         "EyeOrNotStated": "predictions.photos.models.EyeImage.Eye",
+        "LiveTestKind": "predictions.releases.models.LiveTest.Kind",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
