@@ -130,8 +130,8 @@ def choose_thresholds(
 def _normal_side(cataracts: Values, everyone: Values, limits: RiskLimits) -> NormalSide:
     """The share that a threshold misses only grows with it, so a sequence of exact tests needs no correction."""
     n = len(cataracts)
-    missed = (cataracts < _GRID[:, None]).sum(axis=1)
-    answers = (everyone < _GRID[:, None]).any(axis=1)
+    missed = np.searchsorted(np.sort(cataracts), _GRID)
+    answers = everyone.min() < _GRID
     bounds = upper_bound(missed, n, limits.confidence)
     passing = np.flatnonzero(answers & (bounds <= limits.missed))
     if len(passing):
@@ -156,10 +156,9 @@ def _cataract_side(cataracts: Values, normals: Values, limits: RiskLimits, preva
 
     A rule without a false alarm that fails is passed over: there are only too few photos for it.
     """
-    thresholds = 1 - _GRID
-    found = (cataracts > thresholds[:, None]).sum(axis=1)
-    alarms = (normals > thresholds[:, None]).sum(axis=1)
-    of, n = len(cataracts), len(normals)
+    of, n, thresholds = len(cataracts), len(normals), 1 - _GRID
+    found = of - np.searchsorted(np.sort(cataracts), thresholds, side="right")
+    alarms = n - np.searchsorted(np.sort(normals), thresholds, side="right")
     risk = 1 - limits.confidence
     confidence = 1 - (1 - _SENSITIVITY_PART) * risk
     # This bound holds for all thresholds at once (Massart 1990), so the tests of the false positives can rely on it.
@@ -184,7 +183,7 @@ def _cataract_side(cataracts: Values, normals: Values, limits: RiskLimits, preva
     allowed = limits.false_alarms / (1 - limits.false_alarms) * right[last] / (1 - prevalence)
     needed = photos_needed(int(alarms[last]), n, float(allowed), confidence)
     if not tried[last]:
-        why = f"the models are sure of {found[last]} of {of} cataracts only. {_more(None, of, '')}"
+        why = f"{where}, the models are sure of {found[last]} of {of} cataracts only. {_more(None, of, '')}"
     elif not allowed:
         why = f"there are {of} cataracts only. More photos with cataract are needed."
     else:
