@@ -58,6 +58,8 @@ def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) ->
         "positive predictive value",
         "Calibration",
         "Decided without a person",
+        "At most 1 % of all cataracts would leave as normal unseen (95 % confidence; 0 of 312 here).",
+        "At most 5 % of the automatic cataract answers would be wrong.",
         "CC-1 Sensitivity not worse by more than 2 points",
         "of 8 test photos; the surest",
         "Overruled the AI",
@@ -70,6 +72,33 @@ def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) ->
         reverse("admin:training_evidence", args=[compared.pk])
         in client.get(reverse("admin:training_releasereview_change", args=[compared.pk])).content.decode()
     )
+
+
+def test_both_promises_stand_beside_the_release(client: Client, compared: Release) -> None:
+    client.force_login(UserFactory.create(roles=["admin"]))
+    page = client.get(reverse("admin:training_releasereview_change", args=[compared.pk])).content.decode()
+    rows = {row["id"]: row for row in client.get("/api/v1/releases").json()["results"]}
+    assert len(compared.promises) == 2 and rows[compared.pk]["promises"] == compared.promises
+    assert all(f"<li>{sentence}</li>" in page for sentence in compared.promises)
+    figures = compared.comparisons.get().report["figures"]["champion"]
+    assert figures["auto_wrong"] == figures["auto_missed"] + figures["auto_false_alarms"]
+    assert f"champion {figures['auto_decided']} (" in page and "cataracts missed, " in page
+
+
+def test_a_release_of_an_older_version_says_that_it_limits_no_missed_cataracts(
+    client: Client, champion: Release
+) -> None:
+    policy = {key: value for key, value in champion.manifest["policy"].items() if key not in ("normal", "cataract")}
+    old = policy | {"target_error": 0.05, "bound": 0.041, "errors": 1, "message": "85% are decided without a person."}
+    Release.objects.filter(pk=champion.pk).update(manifest=champion.manifest | {"policy": old})
+    client.force_login(UserFactory.create(roles=["admin"]))
+    for address in (
+        reverse("admin:training_evidence", args=[champion.pk]),
+        reverse("admin:training_releasereview_change", args=[champion.pk]),
+        "/api/v1/releases",
+    ):
+        html = client.get(address).content.decode()
+        assert "85% are decided without a person." in html and "sets no limit on missed cataracts" in html, address
 
 
 def test_a_release_of_which_nothing_is_known_says_so(client: Client, champion: Release) -> None:
