@@ -68,8 +68,8 @@ def ai_decision(case: ReviewCase) -> str:
 
 def contradicts_ai(case: ReviewCase, answer: str) -> bool:
     """Whether a reader's answer contradicts the AI's; without a decision of the AI it never does."""
-    decision = ai_decision(case)
-    return bool(decision) and contradicts(answer, decision, case.prediction.reasons)
+    prediction = case.prediction
+    return prediction is not None and contradicts(answer, ai_decision(case), prediction.reasons)
 
 
 def is_read_twice_by_chance(case_id: object) -> bool:
