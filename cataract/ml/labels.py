@@ -29,6 +29,8 @@ class Reason(StrEnum):
     DISAGREEMENT = "disagreement"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     QUALITY = "quality"
+    OTHER_FINDING = "other_finding"  # another condition may be visible; graded for cataract all the same
+    NO_COLOUR = "no_colour"  # black and white or near infrared; graded all the same
     UNGRADABLE = "ungradable"
     INVALID_SCORE = "invalid_score"
     # Found where predictions are stored.
