@@ -297,6 +297,11 @@ WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 # Smallest share of sure answers that a clinician reads as well; up to four times as many near doubt. Above 0.
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
+# Share of patients whose photos clinicians always read, whatever the AI says; drawn before any answer.
+ALWAYS_READ_RATE = env.float("ALWAYS_READ_RATE", default=0.03)
+# Photos of such patients wanted each week. Where the last week was too small for that, more patients are drawn. 0: no
+# minimum.
+ALWAYS_READ_WEEKLY = env.int("ALWAYS_READ_WEEKLY", default=20)
 # What newly trained releases promise: at most this share of the answers given without a clinician is wrong.
 AUTO_MAX_ERROR = env.float("AUTO_MAX_ERROR", default=0.05)
 # The confidence with which releases keep AUTO_MAX_ERROR.

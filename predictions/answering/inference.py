@@ -25,6 +25,7 @@ from predictions.answering import final_results
 from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
+from predictions.photos.models import EyeImage
 from predictions.releases import arms
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
@@ -86,11 +87,7 @@ def finish(
 
 
 def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float]) -> dict[str, Any]:
-    needs_review, reasons, propensity = outcome.needs_review, list(outcome.reasons), 1.0
-    if not needs_review:  # a known share of the sure answers is reviewed too, to measure their errors
-        propensity = audit_rate(outcome.probability, settings.AUDIT_RATE)
-        if audit_selected(prediction.image.sha256, propensity):
-            needs_review, reasons = True, [*reasons, Reason.AUDIT_SAMPLE]
+    reasons, propensity = _reasons_to_read(prediction.image, outcome)
     return {
         "release_id": outcome.release_id,
         "policy_version": outcome.policy_version,
@@ -101,12 +98,26 @@ def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float
         "accurate_score": finite_or_none(outcome.accurate_score),
         "accurate_probability": finite_or_none(outcome.accurate_probability),
         "route": outcome.route,
-        "needs_review": needs_review,
+        "needs_review": bool(reasons),
         "reasons": reasons,
         "review_propensity": propensity,
         "gate": outcome.gate,
         "timings": _stages(timings, outcome.timings),
     }
+
+
+def _reasons_to_read(image: EyeImage, outcome: Outcome) -> tuple[list[str], float]:
+    """Why people read this answer, empty where nobody does; and the chance with which they read one like it.
+
+    The stream is read with certainty, and of all other sure answers a known share, to measure their errors.
+    """
+    reasons: list[str] = list(outcome.reasons)
+    if image.always_read:
+        return [*reasons, Reason.ALWAYS_READ], 1.0
+    if outcome.needs_review:
+        return reasons, 1.0
+    chance = audit_rate(outcome.probability, settings.AUDIT_RATE)
+    return ([Reason.AUDIT_SAMPLE] if audit_selected(image.sha256, chance) else []), chance
 
 
 def _stages(intake: dict[str, float], cascade: dict[str, float]) -> dict[str, float]:

@@ -25,6 +25,7 @@ REASONS: dict[str, str] = {
     Reason.UNGRADABLE: "The photo cannot be judged.",
     Reason.QUALITY: "The image quality is low.",
     Reason.INVALID_SCORE: "The models returned no usable score.",
+    Reason.ALWAYS_READ: "Chosen at random before the AI answered: the photos of some patients are always read.",
     Reason.AUDIT_SAMPLE: "Chosen at random: a share of all confident answers is checked.",
     Reason.NO_CHAMPION: "No AI model is in service at the moment.",
     Reason.FAILED: "The analysis of this photo failed.",

@@ -38,6 +38,7 @@ REASONS: dict[str, str] = {
     Reason.QUALITY: "the quality of the photo",
     Reason.UNGRADABLE: "the AI could not judge it",
     Reason.INVALID_SCORE: "its models returned no usable score",
+    Reason.ALWAYS_READ: "photos of this patient are always read, whatever the AI says",
     Reason.AUDIT_SAMPLE: "a random check of sure answers",
     Reason.NO_CHAMPION: "no model was in service",
     Reason.FAILED: "the analysis failed",
