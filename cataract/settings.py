@@ -302,6 +302,11 @@ ALWAYS_READ_RATE = env.float("ALWAYS_READ_RATE", default=0.03)
 # Photos of such patients wanted each week. Where the last week was too small for that, more patients are drawn. 0: no
 # minimum.
 ALWAYS_READ_WEEKLY = env.int("ALWAYS_READ_WEEKLY", default=20)
+# Share of the answers that the fast model gives alone which the accurate model checks. Where it disagrees, a clinician
+# reads the photo.
+ACCURATE_CHECK_RATE = env.float("ACCURATE_CHECK_RATE", default=0.05)
+# Share of these checks that may disagree before admins get a notice.
+ACCURATE_CHECK_LIMIT = env.float("ACCURATE_CHECK_LIMIT", default=0.05)
 # What newly trained releases promise: at most this share of the answers given without a clinician is wrong.
 AUTO_MAX_ERROR = env.float("AUTO_MAX_ERROR", default=0.05)
 # The confidence with which releases keep AUTO_MAX_ERROR.

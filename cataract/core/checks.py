@@ -72,6 +72,8 @@ RULES = (
     _one_of("CASCADE_MODE", *Mode),
     Rule(
         (
+            "ACCURATE_CHECK_LIMIT",
+            "ACCURATE_CHECK_RATE",
             "ALWAYS_READ_RATE",
             "REVIEW_AI_FIRST_RATE",
             "REVIEW_CONTROL_RATE",

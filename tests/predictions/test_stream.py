@@ -43,6 +43,19 @@ def everyone(settings: Any) -> None:
     settings.ALWAYS_READ_RATE, settings.AUDIT_RATE = 1.0, 1e-9
 
 
+def caller_of(role: str) -> Client:
+    _, key = tokens.create_token(user=UserFactory.create(roles=[role]), name="test", scopes=["upload", "read"], days=1)
+    return Client(headers={"Authorization": f"Bearer {key}"})
+
+
+def send(caller: Client, seed: int) -> dict[str, Any]:
+    photo = SimpleUploadedFile("eye.jpg", jpeg_bytes(seed))
+    answer = caller.post("/api/v1/predictions", {"photo": photo, "eye": "OD", "patient": f"P-{seed}"})
+    assert answer.status_code == 201, answer.json()
+    found: dict[str, Any] = answer.json()
+    return found
+
+
 # The draw -------------------------------------------------------------------------------------------------------------
 @given(keys, hashes, hashes, rates)
 def test_all_photos_of_a_patient_are_drawn_or_none(key: str, one: str, two: str, rate: float) -> None:
@@ -130,11 +143,7 @@ def test_the_weekly_minimum_holds_and_biases_nothing(settings: Any) -> None:
 @pytest.mark.usefixtures("everyone")
 def test_a_sure_answer_of_the_stream_is_provisional_and_read_blind(champion: Any, settings: Any) -> None:
     settings.REVIEW_AI_FIRST_RATE = 1.0
-    user = UserFactory.create(roles=["integrator"])
-    _, key = tokens.create_token(user=user, name="test", scopes=["upload", "read"], days=1)
-    photo = SimpleUploadedFile("eye.jpg", jpeg_bytes(1))
-    caller = Client(headers={"Authorization": f"Bearer {key}"})
-    answer = caller.post("/api/v1/predictions", {"photo": photo, "eye": "OD", "patient": "P-1"}).json()
+    answer = send(caller_of("integrator"), 1)
     assert answer["reasons"] == ["always_read"] and answer["needs_review"] and answer["state"] == "provisional"
     row = Prediction.objects.get()
     assert row.image.always_read and row.review_propensity == 1
