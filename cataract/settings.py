@@ -297,6 +297,16 @@ WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 # Smallest share of sure answers that a clinician reads as well; up to four times as many near doubt. Above 0.
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
+# Share of patients whose photos clinicians always read, whatever the AI says; drawn before any answer.
+ALWAYS_READ_RATE = env.float("ALWAYS_READ_RATE", default=0.03)
+# Photos of such patients wanted each week. Where the last week was too small for that, more patients are drawn. 0: no
+# minimum.
+ALWAYS_READ_WEEKLY = env.int("ALWAYS_READ_WEEKLY", default=20)
+# Share of the answers that the fast model gives alone which the accurate model checks. Where it disagrees, a clinician
+# reads the photo.
+ACCURATE_CHECK_RATE = env.float("ACCURATE_CHECK_RATE", default=0.05)
+# Share of these checks that may disagree before admins get a notice.
+ACCURATE_CHECK_LIMIT = env.float("ACCURATE_CHECK_LIMIT", default=0.05)
 # What newly trained releases promise: at most this share of all cataracts is answered "normal" without a clinician.
 AUTO_MAX_MISSED = env.float("AUTO_MAX_MISSED", default=0.01)
 # And at most this share of the answers "cataract" given without a clinician is wrong.

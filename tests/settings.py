@@ -11,8 +11,10 @@ from cataract.settings import *  # noqa: F403
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 AXES_ENABLED = False
 API_RATES = dict.fromkeys(API_RATES, "100000/min")  # noqa: F405  # tests of the limits set their own
-# Chance is off unless a test is about it: every reader is blind, and none is asked a second time at random.
+# Chance is off unless a test is about it: every reader is blind, none is asked a second time at random, no patient is
+# drawn for the stream that is always read, and the accurate model checks no sure answer.
 REVIEW_AI_FIRST_RATE = REVIEW_SECOND_READ_RATE = 0.0
+ALWAYS_READ_RATE, ALWAYS_READ_WEEKLY, ACCURATE_CHECK_RATE = 0.0, 0, 0.0
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

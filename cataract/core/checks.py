@@ -71,7 +71,15 @@ RULES = (
     _one_of("INFERENCE", "web", "celery"),
     _one_of("CASCADE_MODE", *Mode),
     Rule(
-        ("REVIEW_SECOND_READ_RATE", "REVIEW_AI_FIRST_RATE", "REVIEW_CONTROL_RATE", "REVIEW_REPEAT_RATE"),
+        (
+            "ACCURATE_CHECK_LIMIT",
+            "ACCURATE_CHECK_RATE",
+            "ALWAYS_READ_RATE",
+            "REVIEW_AI_FIRST_RATE",
+            "REVIEW_CONTROL_RATE",
+            "REVIEW_REPEAT_RATE",
+            "REVIEW_SECOND_READ_RATE",
+        ),
         lambda rate: 0 <= rate <= 1,
         "between 0 and 1",
     ),
@@ -103,7 +111,9 @@ RULES = (
         lambda number: number > 0,
         "above 0",
     ),
-    Rule(("DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES"), lambda number: number >= 0, "0 or more"),
+    Rule(
+        ("ALWAYS_READ_WEEKLY", "DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES"), lambda number: number >= 0, "0 or more"
+    ),
     Rule(("NEWS_DIGEST_HOUR",), lambda hour: 0 <= hour <= 23, "an hour between 0 and 23"),
     Rule(("PORT", "MLFLOW_PORT"), lambda port: 1 <= port <= 65_535, "a port between 1 and 65535"),
     Rule(

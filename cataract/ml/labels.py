@@ -34,6 +34,7 @@ class Reason(StrEnum):
     UNGRADABLE = "ungradable"
     INVALID_SCORE = "invalid_score"
     # Found where predictions are stored.
+    ALWAYS_READ = "always_read"
     AUDIT_SAMPLE = "audit_sample"
     NO_CHAMPION = "no_champion"
     FAILED = "failed"
@@ -41,6 +42,10 @@ class Reason(StrEnum):
     REQUESTED = "requested"
     SUSPECTED_LABEL = "suspected_label"
     LOOK_BACK = "look_back"
+
+
+# The reasons of an answer that the release was sure of, and that a person reads because of a random draw alone.
+RANDOM_CHECKS: tuple[list[str], ...] = ([Reason.AUDIT_SAMPLE], [Reason.ALWAYS_READ])
 
 
 class Advice(StrEnum):

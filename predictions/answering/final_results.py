@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from cataract.ml.labels import CLASSES, Decision, Reason
+from cataract.ml.labels import CLASSES, RANDOM_CHECKS, Decision
 from predictions.answering.answers import Answer, contradicts
 from predictions.answering.models import FinalResult, FinalResultQuerySet, Prediction
 from predictions.news import services as news
@@ -80,8 +80,8 @@ def replace_ungradable(prediction: Prediction) -> int:
 
 
 def is_random_check(prediction: Prediction) -> bool:
-    """Whether people read this photo only because a share of the sure answers is drawn for it."""
-    return bool(prediction.reasons == [Reason.AUDIT_SAMPLE])
+    """Whether people read this sure answer only because a random draw chose the photo."""
+    return prediction.reasons in RANDOM_CHECKS
 
 
 def _supersede(results: FinalResultQuerySet) -> None:

@@ -21,10 +21,12 @@ from cataract.ml.arrays import Pixels, finite_or_none
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.policy import audit_rate, audit_selected
 from cataract.ml.labels import Reason
+from cataract.ml.statistics.draws import is_in_share
 from predictions.answering import final_results
 from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
+from predictions.photos.models import EyeImage
 from predictions.releases import arms
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
@@ -41,7 +43,7 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
         cascade = arms.cascade_for(prediction.image.patient_key)
         outcome = None
         if cascade is not None:
-            future = _pool().submit(predict_photo, cascade, pixels, prediction.mode)
+            future = _pool().submit(predict_photo, cascade, prediction, pixels)
             outcome = future.result(timeout=settings.INLINE_PREDICTION_SECONDS)
         return finish(prediction, prediction.attempts, outcome, cascade, timings)
     except TooSlow:
@@ -55,10 +57,14 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
     return False
 
 
-def predict_photo(cascade: Cascade, pixels: Pixels, mode: str) -> Outcome:
-    """A release's outcome for one photo, in its prediction's mode; "cascade" means settings.CASCADE_MODE."""
-    chosen = settings.CASCADE_MODE if mode == Prediction.Mode.CASCADE else mode
-    return cascade.predict([pixels], mode=chosen)[0]
+def predict_photo(cascade: Cascade, prediction: Prediction, pixels: Pixels) -> Outcome:
+    """A release's outcome for the photo of a prediction, in its mode; "cascade" means settings.CASCADE_MODE.
+
+    Of the photos that the fast model is sure of, a share drawn by hash is checked by the accurate model.
+    """
+    mode = settings.CASCADE_MODE if prediction.mode == Prediction.Mode.CASCADE else prediction.mode
+    is_drawn = is_in_share(f"accurate-check:{prediction.image.sha256}", settings.ACCURATE_CHECK_RATE)
+    return cascade.predict([pixels], mode=mode, check_sure=is_drawn)[0]
 
 
 def finish(
@@ -86,11 +92,7 @@ def finish(
 
 
 def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float]) -> dict[str, Any]:
-    needs_review, reasons, propensity = outcome.needs_review, list(outcome.reasons), 1.0
-    if not needs_review:  # a known share of the sure answers is reviewed too, to measure their errors
-        propensity = audit_rate(outcome.probability, settings.AUDIT_RATE)
-        if audit_selected(prediction.image.sha256, propensity):
-            needs_review, reasons = True, [*reasons, Reason.AUDIT_SAMPLE]
+    reasons, propensity = _reasons_to_read(prediction.image, outcome)
     return {
         "release_id": outcome.release_id,
         "policy_version": outcome.policy_version,
@@ -101,12 +103,29 @@ def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float
         "accurate_score": finite_or_none(outcome.accurate_score),
         "accurate_probability": finite_or_none(outcome.accurate_probability),
         "route": outcome.route,
-        "needs_review": needs_review,
+        "needs_review": bool(reasons),
         "reasons": reasons,
         "review_propensity": propensity,
         "gate": outcome.gate,
         "timings": _stages(timings, outcome.timings),
     }
+
+
+def _reasons_to_read(image: EyeImage, outcome: Outcome) -> tuple[list[str], float]:
+    """Why people read this answer, empty where nobody does; and the chance with which they read one like it.
+
+    The stream is read with certainty, and of all other sure answers a known share, to measure their errors. Whether the
+    accurate model contradicted a sure answer has no part in that draw: the chance stays the one of all sure answers.
+    """
+    reasons: list[str] = list(outcome.reasons)
+    if image.always_read:
+        return [*reasons, Reason.ALWAYS_READ], 1.0
+    if outcome.needs_review and not outcome.is_checked:
+        return reasons, 1.0
+    chance = audit_rate(outcome.probability, settings.AUDIT_RATE)
+    if audit_selected(image.sha256, chance):
+        return [*reasons, Reason.AUDIT_SAMPLE], chance
+    return reasons, 1 - (1 - chance) * (1 - settings.ACCURATE_CHECK_RATE) if reasons else chance
 
 
 def _stages(intake: dict[str, float], cascade: dict[str, float]) -> dict[str, float]:

@@ -38,6 +38,10 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
         """Without the predictions of withdrawn photos."""
         return self.filter(image__withdrawn_at__isnull=True)
 
+    def checked_by_accurate(self) -> Self:
+        """The answers that the fast model gave alone, drawn by hash to be checked by the accurate one."""
+        return self.filter(status=Prediction.Status.DONE, route=labels.Route.FAST, accurate_probability__isnull=False)
+
     def as_shown(self) -> Self:
         """These predictions with photo, patient, site, device, release and standing final result: 2 queries."""
         standing = Prefetch("final_results", FinalResult.objects.standing(), to_attr="standing_results")

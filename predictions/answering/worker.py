@@ -49,7 +49,7 @@ def run_prediction(prediction_id: UUID | str) -> bool:
         decoded = time.perf_counter() - started
         timings = {**prediction.timings, "wait": round(waited * 1000, 2), "decode_again": round(decoded * 1000, 2)}
         cascade = arms.cascade_for(prediction.image.patient_key)
-        outcome = None if cascade is None else inference.predict_photo(cascade, pixels, prediction.mode)
+        outcome = None if cascade is None else inference.predict_photo(cascade, prediction, pixels)
         return inference.finish(prediction, attempt, outcome, cascade, timings)
     except Exception as error:
         log.exception("Prediction %s: attempt %d failed", prediction_id, attempt)

@@ -22,7 +22,7 @@ from django.db.models import (
 )
 
 from cataract.core.csv_cells import csv_lines
-from cataract.ml.labels import CLASSES, Reason
+from cataract.ml.labels import CLASSES, RANDOM_CHECKS
 from predictions.answering.answers import Answer
 from predictions.answering.models import FinalResult, Prediction
 from predictions.batches.models import Batch, BatchItem
@@ -134,7 +134,7 @@ def _grouped(items: QuerySet[BatchItem]) -> QuerySet[Any]:
         When(told__in=[Answer.CATARACT, Answer.NORMAL, Answer.UNGRADABLE], then=F("told")),
         When(told=Answer.NOT_AN_EYE, then=Value(Group.UNGRADABLE)),
         When(told__isnull=False, then=Value(Group.OTHER)),
-        When(checked & Q(prediction__reasons=[Reason.AUDIT_SAMPLE]), then=F("prediction__decision")),
+        *(When(checked & Q(prediction__reasons=drawn), then=F("prediction__decision")) for drawn in RANDOM_CHECKS),
         When(checked | Q(prediction__decision=""), then=Value(Group.CLINICIAN)),
         default=F("prediction__decision"),
         output_field=CharField(),

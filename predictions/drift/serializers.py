@@ -21,6 +21,16 @@ class DriftMeasureSerializer(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(choices=["not_enough_data", "stable", "moderate", "large"])
 
 
+class ChecksSerializer(serializers.Serializer[Any]):
+    """Sure answers of the fast model, drawn at random, that the accurate model checked; the serving release only."""
+
+    photos = serializers.IntegerField(help_text="How many were checked.")
+    disagreed = serializers.IntegerField(help_text="How many the accurate model contradicted.")
+    share = serializers.FloatField(allow_null=True, help_text="Null where none was checked.")
+    low = serializers.FloatField(help_text="Lower end of the 95 % interval of the share (Wilson).")
+    high = serializers.FloatField(help_text="Its upper end.")
+
+
 class DriftSerializer(serializers.Serializer[Any]):
     """Recent photos and answers compared with earlier ones."""
 
@@ -36,3 +46,4 @@ class DriftSerializer(serializers.Serializer[Any]):
         child=serializers.DictField(child=serializers.FloatField(allow_null=True)),
         help_text="Share of the photos that clinicians read for each reason, recent and reference; several may apply.",
     )
+    accurate_checks = serializers.DictField(child=ChecksSerializer(), help_text="In both periods.")

@@ -1,12 +1,16 @@
 """How recent photos and answers differ from earlier ones."""
 
+from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
+from cataract.ml.labels import Reason
 from cataract.ml.statistics.drift import MINIMUM, Drift, compare
+from cataract.ml.statistics.metrics import wilson
 from predictions.answering.models import Prediction
 from predictions.releases.models import Release
 from predictions.results.wording import REASONS
@@ -14,6 +18,43 @@ from predictions.results.wording import REASONS
 _MAX_ROWS = 5000  # the newest of each period
 _QUALITY = ("brightness", "contrast", "sharpness", "short_side")
 _SCORES = ("fast_probability", "probability")
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Sure answers of the fast model that the accurate model checked, and how many of them it contradicted."""
+
+    photos: int
+    disagreed: int
+
+    @property
+    def share(self) -> float | None:
+        return self.disagreed / self.photos if self.photos else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the share (Wilson 1927)."""
+        return wilson(self.disagreed, self.photos)
+
+
+def accurate_checks(*, since: datetime, until: datetime | None = None) -> Checks:
+    """The checks of the release that serves now, of answers since then."""
+    serving = Release.objects.champions().values("pk")
+    found = Prediction.objects.checked_by_accurate().filter(release__in=serving, created_at__gte=since)
+    if until is not None:
+        found = found.filter(created_at__lt=until)
+    return _checks(found.values_list("reasons", flat=True))
+
+
+def accurate_checks_by_week(*, weeks: int) -> dict[date, Checks]:
+    """The checks of all releases by the Monday of their week, the oldest first; weeks without a check are left out."""
+    since = timezone.now() - timedelta(weeks=weeks)
+    found: dict[date, list[list[str]]] = defaultdict(list)
+    checked = Prediction.objects.checked_by_accurate().filter(created_at__gte=since).order_by("created_at")
+    for created_at, reasons in checked.values_list("created_at", "reasons"):
+        day = timezone.localdate(created_at)
+        found[day - timedelta(days=day.weekday())].append(reasons)
+    return {monday: _checks(rows) for monday, rows in found.items()}
 
 
 def recent_drift(*, days: int = 7, reference_days: int = 90) -> dict[str, Any]:
@@ -38,6 +79,10 @@ def recent_drift(*, days: int = 7, reference_days: int = 90) -> dict[str, Any]:
         "measures": {name: vars(found) for name, found in measures.items()},
         "shares": {"recent": _shares(new), "reference": _shares(old)},
         "reasons": {"recent": _reason_shares(new), "reference": _reason_shares(old)},
+        "accurate_checks": {
+            "recent": _facts(accurate_checks(since=middle)),
+            "reference": _facts(accurate_checks(since=start, until=middle)),
+        },
     }
 
 
@@ -69,3 +114,13 @@ def _shares(rows: list[dict[str, Any]]) -> dict[str, float | None]:
 def _reason_shares(rows: list[dict[str, Any]]) -> dict[str, float | None]:
     """The share of photos that clinicians read for each reason; a photo may have several."""
     return {reason: sum(reason in row["reasons"] for row in rows) / len(rows) if rows else None for reason in REASONS}
+
+
+def _checks(reasons: Iterable[list[str]]) -> Checks:
+    rows = list(reasons)
+    return Checks(len(rows), sum(Reason.DISAGREEMENT in row for row in rows))
+
+
+def _facts(checks: Checks) -> dict[str, Any]:
+    low, high = checks.interval
+    return {"photos": checks.photos, "disagreed": checks.disagreed, "share": checks.share, "low": low, "high": high}

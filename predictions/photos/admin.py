@@ -18,7 +18,7 @@ from predictions.photos.models import EyeImage
 class EyeImageAdmin(ReadOnlyAdmin):
     list_display = ("thumbnail", "patient_key", "eye", "site", "device", "source", "split", "may_train", "created_at")
     list_display_links = ("thumbnail", "patient_key")
-    list_filter = ("eye", "source", "split", "may_train", "site")
+    list_filter = ("eye", "source", "split", "may_train", "always_read", "site")
     list_select_related = ("patient", "site", "device")
     search_fields = ("patient__key", "sha256", "id")
     date_hierarchy = "created_at"

@@ -70,6 +70,10 @@ class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
         """Without the photos that were withdrawn or deleted: those are in no list, queue or dataset."""
         return self.kept().filter(withdrawn_at__isnull=True)
 
+    def always_read(self) -> Self:
+        """The photos of the stream: people read them whatever the AI says, so they describe all photos unweighted."""
+        return self.filter(always_read=True)
+
     def patients(self) -> models.QuerySet[Patient]:
         """The patients on these photos, each with `last_photo_at`, the newest first.
 
@@ -144,6 +148,12 @@ class EyeImage(models.Model):
     capture = models.JSONField(default=dict, blank=True, help_text="Allow-listed technical facts from the header.")
     quality = models.JSONField(default=dict, blank=True, help_text="Brightness, sharpness and other measurements.")
     may_train = models.BooleanField(default=True, help_text="Consent to use this photo for training.")
+    always_read = models.BooleanField(
+        default=False, help_text="Drawn, before any answer, among those that people read whatever the AI says."
+    )
+    always_read_rate = models.FloatField(
+        null=True, blank=True, help_text="The share of patients that was drawn when it was stored; empty for imports."
+    )
 
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="images")
     split = models.CharField(max_length=11, choices=Split)
@@ -200,6 +210,10 @@ class EyeImage(models.Model):
             ),
             models.CheckConstraint(condition=~Q(stored_name="") | Q(status="purged"), name="image_has_a_file"),
             models.CheckConstraint(condition=Q(eye__in=["OD", "OS", ""]), name="image_eye"),
+            models.CheckConstraint(
+                condition=Q(always_read=False) | Q(always_read_rate__gt=0, always_read_rate__lte=1),
+                name="drawn_image_has_a_rate",
+            ),
             models.CheckConstraint(condition=Q(split__in=Split.values), name="image_split"),
             models.CheckConstraint(condition=Q(orientation__range=(1, 8)), name="image_orientation"),
         ]

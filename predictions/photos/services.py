@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from cataract.ml.photos.duplicates import is_near
-from predictions.photos import clusters, storage
+from predictions.photos import clusters, storage, stream
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.intake import Photo
 from predictions.photos.models import EyeImage, Split, WrongPatientCheck
@@ -49,9 +49,15 @@ def store_photo(
             if image is not None and image.status != EyeImage.Status.KEPT:
                 raise PhotoInTrash(image.removed_at)
             if image is None:
-                placed, twins = _placed(photo, facts, site, forced_split)
+                drawn = _drawn(photo, facts, source)
+                placed, twins = _placed(photo, facts, site, forced_split, held_out=drawn["always_read"])
                 image = EyeImage.objects.create(
-                    stored_name=stored_name, stored_sha256=stored_sha256, source=source, uploaded_by=user, **placed
+                    stored_name=stored_name,
+                    stored_sha256=stored_sha256,
+                    source=source,
+                    uploaded_by=user,
+                    **placed,
+                    **drawn,
                 )
                 # A purge of another photo with the same content may just have taken the file: it waits for this
                 # transaction or has ended before it.
@@ -92,15 +98,26 @@ def _may_train(facts: PhotoFacts, site: Site, patient: Patient | None) -> bool:
     return site.trains_by_default if facts.may_train is None else facts.may_train
 
 
+def _drawn(photo: Photo, facts: PhotoFacts, source: str) -> dict[str, Any]:
+    """Whether a new photo is in the stream that people always read, and at which rate; an import never is."""
+    if source == EyeImage.Source.IMPORT:
+        return {"always_read": False, "always_read_rate": None}
+    rate = stream.rate_of_week()
+    is_drawn = stream.is_drawn(patient_key=facts.patient_key, sha256=photo.sha256, rate=rate)
+    return {"always_read": is_drawn, "always_read_rate": rate}
+
+
 def _placed(
-    photo: Photo, facts: PhotoFacts, site: Site, forced_split: str | None
+    photo: Photo, facts: PhotoFacts, site: Site, forced_split: str | None, *, held_out: bool
 ) -> tuple[dict[str, Any], list[EyeImage]]:
     """The columns of a new image, with its site, patient, device and cluster; and its near-duplicates, oldest first.
 
-    A photo that the champion was trained on goes to `train`.
+    A photo that the champion was trained on goes to `train`; a new cluster that is `held_out`, to calibration or test.
     """
     if is_near(photo.hashes, serving.seen_hashes()):
         forced_split = Split.TRAIN
+    elif held_out and forced_split is None:
+        forced_split = stream.held_out_split(photo.sha256)
     patient = sites.ensure_patient(site=site, key=facts.patient_key)
     cluster, twins = clusters.assign_cluster(
         sha256=photo.sha256, hashes=photo.hashes, patient=patient, forced_split=forced_split

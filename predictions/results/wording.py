@@ -32,6 +32,7 @@ REASONS: dict[str, str] = {
         "The photo has no colour: it is black and white or near infrared. The AI was trained on colour photos."
     ),
     Reason.INVALID_SCORE: "The models returned no usable score.",
+    Reason.ALWAYS_READ: "Chosen at random before the AI answered: the photos of some patients are always read.",
     Reason.AUDIT_SAMPLE: "Chosen at random: a share of all confident answers is checked.",
     Reason.NO_CHAMPION: "No AI model is in service at the moment.",
     Reason.FAILED: "The analysis of this photo failed.",

@@ -77,7 +77,7 @@ def _score(test: LiveTest, cascade: Cascade, prediction: Prediction) -> None:
 
 
 def _said(cascade: Cascade, prediction: Prediction) -> dict[str, Any]:
-    outcome = inference.predict_photo(cascade, decode(storage.read(prediction.image.stored_name)), prediction.mode)
+    outcome = inference.predict_photo(cascade, prediction, decode(storage.read(prediction.image.stored_name)))
     return {
         "decision": outcome.decision,
         "probability": finite_or_none(outcome.probability),

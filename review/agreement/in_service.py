@@ -1,14 +1,17 @@
 """Performance of the AI in service, estimated without bias from the cases that were read.
 
-Readers read all doubtful photos and a random sample of the sure ones. Each case that was read stands for
-1 / propensity photos.
+The photos of the stream are read whatever the AI says. Where enough of them are read, the figures are theirs,
+unweighted. Until then they come from all cases: readers read all doubtful photos and a random sample of the sure ones,
+so each case that was read stands for 1 / propensity photos.
 """
 
 from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from cataract.ml.labels import CATARACT, CLASSES, Reason
+from django.utils.timezone import localtime
+
+from cataract.ml.labels import CATARACT, CLASSES, NORMAL, RANDOM_CHECKS, Reason, Route
 from predictions.answering.answers import Answer
 from predictions.answering.models import Prediction
 from review.agreement import estimates
@@ -20,6 +23,9 @@ from review.outcomes.photos import with_photos
 
 RELEASES = 6  # releases with figures of their own
 _STAND_FOR_NONE = ([Reason.SUSPECTED_LABEL], [Reason.LOOK_BACK])  # chosen for what was known of them
+ENOUGH = 30  # patients of the stream with, and without, cataract that make its figures the ones in service
+ENOUGH_READ = 0.9  # of the stream: what is read late is mostly what readers differ on
+FROM_STREAM = "patients always read, unweighted"
 UNWEIGHTED = "mostly doubtful photos; not the performance in service"
 
 
@@ -36,6 +42,7 @@ class SampledCase(NamedTuple):
     truth: str
     provenance: str
     sure: bool
+    always_read: bool = False
 
 
 def rows(since: datetime | None = None) -> list[SampledCase]:
@@ -45,6 +52,8 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
         prediction__status=Prediction.Status.DONE,
         prediction__decision__in=[Answer.CATARACT, Answer.NORMAL],
     ).exclude(status=ReviewCase.Status.WITHDRAWN)
+    # Found by a check of the accurate model alone: chosen for what was known of them.
+    cases = cases.exclude(prediction__route=Route.FAST, reasons=[Reason.DISAGREEMENT])
     if since is not None:
         cases = cases.filter(created_at__gte=since)
     labels = {
@@ -56,7 +65,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
     sampled = []
     for row in cases.values(
         "prediction__decision", "review_propensity", "prediction__release_id", "image_id", "image__cluster_id",
-        "image__patient__key", "prediction__created_at", "status", "reasons",
+        "image__patient__key", "image__always_read", "prediction__created_at", "status", "reasons",
     ).iterator():  # fmt: skip
         if row["reasons"] in _STAND_FOR_NONE:
             continue
@@ -73,14 +82,47 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
                 is_read=bool(truth),
                 truth=truth,
                 provenance=provenance,
-                sure=row["reasons"] == [Reason.AUDIT_SAMPLE],
+                sure=row["reasons"] in RANDOM_CHECKS,
+                always_read=row["image__always_read"],
             )
         )
     return sampled
 
 
+def of_stream(rows: list[SampledCase]) -> list[SampledCase]:
+    """The cases of the stream, if enough of them are read to give the figures in service; else none."""
+    drawn = [row for row in rows if row.always_read]
+    read = sum(row.is_read for row in drawn)
+    patients = [len({row.cluster for row in drawn if row.truth == truth}) for truth in CLASSES]
+    return drawn if min(patients) >= ENOUGH and read >= ENOUGH_READ * len(drawn) else []
+
+
+def source(rows: list[SampledCase]) -> str:
+    """In words: from which photos `measures` come."""
+    drawn = [row for row in rows if row.always_read]
+    read = sum(row.is_read for row in drawn)
+    if of_stream(rows):
+        return (
+            f"Source: patients who are always read, drawn before any answer. {read} of {len(drawn)} such photos are "
+            "read; they count as they are, without weights, and describe every photo that came in."
+        )
+    with_cataract, without = (len({r.cluster for r in drawn if r.truth == t}) for t in (CATARACT, NORMAL))
+    return (
+        "Source: all cases. Readers read all doubtful photos and a random sample of the sure ones. Each photo is "
+        "weighted by the inverse of its probability of being read, so these figures describe every photo that came in. "
+        f"Of patients who are always read, {read} of {len(drawn)} photos are read so far (patients with cataract: "
+        f"{with_cataract}, without: {without}). From {ENOUGH} of each on, and with {ENOUGH_READ:.0%} read, the figures "
+        "come from them alone."
+    )
+
+
 def measures(rows: list[SampledCase]) -> list[Measure]:
-    """Sensitivity and specificity in service, weighted and unweighted, and the accuracy of sure answers."""
+    """Sensitivity and specificity in service, and the accuracy of sure answers: of the stream, if it is large enough.
+
+    Else weighted and unweighted from all cases.
+    """
+    if stream := of_stream(rows):
+        return _unweighted([row for row in stream if row.truth in CLASSES])
     # Urgent cases are read first. Weighting by class corrects for cases that are still waiting.
     shares = estimates.read_share([f"{r.decision} {r.propensity}" for r in rows], [r.is_read for r in rows])
     judged = [(r, r.propensity * s) for r, s in zip(rows, shares, strict=True) if r.truth in CLASSES]
@@ -99,6 +141,36 @@ def measures(rows: list[SampledCase]) -> list[Measure]:
         Measure("Specificity, all photos", weighted.specificity),
         Measure("Specificity, unweighted", unweighted.specificity, UNWEIGHTED),
         Measure("Sure answers that were correct", right, "random checks"),
+    ]
+
+
+def _unweighted(judged: list[SampledCase]) -> list[Measure]:
+    """The same measures of the stream: plain shares, with intervals by patient."""
+
+    def measure(name: str, rows: list[SampledCase]) -> Measure:
+        hits, clusters = [row.decision == row.truth for row in rows], [row.cluster for row in rows]
+        return Measure(name, estimates.weighted_share(hits, [1.0] * len(rows), clusters), FROM_STREAM)
+
+    return [
+        measure("Sensitivity, all photos", [row for row in judged if row.truth == CATARACT]),
+        measure("Specificity, all photos", [row for row in judged if row.truth == NORMAL]),
+        measure("Sure answers that were correct", [row for row in judged if row.sure]),
+    ]
+
+
+def cataract_by_month() -> list[Measure]:
+    """The share of cataract among the readers' answers about the stream, by the month of the photo; the last twelve.
+
+    A share that moves is a drift of the labels: other patients, or readers who answer otherwise.
+    """
+    found: dict[str, list[tuple[bool, int]]] = defaultdict(list)
+    labels = Label.objects.standing().exclude(provenance=Label.Provenance.OUTCOME).always_read()
+    rows = labels.filter(answer__in=CLASSES).order_by("image__created_at")
+    for answer, sent, cluster in rows.values_list("answer", "image__created_at", "image__cluster_id"):
+        found[f"{localtime(sent):%Y-%m}"].append((answer == CATARACT, cluster))
+    return [
+        Measure(month, estimates.weighted_share([hit for hit, _ in hits], [1.0] * len(hits), [c for _, c in hits]))
+        for month, hits in list(found.items())[-12:]
     ]
 
 

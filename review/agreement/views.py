@@ -13,11 +13,13 @@ from django.views.decorators.http import require_GET
 
 from cataract.core import charts
 from predictions.answering.answers import Answer
+from predictions.drift.services import accurate_checks_by_week
 from review.agreement import in_service
 from review.agreement import report as agreement_report
-from review.agreement.estimates import Measure
+from review.agreement.estimates import Estimate, Measure
 from review.cases.permissions import overseers_only
 
+WEEKS = 12  # of checks by the accurate model
 PERIODS = {"30": "last 30 days", "90": "last 90 days", "365": "last year", "": "all time"}
 
 
@@ -67,8 +69,7 @@ def _plot(title: str, text: str, measures: Sequence[Measure], *, low: float = 0.
 def _in_service(rows: list[in_service.SampledCase], since: datetime | None) -> Section:
     section = Section(
         "The AI in service",
-        "Readers read all doubtful photos and a random sample of the sure ones. Each photo is weighted by the inverse "
-        "of its probability of being read, so these figures describe every photo that came in.",
+        in_service.source(rows),
     )
     section.figures.append(_plot("All releases", "", in_service.measures(rows)))
     releases = in_service.per_release(rows)
@@ -79,7 +80,30 @@ def _in_service(rows: list[in_service.SampledCase], since: datetime | None) -> S
         "patients who were referred, so this is not the sensitivity over all photos."
     )
     section.figures.append(_plot("Against later outcomes", text, in_service.against_outcomes(since)))
+    section.figures.extend(_over_time())
     return section
+
+
+def _over_time() -> list[Figure]:
+    """How the answers of readers, and the disagreement of the two models, move with time."""
+    months = in_service.cataract_by_month()
+    checks = [
+        Measure(f"Week of {monday}", Estimate(found.share, *found.interval, found.photos))
+        for monday, found in accurate_checks_by_week(weeks=WEEKS).items()
+    ]
+    about_months = (
+        "Readers' answers in the last twelve months. A share that moves means other patients, or readers who answer "
+        "otherwise."
+    )
+    about_checks = (
+        f"{settings.ACCURATE_CHECK_RATE:.0%} of the answers that the fast model gives alone are checked. Readers get "
+        "the photos on which the accurate model disagrees."
+    )
+    figures = [
+        ("Cataract among patients always read", about_months, months),
+        ("Sure answers that the accurate model contradicts", about_checks, checks),
+    ]
+    return [_plot(title, text, measures) for title, text, measures in figures if measures]
 
 
 def _between_readers(report: agreement_report.Report) -> Section:

@@ -50,6 +50,8 @@ def record(label: Label, *, with_ai: bool) -> dict[str, Any]:
         "patient": image.patient_key,
         "cluster": image.cluster_id,
         "split": image.split,
+        "always_read": image.always_read,
+        "always_read_rate": image.always_read_rate,
         "case": str(case.pk) if case else "",
         "policy": case.policy_version if case else "",
         "chance_of_review": case.review_propensity if case else None,
@@ -114,8 +116,8 @@ def _rows(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[list[Any]]:
 def _columns(*, with_ai: bool) -> list[str]:
     columns = [
         "label", "answer", "provenance", "may_train", "weight", "labelled_at", "supersedes", "image", "sha256",
-        "file_name", "width", "height", "eye", "site", "patient", "cluster", "split", "case", "policy",
-        "chance_of_review", "readings",
+        "file_name", "width", "height", "eye", "site", "patient", "cluster", "split", "always_read",
+        "always_read_rate", "case", "policy", "chance_of_review", "readings",
     ]  # fmt: skip
     return columns + ["ai_release", "ai_decision", "ai_probability", "ai_reasons"] * with_ai
 

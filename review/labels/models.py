@@ -28,6 +28,10 @@ class LabelQuerySet(models.QuerySet["Label"]):
         trainable = self.best().of_photos_in_use()
         return trainable.filter(may_train=True, image__may_train=True, answer__in=CLASSES)
 
+    def always_read(self) -> "LabelQuerySet":
+        """Labels of the photos of the stream (`EyeImage.objects.always_read()`)."""
+        return self.filter(image__in=EyeImage.objects.always_read())
+
     def of_photos_in_use(self) -> "LabelQuerySet":
         """Labels of photos that are neither withdrawn nor deleted."""
         return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)

@@ -76,7 +76,7 @@ def _answer(look_back: LookBack, cascade: Cascade, prediction: Prediction) -> Lo
     answer = LookBackAnswer(look_back=look_back, prediction=prediction)
     try:
         pixels = decode(storage.read(prediction.image.stored_name))
-        outcome = inference.predict_photo(cascade, pixels, prediction.mode)
+        outcome = inference.predict_photo(cascade, prediction, pixels)
         answer.decision, answer.probability = outcome.decision, finite_or_none(outcome.probability)
     except Exception as error:
         log.exception("Look-back: prediction %s cannot be scored", prediction.pk)

@@ -28,6 +28,7 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.REQUESTED: 10,
     Reason.LOOK_BACK: 20,
     Reason.OTHER_FINDING: 20,  # a red eye may need a doctor sooner than a cataract
+    Reason.ALWAYS_READ: 20,  # one band whatever the AI said: what has been read so far is a fair part of the stream
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
     Reason.OUT_OF_DISTRIBUTION: 30,
@@ -86,10 +87,12 @@ def needs_second_reader(case: ReviewCase, first: Reading) -> bool:
 def shows_ai_first(case: ReviewCase, reader: User) -> bool:
     """Whether this first reader sees the AI's answer before reading: a small random share, drawn by hash.
 
-    The comparison with blind readings measures the AI's influence. Such readings are marked and never train.
+    The comparison with blind readings measures the AI's influence. Such readings are marked and never train; photos
+    that are always read are read blind.
     """
     is_drawn = fraction(f"ai-first:{case.pk}:{reader.pk}") < settings.REVIEW_AI_FIRST_RATE
-    return is_drawn and case.status == ReviewCase.Status.FIRST and bool(ai_decision(case))
+    is_first = is_drawn and case.status == ReviewCase.Status.FIRST and bool(ai_decision(case))
+    return is_first and not case.image.always_read
 
 
 # Who may read which case ----------------------------------------------------------------------------------------------

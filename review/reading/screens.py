@@ -40,6 +40,7 @@ REASONS: dict[str, str] = {
     Reason.NO_COLOUR: "the photo has no colour",
     Reason.UNGRADABLE: "the AI could not judge it",
     Reason.INVALID_SCORE: "its models returned no usable score",
+    Reason.ALWAYS_READ: "photos of this patient are always read, whatever the AI says",
     Reason.AUDIT_SAMPLE: "a random check of sure answers",
     Reason.NO_CHAMPION: "no model was in service",
     Reason.FAILED: "the analysis failed",

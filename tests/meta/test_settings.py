@@ -23,6 +23,10 @@ BAD: list[tuple[str, Any]] = [
         for rate in ("SECOND_READ", "AI_FIRST", "CONTROL", "REPEAT")
         for value in (-0.1, 1.1)
     ),
+    ("ACCURATE_CHECK_LIMIT", 1.5),
+    ("ACCURATE_CHECK_RATE", -0.1),
+    ("ALWAYS_READ_RATE", 1.5),
+    ("ALWAYS_READ_WEEKLY", -1),
     ("AUDIT_RATE", 0.0),
     ("AUDIT_RATE", 1.5),
     ("AUTO_MAX_MISSED", 0.5),

@@ -57,6 +57,20 @@ def test_models_that_disagree_bring_a_person_in(tmp_path: Path) -> None:
     assert "disagreement" in outcome.reasons and outcome.needs_review
 
 
+def test_a_check_by_the_accurate_model_changes_nothing_but_finds_a_disagreement(
+    tmp_path: Path, cascade: Cascade
+) -> None:
+    contrary = Cascade.load(make_tiny_release(tmp_path / "contrary", contrary=True))
+    for release, found in ((cascade, ()), (contrary, ("disagreement",))):
+        alone, checked = (release.predict([OPAQUE], check_sure=check)[0] for check in (False, True))
+        answers = [(each.decision, each.probability, each.route, each.fast_score) for each in (alone, checked)]
+        assert answers[0] == answers[1] and alone.route == "fast" and not alone.needs_review
+        assert (checked.reasons, checked.needs_review) == (found, bool(found))
+        assert checked.is_checked and not alone.is_checked and "accurate" in checked.timings
+    for mode in ("fast", "always"):
+        assert not contrary.predict([OPAQUE], mode=mode, check_sure=True)[0].is_checked
+
+
 def test_the_answer_is_the_same_alone_in_company_and_in_threads(cascade: Cascade) -> None:
     photos = [render_eye(seed, opacity=seed % 5 / 4, size=160) for seed in range(8)]
     alone = [numbers(cascade.predict([photo], mode="always")[0]) for photo in photos]

@@ -19,6 +19,7 @@ from review.queue import claims, hidden_checks, policy
 from review.reading import services
 from tests.factories import (
     AdjudicatorFactory,
+    EyeImageFactory,
     LabelFactory,
     ReaderFactory,
     ReleaseFactory,
@@ -166,6 +167,53 @@ def test_each_read_photo_stands_for_as_many_as_its_chance_says() -> None:
     assert found["Sensitivity, unweighted"] == (pytest.approx(4 / 5), 5)
     assert found["Sure answers that were correct"] == (pytest.approx(0), 1)
     assert in_service.counts(in_service.rows()) == {"chosen": 5, "read": 5, "after_ai": 0, "neither": 0}
+
+
+def of_stream(decision: str, *reasons: str) -> ReviewCase:
+    image = EyeImageFactory.create(always_read=True, always_read_rate=0.03)
+    return make_case(decision, reasons=[*reasons, "always_read"], image=image)
+
+
+def test_the_stream_gives_the_figures_unweighted_once_it_suffices(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_service, "ENOUGH", 2)
+    client.force_login(UserFactory.create(roles=["auditor"]))
+
+    def page() -> str:
+        return client.get(reverse("review:agreement")).content.decode()
+
+    one, two = ReaderFactory.create(), ReaderFactory.create()
+    for _ in range(3):
+        read(one, make_case("normal", reasons=["audit_sample"], review_propensity=0.05), "normal")
+        read(one, of_stream("normal"), "normal")
+    read(one, of_stream("cataract", "uncertain"), "cataract")
+    few = values(in_service.measures(in_service.rows()))
+    assert few["Specificity, all photos"] == (1, 6) and "Specificity, unweighted" in few
+    assert "4 of 4 photos are read so far (patients with cataract: 1, without: 3)" in page()
+
+    missed = of_stream("normal")
+    read(one, missed, "cataract", final="cataract")
+    assert "4 of 5 photos are read so far" in page(), "a photo on which a second reader is asked counts when it is read"
+    read(two, missed, "cataract", final="cataract")
+    found = values(in_service.measures(in_service.rows()))
+    assert found == {
+        "Sensitivity, all photos": (0.5, 2),
+        "Specificity, all photos": (1, 3),
+        "Sure answers that were correct": (0.75, 4),
+    }
+    assert "5 of 5 such photos are read" in page() and "patients always read, unweighted" in page()
+    (month,) = in_service.cataract_by_month()
+    assert (month.estimate.value, month.estimate.n) == (0.4, 5) and "Cataract among patients always read" in page()
+
+
+def test_a_stream_that_is_mostly_unread_gives_no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_service, "ENOUGH", 1)
+    read(ReaderFactory.create(), of_stream("normal"), "normal")
+    read(ReaderFactory.create(), of_stream("cataract"), "cataract")
+    assert len(in_service.of_stream(in_service.rows())) == 2
+    of_stream("normal")
+    assert in_service.of_stream(in_service.rows()) == []
 
 
 def test_nothing_read_gives_no_figures() -> None:

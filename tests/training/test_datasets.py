@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
+from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +12,7 @@ from cataract.ml.photos.duplicates import NEAR, is_near
 from predictions.photos.models import Cluster, EyeImage
 from review.labels.models import Label
 from review.reading import services as reading_services
-from tests.factories import ClusterFactory, LabelFactory, ReaderFactory
+from tests.factories import ClusterFactory, LabelFactory, ReaderFactory, UserFactory
 from tests.predictions.test_clusters import arrive
 from tests.review.makers import make_case
 from tests.training.makers import label_photo, label_photos
@@ -67,6 +68,39 @@ def test_the_preview_says_whose_readings_a_run_would_learn_from() -> None:
     reading_services.store_blind_answer(case=case, reader=reader, answer="normal")
     assert preview().readers == [("Ada", 1)]
     assert ("A", 1) in preview().sites and ("slit lamp", 1) in preview().devices
+
+
+def test_the_stream_alone_calibrates_and_tests_once_it_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rules()["always_read"], "min_clusters", 2)
+    label_photos()
+    drawn = {"always_read": True, "always_read_rate": 0.03}
+    for seed, answer in enumerate(("normal", "normal", "cataract")):
+        label_photo(answer, "test", 910 + seed, **drawn)
+    first = freeze_dataset(user=None)
+    assert first.always_read == [] and first.items.filter(split="test").count() == 9, "one cataract is too few"
+    page = start_page()
+    assert (
+        "Test: 9 photos, 3 of them of patients that are always read (2 normal and 1 cataract patients; from 2" in page
+    )
+
+    label_photo("cataract", "test", 920, **drawn)
+    label_photo("cataract", "train", 921, **drawn)
+    assert preview().new_since_last == 2
+    second = freeze_dataset(user=None)
+    tested = second.items.filter(split="test")
+    assert second.always_read == ["test"] and second.counts["test"] == {"normal": 2, "cataract": 2}
+    assert all(item.image.always_read and item.weight == 1 for item in tested)
+    assert second.items.filter(split="calibration").count() == 6 and second.items.filter(split="train").count() == 21
+    page = start_page()
+    assert "Test: 4 photos, all of patients that are always read" in page
+    assert "6 because their split takes only patients that are always read" in page
+    assert preview().new_since_last == 0 and "unweighted" in second.test_source
+
+
+def start_page() -> str:
+    client = Client()
+    client.force_login(UserFactory.create(roles=["admin"]))
+    return client.get("/admin/training/trainingrun/add/").content.decode()
 
 
 def test_a_fit_sees_no_test_photo_and_the_gates_see_no_other() -> None:

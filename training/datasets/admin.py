@@ -9,4 +9,4 @@ from training.datasets.models import Dataset
 @admin.register(Dataset)
 class DatasetAdmin(ReadOnlyAdmin):
     list_display = ("fingerprint", "created_at", "created_by")
-    readonly_fields = ("fingerprint", "counts", "created_at", "created_by")
+    readonly_fields = ("fingerprint", "counts", "always_read", "created_at", "created_by")

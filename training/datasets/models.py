@@ -16,6 +16,9 @@ class Dataset(models.Model):
 
     fingerprint = models.CharField(primary_key=True, max_length=64, help_text="sha256 over its rows.")
     counts = models.JSONField(default=dict, help_text="Rows by split and class.")
+    always_read = models.JSONField(
+        default=list, blank=True, help_text="The splits whose rows are all of patients that are always read."
+    )
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
@@ -26,6 +29,21 @@ class Dataset(models.Model):
 
     def __str__(self) -> str:
         return f"dataset {self.fingerprint[:12]}"
+
+    @property
+    def test_source(self) -> str:
+        """In words: which labelled photos of the test split are its rows."""
+        return self._source_of(Split.TEST)
+
+    @property
+    def calibration_source(self) -> str:
+        """In words: which labelled photos of the calibration split are its rows."""
+        return self._source_of(Split.CALIBRATION)
+
+    def _source_of(self, split: str) -> str:
+        if split in self.always_read:
+            return "all of patients that are always read, unweighted"
+        return "all labelled photos of the split, mostly doubtful ones"
 
 
 class DatasetItem(models.Model):

@@ -4,8 +4,10 @@ from datetime import datetime
 
 from django.db.models import F, QuerySet
 
+from cataract.ml.labels import CLASSES
 from predictions.photos.models import EyeImage, Split
 from review.labels.models import Label
+from training.change_control.rules import rules
 from training.datasets.models import Dataset, DatasetItem
 
 
@@ -19,6 +21,23 @@ def usable_labels() -> QuerySet[Label]:
         .select_related("image__site", "image__device")
         .order_by("image__sha256")
     )
+
+
+def dataset_labels() -> tuple[list[Label], list[str]]:
+    """The labels that a dataset frozen now would hold; and the splits that only photos of the stream are taken from.
+
+    Calibration and test take the photos of patients that are always read alone, and so unweighted, once there are
+    enough of each class: those describe all photos, where the others are mostly doubtful ones.
+    """
+    labels = list(usable_labels())
+    splits = [split.value for split in (Split.CALIBRATION, Split.TEST) if _stream_suffices(labels, split)]
+    return [label for label in labels if label.image.split not in splits or label.image.always_read], splits
+
+
+def _stream_suffices(labels: list[Label], split: str) -> bool:
+    drawn = [label for label in labels if label.image.split == split and label.image.always_read]
+    patients = [len({label.image.cluster_id for label in drawn if label.answer == answer}) for answer in CLASSES]
+    return min(patients) >= rules()["always_read"]["min_clusters"]
 
 
 def checkable_labels() -> list[Label]:

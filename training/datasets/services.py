@@ -16,7 +16,7 @@ from predictions.photos.models import Split
 from review.labels.models import Label
 from training.change_control.rules import rules
 from training.datasets.models import Dataset, DatasetItem
-from training.datasets.selectors import usable_labels
+from training.datasets.selectors import dataset_labels, usable_labels
 
 
 class NotEnoughLabels(DomainError):
@@ -29,11 +29,12 @@ class NotEnoughLabels(DomainError):
 class Preview:
     """What a run started now would train on.
 
-    counts: {split: {answer: photos}}; clusters: {split: {answer: clusters}}; readers: (reader, labels that rest on a
-    reading of theirs).
+    sources: (split, which labelled photos it takes), of calibration and test. counts: {split: {answer: photos}};
+    clusters: {split: {answer: clusters}}; readers: (reader, labels that rest on a reading of theirs).
     """
 
     images: int
+    sources: list[tuple[str, str]]
     counts: dict[str, dict[str, int]]
     clusters: dict[str, dict[str, int]]
     sites: list[tuple[str, int]]
@@ -57,20 +58,25 @@ def fingerprint_of(labels: Iterable[Label]) -> str:
 
 def preview() -> Preview:
     """Count what a run would use, what is left out and why, and what is missing. Stores nothing."""
-    labels = list(usable_labels())
+    labels, always_read = dataset_labels()
     fingerprint = fingerprint_of(labels)
     last = Dataset.objects.first()
     known = set(last.items.values_list("label_id", flat=True)) if last else set()
     clusters = _clusters(labels)
     return Preview(
         images=len(labels),
+        sources=_sources(labels, always_read),
         counts=_table(Counter((label.image.split, label.answer) for label in labels)),
         clusters=_table(clusters),
         sites=_ranked(label.image.site for label in labels),
         devices=_ranked(label.image.device or "" for label in labels),
-        readers=_ranked(usable_labels().exclude(readings=None).values_list("readings__reader__username", flat=True)),
+        readers=_ranked(
+            Label.objects.filter(pk__in=[label.pk for label in labels])
+            .exclude(readings=None)
+            .values_list("readings__reader__username", flat=True)
+        ),
         provenances=_ranked(label.get_provenance_display() for label in labels),
-        excluded=_excluded(),
+        excluded=_excluded(labels),
         new_since_last=sum(label.pk not in known for label in labels),
         fingerprint=fingerprint,
         same_as_last=last is not None and last.fingerprint == fingerprint,
@@ -84,7 +90,7 @@ def freeze_dataset(*, user: User | None) -> Dataset:
     Raises NotEnoughLabels.
     """
     with transaction.atomic():
-        labels = list(usable_labels())
+        labels, always_read = dataset_labels()
         missing = _missing(_clusters(labels))
         if missing:
             raise NotEnoughLabels("There are not enough confirmed labels to train on: " + "; ".join(missing) + ".")
@@ -92,6 +98,7 @@ def freeze_dataset(*, user: User | None) -> Dataset:
             fingerprint=fingerprint_of(labels),
             defaults={
                 "counts": _table(Counter((label.image.split, label.answer) for label in labels)),
+                "always_read": always_read,
                 "created_by": user,
             },
         )
@@ -134,9 +141,32 @@ def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
     return gaps
 
 
-def _excluded() -> list[tuple[str, int]]:
-    """Standing labels that may not train, counted by the first reason that applies."""
+def _sources(labels: Iterable[Label], always_read: list[str]) -> list[tuple[str, str]]:
+    """For calibration and test: how many photos of which patients, and what is still missing for the stream alone."""
+    enough = rules()["always_read"]["min_clusters"]
+    sources = []
+    for split in (Split.CALIBRATION, Split.TEST):
+        rows = [label for label in labels if label.image.split == split]
+        drawn = [label for label in rows if label.image.always_read]
+        if split in always_read:
+            words = f"{len(rows)} photos, all of patients that are always read: they count as they are, unweighted"
+        else:
+            patients = _clusters(drawn)
+            found = " and ".join(f"{patients[split, answer]} {answer}" for answer in CLASSES)
+            words = (
+                f"{len(rows)} photos, {len(drawn)} of them of patients that are always read ({found} patients; from "
+                f"{enough} of each on, these alone count)"
+            )
+        sources.append((split.label, words))
+    return sources
+
+
+def _excluded(chosen: list[Label]) -> list[tuple[str, int]]:
+    """Standing labels that a dataset leaves out, counted by the first reason that applies."""
     reasons: Counter[str] = Counter()
+    usable = usable_labels().count()
+    if usable > len(chosen):
+        reasons["their split takes only patients that are always read"] = usable - len(chosen)
     best = set(Label.objects.best().values_list("pk", flat=True))
     for label in Label.objects.standing().exclude(pk__in=usable_labels().values("pk")).select_related("image__cluster"):
         reasons[_why_excluded(label) if label.pk in best else "a later outcome counts instead"] += 1

@@ -57,6 +57,10 @@ def flow(run: TrainingRun | None, comparison: Comparison | None) -> list[Block]:
     return [
         Chart(chart, "With and without: cataract, by the confirmed label."),
         Paragraph(
+            f"Calibration photos: {dataset.calibration_source}. Test photos: {dataset.test_source}. Patients that are "
+            "always read are drawn before any answer, so their photos describe all photos that come in."
+        ),
+        Paragraph(
             f"{stored - labelled} photos had no label that may be used: none yet, no consent, or another finding."
         ),
     ]
@@ -117,6 +121,7 @@ def people(release: Release) -> list[Block]:
             f"This release in service ({len(chosen)} of its answers were chosen for reading)",
             in_service.measures(chosen),
         ),
+        Paragraph(in_service.source(chosen)),
         _measures("When readers were shown that the AI differs (all releases)", agreement.differed.measures),
         _measures("Agreement with the AI, read blind and shown first (all releases)", agreement.anchoring),
         _measures("Between readers", agreement.between),

@@ -130,6 +130,7 @@ def _training_data(run: TrainingRun) -> TrainingData:
         splits=[row.split for row in rows],
         weights=np.array([row.weight for row in rows], dtype=np.float64),
         vectors=stored_vectors(run.base_release.encoder, training_rows(run.dataset).order_by().values("image")),
+        calibration=run.dataset.calibration_source,
     )
 
 

@@ -13,7 +13,7 @@ from cataract.core.errors import DomainError
 from predictions.answering.answers import contradicts
 from predictions.drift.services import recent_drift
 from review.agreement import estimates, in_service
-from training.datasets.selectors import usable_labels
+from training.datasets.selectors import dataset_labels
 from training.datasets.services import fingerprint_of
 from training.runs import services
 from training.runs.models import TrainingRun
@@ -32,7 +32,7 @@ def check() -> TriggerFiring | None:
     policy = TrainingPolicy.objects.filter(is_on=True).first()
     if policy is None or TrainingRun.objects.in_the_way_of(policy.kind).exists():
         return None
-    fingerprint = fingerprint_of(usable_labels())
+    fingerprint = fingerprint_of(dataset_labels()[0])
     if TrainingRun.objects.filter(dataset=fingerprint).exists() or _has_fired(fingerprint):
         return None
     for trigger, is_due in DUE.items():
@@ -69,9 +69,8 @@ def _new_labels(policy: TrainingPolicy) -> str:
     if not policy.new_labels:
         return ""
     last = TrainingRun.objects.first()
-    labels = usable_labels()
-    new = labels.exclude(pk__in=last.dataset.items.values("label")) if last else labels
-    count = new.count()
+    known = set(last.dataset.items.values_list("label_id", flat=True)) if last else set()
+    count = sum(label.pk not in known for label in dataset_labels()[0])
     return f"{count} labels are new, {policy.new_labels} asked for" if count >= policy.new_labels else ""
 
 

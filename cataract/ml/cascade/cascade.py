@@ -6,7 +6,7 @@ gate (quality) -> pupil, views -> trunk -> embedding -> gate (an eye?) -> fast -
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,9 @@ _CPU = ("CPUExecutionProvider",)
 class Outcome:
     """One release's answer for one photo. Scores are log-odds before calibration, probabilities after; timings in ms.
 
-    An ungradable photo has no probability. embedding: the fast model's input (D,), None when the gate refused the photo
-    before it was encoded.
+    An ungradable photo has no probability. The route `fast` with an accurate probability: the fast model answered
+    alone, and the accurate one only checked it. embedding: the fast model's input (D,), None when the gate refused the
+    photo before it was encoded.
     """
 
     decision: Decision
@@ -51,6 +52,11 @@ class Outcome:
     embedding: Floats | None
     policy_version: str
     release_id: str
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether the fast model answered alone and the accurate one was asked as a check."""
+        return self.route == Route.FAST and self.accurate_probability is not None
 
 
 @dataclass(frozen=True)
@@ -125,15 +131,19 @@ class Cascade:
         """Names the embedding space; embeddings of different hashes must not be compared."""
         return self.spec.hash
 
-    def predict(self, photos: Sequence[Pixels], *, mode: str = Mode.CASCADE) -> list[Outcome]:
+    def predict(self, photos: Sequence[Pixels], *, mode: str = Mode.CASCADE, check_sure: bool = False) -> list[Outcome]:
         """The release's outcome for each photo, (H, W, 3) uint8 sRGB, oriented. mode: a value of `Mode`.
+
+        check_sure: in mode "cascade", the accurate model also looks at what the fast one is sure of. Answer,
+        probability and route stay those of the fast model; where the two disagree, a clinician must review.
 
         Photos are computed one at a time: int8 scales are taken over a batch, and a photo's answer must not depend on
         its neighbours. Raises ValueError on an array that is not a photo, and on an unknown mode.
         """
         if mode not in list(Mode):
             raise ValueError(f"There is no mode {mode!r}; there are {', '.join(Mode)}.")
-        return [self._predict_one(_checked(photo), Mode(mode)) for photo in photos]
+        check = check_sure and mode == Mode.CASCADE
+        return [self._predict_one(_checked(photo), Mode(mode), check_sure=check) for photo in photos]
 
     def embed(self, photos: Sequence[Pixels]) -> Floats:
         """The fast model's inputs, (N, D) float32, for any photos: the gate is skipped."""
@@ -161,7 +171,7 @@ class Cascade:
                 f"{self.release_id} answers differently on this machine {difference}. It must not serve here."
             )
 
-    def _predict_one(self, photo: Pixels, mode: Mode) -> Outcome:
+    def _predict_one(self, photo: Pixels, mode: Mode, *, check_sure: bool = False) -> Outcome:
         clock = _Clock()
         quality = measure_quality(photo)
         advice = self._gate.advice(quality)
@@ -176,7 +186,9 @@ class Cascade:
         if self._gate.refuses(likeness):
             report = gate.report(quality, Advice.NO_EYE_FOUND, likeness)
             return self._refused(policy.refuse(Reason.OUT_OF_DISTRIBUTION), report, encoded.vector, clock)
-        return self._graded(encoded, quality, likeness, mode, clock)
+        outcome = self._graded(encoded, quality, likeness, mode, clock)
+        is_sure_alone = outcome.route == Route.FAST and not outcome.needs_review
+        return self._check_sure(outcome, encoded, clock) if check_sure and is_sure_alone else outcome
 
     def _graded(
         self, encoded: _Encoded, quality: Quality, likeness: gate.Likeness, mode: Mode, clock: "_Clock"
@@ -187,8 +199,7 @@ class Cascade:
             fast = float(calibration.apply(self._calibration["fast"], [fast_score])[0])
             clock.lap("fast")
         if mode in (Mode.ACCURATE, Mode.ALWAYS) or (mode == Mode.CASCADE and policy.is_unsure(self._policy, fast)):
-            accurate_score = self._accurate.score(self._encoder, encoded.batch, encoded.activations)
-            accurate = float(calibration.apply(self._calibration["accurate"], [accurate_score])[0])
+            accurate_score, accurate = self._ask_accurate(encoded)
             clock.lap("accurate")
         verdict = policy.decide(self._policy, fast, accurate, concerns=self._concerns(quality, likeness))
         return Outcome(
@@ -207,6 +218,26 @@ class Cascade:
             policy_version=self._policy.version,
             release_id=self.release_id,
         )
+
+    def _check_sure(self, outcome: Outcome, encoded: _Encoded, clock: "_Clock") -> Outcome:
+        """A sure outcome of the fast model alone, once the accurate model has looked at the photo too."""
+        score, probability = self._ask_accurate(encoded)
+        clock.lap("accurate")
+        fast = outcome.fast_probability
+        disagree = fast is not None and policy.disagree(self._policy, fast, probability)
+        return replace(
+            outcome,
+            needs_review=disagree,
+            reasons=(Reason.DISAGREEMENT,) if disagree else (),
+            accurate_score=finite_or_none(score),
+            accurate_probability=finite_or_none(probability),
+            timings=clock.done(),
+        )
+
+    def _ask_accurate(self, encoded: _Encoded) -> tuple[float, float]:
+        """Score and probability of the accurate model."""
+        score = self._accurate.score(self._encoder, encoded.batch, encoded.activations)
+        return score, float(calibration.apply(self._calibration["accurate"], [score])[0])
 
     def _refused(
         self, verdict: policy.Verdict, report: dict[str, Any], embedding: Floats | None, clock: "_Clock"

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from cataract.ops.notices.models import Notice
 from predictions.answering.models import FinalResult, Prediction
+from predictions.drift.services import accurate_checks
 from review.cases.models import ReviewCase
 from review.queue.policy import overdue_after
 from training.runs.models import TrainingRun
@@ -19,6 +20,7 @@ from training.triggers.models import TrainingPolicy
 from training.triggers.worker import drifted
 
 LOOKS_BACK: Final = timedelta(days=30)  # older failures are history
+CHECKS_OF: Final = timedelta(days=28)
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ def current() -> Iterator[Finding]:
     """Everything that is wrong now."""
     yield from failed_runs()
     yield from drift()
+    yield from disagreements()
     yield from late_queue()
     yield from failed_predictions()
 
@@ -57,6 +60,19 @@ def drift() -> Iterator[Finding]:
     policy = TrainingPolicy.objects.first()
     for name, words in drifted(limit=None if policy is None else policy.max_drift).items():
         yield Finding(Notice.Kind.DRIFT, name, words)
+
+
+def disagreements() -> Iterator[Finding]:
+    """The accurate model contradicts more sure answers of the champion's fast model than ACCURATE_CHECK_LIMIT.
+
+    Beyond chance: the lower end of the 95 % interval is above the limit.
+    """
+    checks = accurate_checks(since=timezone.now() - CHECKS_OF)
+    if checks.interval[0] > settings.ACCURATE_CHECK_LIMIT:
+        words = f"{checks.disagreed} of {checks.photos} checked answers in {CHECKS_OF.days} days"
+        yield Finding(
+            Notice.Kind.MODELS_DISAGREE, "checks", f"{words}; {settings.ACCURATE_CHECK_LIMIT:.0%} are expected at most"
+        )
 
 
 def late_queue() -> Iterator[Finding]:

@@ -26,6 +26,7 @@ class Notice(models.Model):
     class Kind(models.TextChoices):
         RUN_FAILED = "run_failed", "A training run has failed"
         DRIFT = "drift", "Recent photos or answers have drifted"
+        MODELS_DISAGREE = "models_disagree", "The accurate model contradicts sure answers of the fast one"
         QUEUE_LATE = "queue_late", "Cases have waited longer than agreed"
         PREDICTIONS_FAILED = "predictions_failed", "Photos could not be analysed"
 

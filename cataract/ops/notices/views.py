@@ -39,6 +39,11 @@ ADVICE: dict[str, Advice] = {
         "Open the uploads",
         lambda notice: reverse("predictions:list"),
     ),
+    Notice.Kind.MODELS_DISAGREE: Advice(
+        "Readers get these photos. See since when it is so; where readers side with the accurate model, train again.",
+        "Open agreement and accuracy",
+        lambda notice: reverse("review:agreement"),
+    ),
     Notice.Kind.QUEUE_LATE: Advice(
         "Assign the oldest cases, or ask more readers.",
         "Open the worklist",

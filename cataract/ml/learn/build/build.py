@@ -155,7 +155,8 @@ def _held_out(
 
     own = data.rows("calibration")
     fast_scores = model.score(photos.vectors[own]) if len(own) else np.zeros(0, dtype=np.float32)
-    held_out = HeldOut(fast_scores, accurate_scores(own), data.y[own], data.clusters[own], _NOTE_OWN)
+    note = f"{_NOTE_OWN}: {data.calibration}"
+    held_out = HeldOut(fast_scores, accurate_scores(own), data.y[own], data.clusters[own], note)
     if not data.calibration_suffices:
         train = data.rows("train")
         n = len(train)

@@ -23,7 +23,8 @@ class TrainingData:
 
     paths, sha256s: the stored files. y: (N,) int64, 1 is cataract. clusters: (N,) int64. splits: "train" or
     "calibration"; a build refuses other splits. weights: (N,) float64. vectors: embeddings by the base's encoder of
-    some photos, {sha256: (D,)}; those photos are not encoded again.
+    some photos, {sha256: (D,)}; those photos are not encoded again. calibration: in words, which photos the
+    calibration split holds.
     """
 
     paths: Sequence[Path]
@@ -33,6 +34,7 @@ class TrainingData:
     splits: Sequence[str]
     weights: NDArray[np.float64]
     vectors: Mapping[str, Floats] = field(default_factory=dict)
+    calibration: str = "all labelled photos"
 
     def check(self) -> None:
         """Raises ValueError without training photos of both classes, or with photos of a split not named above."""
