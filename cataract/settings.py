@@ -218,6 +218,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 6.0,
         "options": {"expires": 5},
     },
+    "judge-acceptance": {
+        "task": "review.acceptance.tasks.judge_sites",
+        "schedule": 120.0,
+        "options": {"expires": 119},
+    },
     "label-by-outcomes": {
         "task": "review.outcomes.tasks.label_photos",
         "schedule": 300.0,
@@ -297,9 +302,16 @@ WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 # Smallest share of sure answers that a clinician reads as well; up to four times as many near doubt. Above 0.
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
+# Who decides on the photos of a site until its own labels have shown that the AI may answer alone: `accepted`, people;
+# `release`, the release's own band from the first photo. Default: `accepted` with PRODUCTION, else `release`.
+AUTO_ANSWERS = env.str("AUTO_ANSWERS", default="accepted" if PRODUCTION else "release")
+# Acceptance of automatic "normal" answers at a site: at most this share of all eyes with a cataract would leave unseen.
+AUTO_MAX_MISSED = env.float("AUTO_MAX_MISSED", default=0.01)
+# Acceptance of automatic "cataract" answers at a site: at most this share of them is wrong.
+AUTO_MAX_WRONG = env.float("AUTO_MAX_WRONG", default=0.05)
 # What newly trained releases promise: at most this share of the answers given without a clinician is wrong.
 AUTO_MAX_ERROR = env.float("AUTO_MAX_ERROR", default=0.05)
-# The confidence with which releases keep AUTO_MAX_ERROR.
+# The confidence of the three limits above, each by itself.
 AUTO_CONFIDENCE = env.float("AUTO_CONFIDENCE", default=0.95)
 PREDICTION_ATTEMPTS = 3
 # After this many seconds without a sign of life from a worker, another one takes over its photo.

@@ -3,6 +3,7 @@
 Members are strings: they are stored, sent and compared as their values. Sentences for people belong to the web.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 
 
@@ -33,12 +34,22 @@ class Reason(StrEnum):
     INVALID_SCORE = "invalid_score"
     # Found where predictions are stored.
     AUDIT_SAMPLE = "audit_sample"
+    NOT_ACCEPTED = "not_accepted"
     NO_CHAMPION = "no_champion"
     FAILED = "failed"
     # Asked for later.
     REQUESTED = "requested"
     SUSPECTED_LABEL = "suspected_label"
     LOOK_BACK = "look_back"
+
+
+# Reasons that are no doubt of the release: it was sure, and a person reads the photo all the same.
+ADDED_TO_SURE = frozenset({Reason.AUDIT_SAMPLE.value, Reason.NOT_ACCEPTED.value})
+
+
+def is_sure(needs_review: bool, reasons: Collection[str]) -> bool:
+    """Whether the release itself asked for no person."""
+    return not needs_review or (bool(reasons) and ADDED_TO_SURE.issuperset(reasons))
 
 
 class Advice(StrEnum):

@@ -21,6 +21,8 @@ from cataract.ml.arrays import Pixels, finite_or_none
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.policy import audit_rate, audit_selected
 from cataract.ml.labels import Reason
+from predictions.acceptance import rules
+from predictions.acceptance.models import Acceptance
 from predictions.answering import final_results
 from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
@@ -87,6 +89,8 @@ def finish(
 
 def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float]) -> dict[str, Any]:
     needs_review, reasons, propensity = outcome.needs_review, list(outcome.reasons), 1.0
+    if not needs_review and not _may_answer_alone(prediction, outcome):
+        needs_review, reasons = True, [*reasons, Reason.NOT_ACCEPTED]
     if not needs_review:  # a known share of the sure answers is reviewed too, to measure their errors
         propensity = audit_rate(outcome.probability, settings.AUDIT_RATE)
         if audit_selected(prediction.image.sha256, propensity):
@@ -107,6 +111,19 @@ def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float
         "gate": outcome.gate,
         "timings": _stages(timings, outcome.timings),
     }
+
+
+def _may_answer_alone(prediction: Prediction, outcome: Outcome) -> bool:
+    """Whether this sure answer stands without a person: its side is accepted where the photo was taken.
+
+    An acceptance was earned by the cascade as it is set, so it covers no other mode that a request chooses.
+    """
+    if not rules.needs_acceptance():
+        return True
+    image = prediction.image
+    return prediction.mode == Prediction.Mode.CASCADE and Acceptance.objects.is_accepted(
+        site=image.site_id, device=image.device_id, release=outcome.release_id, side=outcome.decision
+    )
 
 
 def _stages(intake: dict[str, float], cascade: dict[str, float]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from cataract.ml.labels import CATARACT, CLASSES, Reason
+from cataract.ml.labels import CATARACT, CLASSES, Reason, is_sure
 from predictions.answering.answers import Answer
 from predictions.answering.models import Prediction
 from review.agreement import estimates
@@ -73,7 +73,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
                 is_read=bool(truth),
                 truth=truth,
                 provenance=provenance,
-                sure=row["reasons"] == [Reason.AUDIT_SAMPLE],
+                sure=is_sure(True, row["reasons"]),
             )
         )
     return sampled

@@ -18,7 +18,7 @@ from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
-POLICY_VERSION = "review-5"
+POLICY_VERSION = "review-6"
 
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
@@ -29,6 +29,7 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.LOOK_BACK: 20,
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
+    Reason.NOT_ACCEPTED: 30,
     Reason.OUT_OF_DISTRIBUTION: 30,
     Reason.QUALITY: 40,
     Reason.UNGRADABLE: 40,

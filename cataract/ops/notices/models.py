@@ -27,6 +27,7 @@ class Notice(models.Model):
         RUN_FAILED = "run_failed", "A training run has failed"
         DRIFT = "drift", "Recent photos or answers have drifted"
         QUEUE_LATE = "queue_late", "Cases have waited longer than agreed"
+        ACCEPTANCE_LOST = "acceptance_lost", "Automatic answers were withdrawn"
         PREDICTIONS_FAILED = "predictions_failed", "Photos could not be analysed"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
