@@ -38,6 +38,7 @@ from tests.factories import (
     jpeg_bytes,
 )
 from tests.releases import make_tiny_release
+from tests.review.makers import read
 
 pytestmark = pytest.mark.django_db
 ENOUGH = 64  # automatic "cataract" answers without an error, for a limit of 5 % at 95 %
@@ -66,12 +67,9 @@ def logged_in(user: User) -> Client:
     return client
 
 
-_seeds = iter(range(1000, 100_000))
-
-
 def send(client: Client, *, opacity: float) -> tuple[Prediction, str]:
     """Send a photo of a new patient from the page; returns its prediction and the text of its result page."""
-    seed = next(_seeds)
+    seed = 101 + EyeImage.objects.count()
     photo = SimpleUploadedFile("eye.jpg", jpeg_bytes(seed, opacity=opacity), "image/jpeg")
     form = client.get("/upload/").context["form"]
     data = {"photo": photo, "patient_key": f"P-{seed}", "eye": "OD", "key": form["key"].value()}
@@ -79,38 +77,6 @@ def send(client: Client, *, opacity: float) -> tuple[Prediction, str]:
     assert answer.status_code == 303, answer.content.decode()[:3000]
     page = client.get(answer["Location"]).content.decode()
     return Prediction.objects.order_by("-created_at")[0], page
-
-
-def read(
-    site: Site,
-    decision: str,
-    truth: str,
-    n: int = 1,
-    *,
-    reasons: tuple[str, ...] = ("not_accepted",),
-    propensity: float = 1.0,
-    provenance: str = "blind",
-    **image: Any,
-) -> list[Prediction]:
-    """Photos of the champion that people have read: each of another patient."""
-    champion = Release.objects.champions().get()
-    made = [
-        PredictionFactory.create(
-            image=EyeImageFactory.create(site=site, **image),
-            release=champion,
-            decision=decision,
-            needs_review=bool(reasons),
-            reasons=list(reasons),
-            review_propensity=propensity,
-        )
-        for _ in range(n)
-    ]
-    opening.open_cases()
-    cases = ReviewCase.objects.filter(prediction__in=made)
-    cases.update(status="resolved", resolved_at=timezone.now())
-    for case in cases:
-        LabelFactory.create(image=case.image, case=case, answer=truth, provenance=provenance, may_train=False)
-    return made
 
 
 def set_aside() -> None:
@@ -237,8 +203,8 @@ def test_another_mode_than_the_accepted_one_needs_a_person(site: Site) -> None:
     read(site, "cataract", "cataract", ENOUGH)
     worker.judge_sites()
     client = logged_in(screener_of(site))
-    photo = SimpleUploadedFile("eye.jpg", jpeg_bytes(next(_seeds), opacity=1.0), "image/jpeg")
-    answer = client.post("/api/v1/predictions", {"image": photo, "mode": "fast"})
+    photo = SimpleUploadedFile("eye.jpg", jpeg_bytes(1, opacity=1.0), "image/jpeg")
+    answer = client.post("/api/v1/predictions", {"photo": photo, "patient": "P-1", "eye": "OD", "mode": "fast"})
     assert answer.json()["reasons"] == ["not_accepted"], answer.content
 
 
