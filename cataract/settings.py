@@ -308,7 +308,7 @@ AUTO_ANSWERS = env.str("AUTO_ANSWERS", default="accepted" if PRODUCTION else "re
 # Acceptance of automatic "normal" answers at a site: at most this share of all eyes with a cataract would leave unseen.
 AUTO_MAX_MISSED = env.float("AUTO_MAX_MISSED", default=0.01)
 # Acceptance of automatic "cataract" answers at a site: at most this share of them is wrong.
-AUTO_MAX_WRONG = env.float("AUTO_MAX_WRONG", default=0.05)
+AUTO_MAX_FALSE_ALARMS = env.float("AUTO_MAX_FALSE_ALARMS", default=0.05)
 # What newly trained releases promise: at most this share of the answers given without a clinician is wrong.
 AUTO_MAX_ERROR = env.float("AUTO_MAX_ERROR", default=0.05)
 # The confidence of the three limits above, each by itself.

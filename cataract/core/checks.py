@@ -79,7 +79,9 @@ RULES = (
     Rule(("AUDIT_RATE",), lambda rate: 0 < rate <= 1, "above 0 and at most 1"),
     _one_of("AUTO_ANSWERS", "accepted", "release"),
     Rule(
-        ("AUTO_MAX_ERROR", "AUTO_MAX_MISSED", "AUTO_MAX_WRONG"), lambda error: 0 < error < 0.5, "above 0 and below 0.5"
+        ("AUTO_MAX_ERROR", "AUTO_MAX_MISSED", "AUTO_MAX_FALSE_ALARMS"),
+        lambda error: 0 < error < 0.5,
+        "above 0 and below 0.5",
     ),
     Rule(("AUTO_CONFIDENCE",), lambda confidence: 0.5 <= confidence < 1, "at least 0.5 and below 1"),
     Rule(("SPLIT_FRACTIONS",), _are_splits, "positive shares of train, calibration and test that add up to 1"),

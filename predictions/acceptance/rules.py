@@ -33,7 +33,7 @@ WAITS_FOR: Final = timedelta(days=30)
 
 def limit(side: str) -> float:
     """The largest share of errors of this side."""
-    largest: float = settings.AUTO_MAX_MISSED if side == Decision.NORMAL else settings.AUTO_MAX_WRONG
+    largest: float = settings.AUTO_MAX_MISSED if side == Decision.NORMAL else settings.AUTO_MAX_FALSE_ALARMS
     return largest
 
 
