@@ -15,8 +15,6 @@ from cataract.ml.statistics import sequential
 from cataract.ml.statistics.sequential import Unit
 from predictions.acceptance import rules, services
 from predictions.acceptance.models import Acceptance, Scope
-from predictions.answering import inference
-from predictions.answering.models import Prediction
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving
@@ -149,7 +147,7 @@ def _score(release: Release, images: Sequence[object], deadline: float) -> int:
             break
         row = Rescore(release=release, image=image)
         try:
-            outcome = inference.predict_photo(cascade, decode(storage.read(image.stored_name)), Prediction.Mode.CASCADE)
+            outcome = cascade.predict([decode(storage.read(image.stored_name))], mode=settings.CASCADE_MODE)[0]
             row.answer = "" if outcome.needs_review else str(outcome.decision)
         except Exception as error:  # a photo that cannot be scored is left out, and not tried again
             log.exception("Photo %s cannot be scored", image.pk)
