@@ -28,7 +28,7 @@ class SideSerializer(serializers.Serializer[Side]):
     n = serializers.IntegerField(
         source="progress.n", help_text="normal: eyes with a cataract; cataract: automatic “cataract” answers."
     )
-    errors = serializers.IntegerField(source="progress.errors")
+    errors = serializers.IntegerField(source="progress.errors")  # type: ignore[assignment]
     bound = serializers.FloatField(source="progress.bound", help_text="The share of errors is at most this.")
     limit = serializers.FloatField(source="progress.limit", help_text="The largest share that is accepted.")
     confidence = serializers.FloatField(source="progress.confidence")
