@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
@@ -134,7 +135,7 @@ def _ask_again(evidence: Evidence) -> None:
         queue_services.recheck_labels(labels=Label.objects.filter(pk__in=evidence.to_settle).select_related("image"))
 
 
-def _score(release: Release, images: Sequence[object], deadline: float) -> int:
+def _score(release: Release, images: Sequence[UUID], deadline: float) -> int:
     """Let the release score labelled photos that it did not answer; returns how many."""
     try:
         cascade = serving.load(release)
