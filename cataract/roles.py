@@ -12,6 +12,7 @@ _UPLOAD = (
     "review.view_outcome",
     "predictions.change_consent",
     "predictions.delete_photo",
+    "predictions.view_acceptance",
 )
 _LOOK = (
     "predictions.view_every_eyeimage",
@@ -21,6 +22,7 @@ _LOOK = (
     "predictions.view_promotion",
     "predictions.view_livetest",
     "predictions.view_embeddingjob",
+    "predictions.view_acceptance",
     "predictions.view_site",
     "predictions.view_device",
     "predictions.view_patient",
@@ -56,6 +58,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         *_LOOK,
         "predictions.download_original",
         "predictions.promote_release",
+        "predictions.decide_acceptance",
         "predictions.confirm_deletion",
         "predictions.hold_patient",
         "predictions.view_apitoken",

@@ -218,6 +218,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 6.0,
         "options": {"expires": 5},
     },
+    "judge-acceptance": {
+        "task": "review.acceptance.tasks.judge_sites",
+        "schedule": 120.0,
+        "options": {"expires": 119},
+    },
     "label-by-outcomes": {
         "task": "review.outcomes.tasks.label_photos",
         "schedule": 300.0,
@@ -297,6 +302,9 @@ WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 # Smallest share of sure answers that a clinician reads as well; up to four times as many near doubt. Above 0.
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
+# Who decides on the photos of a site until its own labels have shown that the AI may answer alone: `accepted`, people;
+# `release`, the release's own band from the first photo. Default: `accepted` with PRODUCTION, else `release`.
+AUTO_ANSWERS = env.str("AUTO_ANSWERS", default="accepted" if PRODUCTION else "release")
 # Share of patients whose photos clinicians always read, whatever the AI says; drawn before any answer.
 ALWAYS_READ_RATE = env.float("ALWAYS_READ_RATE", default=0.03)
 # Photos of such patients wanted each week. Where the last week was too small for that, more patients are drawn. 0: no
@@ -307,11 +315,12 @@ ALWAYS_READ_WEEKLY = env.int("ALWAYS_READ_WEEKLY", default=20)
 ACCURATE_CHECK_RATE = env.float("ACCURATE_CHECK_RATE", default=0.05)
 # Share of these checks that may disagree before admins get a notice.
 ACCURATE_CHECK_LIMIT = env.float("ACCURATE_CHECK_LIMIT", default=0.05)
-# What newly trained releases promise: at most this share of all cataracts is answered "normal" without a clinician.
+# What automatic answers promise, of a newly trained release and at a site that accepts them: at most this share of all
+# cataracts is answered "normal" without a clinician.
 AUTO_MAX_MISSED = env.float("AUTO_MAX_MISSED", default=0.01)
 # And at most this share of the answers "cataract" given without a clinician is wrong.
 AUTO_MAX_FALSE_ALARMS = env.float("AUTO_MAX_FALSE_ALARMS", default=0.05)
-# The confidence with which releases keep AUTO_MAX_MISSED, and that with which they keep AUTO_MAX_FALSE_ALARMS.
+# The confidence of each of the two limits.
 AUTO_CONFIDENCE = env.float("AUTO_CONFIDENCE", default=0.95)
 # The share of eyes with cataract where a release will serve: probabilities and AUTO_MAX_FALSE_ALARMS are meant for it.
 # 0: the share among the photos that it is calibrated on.

@@ -4,6 +4,7 @@ What the model said (Prediction) and what people said (FinalResult, review's Rea
 """
 
 from cataract.core import models as core
+from predictions.acceptance import models as acceptance
 from predictions.answering import models as answering
 from predictions.batches import models as batches
 from predictions.consent import models as consent
@@ -19,6 +20,7 @@ from predictions.sites import models as sites
 from predictions.webhooks import models as webhooks
 
 __all__ = [
+    "acceptance",
     "answering",
     "batches",
     "consent",

@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, path
 
+from review.acceptance import api as acceptance_api
 from review.labels import api as labels_api
 from review.outcomes import api as outcomes_api
 from review.reading import api as reading_api
 
 urlpatterns: list[URLPattern] = [
     path("predictions/<uuid:prediction_id>/similar", labels_api.Similar.as_view(), name="api-similar"),
+    path("acceptance", acceptance_api.AcceptanceView.as_view(), name="api-acceptance"),
     path("outcomes", outcomes_api.Outcomes.as_view(), name="api-outcomes"),
     path("review/queue", reading_api.QueueView.as_view(), name="review-queue"),
     path("review/next", reading_api.NextView.as_view(), name="review-next"),

@@ -1,7 +1,8 @@
 """Celery finds this app's tasks here; each room has its own module."""
 
+from review.acceptance import tasks as acceptance
 from review.lookback import tasks as lookback
 from review.outcomes import tasks as outcomes
 from review.queue import tasks as queue
 
-__all__ = ["lookback", "outcomes", "queue"]
+__all__ = ["acceptance", "lookback", "outcomes", "queue"]

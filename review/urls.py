@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path
 
+from review.acceptance import views as acceptance_views
 from review.agreement import views as agreement_views
 from review.labels import views as label_views
 from review.lookback import views as lookback_views
@@ -14,6 +15,9 @@ app_name = "review"
 urlpatterns: list[URLPattern] = [
     path("", reading_views.queue_page, name="queue"),
     path("agreement/", agreement_views.agreement_page, name="agreement"),
+    path("acceptance/", acceptance_views.acceptance_page, name="acceptance"),
+    path("acceptance/decide/", acceptance_views.decide, name="acceptance-decide"),
+    path("acceptance/count/", acceptance_views.count_now, name="acceptance-count"),
     path("labels/export/", label_views.export, name="export"),
     path("next/", reading_views.next_case, name="next"),
     path("look-backs/", lookback_views.look_backs_page, name="look-backs"),

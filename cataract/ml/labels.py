@@ -3,6 +3,7 @@
 Members are strings: they are stored, sent and compared as their values. Sentences for people belong to the web.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
 
 
@@ -36,6 +37,7 @@ class Reason(StrEnum):
     # Found where predictions are stored.
     ALWAYS_READ = "always_read"
     AUDIT_SAMPLE = "audit_sample"
+    NOT_ACCEPTED = "not_accepted"
     NO_CHAMPION = "no_champion"
     FAILED = "failed"
     # Asked for later.
@@ -46,6 +48,13 @@ class Reason(StrEnum):
 
 # The reasons of an answer that the release was sure of, and that a person reads because of a random draw alone.
 RANDOM_CHECKS: tuple[list[str], ...] = ([Reason.AUDIT_SAMPLE], [Reason.ALWAYS_READ])
+# Reasons that are no doubt of the release: it was sure, and a person reads the photo all the same.
+ADDED_TO_SURE = frozenset({Reason.AUDIT_SAMPLE.value, Reason.ALWAYS_READ.value, Reason.NOT_ACCEPTED.value})
+
+
+def is_sure(needs_review: bool, reasons: Collection[str]) -> bool:
+    """Whether the release itself asked for no person."""
+    return not needs_review or (bool(reasons) and ADDED_TO_SURE.issuperset(reasons))
 
 
 class Advice(StrEnum):

@@ -22,11 +22,12 @@ from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.policy import audit_rate, audit_selected
 from cataract.ml.labels import Reason
 from cataract.ml.statistics.draws import is_in_share
+from predictions.acceptance import rules
+from predictions.acceptance.models import Acceptance
 from predictions.answering import final_results
 from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
-from predictions.photos.models import EyeImage
 from predictions.releases import arms
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
@@ -92,7 +93,7 @@ def finish(
 
 
 def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float]) -> dict[str, Any]:
-    reasons, propensity = _reasons_to_read(prediction.image, outcome)
+    reasons, propensity = _reasons_to_read(prediction, outcome)
     return {
         "release_id": outcome.release_id,
         "policy_version": outcome.policy_version,
@@ -111,21 +112,39 @@ def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float
     }
 
 
-def _reasons_to_read(image: EyeImage, outcome: Outcome) -> tuple[list[str], float]:
+def _reasons_to_read(prediction: Prediction, outcome: Outcome) -> tuple[list[str], float]:
     """Why people read this answer, empty where nobody does; and the chance with which they read one like it.
 
-    The stream is read with certainty, and of all other sure answers a known share, to measure their errors. Whether the
-    accurate model contradicted a sure answer has no part in that draw: the chance stays the one of all sure answers.
+    A sure answer that may not stand alone here is read, and so is the stream. Of all other sure answers a known share
+    is read, to measure their errors. Whether the accurate model contradicted a sure answer has no part in that draw: the
+    chance stays the one of all sure answers.
     """
-    reasons: list[str] = list(outcome.reasons)
+    image, reasons = prediction.image, [*map(str, outcome.reasons)]
+    is_sure = outcome.is_checked or not outcome.needs_review
+    is_accepted = not is_sure or _may_answer_alone(prediction, outcome)
+    if not is_accepted:
+        reasons.append(Reason.NOT_ACCEPTED)
     if image.always_read:
         return [*reasons, Reason.ALWAYS_READ], 1.0
-    if outcome.needs_review and not outcome.is_checked:
+    if not (is_sure and is_accepted):
         return reasons, 1.0
     chance = audit_rate(outcome.probability, settings.AUDIT_RATE)
     if audit_selected(image.sha256, chance):
         return [*reasons, Reason.AUDIT_SAMPLE], chance
     return reasons, 1 - (1 - chance) * (1 - settings.ACCURATE_CHECK_RATE) if reasons else chance
+
+
+def _may_answer_alone(prediction: Prediction, outcome: Outcome) -> bool:
+    """Whether this sure answer stands without a person: its side is accepted where the photo was taken.
+
+    An acceptance was earned by the cascade as it is set, so it covers no other mode that a request chooses.
+    """
+    if not rules.needs_acceptance():
+        return True
+    image = prediction.image
+    return prediction.mode == Prediction.Mode.CASCADE and Acceptance.objects.is_accepted(
+        site=image.site_id, device=image.device_id, release=outcome.release_id, side=outcome.decision
+    )
 
 
 def _stages(intake: dict[str, float], cascade: dict[str, float]) -> dict[str, float]:

@@ -13,6 +13,8 @@ from django.views.decorators.http import require_GET
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
+from cataract.ml.labels import CLASSES
+from predictions.acceptance.notes import guarantee_of
 from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.news import services as news
@@ -70,8 +72,19 @@ def result_context(request: HttpRequest, prediction: Prediction) -> dict[str, An
         "words": describe(prediction),
         "result": result,
         "is_by_people": result is not None and result.is_by_people,
+        "guarantee": _guarantee(prediction) if result is not None and not result.is_by_people else "",
         "earlier": earlier_of(result, results),
         "history": history_of(prediction, results),
         "waiting": waiting,
         **polling(request, waits=waiting, most=_POLLS, quick=10),
     }
+
+
+def _guarantee(prediction: Prediction) -> str:
+    """What backs an answer of the AI alone; empty where it is no class."""
+    image, at = prediction.image, prediction.done_at
+    if prediction.decision not in CLASSES or prediction.release_id is None or at is None:
+        return ""
+    return guarantee_of(
+        site=image.site_id, device=image.device_id, release=prediction.release_id, side=prediction.decision, at=at
+    )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from cataract.ml.labels import CLASSES, Advice, Decision, Reason, Route
+from cataract.ml.labels import CLASSES, Advice, Decision, Reason, Route, is_sure
 from predictions.answering.answers import Answer
 from predictions.answering.final_results import is_random_check
 from predictions.answering.models import FinalResult, Prediction
@@ -34,6 +34,7 @@ REASONS: dict[str, str] = {
     Reason.INVALID_SCORE: "The models returned no usable score.",
     Reason.ALWAYS_READ: "Chosen at random before the AI answered: the photos of some patients are always read.",
     Reason.AUDIT_SAMPLE: "Chosen at random: a share of all confident answers is checked.",
+    Reason.NOT_ACCEPTED: "The AI advises and a clinician decides: such answers are not accepted at this site yet.",
     Reason.NO_CHAMPION: "No AI model is in service at the moment.",
     Reason.FAILED: "The analysis of this photo failed.",
 }
@@ -231,9 +232,10 @@ def _ai(prediction: Prediction) -> str:
         return f"{cataract}, but something else may be visible."
     if prediction.decision == Decision.UNGRADABLE:
         return "This photo cannot be judged."
+    sure = is_sure(prediction.needs_review, prediction.reasons)
     if prediction.decision == Decision.CATARACT:
-        return "Possibly cataract, but not sure." if _is_unsure(prediction) else "Probably cataract."
-    return "No sign of cataract, but not sure." if _is_unsure(prediction) else "No sign of cataract in this photo."
+        return "Probably cataract." if sure else "Possibly cataract, but not sure."
+    return "No sign of cataract in this photo." if sure else "No sign of cataract, but not sure."
 
 
 def _next(prediction: Prediction) -> str:
@@ -253,12 +255,16 @@ def _next(prediction: Prediction) -> str:
 
 
 def _is_unsure(prediction: Prediction) -> bool:
-    """Whether a clinician must confirm the answer, for any reason other than the random check."""
+    """Whether a clinician must decide, for any reason other than the random check: also where a sure answer advises."""
     return prediction.needs_review and not is_random_check(prediction)
 
 
 def _figure(prediction: Prediction) -> str:
-    if prediction.probability is None or confidence(prediction) is None or _is_unsure(prediction):
+    if (
+        prediction.probability is None
+        or confidence(prediction) is None
+        or not is_sure(prediction.needs_review, prediction.reasons)
+    ):
         return ""
     return f"Calibrated probability of cataract: {_percent(prediction.probability)}"
 

@@ -51,6 +51,12 @@ class Site(models.Model):
         default=False,
         help_text="Whether an administrator other than the one who asks must confirm each deletion.",
     )
+    accepts_by_device = models.BooleanField(
+        "automatic answers by device",
+        default=False,
+        help_text="Whether automatic answers are accepted for each camera or phone by itself. The photos of one then "
+        "say nothing about another, and each needs labels of its own.",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = SiteQuerySet.as_manager()

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from cataract.core.errors import DomainError, of_database
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.users import user_of
+from predictions.acceptance.notes import upload_note
 from predictions.answering import services
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
 from predictions.answering.models import Prediction
@@ -37,7 +38,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     """Show the upload form; answer the photo that it sends in the same request."""
     if request.method != "POST":
         form = UploadForm(user=user_of(request), initial=_known(request))
-        return render(request, "predictions/upload.html", {"form": form})
+        return render(request, "predictions/upload.html", {"form": form, "note": upload_note(user_of(request))})
     form = UploadForm(request.POST, request.FILES, user=user_of(request))
     if not form.is_valid():
         return _form_again(request, form, form.status)
@@ -103,7 +104,7 @@ def _refused(request: HttpRequest, form: UploadForm, error: DomainError) -> Http
 
 def _form_again(request: HttpRequest, form: UploadForm, status: int, **context: Any) -> HttpResponse:
     """The form with its values and errors. htmx swaps only successful responses, so its status is 200."""
-    context["form"] = form
+    context |= {"form": form, "note": upload_note(user_of(request))}
     if is_htmx(request):
         return render(request, "predictions/_upload.html", context)
     return render(request, "predictions/upload.html", context, status=status)

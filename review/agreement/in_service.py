@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from django.utils.timezone import localtime
 
-from cataract.ml.labels import CATARACT, CLASSES, NORMAL, RANDOM_CHECKS, Reason, Route
+from cataract.ml.labels import CATARACT, CLASSES, NORMAL, Reason, Route, is_sure
 from predictions.answering.answers import Answer
 from predictions.answering.models import Prediction
 from review.agreement import estimates
@@ -82,7 +82,7 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
                 is_read=bool(truth),
                 truth=truth,
                 provenance=provenance,
-                sure=row["reasons"] in RANDOM_CHECKS,
+                sure=is_sure(True, row["reasons"]),
                 always_read=row["image__always_read"],
             )
         )

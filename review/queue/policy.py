@@ -31,6 +31,7 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.ALWAYS_READ: 20,  # one band whatever the AI said: what has been read so far is a fair part of the stream
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
+    Reason.NOT_ACCEPTED: 30,
     Reason.OUT_OF_DISTRIBUTION: 30,
     Reason.QUALITY: 40,
     Reason.NO_COLOUR: 40,

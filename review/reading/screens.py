@@ -42,6 +42,7 @@ REASONS: dict[str, str] = {
     Reason.INVALID_SCORE: "its models returned no usable score",
     Reason.ALWAYS_READ: "photos of this patient are always read, whatever the AI says",
     Reason.AUDIT_SAMPLE: "a random check of sure answers",
+    Reason.NOT_ACCEPTED: "automatic answers of this kind are not accepted at the site",
     Reason.NO_CHAMPION: "no model was in service",
     Reason.FAILED: "the analysis failed",
     Reason.REQUESTED: "a review was requested",

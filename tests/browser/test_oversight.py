@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 from cataract.ops.notices import worker as notices_worker
 from predictions.answering.final_results import settle_by_ai
 from predictions.photos import storage
+from review.acceptance import worker as acceptance_worker
 from review.cases.models import ReviewCase
 from review.lookback import services as lookback_services
 from review.lookback import worker as lookback_worker
@@ -16,8 +17,15 @@ from review.outcomes.facts import OutcomeFacts
 from review.outcomes.services import record_outcome
 from review.reading import services as reading_services
 from tests.browser.conftest import Site
-from tests.factories import EyeImageFactory, PredictionFactory, ReleaseFactory, TrainingRunFactory, jpeg_bytes
-from tests.review.makers import make_case
+from tests.factories import (
+    EyeImageFactory,
+    PredictionFactory,
+    ReleaseFactory,
+    SiteFactory,
+    TrainingRunFactory,
+    jpeg_bytes,
+)
+from tests.review.makers import make_case, read
 
 
 def stored(seed: int, opacity: float = 0.0, **values: Any) -> Any:
@@ -93,3 +101,29 @@ def test_outcomes_look_backs_and_notices_are_looked_at(site: Site, champion: Any
     site.look(page, "notices")
     page.get_by_role("button", name="Mark as seen").first.click()
     expect(page.get_by_title("not seen yet")).to_have_text("1")
+
+
+def test_automatic_answers_are_looked_at_and_decided_without_javascript(
+    site: Site, champion: Any, settings: Any
+) -> None:
+    settings.AUTO_ANSWERS = "accepted"
+    hillside = SiteFactory.create(name="Hillside clinic")
+    read(hillside, "cataract", "cataract", 64)
+    read(hillside, "normal", "cataract")
+    read(SiteFactory.create(name="Lakeside"), "cataract", "cataract", 5)
+    acceptance_worker.judge_sites()
+    page = site.log_in("admin", javascript=False)
+    page.goto("/review/acceptance/")
+    page.get_by_text("Decide about “no sign of cataract” at Hillside clinic").click()
+    page.locator("details[open]").get_by_label("Why?").fill("A new camera since Monday.")
+    page.locator("details[open]").get_by_role("button", name="Withdraw").click()
+    expect(page.get_by_text("Done. It holds from the next photo on.")).to_be_visible()
+    expect(page.get_by_text("Withdrawn by hand")).to_be_visible()
+
+    page = site.log_in("admin")
+    page.goto("/review/acceptance/")
+    site.look(page, "acceptance")
+    page = site.log_in("screener")
+    page.goto("/upload/")
+    expect(page.get_by_text("A clinician decides where the AI's answers are not accepted yet.")).to_be_visible()
+    site.look(page, "upload-accepted")

@@ -31,7 +31,10 @@ pytestmark = pytest.mark.django_db
 OTHERS = ("screener", "adjudicator", "admin", "superuser")  # beside "reader"; an integrator sees what a screener sees
 SEE_READINGS = ("auditor", "admin")  # the roles that can open what the first reader answered
 # Counts and rates over all photos change with every answer and belong to nobody's photo.
-SUMMARIES = ("review/agreement/", "api/v1/system", "api/v1/drift", "notices/", "admin/training/predictions/livetest")
+SUMMARIES = (
+    "review/agreement/", "review/acceptance/", "api/v1/acceptance", "api/v1/system", "api/v1/drift", "notices/",
+    "admin/training/predictions/livetest",
+)  # fmt: skip
 # Pages of the admin about accounts and the system: what they show differs from world to world, and no photo is there.
 ELSEWHERE = ("admin/auth/", "admin/axes/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")
 SEARCHES = ("?decision=cataract", "?q=P-1")

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cataract.ml.labels import RANDOM_CHECKS
+from cataract.ml.labels import is_sure
 from review.agreement import estimates
 from review.agreement.estimates import Estimate, Measure
 
@@ -33,5 +33,5 @@ def latency_row(values: Sequence[float]) -> dict[str, Any]:
 
 
 def is_unsure(needs_review: bool, reasons: Sequence[str]) -> bool:
-    """Whether the release itself asked for a person; a random check of a sure answer is not its doubt."""
-    return needs_review and list(reasons) not in RANDOM_CHECKS
+    """Whether the release itself asked for a person; a random audit of a sure answer is not its doubt."""
+    return not is_sure(needs_review, reasons)

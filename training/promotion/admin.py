@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
+from predictions.acceptance import rules
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Promotion, Release
 from training.comparison import services as comparison_services
@@ -179,6 +180,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "promotions": release.promotions.select_related("promoted_by", "previous"),
             "runs": release.training_runs.all(),
             "may_promote": request.user.has_perm("predictions.promote_release"),
+            "needs_acceptance": rules.needs_acceptance(),
             "can_be_promoted": release.status in (Release.Status.CHALLENGER, Release.Status.RETIRED),
         }
         return self.page(request, "admin/training/release.html", context, status)

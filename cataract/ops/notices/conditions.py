@@ -11,8 +11,10 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from cataract.ops.notices.models import Notice
+from predictions.acceptance.models import Acceptance
 from predictions.answering.models import FinalResult, Prediction
 from predictions.drift.services import accurate_checks
+from predictions.releases.models import Release
 from review.cases.models import ReviewCase
 from review.queue.policy import overdue_after
 from training.runs.models import TrainingRun
@@ -39,6 +41,7 @@ def current() -> Iterator[Finding]:
     yield from disagreements()
     yield from late_queue()
     yield from failed_predictions()
+    yield from lost_acceptances()
 
 
 def failed_runs() -> Iterator[Finding]:
@@ -96,3 +99,13 @@ def failed_predictions() -> Iterator[Finding]:
         photos = row["photos"]
         words = f"{photos} photo{'s' if photos != 1 else ''} sent on {row['day']}"
         yield Finding(Notice.Kind.PREDICTIONS_FAILED, str(row["day"]), words)
+
+
+def lost_acceptances() -> Iterator[Finding]:
+    """Sides of the serving release that the evidence has withdrawn, while nothing newer was decided about them."""
+    champions = Release.objects.champions().values_list("pk", flat=True)
+    sites = Acceptance.objects.filter(release__in=champions).values_list("site", flat=True).distinct()
+    for row in Acceptance.objects.standing(releases=champions, sites=sites).values():
+        if not row.accepted and row.basis == Acceptance.Basis.EVIDENCE and row.at >= timezone.now() - LOOKS_BACK:
+            where = f"{row.site}, {row.device}" if row.device else str(row.site)
+            yield Finding(Notice.Kind.ACCEPTANCE_LOST, str(row.pk), f"{where}: {row.get_side_display()}. {row.reason}")

@@ -49,6 +49,12 @@ ADVICE: dict[str, Advice] = {
         "Open the worklist",
         lambda notice: reverse("review:worklist"),
     ),
+    Notice.Kind.ACCEPTANCE_LOST: Advice(
+        "Newer labels break the promise of this side: clinicians decide again where acceptance decides. Look for a new "
+        "camera, other light or other patients; look back at what was answered alone since.",
+        "Open automatic answers",
+        lambda notice: reverse("review:acceptance"),
+    ),
     Notice.Kind.PREDICTIONS_FAILED: Advice(
         "Retry them in the admin. Readers get these photos meanwhile, so no patient is lost.",
         "Open the failed predictions",

@@ -1,0 +1,61 @@
+"""What senders are told about who decides: on the upload page, and on a result that the AI decided alone."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.contrib.auth.models import User
+from django.db.models import Q
+
+from predictions.acceptance import rules
+from predictions.acceptance.models import Acceptance
+from predictions.releases.models import Release
+from predictions.sites.models import Site
+
+_NAMED = 3  # sites that the note on the upload page describes one by one
+_SIDES = {"cataract": "“cataract”", "normal": "“no sign of cataract”"}
+
+
+class Note(NamedTuple):
+    title: str
+    text: str
+
+
+def upload_note(user: User) -> Note | None:
+    """Who decides about the photos that `user` sends; None where the release's own band decides (AUTO_ANSWERS)."""
+    if not rules.needs_acceptance():
+        return None
+    sites = list(Site.objects.of(user)[: _NAMED + 1])
+    champion = Release.objects.champions().values_list("pk", flat=True).first()
+    if len(sites) > _NAMED or champion is None:
+        text = "The AI advises. It answers alone only where enough of the site's own labels have accepted its answers."
+        return Note("Clinicians decide until automatic answers are accepted.", text)
+    accepted: dict[str, list[str]] = {site.name: [] for site in sites}
+    for (_, side, _), row in Acceptance.objects.standing(releases=[champion], sites=sites).items():
+        if row.accepted and side not in accepted[row.site.name]:
+            accepted[row.site.name].append(side)
+    if not any(accepted.values()):
+        text = "The AI advises. Its answers are not accepted here yet: that takes enough of your own labelled photos."
+        return Note("A clinician decides on each photo.", text)
+    if all(len(sides) == len(rules.SIDES) for sides in accepted.values()):
+        return None
+    parts = [
+        f"{name}: the AI answers {' and '.join(_SIDES[side] for side in sorted(sides))} alone where it is sure."
+        if sides
+        else f"{name}: a clinician decides on each photo."
+        for name, sides in accepted.items()
+    ]
+    return Note("A clinician decides where the AI's answers are not accepted yet.", " ".join(parts))
+
+
+def guarantee_of(*, site: int, device: int | None, release: str, side: str, at: datetime) -> str:
+    """What an answer of the AI alone was backed by when it was given."""
+    mine = Q(by_device=False) | Q(by_device=True, device=device)
+    row = Acceptance.objects.filter(mine, site=site, release=release, side=side, at__lte=at).first()
+    if row is None or not row.accepted:
+        return (
+            "The guarantee behind this answer is that of the photos the release was trained and tested on. "
+            "It has not been shown for this site."
+        )
+    if row.basis == Acceptance.Basis.HAND:
+        return f"Automatic answers of this kind were accepted at this site by hand: {row.reason}"
+    return f"Automatic answers of this kind were accepted at this site by its own labels: {row.reason}"
