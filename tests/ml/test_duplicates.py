@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cataract.ml.learn.starter.copies import join_copies
 from cataract.ml.photos import duplicates
+from cataract.ml.photos.copies import join_copies
 from cataract.ml.synthetic import render_eye
 
 
