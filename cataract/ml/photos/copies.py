@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats, Pixels, at_most, convert
-from cataract.ml.photos.duplicates import Clusters
+from cataract.ml.photos.duplicates import Clusters, group
 
 SIDE = 256  # pixels of the longer side in which key points are found; a photo may be decoded to no more
 MIN_SHARED = 3  # visual words that two photos share before they are compared
@@ -53,7 +53,7 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class Picture:
-    """What is compared of one photo, about 18 kB: key points (K, 2), their SIFT descriptors (K, 128), a grey preview."""
+    """What is compared of one photo, in 18 kB: key points (K, 2), their SIFT descriptors (K, 128), a grey preview."""
 
     points: Floats
     descriptors: NDArray[np.uint8]
@@ -126,8 +126,21 @@ class CopyIndex:
         return same_picture(picture, self._pictures[photo])
 
 
-def join_pictures(pictures: Iterable[Picture], clusters: Clusters, count: int, reporter: Progress | None = None) -> None:
-    """Join in `clusters` (by index) each of `count` pictures with the earlier ones of which it is a copy."""
+def group_copies(hashes_of_each: Sequence[Sequence[str]], pictures: Sequence[Picture]) -> list[int]:
+    """Return a cluster id per photo, numbered from 0 by first appearance: copies by hash (`group`) or by key points."""
+    clusters, firsts = Clusters(len(pictures)), dict[int, int]()
+    for index, cluster in enumerate(group(hashes_of_each)):
+        clusters.join(index, firsts.setdefault(cluster, index))
+    _join(pictures, len(pictures), clusters, None)
+    return clusters.numbers()
+
+
+def join_copies(photos: Sequence[Pixels], clusters: Clusters, reporter: Progress | None = None) -> None:
+    """Join in `clusters` (by index) every photo with the earlier photos of which it is a copy."""
+    _join((picture_of(photo) for photo in photos), len(photos), clusters, reporter)
+
+
+def _join(pictures: Iterable[Picture], count: int, clusters: Clusters, reporter: Progress | None) -> None:
     index = CopyIndex()
     for number, picture in enumerate(pictures):
         for other in index.candidates(picture):
@@ -136,11 +149,6 @@ def join_pictures(pictures: Iterable[Picture], clusters: Clusters, count: int, r
         index.add(picture)
         if reporter is not None:
             reporter.progress("copies", (number + 1) / count, "looking for copies of one original")
-
-
-def join_copies(photos: Sequence[Pixels], clusters: Clusters, reporter: Progress | None = None) -> None:
-    """Join in `clusters` (by index) every photo with the earlier photos of which it is a copy."""
-    join_pictures((picture_of(photo) for photo in photos), clusters, len(photos), reporter)
 
 
 def _agree(a: Picture, b: Picture, is_mirrored: bool) -> bool:
