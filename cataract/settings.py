@@ -190,6 +190,7 @@ CELERY_TASK_ROUTES = {
     "predictions.webhooks.tasks.send_webhooks": {"queue": "default"},
     "predictions.shadow.tasks.score_in_shadow": {"queue": "default"},  # must not delay the photos that users wait for
     "predictions.embeddings.tasks.sweep_embeddings": {"queue": "default"},
+    "predictions.photos.tasks.compare_photos": {"queue": "default"},
     "predictions.answering.tasks.*": {"queue": "predict"},
     "predictions.batches.tasks.*": {"queue": "predict"},
     "training.runs.tasks.run_training": {"queue": "train"},
@@ -208,6 +209,11 @@ CELERY_BEAT_SCHEDULE = {
     },
     "embed-photos": {
         "task": "predictions.embeddings.tasks.sweep_embeddings",
+        "schedule": 6.0,
+        "options": {"expires": 5},
+    },
+    "compare-photos": {
+        "task": "predictions.photos.tasks.compare_photos",
         "schedule": 6.0,
         "options": {"expires": 5},
     },

@@ -4,8 +4,9 @@ from predictions.answering import tasks as answering
 from predictions.batches import tasks as batches
 from predictions.embeddings import tasks as embeddings
 from predictions.news import tasks as news
+from predictions.photos import tasks as photos
 from predictions.retention import tasks as retention
 from predictions.shadow import tasks as shadow
 from predictions.webhooks import tasks as webhooks
 
-__all__ = ["answering", "batches", "embeddings", "news", "retention", "shadow", "webhooks"]
+__all__ = ["answering", "batches", "embeddings", "news", "photos", "retention", "shadow", "webhooks"]

@@ -115,7 +115,7 @@ class DeviceFactory(DjangoModelFactory[Device]):
 
 
 class EyeImageFactory(DjangoModelFactory[EyeImage]):
-    """The row of a photo in a cluster of its own. There is no file unless the test stores one.
+    """The row of a photo in a cluster of its own, as if compared. There is no file unless the test stores one.
 
     `site_name`, `patient_key` and `device_name` name rows that are made if there are none.
     """
@@ -146,6 +146,7 @@ class EyeImageFactory(DjangoModelFactory[EyeImage]):
     eye = "OD"
     split = "train"
     cluster = SubFactory(ClusterFactory, split=SelfAttribute("..split"))
+    compared_at = LazyFunction(timezone.now)
     source = "upload"
 
 

@@ -54,6 +54,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     if any(finding.level == "error" for finding in database):
         return
     yield from check_photos(say)
+    yield from check_copies()
     yield from check_deletions()
     yield from check_stray_files()
     yield from check_releases(say)
@@ -128,6 +129,15 @@ def _file_problem(path: Path, sha256: str) -> str:
     except OSError as error:
         return f"cannot be read ({error.strerror})"
     return "" if found == sha256 else "has changed since it was stored"
+
+
+def check_copies() -> Iterator[Finding]:
+    """Every photo has been compared with the others: until then it is in no dataset."""
+    waiting = EyeImage.objects.waiting_for_comparison().count()
+    if waiting:
+        yield Finding("note", "copies", f"{waiting} photos are yet to be compared with the others; a worker does it.")
+    else:
+        yield Finding("ok", "copies", "Copies of all photos have been looked for.")
 
 
 def check_deletions() -> Iterator[Finding]:

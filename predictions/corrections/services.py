@@ -18,7 +18,6 @@ from predictions.corrections.models import Correction
 from predictions.photos import clusters, intake, storage
 from predictions.photos.models import EyeImage, WrongPatientCheck, WrongPatientCheckQuerySet
 from predictions.photos.refusals import BadPhoto
-from predictions.photos.services import ask_whose_photo
 from predictions.sites.services import ensure_patient
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
@@ -69,7 +68,7 @@ def correct_patient(*, image: EyeImage, patient_key: str, reason: str, user: Use
             raise BadField("patient", "State the patient's pseudonym.")
         _change(image, expected={"patient": image.patient_id})
         twins = clusters.move_to_patient(image, patient=patient, hashes=hashes)
-        ask_whose_photo(image, twins)
+        clusters.ask_whose_photo(image, twins)
         return _record(image, Kind.WRONG_PATIENT, before=before, after=patient_key, reason=reason, user=user)
 
 

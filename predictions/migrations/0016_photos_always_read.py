@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('predictions', '0014_consent_retention_deletion'),
+        ('predictions', '0015_local_acceptance'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

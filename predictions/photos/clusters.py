@@ -17,7 +17,7 @@ from django.db.models import QuerySet
 
 from cataract.ml.photos.duplicates import NEAR
 from cataract.ml.statistics.draws import fraction
-from predictions.photos.models import Cluster, EyeImage, Split
+from predictions.photos.models import Cluster, EyeImage, Split, WrongPatientCheck
 from predictions.sites.models import Patient
 
 # When clusters of different splits merge, the first split in this list wins.
@@ -63,9 +63,57 @@ def move_to_patient(image: EyeImage, *, patient: Patient, hashes: Sequence[str] 
     image.split = image.split if image.split == cluster.split else Split.EXCLUDED
     if hashes is not None:
         image.near_duplicate_of = next((twin for twin in twins if twin.created_at <= image.created_at), None)
-    image.save(update_fields=["patient", "cluster", "split", "near_duplicate_of"])
+    image.compared_at = None  # the worker joins it again with the copies that no hash finds
+    image.save(update_fields=["patient", "cluster", "split", "near_duplicate_of", "compared_at"])
     Cluster.objects.filter(pk=old.pk, images__isnull=True).delete()
     return twins
+
+
+def join_copies(image: EyeImage, copies: Sequence[EyeImage], *, is_new: bool) -> None:
+    """Put a stored photo into the cluster of its `copies`, oldest first; theirs and its own merge unless it is alone.
+
+    A photo never changes sides: where its new cluster has another split, it is left out of every dataset. A new one, of
+    which no dataset knows, takes the split of its copies instead, except that a training photo never becomes another
+    (see `split_of`). Call it inside a transaction, after `one_at_a_time`.
+    """
+    if not copies:
+        return
+    image.refresh_from_db(fields=["cluster", "split", "patient", "near_duplicate_of"])
+    old = image.cluster
+    is_alone = not EyeImage.objects.filter(cluster=old).exclude(pk=image.pk).exists()
+    joined = {copy.cluster_id: copy.cluster for copy in copies}
+    if not is_alone:
+        joined[old.pk] = old
+    cluster = _merge(joined.values())
+    image.refresh_from_db(fields=["split"])  # its old cluster may have merged
+    if is_alone and is_new:
+        image.split = split_of(cluster, forced_split=image.split)
+    elif image.split != cluster.split:
+        image.split = Split.EXCLUDED
+    image.cluster = cluster
+    if image.near_duplicate_of_id is None:
+        image.near_duplicate_of = next((copy for copy in copies if copy.created_at <= image.created_at), None)
+    image.save(update_fields=["cluster", "split", "near_duplicate_of"])
+    Cluster.objects.filter(pk=old.pk, images__isnull=True).delete()
+    ask_whose_photo(image, copies)
+
+
+def ask_whose_photo(image: EyeImage, twins: Sequence[EyeImage]) -> None:
+    """Open a check where the oldest near-duplicate of a photo that is in use belongs to another patient.
+
+    A pair is asked about once. Call it in the transaction that stores the photo or its patient.
+    """
+    others = [
+        twin
+        for twin in twins
+        if twin.patient_id
+        and image.patient_id
+        and twin.patient_id != image.patient_id
+        and not twin.withdrawn_at
+        and twin.status == EyeImage.Status.KEPT
+    ]
+    if others and not WrongPatientCheck.objects.filter(image=others[0], twin=image).exists():
+        WrongPatientCheck.objects.get_or_create(image=image, twin=others[0])
 
 
 def split_of(cluster: Cluster, *, forced_split: str | None = None) -> str:

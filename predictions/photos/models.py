@@ -1,4 +1,4 @@
-"""Stored photos, the clusters of photos that belong together, and near-copies under two patient keys."""
+"""Stored photos, the words by which copies are found, clusters, and near-copies under two patient keys."""
 
 import uuid
 from typing import ClassVar, Self
@@ -73,6 +73,10 @@ class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
     def always_read(self) -> Self:
         """The photos of the stream: people read them whatever the AI says, so they describe all photos unweighted."""
         return self.filter(always_read=True)
+
+    def waiting_for_comparison(self) -> Self:
+        """The kept photos that have not been compared with the others yet: they are in no dataset until then."""
+        return self.kept().filter(compared_at__isnull=True)
 
     def patients(self) -> models.QuerySet[Patient]:
         """The patients on these photos, each with `last_photo_at`, the newest first.
@@ -158,6 +162,9 @@ class EyeImage(models.Model):
     cluster = models.ForeignKey(Cluster, on_delete=models.PROTECT, related_name="images")
     split = models.CharField(max_length=11, choices=Split)
     near_duplicate_of = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    compared_at = models.DateTimeField(
+        null=True, blank=True, help_text="When cropped, turned and mirrored copies of it were looked for."
+    )
     retake_of = models.ForeignKey(
         "self",
         on_delete=models.SET_NULL,
@@ -186,7 +193,10 @@ class EyeImage(models.Model):
             ("view_every_eyeimage", "Can see the photos of every uploader"),
             ("download_original", "Can download stored originals"),
         ]
-        indexes: ClassVar = [models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient")]
+        indexes: ClassVar = [
+            models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient"),
+            models.Index(fields=["created_at"], condition=Q(compared_at__isnull=True), name="image_not_compared"),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["sha256"], condition=~Q(status="purged"), name="one_image_per_bytes"),
             models.CheckConstraint(
@@ -225,6 +235,19 @@ class EyeImage(models.Model):
     def patient_key(self) -> str:
         """The patient's pseudonym; empty when none was stated."""
         return "" if self.patient is None else self.patient.key
+
+
+class VisualWord(models.Model):
+    """One visual word of one photo (`cataract.ml.photos.copies`): copies of a picture share several of them."""
+
+    image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="visual_words")
+    word = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["word", "image"], name="one_word_per_photo")]
+
+    def __str__(self) -> str:
+        return f"{self.word} in {self.image_id}"
 
 
 class WrongPatientCheckQuerySet(StatusQuerySet["WrongPatientCheck"]):

@@ -11,7 +11,7 @@ from cataract.ml.photos.duplicates import is_near
 from predictions.photos import clusters, storage, stream
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.intake import Photo
-from predictions.photos.models import EyeImage, Split, WrongPatientCheck
+from predictions.photos.models import EyeImage, Split
 from predictions.photos.refusals import PhotoInTrash
 from predictions.releases import serving
 from predictions.sites import services as sites
@@ -62,7 +62,7 @@ def store_photo(
                 # A purge of another photo with the same content may just have taken the file: it waits for this
                 # transaction or has ended before it.
                 storage.ensure(stored_name, photo.data)
-                ask_whose_photo(image, twins)
+                clusters.ask_whose_photo(image, twins)
             if also is not None:
                 also(image, is_new)
         return image, is_new
@@ -71,24 +71,6 @@ def store_photo(
         return write_rows()
     except IntegrityError:  # another request stored the same bytes meanwhile: find its image
         return write_rows()
-
-
-def ask_whose_photo(image: EyeImage, twins: list[EyeImage]) -> None:
-    """Open a check where the oldest near-duplicate of a photo that is in use belongs to another patient.
-
-    A pair is asked about once. Call it in the transaction that stores the photo or its patient.
-    """
-    others = [
-        twin
-        for twin in twins
-        if twin.patient_id
-        and image.patient_id
-        and twin.patient_id != image.patient_id
-        and not twin.withdrawn_at
-        and twin.status == EyeImage.Status.KEPT
-    ]
-    if others and not WrongPatientCheck.objects.filter(image=others[0], twin=image).exists():
-        WrongPatientCheck.objects.get_or_create(image=image, twin=others[0])
 
 
 def _may_train(facts: PhotoFacts, site: Site, patient: Patient | None) -> bool:

@@ -1,8 +1,8 @@
 """Purge deletions: files first, then rows, so that an interrupted purge is invisible and the next one ends it.
 
-What leaves: the original, its derivatives, embeddings, files of unfinished batches, and every fact about patient, eye
-and capture. What stays: the row as a tombstone, with predictions, readings and labels, so that counts and evidence
-hold.
+What leaves: the original, its derivatives, embeddings, visual words, files of unfinished batches, and every fact about
+patient, eye and capture. What stays: the row as a tombstone, with predictions, readings and labels, so that counts and
+evidence hold.
 """
 
 import logging
@@ -25,7 +25,7 @@ from predictions.corrections.models import Correction
 from predictions.embeddings.models import Embedding
 from predictions.photos import storage
 from predictions.photos.clusters import one_at_a_time
-from predictions.photos.models import EyeImage, WrongPatientCheck
+from predictions.photos.models import EyeImage, VisualWord, WrongPatientCheck
 from predictions.retention.models import Deletion
 from predictions.retention.trash import held, is_on_hold, lock, request_deletion
 from predictions.sites.models import Patient, Site
@@ -113,6 +113,7 @@ def _make_tombstone(image: EyeImage) -> None:
     with transaction.atomic():
         one_at_a_time()
         Embedding.objects.filter(image=image).delete()
+        VisualWord.objects.filter(image=image).delete()
         BatchItem.objects.filter(prediction__image=image).update(**_FORGOTTEN_ITEM)
         ConsentChange.objects.filter(image=image).update(patient=None)
         EyeImage.objects.filter(near_duplicate_of=image).update(near_duplicate_of=None)

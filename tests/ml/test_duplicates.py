@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cataract.ml.learn.starter.copies import join_copies
 from cataract.ml.photos import duplicates
 from cataract.ml.synthetic import render_eye
 
@@ -51,16 +50,6 @@ def test_groups_join_transitively_and_by_embedding() -> None:
     assert duplicates.group([]) == []
     embeddings = np.array([[1, 0], [0, 1], [0, 1], [2, 0.01]], dtype=np.float32)
     assert duplicates.group([chain[0], chain[2], chain[2], chain[3]], embeddings) == [0, 1, 1, 0]
-
-
-def test_crops_and_turns_of_one_eye_are_one_cluster_and_other_eyes_are_not() -> None:
-    eye, other = render_eye(7, size=320), render_eye(8, size=320)
-    turn = cv2.getRotationMatrix2D((160, 160), 25, 1.2)
-    turned = np.asarray(cv2.warpAffine(eye, turn, (320, 320)), dtype=np.uint8)
-    photos = [eye, other, np.ascontiguousarray(turned[:, ::-1]), eye[40:300, 30:310]]
-    clusters = duplicates.Clusters(4)
-    join_copies(photos, clusters)
-    assert clusters.numbers() == [0, 1, 0, 0]
 
 
 @pytest.mark.photos

@@ -18,7 +18,8 @@ from cataract.core.failpoints import PURGE_POINTS
 from predictions.answering.models import Prediction
 from predictions.embeddings.models import Embedding
 from predictions.photos import storage
-from predictions.photos.models import EyeImage
+from predictions.photos import worker as photos
+from predictions.photos.models import EyeImage, VisualWord
 from predictions.releases.models import Release
 from predictions.retention import services, worker
 from predictions.retention.models import Deletion, LegalHold
@@ -62,6 +63,7 @@ def everything_below(folder: Path) -> list[Path]:
 def test_a_photo_in_the_trash_is_seen_nowhere_and_can_be_restored(champion: Release) -> None:
     sender, admin, reader = signed_in("screener"), signed_in("admin"), signed_in("adjudicator", "reader")
     sent = send(sender).json()
+    photos.sweep()
     image = EyeImage.objects.get()
     LabelFactory.create(image=image)
     other = PredictionFactory.create(image__patient_key="P-2", image__split="train")
@@ -128,6 +130,8 @@ def test_a_purge_leaves_a_tombstone_and_no_byte(champion: Release, tmp_path: Pat
     sent = send(sender).json()
     image = EyeImage.objects.get()
     label = LabelFactory.create(image=image)
+    photos.sweep()
+    assert VisualWord.objects.filter(image=image).exists()
     sender.get(f"/photos/{image.pk}/thumb/")
     original = storage.read(image.stored_name)
     assert len(everything_below(storage.path(""))) == 2
@@ -139,7 +143,7 @@ def test_a_purge_leaves_a_tombstone_and_no_byte(champion: Release, tmp_path: Pat
     gone = EyeImage.objects.get()
     assert (gone.status, gone.patient, gone.eye, gone.original_name, gone.may_train) == ("purged", None, "", "", False)
     assert gone.sha256 == image.sha256
-    assert not Embedding.objects.exists()
+    assert not Embedding.objects.exists() and not VisualWord.objects.exists()
     assert Prediction.objects.filter(pk=sent["id"], decision__gt="").exists(), "counts and evidence stay"
     assert Label.objects.filter(pk=label.pk).exists() and not Label.objects.training().exists()
     assert sender.get(f"/results/{sent['id']}/").status_code == 404
@@ -310,7 +314,8 @@ def test_no_move_leads_back_from_a_purge() -> None:
 SET_UP = """
 from django.utils import timezone
 from predictions.photos import storage
-from predictions.photos.models import EyeImage
+from predictions.photos import worker as photos
+from predictions.photos.models import EyeImage, VisualWord
 from predictions.photos.facts import PhotoFacts
 from predictions.answering import services as answering
 from predictions.retention import services

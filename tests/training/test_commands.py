@@ -18,6 +18,7 @@ from tests import photos
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
 from training.change_control.rules import rules
+from training.datasets.selectors import usable_labels
 from training.runs import worker
 from training.runs.models import TrainingRun
 
@@ -70,6 +71,31 @@ def test_an_import_stores_each_photo_once_with_its_label_and_split(tree: Path) -
     again = command("import_images", tree, labelled=True, split_from_folders=True)
     assert "0 stored, 13 already stored, 1 refused, 0 labelled" in again
     assert (EyeImage.objects.count(), Label.objects.count()) == (13, 13)
+
+
+@pytest.mark.photos
+def test_crops_of_test_photos_never_train_or_calibrate(tmp_path: Path, pictures: list[Path]) -> None:
+    sure = [path for path in pictures if path.parts[-3] == "test"][:11]
+    assert len(sure) == 11
+    for number, path in enumerate(sure):
+        photo = Image.open(path).convert("RGB")
+        photo.thumbnail((400, 400))
+        width, height = photo.size
+        test, train = (tmp_path / name / split / path.parent.name for name, split in (("a", "test"), ("b", "train")))
+        test.mkdir(parents=True, exist_ok=True)
+        train.mkdir(parents=True, exist_ok=True)
+        photo.save(test / f"{number}.png")
+        for part, (left, top, share) in enumerate(((0.02, 0.08, 0.9), (0.17, 0.01, 0.8), (0.05, 0.12, 0.85))):
+            box = (left * width, top * height, (left + share) * width, (top + share) * height)
+            photo.crop(tuple(map(int, box))).save(train / f"crop-{number}-{part}.jpg", quality=88)
+    command("import_images", tmp_path / "a", labelled=True, split_from_folders=True)
+    said = command("import_images", tmp_path / "b", labelled=True)
+    crops = EyeImage.objects.filter(original_name__startswith="crop")
+    assert crops.count() == 33 and "33 stored" in said
+    assert set(crops.values_list("cluster__split", flat=True)) == {"test"}
+    assert not crops.filter(split__in=["train", "calibration"]).exists()
+    assert not usable_labels().exclude(image__split="test").exists()
+    assert not EyeImage.objects.waiting_for_comparison().exists(), "a training may start at once"
 
 
 def test_an_import_keeps_the_eye_that_a_dicom_header_names(tmp_path: Path) -> None:

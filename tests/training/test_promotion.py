@@ -21,7 +21,7 @@ from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Promotion, Release
 from review.labels.models import Label
-from tests.factories import SiteFactory, UserFactory
+from tests.factories import SiteFactory, TrainingRunFactory, UserFactory
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photo, label_photos
 from training.change_control.rules import rules
@@ -295,6 +295,19 @@ def test_a_bad_challenger_is_compared_and_refused_in_words(
         assert {gate["id"] for gate in report["gates"] if gate["verdict"] == "fail"} == {"CC-7"}
     champion.refresh_from_db()
     assert champion.status == "champion"
+
+
+def test_a_copy_that_is_found_after_the_freeze_is_a_leak(champion: Release, tmp_path: Path) -> None:
+    labels = label_photos(test=2)
+    dataset = freeze_dataset(user=None)
+    challenger = store.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
+    TrainingRunFactory.create(dataset=dataset, base_release=champion, release=challenger)
+    trained, tested = labels[0].image, labels[-1].image
+    EyeImage.objects.filter(pk=trained.pk).update(cluster=tested.cluster, split="excluded", near_duplicate_of=tested)
+    worker.compare_with_champion(challenger.pk)
+    report = Comparison.objects.standing(challenger).report  # type: ignore[union-attr]
+    leak = next(gate for gate in report["gates"] if gate["id"] == "CC-8")
+    assert leak["verdict"] == "fail" and leak["reason"].startswith("1 test photos, or copies of them")
 
 
 def test_labels_confirmed_since_the_champion_was_trained_are_compared_too(champion: Release, tmp_path: Path) -> None:

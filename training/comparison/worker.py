@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.dateparse import parse_datetime
@@ -14,7 +15,7 @@ from cataract.ml.photos import images
 from cataract.ml.photos.duplicates import dihedral_hashes, is_near
 from cataract.ml.release.seen import read_seen
 from predictions.photos import storage
-from predictions.photos.models import EyeImage
+from predictions.photos.models import EyeImage, Split
 from predictions.releases import serving, store
 from predictions.releases.models import Release
 from training.change_control import gates
@@ -44,10 +45,11 @@ def compare(*, challenger: Release, champion: Release, dataset: Dataset, reporte
     new = _rows_since(trained_at(champion))
     sides = {side: serving.load(release) for side, release in (("champion", champion), ("challenger", challenger))}
     seen = {side: read_seen(store.folder_of(r)) for side, r in (("champion", champion), ("challenger", challenger))}
+    fitted = {"champion": _fitted(champion), "challenger": _fitted(challenger)}
     rows = list({row.image.pk: row for row in (*new, *frozen)}.values())
     photos: dict[Any, Photo] = {}
     for number, row in enumerate(rows):
-        photos[row.image.pk] = _photo(row, sides, seen)
+        photos[row.image.pk] = _photo(row, sides, seen, fitted)
         reporter.progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} photos")
         reporter.check_stop()
     report = gates.judge(
@@ -79,7 +81,35 @@ def _rows_since(start: datetime) -> list[_Row]:
     return [_Row(label.image, label.answer, label.image.cluster_id, label.weight) for label in newest]
 
 
-def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]]) -> Photo:
+class _Fitted(NamedTuple):
+    """The photos that a release and its bases were fitted on in this installation, and their clusters as of today."""
+
+    images: set[UUID]
+    clusters: set[int]
+
+    def knows(self, image: EyeImage) -> bool:
+        """Whether `image` is a copy of one of them, even if that was found after the dataset was frozen."""
+        is_leak = image.split == Split.TEST and image.cluster_id in self.clusters
+        return is_leak or image.near_duplicate_of_id in self.images
+
+
+def _fitted(release: Release) -> _Fitted:
+    found = _Fitted(set(), set())
+    known: set[str] = set()
+    while release.pk not in known:
+        known.add(release.pk)
+        run = release.training_runs.select_related("dataset", "base_release").order_by("created_at").first()
+        if run is None:
+            break
+        rows = run.dataset.items.exclude(split=Split.TEST).values_list("image", "image__cluster")
+        for image, cluster in rows:
+            found.images.add(image)
+            found.clusters.add(cluster)
+        release = run.base_release
+    return found
+
+
+def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]], fitted: dict[str, _Fitted]) -> Photo:
     pixels = images.decode(storage.read(row.image.stored_name))
     hashes = dihedral_hashes(pixels)
     return Photo(
@@ -89,7 +119,7 @@ def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]]) -> 
         champion=_output(sides["champion"], pixels),
         challenger=_output(sides["challenger"], pixels),
         groups=_groups(row.image),
-        seen_by=tuple(side for side in SIDES if is_near(hashes, seen[side])),
+        seen_by=tuple(side for side in SIDES if fitted[side].knows(row.image) or is_near(hashes, seen[side])),
     )
 
 

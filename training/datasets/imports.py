@@ -13,8 +13,8 @@ from django.db import transaction
 
 from cataract.core.errors import DomainError
 from cataract.ml.labels import CLASSES
-from cataract.ml.photos.duplicates import group
-from predictions.photos import intake
+from cataract.ml.photos.copies import group_copies, picture_of
+from predictions.photos import intake, worker
 from predictions.photos.clusters import draw_split
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage, Split
@@ -60,7 +60,7 @@ class ImportReport:
 
 
 def scan(root: Path, *, on_progress: Progress | None = None) -> list[ScannedFile]:
-    """Every file below `root` in a fixed order, readable or not; near-duplicates (rotated, mirrored) share a cluster.
+    """Every file below `root` in a fixed order, readable or not; copies (turned, mirrored, cropped) share a cluster.
 
     Raises NothingToImport when `root` is not a folder or holds no file.
     """
@@ -69,12 +69,13 @@ def scan(root: Path, *, on_progress: Progress | None = None) -> list[ScannedFile
     paths = sorted(path for path in root.rglob("*") if path.is_file() and not _hidden(path.relative_to(root)))
     if not paths:
         raise NothingToImport(f"There is no file in {root}.")
-    files, hashes = [], []
+    files, hashes, pictures = [], [], []
     for number, path in enumerate(paths, start=1):
         file = ScannedFile(path, str(path.relative_to(root)), *_from_folders(path.relative_to(root)))
         try:
             photo = intake.examine(path.read_bytes(), name=path.name)
             hashes.append(photo.hashes)
+            pictures.append(picture_of(photo.pixels))
             file.sha256 = photo.sha256
         except (DomainError, OSError) as error:
             file.refused = str(error)
@@ -82,7 +83,7 @@ def scan(root: Path, *, on_progress: Progress | None = None) -> list[ScannedFile
         if on_progress:
             on_progress(number, len(paths), "reading")
     readable = [file for file in files if not file.refused]
-    for file, cluster in zip(readable, group(hashes), strict=True):
+    for file, cluster in zip(readable, group_copies(hashes, pictures), strict=True):
         file.cluster = cluster
     return files
 
@@ -149,6 +150,9 @@ def _import_one(
     except PhotoInTrash as error:
         report.refused += 1
         return f"refused: {error}"
+    if new:
+        worker.compare(image, is_new=True)
+        image.refresh_from_db()
     words = [f"stored ({image.get_split_display()})" if new else "already stored"]
     report.stored += new
     report.known += not new

@@ -12,12 +12,15 @@ from training.datasets.models import Dataset, DatasetItem
 
 
 def usable_labels() -> QuerySet[Label]:
-    """Labels that may train: standing, consented, not given after seeing the AI, of an image that keeps its split."""
+    """Labels that may train: standing, consented, not given after seeing the AI, of an image that keeps its split.
+
+    A photo whose copies have not been looked for yet may still join a cluster of another split: it waits.
+    """
     return (
         Label.objects.training()
         .exclude(provenance=Label.Provenance.AFTER_AI)
         .exclude(image__split=Split.EXCLUDED)
-        .filter(image__split=F("image__cluster__split"))
+        .filter(image__split=F("image__cluster__split"), image__compared_at__isnull=False)
         .select_related("image__site", "image__device")
         .order_by("image__sha256")
     )
@@ -61,6 +64,7 @@ def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
     return (
         EyeImage.objects.in_use()
         .filter(split=Split.TRAIN, cluster__split=Split.TRAIN, may_train=True, created_at__lte=until)
+        .filter(compared_at__isnull=False)
         .exclude(cluster__in=labelled)
         .order_by("sha256")
     )

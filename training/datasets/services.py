@@ -184,6 +184,8 @@ def _why_excluded(label: Label) -> str:
         return "the label is marked as not for training"
     if label.answer not in CLASSES:
         return f"the answer is {label.get_answer_display().lower()}"
+    if label.image.split == label.image.cluster.split and label.image.compared_at is None:
+        return "its copies have not been looked for yet: a worker does it"
     return "its group of photos merged with one of another split"
 
 

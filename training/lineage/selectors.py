@@ -125,7 +125,8 @@ def _gone_at(images: list[EyeImage]) -> dict[UUID, datetime]:
 def _taught(run: TrainingRun, photos: QuerySet[EyeImage]) -> int:
     """How many of the photos a distillation used: of the training split, without a label in their cluster by then."""
     labelled = Label.objects.filter(created_at__lte=run.created_at).values("image__cluster")
-    there = photos.filter(created_at__lte=run.created_at, split=Split.TRAIN).exclude(cluster__in=labelled)
+    there = photos.filter(created_at__lte=run.created_at, split=Split.TRAIN, compared_at__isnull=False)
+    there = there.exclude(cluster__in=labelled)
     never = Q(status=EyeImage.Status.KEPT, may_train=False, consent_changes__isnull=True)  # never may have trained
     return there.exclude(never).distinct().count()
 

@@ -90,6 +90,10 @@ class Clusters:
         first, second = sorted((self._root(a), self._root(b)))
         self._parent[second] = first
 
+    def are_joined(self, a: int, b: int) -> bool:
+        """Whether photos `a` and `b` are one cluster already."""
+        return self._root(a) == self._root(b)
+
     def numbers(self) -> list[int]:
         """The cluster of each photo, numbered from 0 by first appearance."""
         numbers: dict[int, int] = {}

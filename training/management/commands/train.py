@@ -1,5 +1,6 @@
 """manage.py train: start a training run, and with --wait follow it to its end."""
 
+import math
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from functools import partial
@@ -8,8 +9,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
+from predictions.photos import worker as photos
 from predictions.releases.models import Release
 from training.comparison.models import Comparison
+from training.management.progress import counter
 from training.runs import services as runs_services
 from training.runs.models import TrainingRun
 from training.runs.parameters import CHOICES, DISTIL_LABEL, Choice, parameters_of
@@ -52,6 +55,7 @@ class Command(BaseCommand):
         base = Release.objects.filter(pk=options["base"]).first()
         if options["base"] and base is None:
             raise CommandError(f"There is no release {options['base']}. `manage.py releases` lists them.")
+        photos.sweep(seconds=math.inf, on_progress=counter(self.stderr))
         try:
             run = runs_services.start_training(
                 user=None,

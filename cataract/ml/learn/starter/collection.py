@@ -12,8 +12,8 @@ from cataract.ml.arrays import Pixels, at_most
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.labels import CLASSES
 from cataract.ml.learn.reporter import SILENT, Reporter
-from cataract.ml.learn.starter.copies import join_copies
 from cataract.ml.photos import duplicates, images
+from cataract.ml.photos.copies import join_copies
 from cataract.ml.release.manifest import write_json
 from cataract.ml.synthetic import render_eye
 
