@@ -297,10 +297,15 @@ WORKER_PROCESSES = env.int("WORKER_PROCESSES", default=3)
 CASCADE_MODE = env.str("CASCADE_MODE", default="cascade")
 # Smallest share of sure answers that a clinician reads as well; up to four times as many near doubt. Above 0.
 AUDIT_RATE = env.float("AUDIT_RATE", default=0.05)
-# What newly trained releases promise: at most this share of the answers given without a clinician is wrong.
-AUTO_MAX_ERROR = env.float("AUTO_MAX_ERROR", default=0.05)
-# The confidence with which releases keep AUTO_MAX_ERROR.
+# What newly trained releases promise: at most this share of all cataracts is answered "normal" without a clinician.
+AUTO_MAX_MISSED = env.float("AUTO_MAX_MISSED", default=0.01)
+# And at most this share of the answers "cataract" given without a clinician is wrong.
+AUTO_MAX_FALSE_ALARMS = env.float("AUTO_MAX_FALSE_ALARMS", default=0.05)
+# The confidence with which releases keep AUTO_MAX_MISSED, and that with which they keep AUTO_MAX_FALSE_ALARMS.
 AUTO_CONFIDENCE = env.float("AUTO_CONFIDENCE", default=0.95)
+# The share of eyes with cataract where a release will serve: probabilities and AUTO_MAX_FALSE_ALARMS are meant for it.
+# 0: the share among the photos that it is calibrated on.
+AUTO_PREVALENCE = env.float("AUTO_PREVALENCE", default=0.0)
 PREDICTION_ATTEMPTS = 3
 # After this many seconds without a sign of life from a worker, another one takes over its photo.
 PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)

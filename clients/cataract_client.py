@@ -126,7 +126,8 @@ class Client:
 
     def train(self, *, idempotency_key: str = "", **choices: Any) -> dict[str, Any]:
         """Start a training run (needs the scope admin); choices: model, reason, base_release, trials, minutes, epochs,
-        distil, teach_weight, teach_floor. What is left out keeps its default."""
+        distil, teach_weight, teach_floor, max_missed, max_false_alarms, confidence, prevalence. What is left out keeps
+        its default."""
         return self.call("POST", "training-runs", choices, idempotency_key=idempotency_key)
 
     def wait_run(self, run_id: str, *, seconds: float = 6 * 3600) -> dict[str, Any]:
@@ -265,7 +266,7 @@ def _run(client: Client, options: argparse.Namespace) -> Iterator[dict[str, Any]
         yield client.wait_batch(sent["id"])
         yield from client.batch_results(sent["id"])
     elif options.command == "train":
-        names = ("model", "reason", "base_release", "trials", "minutes", "epochs", "teach_weight", "teach_floor")
+        names = ("model", "reason", "base_release", *_WHOLE, *_NUMBERS)
         choices: dict[str, Any] = {name: value for name in names if (value := getattr(options, name)) is not None}
         run = client.train(**choices, distil=options.distil)
         yield client.wait_run(run["id"]) if options.wait else run
@@ -308,14 +309,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+# The numbers of a training run; the admin's form states their limits.
+_WHOLE = ("trials", "epochs")
+_NUMBERS = ("minutes", "teach_weight", "teach_floor", "max_missed", "max_false_alarms", "confidence", "prevalence")
+
+
 def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--model", choices=["fast", "accurate", "both"], help="both, when not given")
     train.add_argument("--reason", help="why, for the record")
     train.add_argument("--base-release", help="whose encoder to start from; else the champion's")
-    for name in ("--trials", "--epochs"):
-        train.add_argument(name, type=int)
-    for name in ("--minutes", "--teach-weight", "--teach-floor"):
-        train.add_argument(name, type=float)
+    for name in _WHOLE:
+        train.add_argument(f"--{name}", type=int)
+    for name in _NUMBERS:
+        train.add_argument(f"--{name.replace('_', '-')}", type=float)
     train.add_argument("--distil", action="store_true", help="the accurate model teaches the fast one")
     train.add_argument("--wait", action="store_true", help="until the run is over")
 

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from cataract.core.querysets import StatusQuerySet
+from cataract.ml.cascade.risk import promises
 
 
 class ReleaseQuerySet(StatusQuerySet["Release"]):
@@ -64,6 +65,12 @@ class Release(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+    @property
+    def promises(self) -> list[str]:
+        """What its automatic answers promise, in sentences."""
+        policy = self.manifest.get("policy")
+        return promises(policy) if policy else []
 
 
 class Promotion(models.Model):

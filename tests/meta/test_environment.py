@@ -71,5 +71,5 @@ def test_the_page_of_settings_is_up_to_date_and_describes_each_variable() -> Non
 @pytest.mark.parametrize(("error", "confidence"), [(0.0, 0.95), (0.5, 0.95), (0.05, 1.0), (0.05, 0.4)])
 def test_a_promise_that_cannot_be_kept_is_no_setting(settings: Any, error: float, confidence: float) -> None:
     assert values_are_possible(None) == []
-    settings.AUTO_MAX_ERROR, settings.AUTO_CONFIDENCE = error, confidence
+    settings.AUTO_MAX_MISSED, settings.AUTO_CONFIDENCE = error, confidence
     assert [message.id for message in values_are_possible(None)] == ["cataract.E003"]

@@ -156,6 +156,45 @@ def test_evaluate_says_what_is_missing(tmp_path: Path, champion: Release) -> Non
         command("evaluate", folder, release="absent")
 
 
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """Drawn photos as <source>/<label>/photo: a clinic with both classes, and what no automatic answer is right for."""
+    root = tmp_path / "sources"
+    drawn = {"clinic/normal": "normal", "clinic/cataract": "cataract", "web/red-eye": "normal", "web/mask": "cataract"}
+    for number, (folder, label) in enumerate(drawn.items()):
+        (root / folder).mkdir(parents=True)
+        for seed in range(3):
+            (root / folder / f"{seed}.png").write_bytes(photo_bytes(10 * number + seed, label))
+    return root
+
+
+def test_evaluate_by_source_measures_each_source_and_stores_nothing(champion: Release, sources: Path) -> None:
+    (sources / "clinic" / "normal" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (sources / "clinic" / "cataract" / "copy.png").write_bytes(photo_bytes(10, "cataract") + b" ")
+    result = json.loads(command("evaluate", sources, by_source=True, json=True, release=champion.pk))
+    assert (result["release"], result["files"], len(result["refused"])) == (champion.pk, 14, 1)
+    clinic, web = result["sources"]["clinic"], result["sources"]["web"]
+    assert clinic["labels"] == {"cataract": 3, "normal": 3}
+    assert clinic["eyes"]["sensitivity"]["n"] + clinic["eyes"]["specificity"]["n"] <= 6
+    assert web["other_conditions"]["photos"] == web["not_an_eye"]["photos"] == 3
+    assert result["pooled"]["photos"] == 12
+    said = command("evaluate", sources, by_source=True)
+    assert "clinic: 6 photos (cataract 3, normal 3)" in said and "closed without a person" in said
+    assert said.index("web: 6 photos") < said.index("All sources: 12 photos")
+    assert "clinic/normal/broken.png: " in said
+    assert not EyeImage.objects.exists() and not Prediction.objects.exists()
+
+
+def test_evaluate_by_source_refuses_another_layout_and_unknown_labels_by_name(champion: Release, sources: Path) -> None:
+    (sources / "clinic" / "keratitis").mkdir()
+    (sources / "clinic" / "keratitis" / "1.png").write_bytes(photo_bytes(1, "normal"))
+    with pytest.raises(CommandError, match=r"Unknown labels: clinic/keratitis\. The known ones: normal, cataract, "):
+        command("evaluate", sources, by_source=True)
+    (sources / "clinic" / "stray.png").write_bytes(photo_bytes(1, "normal"))
+    with pytest.raises(CommandError, match=r"clinic/stray\.png does not lie in .*/<source>/<label>/"):
+        command("evaluate", sources, by_source=True)
+
+
 def test_train_promote_and_rollback_from_the_command_line(
     champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

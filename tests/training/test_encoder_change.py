@@ -69,7 +69,7 @@ def change_encoder(*arguments: str) -> str:
 def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     name: str, small_arch: str, champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    settings.AUTO_MAX_ERROR, settings.AUTO_CONFIDENCE = 0.1, 0.8
+    settings.AUTO_MAX_MISSED, settings.AUTO_CONFIDENCE, settings.AUTO_PREVALENCE = 0.1, 0.8, 0.2
     arch = small_arch if name == "small" else name
     tower = checkpoint_of(arch, tmp_path / "weights.safetensors")
     monkeypatch.setattr(accurate, "_CHANGED", 60)  # three changes of each photo: an epoch in seconds
@@ -96,9 +96,10 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     assert new is not None and new.manifest["base"] == made.pk and new.manifest["encoder"]["name"] == arch
     assert new.manifest["quantisation"]["decision"].startswith("int8 ")
     policy = new.manifest["policy"]
-    assert (policy["target_error"], policy["confidence"]) == (0.1, 0.8), "the settings reach the thresholds"
+    assert policy["limits"] == {"missed": 0.1, "false_alarms": 0.05}, "the settings reach the thresholds"
+    assert (policy["confidence"], policy["prevalence"]) == (0.8, 0.2)
     card = (store.folder_of(new) / "card.md").read_text()
-    assert f"{policy['coverage']:.0%}" in card or policy["message"] in card
+    assert policy["normal"]["message"] in card and policy["cataract"]["message"] in card
     photo = render_eye(3, size=200)
     ours = serving.load(made).embed([photo])[0][: int(tower.config["embed_dim"])]
     assert np.abs(ours - _as_open_clip(tower, photo)).max() < 1e-4

@@ -17,6 +17,7 @@ from training.runs.parameters import CHOICES
 pytestmark = pytest.mark.django_db(transaction=True)
 START, RUNS = "/admin/training/trainingrun/add/", "/api/v1/training-runs"
 SAID = {"trials": 60, "minutes": 2.5, "epochs": 7, "distil": True, "teach_weight": 0.2, "teach_floor": 0.95}
+SAID |= {"max_missed": 0.02, "max_false_alarms": 0.1, "confidence": 0.9, "prevalence": 0.05}
 
 
 @pytest.fixture(autouse=True)
@@ -48,15 +49,18 @@ WAYS = [by_form, by_api, by_command]
 
 
 @pytest.mark.parametrize("ask", WAYS)
-def test_each_way_starts_the_same_run(client: Client, ask: Any) -> None:
+def test_each_way_starts_the_same_run(client: Client, settings: Any, ask: Any) -> None:
+    settings.AUTO_MAX_FALSE_ALARMS = 0.08
+    usual = {"max_missed": 0.01, "max_false_alarms": 0.08, "confidence": 0.95}
+    stated = {"max_missed": 0.02, "max_false_alarms": 0.1, "confidence": 0.9, "prevalence": 0.05}
+    taught = {"distillation": {"weight": 0.2, "floor": 0.95}}
     for said, expected in (
-        ({}, {"trials": 20, "seconds": 600, "epochs": 40}),
-        (SAID, {"trials": 60, "seconds": 150, "epochs": 7, "distillation": {"weight": 0.2, "floor": 0.95}}),
+        ({}, {"trials": 20, "seconds": 600, "epochs": 40} | usual),
+        (SAID, {"trials": 60, "seconds": 150, "epochs": 7} | taught | stated),
     ):
         assert ask(client, said) in (202, 302)
         run = TrainingRun.objects.get()
-        assert {name: value for name, value in run.parameters.items() if name in expected} == expected
-        assert ("distillation" in run.parameters) == bool(said)
+        assert run.parameters == expected
         assert client.get(f"{RUNS}/{run.pk}").json()["parameters"] == run.parameters
         run.delete()
 
@@ -78,8 +82,8 @@ def test_the_client_sends_them(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         return json.dumps({"id": "r", "status": "queued" if method == "POST" else "succeeded"}).encode()
 
     monkeypatch.setattr(cataract_client.Client, "_open", answer)  # the network
-    words = ["train", "--model=fast", "--trials=60", "--teach-floor=0.95", "--distil", "--wait"]
-    assert cataract_client.main(["--url=http://x", "--key=k", *words]) == 0
-    wanted = {"model": "fast", "trials": 60, "teach_floor": 0.95, "distil": True}
+    words = ["train", "--model=fast", "--trials=60", "--teach-floor=0.95", "--max-missed=0.02", "--distil"]
+    assert cataract_client.main(["--url=http://x", "--key=k", *words, "--wait"]) == 0
+    wanted = {"model": "fast", "trials": 60, "teach_floor": 0.95, "max_missed": 0.02, "distil": True}
     assert sent == [("POST", "training-runs", wanted), ("GET", "training-runs/r", None)]
     assert '"succeeded"' in capsys.readouterr().out

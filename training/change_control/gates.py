@@ -248,6 +248,8 @@ def _figures(photos: Sequence[Photo], side: str) -> dict[str, Any]:
         "confusion": table,
         "auto_decided": len(alone),
         "auto_wrong": sum(not is_right(photo, side) for photo in alone),
+        "auto_missed": sum(photo.truth == CATARACT and not is_right(photo, side) for photo in alone),
+        "auto_false_alarms": sum(photo.truth == NORMAL and not is_right(photo, side) for photo in alone),
         **{name: value_of(name, photos, side) for name in MEASURES},
     }
 

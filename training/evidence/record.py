@@ -100,10 +100,9 @@ def thresholds(release: Release) -> list[Block]:
                 f"its weight in the final log-odds is {policy['accurate_weight']:g}.",
                 "The two models disagree when they stand on opposite sides of 0.5, both by more than "
                 f"{policy['disagreement_margin']:g}: then a person reads the photo.",
-                f"Target: at most {policy['target_error']:.1%} of the automatic decisions wrong, with "
-                f"{policy['confidence']:.0%} confidence. Found on {policy['n']} photos: {policy['coverage']:.0%} are "
-                f"decided, and at most {policy['bound']:.1%} of these are wrong.",
-                f"Calibrated on: {policy.get('calibrated_on', 'the calibration split')}. {policy.get('message', '')}",
+                *release.promises,
+                f"Found on {policy['n']} photos, of which {policy['coverage']:.0%} are answered without a person: "
+                f"{policy.get('calibrated_on', 'the calibration split')}.",
             ]
         )
     ]

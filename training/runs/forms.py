@@ -6,7 +6,7 @@ from django import forms
 
 from predictions.releases.models import Release
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, DISTIL_LABEL, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, PROMISE, parameters_of
 
 
 def _number(name: str) -> forms.Field:
@@ -17,7 +17,7 @@ def _number(name: str) -> forms.Field:
         label=choice.label,
         min_value=choice.type(choice.low),
         max_value=choice.type(choice.high),
-        initial=choice.default,
+        initial=choice.by_default,
         required=False,
     )
     return number
@@ -39,12 +39,21 @@ class StartForm(forms.Form):
     distil = forms.BooleanField(label=DISTIL_LABEL, required=False)
     teach_weight = _number("teach_weight")
     teach_floor = _number("teach_floor")
+    max_missed = _number("max_missed")
+    max_false_alarms = _number("max_false_alarms")
+    confidence = _number("confidence")
+    prevalence = _number("prevalence")
 
     @property
     def budget(self) -> list[forms.BoundField]:
         """The fields that usually stay as they are."""
         names = ("trials", "minutes", "epochs", "distil", "teach_weight", "teach_floor")
         return [self[name] for name in names]
+
+    @property
+    def promise(self) -> list[forms.BoundField]:
+        """What the automatic answers of the release will promise."""
+        return [self[name] for name in PROMISE]
 
     def request(self) -> dict[str, Any]:
         """The arguments of `services.start_training`. A field left empty keeps its default."""

@@ -15,7 +15,9 @@ def _number(name: str) -> serializers.Field[Any, Any, Any, Any]:
     """The field of one of `training.runs.parameters.CHOICES`; left out, it keeps its default."""
     choice = CHOICES[name]
     limits: dict[str, Any] = {"min_value": choice.type(choice.low), "max_value": choice.type(choice.high)}
-    shown: dict[str, Any] = {"default": choice.type(choice.default), "help_text": choice.label}
+    shown: dict[str, Any] = {"help_text": choice.label, "required": False}
+    if choice.default is not None:
+        shown = {"help_text": choice.label, "default": choice.type(choice.default)}
     if choice.type is int:
         return serializers.IntegerField(**limits, **shown)
     return serializers.FloatField(**limits, **shown, validators=[_refuse_nan])  # which is neither above nor below
@@ -49,6 +51,10 @@ class StartSerializer(serializers.Serializer[Any]):
     distil = serializers.BooleanField(default=False, help_text=DISTIL_LABEL)
     teach_weight = _number("teach_weight")
     teach_floor = _number("teach_floor")
+    max_missed = _number("max_missed")
+    max_false_alarms = _number("max_false_alarms")
+    confidence = _number("confidence")
+    prevalence = _number("prevalence")
     base_release: Any = serializers.PrimaryKeyRelatedField(
         queryset=Release.objects.exclude(status=Release.Status.REJECTED),
         required=False,
@@ -73,7 +79,9 @@ class TrainingRunSerializer(serializers.ModelSerializer[TrainingRun]):
     dataset = serializers.CharField(source="dataset_id")
     base_release = serializers.CharField(source="base_release_id")
     release = serializers.CharField(source="release_id", allow_null=True)
-    parameters: Any = serializers.DictField(read_only=True, help_text="Budget and teaching; the search's in seconds.")
+    parameters: Any = serializers.DictField(
+        read_only=True, help_text="Budget, teaching, promise; the search's in seconds."
+    )
     asked_for_by = serializers.CharField(help_text="A person, a trigger with its reason, or the command line.")
     mlflow_url = serializers.SerializerMethodField()
 

@@ -14,6 +14,7 @@ from predictions.releases.models import Release
 from training.datasets.services import freeze_dataset
 from training.runs import tasks as runs_tasks
 from training.runs.models import TrainingRun
+from training.runs.parameters import promise
 
 
 class AlreadyRunning(DomainError):
@@ -65,17 +66,12 @@ def start_training(
                 base_release=base,
                 requested_by=user,
                 reason=reason,
-                parameters={**_promise(), **(parameters or {})},
+                parameters={**promise({}), **(parameters or {})},
             )
             nudge(runs_tasks.run_training, run.pk)
     except IntegrityError:
         raise AlreadyRunning(_active_sentence(kind)) from None
     return run
-
-
-def _promise() -> dict[str, float]:
-    """What the thresholds of a release promise, by the settings of this installation."""
-    return {"max_error": settings.AUTO_MAX_ERROR, "confidence": settings.AUTO_CONFIDENCE}
 
 
 def cancel_run(*, run: TrainingRun) -> TrainingRun:

@@ -135,6 +135,7 @@ def _training_data(run: TrainingRun) -> TrainingData:
 
 def _config(run: TrainingRun, folder: Path, reporter: RunReporter) -> BuildConfig:
     parameters = dict(run.parameters)
+    parameters.pop("max_error", None)  # of a run that an earlier version queued
     distillation: dict[str, float] | None = parameters.pop("distillation", None)
     photos = None
     if distillation is not None:

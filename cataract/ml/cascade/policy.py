@@ -3,13 +3,14 @@
 policy.json inside the release:
 
 version               names the policy; every outcome carries it
-fast_band             {"low", "high"}: inside it, ends included, the fast model is unsure and the accurate one runs
+fast_band             {"low", "high"}: inside it, ends included, the fast model is unsure: the accurate one runs, and
+                      where it may not, the photo is `uncertain`
 auto                  {"normal_below", "cataract_above"}: a final probability strictly beyond either is decided without
                       a clinician; anything between, ends included, is `uncertain`. 0 and 1 send every photo to review
 disagreement_margin   the models disagree when they stand on opposite sides of 0.5, both further from it than this
 accurate_weight       w of the final probability: logit(p) = (1 - w) logit(p_fast) + w logit(p_accurate)
-target_error, confidence, coverage, bound, n
-                      how `auto` was chosen (calibration.choose_band): for the record and the card
+limits, confidence, prevalence, normal, cataract, coverage, n
+                      how `fast_band` and `auto` were chosen and what they promise (`risk`): for the record and the card
 """
 
 import math
@@ -74,7 +75,8 @@ def decide(policy: Policy, fast: float | None, accurate: float | None, *, concer
         return Verdict(Decision.UNGRADABLE, True, (*concerns, Reason.INVALID_SCORE), None)
     probability = answers[0] if len(answers) == 1 else combine(policy, *answers)
     reasons = list(concerns)
-    if policy.normal_below <= probability <= policy.cataract_above:
+    is_alone_and_unsure = accurate is None and is_unsure(policy, fast)
+    if is_alone_and_unsure or policy.normal_below <= probability <= policy.cataract_above:
         reasons.append(Reason.UNCERTAIN)
     if len(answers) == 2 and disagree(policy, *answers):
         reasons.append(Reason.DISAGREEMENT)

@@ -15,8 +15,7 @@ calibration.json  {"fast": C, "accurate": C}, where C is one of (`cascade.calibr
                     {"kind": "isotonic", "x": [raw scores, increasing], "y": [probabilities]}
 gate.json         {"quality": {...}, "ood": {...}, "eye": {...}}; keys: `cascade.gate`
 policy.json       {"version", "fast_band": {"low", "high"}, "auto": {"normal_below", "cataract_above"},
-                   "disagreement_margin", "accurate_weight", "target_error", "confidence", "coverage", "bound", "n"}
-                  (meaning and defaults: `cascade.policy`)
+                   "disagreement_margin", "accurate_weight"}, and what it promises (meaning: `cascade.policy`)
 golden.json       {"tolerance": t, "cases": [{"name", "png": base64 of a PNG, "expect": {"decision", "fast_score",
                    "accurate_score", "probability"}}]}; made by `release.golden`, numbers may be null
 

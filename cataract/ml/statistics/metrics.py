@@ -1,4 +1,4 @@
-"""Classification metrics with intervals. Needs numpy only."""
+"""Classification metrics with intervals. Only the exact interval needs more than numpy."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -23,6 +23,16 @@ def wilson(k: float, n: float, confidence: float = 0.95) -> tuple[float, float]:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """The exact interval of a share, k of n (Clopper and Pearson 1934); (0, 1) for n = 0."""
+    from scipy.stats import binomtest
+
+    if n == 0:
+        return 0.0, 1.0
+    interval = binomtest(k, n).proportion_ci(confidence, method="exact")
+    return float(interval.low), float(interval.high)
 
 
 def evaluate(
@@ -172,10 +182,10 @@ def _ratio(share: _Share) -> Callable[[_Vector, _Vector], float]:
 
 def _wilson_entry(k: int, n: int) -> dict[str, Any]:
     low, high = wilson(k, n)
-    return {"value": k / n, "low": low, "high": high, "n": n} if n else dict(_NONE)
+    return {"value": k / n, "low": low, "high": high, "n": n} if n else dict(NONE)
 
 
-_NONE: dict[str, Any] = {"value": None, "low": None, "high": None, "n": 0}
+NONE: dict[str, Any] = {"value": None, "low": None, "high": None, "n": 0}
 
 
 def _entry(
@@ -185,7 +195,7 @@ def _entry(
     drawn = np.array([measure(data[0][draw], data[1][draw]) for draw in draws])
     drawn = drawn[np.isfinite(drawn)]
     if not math.isfinite(value) or not len(drawn):
-        return dict(_NONE)
+        return dict(NONE)
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {"value": value, "low": float(low), "high": float(high), "n": n}
 

@@ -35,6 +35,7 @@ def _as_json(release: Release) -> str:
             "encoder": release.encoder,
             "created_at": release.created_at.isoformat(),
             "promoted_at": release.promoted_at.isoformat() if release.promoted_at else None,
+            "promises": release.promises,
         }
     )
 

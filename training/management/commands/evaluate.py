@@ -12,50 +12,81 @@ from django.core.management.base import BaseCommand, CommandError
 from cataract.core.errors import DomainError
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.labels import CATARACT, NORMAL, Decision
+from cataract.ml.learn.by_source import Judged, by_source
 from cataract.ml.release.manifest import ReleaseCorrupt
 from cataract.ml.statistics import metrics
 from predictions.photos import intake
 from predictions.releases import serving
 from predictions.releases.models import Release
-from training.datasets.imports import ScannedFile, clusters_of, scan
+from training.datasets.imports import Progress, ScannedFile, clusters_of, scan
+from training.datasets.sources import scan_sources
 from training.management.progress import counter
+from training.management.source_table import source_table
 
 
 class Command(BaseCommand):
     help = (
         "Measure a release on a folder with subfolders named normal and cataract, one photo per group of "
         "near-duplicates: metrics with intervals, confusion matrix, the photos decided without a person and the errors "
-        "among them. Stores nothing."
+        "among them. With --by-source, of a folder <source>/<label>/photo each source by itself, with "
+        "other conditions and photos that show no eye. Stores nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("folder", type=Path)
         parser.add_argument("--release", default="", help="id of a registered release (default: the champion)")
+        parser.add_argument("--by-source", action="store_true", help="measure each source of <source>/<label>/photo")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
 
     def handle(self, *args: Any, **options: Any) -> None:
         release_id, cascade = _cascade(options["release"])
-        show = counter(self.stderr)
+        measured, words = (_by_source, source_table) if options["by_source"] else (_as_a_whole, table)
         try:
-            files = scan(options["folder"], on_progress=show)
+            result = measured(options["folder"], cascade, counter(self.stderr))
         except (DomainError, OSError) as error:
             raise CommandError(str(error)) from error
-        chosen, conflicts = choose(files)
-        if not chosen:
-            raise CommandError(f"No readable photo in {options['folder']} lies in a folder named normal or cataract.")
-        outcomes = []
-        for number, file in enumerate(chosen, start=1):
-            pixels = intake.examine(file.path.read_bytes(), name=file.path.name).pixels
-            outcomes.append(cascade.predict([pixels], mode=settings.CASCADE_MODE)[0])
-            show(number, len(chosen), "predicting")
-        result = measure(chosen, outcomes) | {
-            "release": release_id,
-            "folder": str(options["folder"]),
-            "files": len(files),
-            "refused": [f"{file.name}: {file.refused}" for file in files if file.refused],
-            "label_conflicts": conflicts,
-        }
-        self.stdout.write(json.dumps(result, indent=1) if options["json"] else "\n".join(table(result)))
+        result |= {"release": release_id, "folder": str(options["folder"])}
+        text = json.dumps(result, indent=1) if options["json"] else "\n".join([*words(result), *left_out(result)])
+        self.stdout.write(text)
+
+
+def _as_a_whole(folder: Path, cascade: Cascade, show: Progress) -> dict[str, Any]:
+    files = scan(folder, on_progress=show)
+    chosen, conflicts = choose(files)
+    if not chosen:
+        raise CommandError(f"No readable photo in {folder} lies in a folder named normal or cataract.")
+    return measure(chosen, _predict(cascade, chosen, show)) | _facts(files, conflicts)
+
+
+def _by_source(folder: Path, cascade: Cascade, show: Progress) -> dict[str, Any]:
+    files, chosen, conflicts = [], [], []
+    for source, found in scan_sources(folder, on_progress=show).items():
+        one_each, with_two_labels = choose(found)
+        files += found
+        chosen += [(source, file) for file in one_each]
+        conflicts += with_two_labels
+    if not chosen:
+        raise CommandError(f"There is no readable photo in {folder}.")
+    outcomes = _predict(cascade, [file for _, file in chosen], show)
+    judged = [Judged(source, file.label, outcome) for (source, file), outcome in zip(chosen, outcomes, strict=True)]
+    return by_source(judged) | _facts(files, conflicts)
+
+
+def _predict(cascade: Cascade, files: list[ScannedFile], show: Progress) -> list[Outcome]:
+    outcomes = []
+    for number, file in enumerate(files, start=1):
+        pixels = intake.examine(file.path.read_bytes(), name=file.path.name).pixels
+        outcomes.append(cascade.predict([pixels], mode=settings.CASCADE_MODE)[0])
+        show(number, len(files), "predicting")
+    return outcomes
+
+
+def _facts(files: list[ScannedFile], conflicts: list[list[str]]) -> dict[str, Any]:
+    return {
+        "files": len(files),
+        "refused": [f"{file.name}: {file.refused}" for file in files if file.refused],
+        "label_conflicts": conflicts,
+    }
 
 
 def choose(files: list[ScannedFile]) -> tuple[list[ScannedFile], list[list[str]]]:
@@ -124,9 +155,14 @@ def table(result: dict[str, Any]) -> list[str]:
         f"wrong (95 % interval of the error: {auto['low']:.1%} to {auto['high']:.1%}).",
         f"Cannot judge: {result['ungradable']}. Refused files: {len(result['refused'])}.",
     ]
-    lines += [f"  {line}" for line in result["refused"]]
+    return lines
+
+
+def left_out(result: dict[str, Any]) -> list[str]:
+    """The files that were not measured, as lines of text."""
+    lines = [f"  {line}" for line in result["refused"]]
     if result["label_conflicts"]:
-        lines.append(f"Left out, the same picture with both labels: {len(result['label_conflicts'])} groups.")
+        lines.append(f"Left out, the same picture with two labels: {len(result['label_conflicts'])} groups.")
         lines += [f"  {' = '.join(names)}" for names in result["label_conflicts"]]
     return lines
 

@@ -42,7 +42,8 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="the reason, for the record")
         for name, choice in CHOICES.items():
             flag, meaning = f"--{name.replace('_', '-')}", choice.label.lower()
-            limits = f"{choice.low:g} to {choice.high:g}, {choice.default:g} by default"
+            usual = choice.setting or f"{choice.default:g}"
+            limits = f"{choice.low:g} to {choice.high:g}, {usual} by default"
             parser.add_argument(flag, type=partial(_within, choice), metavar="N", help=f"{meaning} ({limits})")
         parser.add_argument("--distil", action="store_true", help=DISTIL_LABEL.lower())
         parser.add_argument("--wait", action="store_true", help="show the progress until the run is over")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cataract.ml.cascade.risk import RiskLimits
 from cataract.ml.learn.build.rehearsal import Rehearsal
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.fit.fast import fit_fast
@@ -56,7 +57,7 @@ def measure_retraining(folder: Path, *, photos: int, trials: int, say: Callable[
 
     started, worked = time.monotonic(), time.process_time()
     fit = fit_fast(x, y, clusters, trials=trials, seconds=float("inf"), reporter=_TrialReporter(trials, say))
-    calibrate(HeldOut(fit.oof_scores, fit.oof_scores, y, clusters, ""), max_error=0.05, confidence=0.95)
+    calibrate(HeldOut(fit.oof_scores, fit.oof_scores, y, clusters, ""), RiskLimits())
     return Retraining(
         photos=photos,
         inputs=x.shape[1],

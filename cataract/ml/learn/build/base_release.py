@@ -156,17 +156,25 @@ def _undecided(dim: int) -> str:
     return str(lightgbm.train(params, dataset, num_boost_round=1).model_to_string())
 
 
+_UNTRAINED = "No photo is answered without a person: the models are untrained."
 _ALL_TO_CLINICIANS: dict[str, Any] = {
     "version": "all-to-people",
     "fast_band": {"low": 0.0, "high": 1.0},
     "auto": {"normal_below": 0.0, "cataract_above": 1.0},
     "disagreement_margin": 0.1,
     "accurate_weight": 0.5,
-    "target_error": 0.05,
-    "confidence": 0.95,
     "coverage": 0.0,
-    "bound": 1.0,
     "n": 0,
+    "normal": {"threshold": 0.0, "missed": 0, "of": 0, "bound": 1.0, "message": _UNTRAINED},
+    "cataract": {
+        "threshold": 1.0,
+        "false_alarms": 0,
+        "of": 0,
+        "found": 0,
+        "cataracts": 0,
+        "bound": 1.0,
+        "message": "Train both models first.",
+    },
 }
 
 

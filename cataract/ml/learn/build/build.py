@@ -194,7 +194,7 @@ def _uncalibrated(build: Build) -> Cascade:
 def _calibrate(build: Build, photos: EmbeddedPhotos, held_out: HeldOut, fast: FastFit | None) -> ReleaseDescription:
     """Write calibration, policy, metrics, hashes and card; return what the manifest will say. Raises Cancelled."""
     folder, config, base = build.folder, build.config, build.base_manifest
-    curves, policy = calibrate(held_out, max_error=config.max_error, confidence=config.confidence)
+    curves, policy = calibrate(held_out, config.limits, config.prevalence)
     figures = measure_release(held_out, curves, policy, build.reporter)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cataract.ml.cascade.risk import promises
 from cataract.ml.release.manifest import Manifest
 
 INTENDED_USE = """\
@@ -112,7 +113,7 @@ def entry(value: Mapping[str, Any]) -> str:
 def policy_paragraph(policy: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     """What is decided automatically, and with which promise."""
     return (
-        f"Thresholds: {policy['message']} (at most {policy['target_error']:.0%} error with {policy['confidence']:.0%} "
-        f"confidence was asked for.) Without any guarantee, {figures['coverage_at_5_percent_error']:.0%} of the photos "
-        "could be decided at an observed error of 5 %."
+        f"Automatic answers: {' '.join(promises(policy))} {policy['coverage']:.0%} of the photos are answered without "
+        f"a person. Without any promise, {figures['coverage_at_5_percent_error']:.0%} could be at an observed error of "
+        "5 %."
     )

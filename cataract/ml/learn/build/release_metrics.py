@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from cataract.ml.learn.fit.calibrate import HeldOut, final_probability, probabilities
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.statistics import metrics
@@ -13,8 +11,7 @@ def measure_release(
     held_out: HeldOut, curves: dict[str, Any], policy: dict[str, Any], reporter: Reporter
 ) -> dict[str, Any]:
     """The content of metrics.json: both models and the cascade, on one photo per cluster. Raises Cancelled."""
-    _, one_each = np.unique(held_out.clusters, return_index=True)
-    single = held_out.take(one_each)
+    single = held_out.one_each()
     fast, accurate = probabilities(single, curves)
     final = final_probability(policy, fast, accurate)
     models = {}
@@ -24,15 +21,23 @@ def measure_release(
     return {
         **models,
         "coverage_at_5_percent_error": metrics.coverage_at_risk(single.y, final, 0.05),
-        "auto_coverage": policy["coverage"],
-        "auto_error_bound": policy["bound"],
+        **auto_figures(policy),
         "on": held_out.note,
+    }
+
+
+def auto_figures(policy: dict[str, Any]) -> dict[str, float]:
+    """The share of photos answered without a person, and the upper confidence limits of both risks."""
+    return {
+        "auto_coverage": policy["coverage"],
+        "auto_missed_bound": policy["normal"]["bound"],
+        "auto_false_alarm_bound": policy["cataract"]["bound"],
     }
 
 
 def flatten_metrics(figures: dict[str, Any]) -> dict[str, float]:
     """One number per name, such as "fast_roc_auc"."""
-    flat = {"auto_coverage": figures["auto_coverage"], "auto_error_bound": figures["auto_error_bound"]}
+    flat = {name: figures[name] for name in ("auto_coverage", "auto_missed_bound", "auto_false_alarm_bound")}
     for model in ("cascade", "fast", "accurate"):
         for measure in ("accuracy", "sensitivity", "specificity", "roc_auc", "ece"):
             value = figures[model][measure]["value"]

@@ -1,6 +1,6 @@
 """Held-out scores -> calibration and policy of a release. Never imports torch."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade import calibration
-from cataract.ml.cascade.policy import Policy, combine, is_unsure
+from cataract.ml.cascade.policy import Policy
+from cataract.ml.cascade.risk import MARGIN, RiskLimits, choose_thresholds
 
 # The accurate model's share of the final log-odds is one of these, by log loss.
 _SHARES = (0.2, 0.35, 0.5, 0.65, 0.8)
-_DISAGREEMENT = 0.2
 
 
 @dataclass(frozen=True)
@@ -25,48 +25,54 @@ class HeldOut:
     clusters: NDArray[np.int64]
     note: str
 
+    def one_each(self) -> "HeldOut":
+        """The first photo of each cluster."""
+        return self.take(np.unique(self.clusters, return_index=True)[1])
+
     def take(self, rows: NDArray[Any]) -> "HeldOut":
         return HeldOut(self.fast[rows], self.accurate[rows], self.y[rows], self.clusters[rows], self.note)
 
 
 def calibrate(
-    held: HeldOut, *, max_error: float, confidence: float, prevalence: float | None = None
+    held: HeldOut, limits: RiskLimits, prevalence: float | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the contents of calibration.json and policy.json.
 
-    Everything is fitted on one photo per cluster: independent photos. Scores are calibrated by Platt scaling. The fast
-    model answers alone where its own probability of error is below `max_error`; the thresholds of the final probability
-    come from `calibration.choose_band`. `prevalence` is the share of cataract that the probabilities are meant for,
-    where it differs from the share in `held` (Elkan 2001): the curves shift by the difference of the log-odds.
+    Everything is fitted on one photo per cluster: independent photos. Scores are calibrated by Platt scaling; the
+    thresholds come from `risk.choose_thresholds`, those of the fast model alone too. `prevalence` is the
+    share of cataract that probabilities and promises are meant for, where it differs from the share in `held` (Elkan
+    2001): the curves shift by the difference of the log-odds.
     """
-    _, one_each = np.unique(held.clusters, return_index=True)
+    single = held.one_each()
     curves = {
-        "fast": calibration.fit_platt(held.fast[one_each], held.y[one_each]),
-        "accurate": calibration.fit_platt(held.accurate[one_each], held.y[one_each]),
+        "fast": calibration.fit_platt(single.fast, single.y),
+        "accurate": calibration.fit_platt(single.accurate, single.y),
     }
+    share = min(_SHARES, key=lambda w: _log_loss(_mixed(*probabilities(single, curves), w), single.y))
     if prevalence is not None:
-        observed = float(held.y[one_each].mean())
+        observed = float(single.y.mean())
         for curve in curves.values():
             curve["intercept"] += float(np.log(prevalence / (1 - prevalence)) - np.log(observed / (1 - observed)))
-    fast, accurate = probabilities(held, curves)
-    share = min(_SHARES, key=lambda w: _log_loss(_mixed(fast, accurate, w)[one_each], held.y[one_each]))
-    policy: dict[str, Any] = {
-        "version": "",
-        "fast_band": {"low": max_error, "high": 1 - max_error},
-        "auto": {"normal_below": 0.0, "cataract_above": 1.0},
-        "disagreement_margin": _DISAGREEMENT,
+    fast, accurate = probabilities(single, curves)
+    disagree = (np.minimum(fast, accurate) < 0.5 - MARGIN) & (np.maximum(fast, accurate) > 0.5 + MARGIN)
+    combined = np.where(disagree, np.nan, _mixed(fast, accurate, share))
+    chosen = choose_thresholds(fast, combined, single.y, limits, prevalence)
+    low, high = chosen.normal.threshold, chosen.cataract.threshold
+    return curves, {
+        "version": f"risk-{low:.4f}-{high:.4f}-w{share:.2f}",
+        "fast_band": {"low": chosen.fast_low, "high": chosen.fast_high},
+        "auto": {"normal_below": low, "cataract_above": high},
+        "disagreement_margin": MARGIN,
         "accurate_weight": share,
-        "target_error": max_error,
-        "confidence": confidence,
+        "limits": {"missed": limits.missed, "false_alarms": limits.false_alarms},
+        "confidence": limits.confidence,
+        "prevalence": chosen.prevalence,
+        "coverage": chosen.coverage,
+        "n": len(single.y),
         "calibrated_on": held.note,
+        "normal": asdict(chosen.normal),
+        "cataract": asdict(chosen.cataract),
     }
-    final = final_probability(policy, fast, accurate)
-    band = calibration.choose_band(final[one_each], held.y[one_each], max_error=max_error, confidence=confidence)
-    policy["auto"] = {"normal_below": band.normal_below, "cataract_above": band.cataract_above}
-    policy |= {"coverage": band.coverage, "bound": band.bound, "n": band.n, "errors": band.errors}
-    policy["message"] = band.message
-    policy["version"] = f"band-{band.normal_below:.3f}-{band.cataract_above:.3f}-w{share:.2f}"
-    return curves, policy
 
 
 def probabilities(held: HeldOut, curves: dict[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -79,8 +85,8 @@ def final_probability(
 ) -> NDArray[np.float64]:
     """What the cascade answers in mode "cascade", (N,): the fast probability where it is sure, else both combined."""
     rules = Policy.from_json(policy)
-    pairs = zip(fast.tolist(), accurate.tolist(), strict=True)
-    return np.array([combine(rules, one, two) if is_unsure(rules, one) else one for one, two in pairs])
+    is_sure = (fast < rules.band_low) | (fast > rules.band_high)
+    return np.where(is_sure, fast, _mixed(fast, accurate, rules.accurate_weight))
 
 
 def _mixed(fast: NDArray[np.float64], accurate: NDArray[np.float64], share: float) -> NDArray[np.float64]:

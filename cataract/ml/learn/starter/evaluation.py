@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.cascade.fast import FastModel
+from cataract.ml.cascade.risk import RiskLimits
+from cataract.ml.learn.build.release_metrics import auto_figures
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.fit.cross_validation import FOLDS
 from cataract.ml.learn.fit.fast import fit_fast
@@ -48,8 +50,7 @@ def measure(
         "cross_validated_auto": _auto(held.y[one], final[one], auto[one]),
         "test": _test(clean, test, cascade),
         "masked": measure_shortcuts(clean, ~test, folder, seed),
-        "auto_coverage": float(cascade.manifest.policy["coverage"]),
-        "auto_error_bound": float(cascade.manifest.policy["bound"]),
+        **auto_figures(cascade.manifest.policy),
     }
 
 
@@ -70,7 +71,7 @@ def _cross_calibrated(held: HeldOut, seed: int) -> tuple[NDArray[Any], NDArray[A
     for fold in range(FOLDS):
         own = np.flatnonzero(fold_of == fold)
         others = held.take(np.flatnonzero(fold_of != fold))
-        curves, policy = calibrate(others, max_error=0.05, confidence=CONFIDENCE, prevalence=PREVALENCE)
+        curves, policy = calibrate(others, RiskLimits(confidence=CONFIDENCE), PREVALENCE)
         fast[own], accurate[own] = probabilities(held.take(own), curves)
         final[own] = final_probability(policy, fast[own], accurate[own])
         auto[own] = (final[own] < policy["auto"]["normal_below"]) | (final[own] > policy["auto"]["cataract_above"])

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.cascade.risk import RiskLimits
 from cataract.ml.learn.build.golden import write_golden
 from cataract.ml.learn.build.rehearsal import Rehearsal
 from cataract.ml.learn.build.release_metrics import flatten_metrics
@@ -96,7 +97,7 @@ def _assemble(
     clean = embed_clean_set(photos, clusters, folder, spec, reporter)
     test = choose_test_photos(clean, config.start, config.seed)
     held_out = _fit_fast(clean, ~test, folder, config, reporter)
-    curves, policy = calibrate(held_out, max_error=0.05, confidence=CONFIDENCE, prevalence=PREVALENCE)
+    curves, policy = calibrate(held_out, RiskLimits(confidence=CONFIDENCE), PREVALENCE)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)
     write_json(folder / "gate.json", _gate(photos, clusters, clean, ~test, config, reporter))
