@@ -29,6 +29,12 @@ class Reason(StrEnum):
     DISAGREEMENT = "disagreement"
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     QUALITY = "quality"
+    OTHER_FINDING = (
+        "other_finding"  # the photo probably shows another condition; it is graded for cataract all the same
+    )
+    NO_COLOUR = (
+        "no_colour"  # black and white, or near infrared; graded, but unlike the colour photos of the training set
+    )
     UNGRADABLE = "ungradable"
     INVALID_SCORE = "invalid_score"
     # Found where predictions are stored.

@@ -1,8 +1,10 @@
 """The answers a person may give about a photo, with their names on pages, and when they contradict the AI."""
 
+from collections.abc import Collection
+
 from django.db import models
 
-from cataract.ml.labels import Decision
+from cataract.ml.labels import Decision, Reason
 
 
 class Answer(models.TextChoices):
@@ -42,6 +44,13 @@ AGREES_WITH: dict[str, set[Answer]] = {
 }
 
 
-def contradicts(answer: str, decision: str) -> bool:
-    """Whether a person's answer contradicts the AI's decision; without a decision it never does."""
-    return bool(decision) and answer not in AGREES_WITH[decision]
+def contradicts(answer: str, decision: str, reasons: Collection[str] = ()) -> bool:
+    """Whether a person's answer contradicts the AI's decision; without a decision it never does.
+
+    `reasons`: those of the prediction. A "normal" with `other_finding` says that no cataract but something else may be
+    visible, so "other pathology" confirms it.
+    """
+    if not decision:
+        return False
+    confirms = answer == Answer.OTHER and decision == Decision.NORMAL and Reason.OTHER_FINDING in reasons
+    return not confirms and answer not in AGREES_WITH[decision]

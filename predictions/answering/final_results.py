@@ -130,7 +130,8 @@ def _standing(results: Sequence[FinalResult]) -> FinalResult | None:
 
 
 def _write(prediction: Prediction, *, answer: str, basis: str, **values: Any) -> FinalResult:
-    is_contradiction = basis != FinalResult.Basis.AI and contradicts(answer, prediction.decision)
+    is_by_people = basis != FinalResult.Basis.AI
+    is_contradiction = is_by_people and contradicts(answer, prediction.decision, prediction.reasons)
     return FinalResult.objects.create(
         prediction=prediction, answer=answer, basis=basis, contradicts_ai=is_contradiction, **values
     )

@@ -27,7 +27,7 @@ from predictions.answering.answers import Answer
 from predictions.answering.models import FinalResult, Prediction
 from predictions.batches.models import Batch, BatchItem
 from predictions.photos.models import EyeImage
-from predictions.results.wording import confidence
+from predictions.results.wording import confidence, scope_of
 
 COLUMNS = (
     "file",
@@ -49,6 +49,7 @@ COLUMNS = (
     "final_basis",
     "final_at",
     "contradicts_ai",
+    "scope",
 )
 _CHUNK = 200
 
@@ -176,6 +177,7 @@ def _values(item: BatchItem, found: Prediction | None) -> list[Any]:
         found.release_id or "",
         found.state.value,
         *_final(found.final_result),
+        scope_of(found),
     ]
 
 

@@ -32,3 +32,7 @@ class DriftSerializer(serializers.Serializer[Any]):
     shares = serializers.DictField(
         child=serializers.DictField(child=serializers.FloatField(allow_null=True)), help_text="Share of each decision."
     )
+    reasons = serializers.DictField(
+        child=serializers.DictField(child=serializers.FloatField(allow_null=True)),
+        help_text="Share of the photos that clinicians read for each reason, recent and reference; several may apply.",
+    )

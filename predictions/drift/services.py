@@ -9,6 +9,7 @@ from django.utils import timezone
 from cataract.ml.statistics.drift import MINIMUM, Drift, compare
 from predictions.answering.models import Prediction
 from predictions.releases.models import Release
+from predictions.results.wording import REASONS
 
 _MAX_ROWS = 5000  # the newest of each period
 _QUALITY = ("brightness", "contrast", "sharpness", "short_side")
@@ -36,6 +37,7 @@ def recent_drift(*, days: int = 7, reference_days: int = 90) -> dict[str, Any]:
         "minimum": MINIMUM,
         "measures": {name: vars(found) for name, found in measures.items()},
         "shares": {"recent": _shares(new), "reference": _shares(old)},
+        "reasons": {"recent": _reason_shares(new), "reference": _reason_shares(old)},
     }
 
 
@@ -43,8 +45,8 @@ def _rows(since: datetime, until: datetime) -> list[dict[str, Any]]:
     found = Prediction.objects.filter(
         status=Prediction.Status.DONE, created_at__gte=since, created_at__lt=until
     ).order_by("-created_at")
-    values = found.values_list("image__quality", "release_id", "decision", "fast_probability", "probability")
-    names = ("quality", "release", "decision", *_SCORES)
+    values = found.values_list("image__quality", "release_id", "decision", "reasons", *_SCORES)
+    names = ("quality", "release", "decision", "reasons", *_SCORES)
     return [dict(zip(names, row, strict=True)) for row in values[:_MAX_ROWS]]
 
 
@@ -62,3 +64,8 @@ def _shares(rows: list[dict[str, Any]]) -> dict[str, float | None]:
         decision: sum(row["decision"] == decision for row in rows) / len(rows) if rows else None
         for decision in Prediction.Decision.values
     }
+
+
+def _reason_shares(rows: list[dict[str, Any]]) -> dict[str, float | None]:
+    """The share of photos that clinicians read for each reason; a photo may have several."""
+    return {reason: sum(reason in row["reasons"] for row in rows) / len(rows) if rows else None for reason in REASONS}

@@ -19,6 +19,7 @@ from predictions.patients.findings import Finding, finding_of, taken_at
 from predictions.patients.overview import EyeOverview, Overview
 from predictions.photos.derivatives import derivative_of
 from predictions.photos.models import EyeImage
+from predictions.results.wording import scope_of
 
 _EARLIER = 10  # earlier results in a referral
 
@@ -34,12 +35,13 @@ _FOR_PATIENT: dict[str, tuple[str, str]] = {
     Answer.CATARACT: ("The photo shows signs of a cataract: the lens of the eye is cloudy.", _SEE_DOCTOR),
     Answer.NORMAL: (
         "The photo shows no sign of a cataract.",
-        "If you see poorly or have complaints, see an eye doctor all the same.",
+        "If you have symptoms or see poorly, see an eye doctor anyway.",
     ),
     Answer.OTHER: ("The photo shows another problem of the eye.", _SEE_DOCTOR),
     Answer.UNGRADABLE: ("The photo could not be judged.", _AGAIN),
     Answer.NOT_AN_EYE: ("The photo does not show an eye.", _AGAIN),
 }
+_CHECKED_FOR = "It was checked for cataract only, not for other eye diseases."
 _FOR_DOCTOR: dict[str, str] = {
     Answer.CATARACT: "Signs of cataract",
     Answer.NORMAL: "No sign of cataract",
@@ -130,6 +132,8 @@ def _patient_blocks(eye: EyeOverview) -> Sequence[Block]:
         advice = f"This is not the first photo that could not be judged. {_SEE_DOCTOR}"
     if result.detail and result.answer == Answer.OTHER:
         says = f"{says[:-1]}: {result.get_detail_display().lower()}."
+    if scope_of(eye.counting):
+        says = f"{says} {_CHECKED_FOR}"
     facts = f"Photo taken {_date(eye.counting)}. Decided by {_DECIDED[result.basis]}."
     return [Paragraph(text) for text in (f"{says} {advice}", *_provisional(result), facts)]
 
@@ -175,6 +179,8 @@ def _said(prediction: Prediction) -> tuple[str, str, str]:
         return "The AI cannot judge this photo" if unjudged else "No result yet", "-", "waiting for a clinician"
     detail = f": {result.get_detail_display().lower()}" if result.detail else ""
     reason = f": {result.reason}" if result.status == FinalResult.Status.AMENDED and result.reason else ""
+    scope = scope_of(prediction)
+    detail = f" ({scope})" if scope else detail
     return f"{_FOR_DOCTOR[result.answer]}{detail}", _DECIDED[result.basis], f"{result.status}{reason}"
 
 

@@ -15,7 +15,7 @@ from cataract.ml.labels import CLASSES, Decision
 from predictions.answering.answers import Answer
 from predictions.answering.models import FinalResult, Prediction
 from predictions.photos.models import EyeImage
-from predictions.results.wording import BASES, confidence, describe, headline_of, model_used
+from predictions.results.wording import BASES, CHECKED_FOR, confidence, describe, headline_of, model_used
 
 _SNOMED = "http://snomed.info/sct"
 _CATARACT = ("193570009", "Cataract")
@@ -134,7 +134,7 @@ def _of_ai(prediction: Prediction, people: FinalResult | None) -> dict[str, Any]
         "derivedFrom": [_photo(prediction.image)],
     }
     if prediction.decision:
-        observation["meta"] = _BY_AI
+        observation |= {"meta": _BY_AI, "method": {"text": f"Automatic analysis, {CHECKED_FOR}."}}
     if prediction.probability is not None and confidence(prediction) is not None:
         observation["component"] = [
             {

@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from predictions.answering.final_results import facts_of
 from predictions.answering.models import FinalResult, Prediction
-from predictions.results.wording import confidence, describe, model_used
+from predictions.results.wording import REASONS, confidence, describe, model_used
 
 
 class FinalResultSerializer(serializers.ModelSerializer[FinalResult]):
@@ -31,7 +31,8 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
     """One result. While `status` is `queued`, all model fields are empty."""
 
     prediction = serializers.SerializerMethodField(
-        help_text="cataract, normal or ungradable; null while queued and when only a clinician can answer."
+        help_text="cataract, normal (no sign of cataract; nothing else is checked) or ungradable; null while queued "
+        "and when only a clinician can answer."
     )
     confidence = serializers.SerializerMethodField(
         help_text="Calibrated probability of the class in `prediction`, 0.5 to 1; null when no class was answered."
@@ -61,7 +62,14 @@ class PredictionSerializer(serializers.ModelSerializer[Prediction]):
         help_text="Seconds from the first check of the photo to its answer; null while queued."
     )
     timings = serializers.JSONField(read_only=True, help_text="Milliseconds by stage; `total` is their sum.")
-    message = serializers.SerializerMethodField(help_text="The answer in words.")
+    reasons = serializers.ListField(
+        child=serializers.ChoiceField(list(REASONS.items())),
+        read_only=True,
+        help_text="Why a clinician reads the photo.",
+    )
+    message = serializers.SerializerMethodField(
+        help_text="The answer in words. An automatic `normal` says that the photo was checked for cataract only."
+    )
     next = serializers.SerializerMethodField(help_text="What to do now, in words.")
     advice = serializers.SerializerMethodField(help_text="How to retake an ungradable photo, else empty.")
     release = serializers.CharField(source="release_id", allow_null=True, read_only=True)

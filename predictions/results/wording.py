@@ -16,6 +16,7 @@ ADVICE: dict[str, str] = {
         "No eye was found. Fill the frame with the open eye, straight from the front, and take it again."
     ),
 }
+CHECKED_FOR = "checked for cataract only"
 _RETAKE = "Take the photo again: eye wide open, in good light, in focus, straight from the front."
 
 REASONS: dict[str, str] = {
@@ -24,6 +25,12 @@ REASONS: dict[str, str] = {
     Reason.OUT_OF_DISTRIBUTION: "This photo looks different from the photos the AI was trained on.",
     Reason.UNGRADABLE: "The photo cannot be judged.",
     Reason.QUALITY: "The image quality is low.",
+    Reason.OTHER_FINDING: (
+        "Something other than a cataract may be visible. A clinician looks at it; the AI checks for cataract only."
+    ),
+    Reason.NO_COLOUR: (
+        "The photo has no colour: it is black and white or near infrared. The AI was trained on colour photos."
+    ),
     Reason.INVALID_SCORE: "The models returned no usable score.",
     Reason.AUDIT_SAMPLE: "Chosen at random: a share of all confident answers is checked.",
     Reason.NO_CHAMPION: "No AI model is in service at the moment.",
@@ -35,15 +42,17 @@ REASONS: dict[str, str] = {
 class Words:
     """The sentences of one result.
 
-    `decision` is the one to show: the final result's where people answered, empty where a clinician is needed.
-    `short` is the headline for lists, `basis` says who decided and `ai` what the AI answered; `basis` is empty
-    while nobody has decided. `figure` is empty where the AI was unsure: a high probability that needs a clinician is
+    `decision` is the one to show: the final result's where people answered ("warning" for another eye problem), empty
+    where a clinician is needed. `short` is the headline for lists; `scope` belongs beside it and says what an automatic
+    "normal" was checked for. `basis` says who decided and `ai` what the AI answered; `basis` is empty while nobody has
+    decided. `figure` is empty where the AI was unsure: a high probability that needs a clinician is
     no certainty. `reasons` say why a clinician reads the photo; empty once one has.
     """
 
     decision: str
     headline: str
     short: str
+    scope: str
     next: str
     basis: str
     ai: str
@@ -67,6 +76,7 @@ def describe(prediction: Prediction) -> Words:
         decision=_decision(prediction) if people is None else icon_of(people),
         headline=_headline(prediction) if people is None else headline_of(people),
         short=_short(prediction) if people is None else short_of(people),
+        scope=scope_of(prediction),
         next=_next(prediction) if people is None else _next_of(people),
         basis="" if result is None else BASES[result.basis],
         ai=_ai(prediction),
@@ -81,6 +91,7 @@ def _replaced(prediction: Prediction) -> Words:
         decision="",
         headline="Replaced by a better photo.",
         short="Replaced",
+        scope="",
         next="Nothing to do here: the photo was taken again, and the answer on the new one counts.",
         basis="",
         ai=_ai(prediction),
@@ -88,6 +99,12 @@ def _replaced(prediction: Prediction) -> Words:
         advice="",
         reasons=[],
     )
+
+
+def scope_of(prediction: Prediction) -> str:
+    """What an automatic "normal" was checked for; empty for every other answer, and where people answered."""
+    is_by_people = prediction.final_result is not None and prediction.final_result.is_by_people
+    return CHECKED_FOR if _decision(prediction) == Decision.NORMAL and not is_by_people else ""
 
 
 def confidence(prediction: Prediction) -> float | None:
@@ -106,6 +123,7 @@ _ICON: dict[str, str] = {
     Answer.CATARACT: Decision.CATARACT,
     Answer.NORMAL: Decision.NORMAL,
     Answer.UNGRADABLE: Decision.UNGRADABLE,
+    Answer.OTHER: "warning",
     Answer.NOT_AN_EYE: Decision.UNGRADABLE,
 }
 BASES: dict[str, str] = {
@@ -134,7 +152,10 @@ _SHORT_OF_AI: dict[str, str] = {
     Decision.UNGRADABLE: "Cannot judge",
 }
 _REFER = "Refer to an eye doctor for an examination."
-_NO_REFERRAL = "No referral needed from this photo. If the patient has symptoms or poor vision, refer anyway."
+_NO_REFERRAL = (
+    "No referral needed for cataract from this photo. If the patient has symptoms or poor vision, refer anyway."
+)
+_WAIT_OR_REFER = "A clinician will review this photo. Wait for that answer, or refer for an examination."
 _NEXT: dict[str, str] = {
     Answer.CATARACT: _REFER,
     Answer.NORMAL: _NO_REFERRAL,
@@ -145,8 +166,8 @@ _NEXT: dict[str, str] = {
 
 
 def icon_of(result: FinalResult) -> str:
-    """The decision whose icon and colour a final result has; empty for those that the AI does not know."""
-    return _ICON.get(result.answer, "")
+    """The decision whose icon and colour a final result has; "warning" for another eye problem."""
+    return _ICON[result.answer]
 
 
 def short_of(result: FinalResult) -> str:
@@ -183,7 +204,9 @@ def _headline(prediction: Prediction) -> str:
         return "This photo cannot be judged."
     if _is_unsure(prediction):
         return "Needs a clinician."
-    return "Probably cataract." if prediction.decision == Decision.CATARACT else "No sign of cataract in this photo."
+    if prediction.decision == Decision.CATARACT:
+        return "Probably cataract."
+    return f"No sign of cataract in this photo. {CHECKED_FOR.capitalize()}."
 
 
 def _short(prediction: Prediction) -> str:
@@ -202,6 +225,9 @@ def _ai(prediction: Prediction) -> str:
         return ""
     if not prediction.decision:
         return "The AI gave no answer."
+    if Reason.OTHER_FINDING in prediction.reasons and prediction.decision in CLASSES:
+        cataract = "Possibly cataract" if prediction.decision == Decision.CATARACT else "No sign of cataract"
+        return f"{cataract}, but something else may be visible."
     if prediction.decision == Decision.UNGRADABLE:
         return "This photo cannot be judged."
     if prediction.decision == Decision.CATARACT:
@@ -216,8 +242,10 @@ def _next(prediction: Prediction) -> str:
         return "Wait for that answer. If the patient has symptoms or poor vision, refer anyway."
     if prediction.decision == Decision.UNGRADABLE:
         return "Take the photo again. If it cannot be improved, refer for an examination."
+    if Reason.OTHER_FINDING in prediction.reasons:
+        return f"{_WAIT_OR_REFER} If the eye is red or painful, or sees worse than before, refer today."
     if _is_unsure(prediction):
-        return "A clinician will review this photo. Wait for that answer, or refer for an examination."
+        return _WAIT_OR_REFER
     if prediction.decision == Decision.CATARACT:
         return _REFER
     return _NO_REFERRAL

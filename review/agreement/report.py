@@ -4,7 +4,7 @@ Reads rows and computes with `review/agreement/estimates.py`; changes nothing.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
@@ -43,6 +43,7 @@ class ReadingRow(NamedTuple):
     known: str
     cluster: int
     decision: str
+    reasons: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def _readings(since: datetime | None) -> list[ReadingRow]:
     for row in rows.order_by("blind_at", "pk").values(
         "case_id", "reader_id", "reader__username", "role", "blind_answer", "final_answer", "ai_shown_first",
         "ai_shown_at", "case__kind", "case__known_answer", "case__image__cluster_id", "case__prediction__decision",
+        "case__prediction__reasons",
     ).iterator():  # fmt: skip
         ai_first = bool(row["ai_shown_first"])
         if ai_first and (row["case_id"], row["reader_id"]) not in shown_first:
@@ -121,6 +123,7 @@ def _readings(since: datetime | None) -> list[ReadingRow]:
                 known=row["case__known_answer"],
                 cluster=row["case__image__cluster_id"],
                 decision=row["case__prediction__decision"] or "",
+                reasons=row["case__prediction__reasons"] or (),
             )
         )
     return readings
@@ -217,7 +220,7 @@ def _recall(counts: Counter[tuple[str, str]], answer: str) -> Estimate:
 # People and the AI ----------------------------------------------------------------------------------------------------
 def _differed(readings: list[ReadingRow], truth: dict[UUID, str]) -> Differed:
     """Blind answers that the AI contradicted, and the final answers after it was shown."""
-    shown = [r for r in readings if r.ai_shown and r.final and contradicts(r.blind, r.decision)]
+    shown = [r for r in readings if r.ai_shown and r.final and contradicts(r.blind, r.decision, r.reasons)]
     kept = sum(each.final == each.blind for each in shown)
     known = [each for each in shown if each.case in truth]
     moves = Counter(
@@ -243,6 +246,6 @@ def _anchoring(readings: list[ReadingRow]) -> list[Measure]:
     measures = []
     for name, ai_first in (("Read blind", False), ("The AI shown first", True)):
         arm = [each for each in first if each.ai_first == ai_first]
-        agreed = sum(not contradicts(each.blind, each.decision) for each in arm)
+        agreed = sum(not contradicts(each.blind, each.decision, each.reasons) for each in arm)
         measures.append(Measure(name, estimates.share(agreed, len(arm))))
     return measures

@@ -18,7 +18,7 @@ from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 
-POLICY_VERSION = "review-5"
+POLICY_VERSION = "review-6"
 
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
@@ -27,10 +27,12 @@ BAND_OF_REASON: dict[str, int] = {
     Reason.INVALID_SCORE: 10,
     Reason.REQUESTED: 10,
     Reason.LOOK_BACK: 20,
+    Reason.OTHER_FINDING: 20,  # a red eye may need a doctor sooner than a cataract
     Reason.DISAGREEMENT: 20,
     Reason.UNCERTAIN: 30,
     Reason.OUT_OF_DISTRIBUTION: 30,
     Reason.QUALITY: 40,
+    Reason.NO_COLOUR: 40,
     Reason.UNGRADABLE: 40,
     Reason.SUSPECTED_LABEL: 40,
     Reason.AUDIT_SAMPLE: 50,
@@ -64,6 +66,12 @@ def ai_decision(case: ReviewCase) -> str:
     return prediction.decision
 
 
+def contradicts_ai(case: ReviewCase, answer: str) -> bool:
+    """Whether a reader's answer contradicts the AI's; without a decision of the AI it never does."""
+    decision = ai_decision(case)
+    return bool(decision) and contradicts(answer, decision, case.prediction.reasons)
+
+
 def is_read_twice_by_chance(case_id: object) -> bool:
     """Whether a case is in the random share that two readers read. The draw is a hash, so it never changes."""
     rate: float = settings.REVIEW_SECOND_READ_RATE
@@ -72,7 +80,7 @@ def is_read_twice_by_chance(case_id: object) -> bool:
 
 def needs_second_reader(case: ReviewCase, first: Reading) -> bool:
     """Whether a finished first reading calls for a second, blind reader."""
-    return first.unsure or is_read_twice_by_chance(case.pk) or contradicts(first.final_answer, ai_decision(case))
+    return first.unsure or is_read_twice_by_chance(case.pk) or contradicts_ai(case, first.final_answer)
 
 
 def shows_ai_first(case: ReviewCase, reader: User) -> bool:

@@ -36,6 +36,8 @@ REASONS: dict[str, str] = {
     Reason.DISAGREEMENT: "its two models disagreed",
     Reason.OUT_OF_DISTRIBUTION: "the photo looks different from the photos the AI was trained on",
     Reason.QUALITY: "the quality of the photo",
+    Reason.OTHER_FINDING: "something other than a cataract may be visible",
+    Reason.NO_COLOUR: "the photo has no colour",
     Reason.UNGRADABLE: "the AI could not judge it",
     Reason.INVALID_SCORE: "its models returned no usable score",
     Reason.AUDIT_SAMPLE: "a random check of sure answers",

@@ -15,7 +15,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from predictions.answering import final_results
-from predictions.answering.answers import Answer, contradicts
+from predictions.answering.answers import Answer
 from review.cases import permissions
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.labels.models import Label
@@ -128,7 +128,7 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
     # Shown first on purpose, or read again after undoing: the reader has seen the AI's answer, so it never trains.
     seen = transitions.first_disclosure(case, reader)
     shown_first = seen is not None and ShownFirst.objects.filter(case=case, reader=reader).exists()
-    is_final = shown_first or not contradicts(answer, decision)
+    is_final = shown_first or not policy.contradicts_ai(case, answer)
     reading = Reading.objects.create(
         case=case,
         reader=reader,

@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cataract.core.http.users import user_of
-from predictions.answering.answers import contradicts
 from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import find_case, reviewers_only
 from review.queue import claims, policy, progress
@@ -72,8 +71,7 @@ def _store_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -
     if reading.role == Reading.Role.EXTRA:
         messages.info(request, f"Another reader answered first. Your answer ({answer}) is kept as a second opinion.")
         return screens.go_to_next(request, reading)
-    decision = policy.ai_decision(case)
-    agrees = bool(decision) and not contradicts(reading.final_answer, decision)
+    agrees = bool(policy.ai_decision(case)) and not policy.contradicts_ai(case, reading.final_answer)
     messages.success(request, f"Saved: {answer}.{' The AI says the same.' if agrees else ''}")
     return screens.go_to_next(request, reading)
 

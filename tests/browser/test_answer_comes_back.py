@@ -22,7 +22,9 @@ def test_two_readers_overrule_the_ai_and_the_sender_is_told(
     settings.REVIEW_CONTROL_RATE = settings.REVIEW_REPEAT_RATE = 0.0
     sender = site.log_in("screener")
     upload(sender)
-    expect(sender.get_by_role("heading", level=1)).to_have_text("No sign of cataract in this photo.")
+    expect(sender.get_by_role("heading", level=1)).to_have_text(
+        "No sign of cataract in this photo. Checked for cataract only."
+    )
     expect(sender.locator("main")).to_contain_text("Provisional")
 
     opening.open_cases()

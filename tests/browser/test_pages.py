@@ -120,7 +120,8 @@ def _gallery() -> str:
         for index, (decision, words) in enumerate(
             [
                 ("cataract", "Probably cataract."),
-                ("normal", "No sign of cataract in this photo."),
+                ("normal", "No sign of cataract in this photo. Checked for cataract only."),
+                ("warning", "Clinicians say: another eye problem."),
                 ("ungradable", "Cannot judge this photo."),
                 ("", "A clinician will review this photo."),
             ]

@@ -267,6 +267,7 @@ def test_the_letters_say_both_eyes_in_plain_words(screener: User, settings: Any)
     Site.objects.update(letterhead="Eye Clinic North\n1 High Street")
     html = letter(screener, "result")
     assert "The photo shows signs of a cataract" in html and "The photo shows no sign of a cataract." in html
+    assert html.count("It was checked for cataract only") == 1, "what clinicians read was not"
     assert "Decided by a clinician." in html and "Decided by the AI alone." in html
     assert "Eye Clinic North\n1 High Street" in html and str(right.release_id) in html
     assert settings.INTENDED_USE.split(".")[1].strip() in html and "Signature" in html
@@ -287,7 +288,7 @@ def test_a_letter_never_passes_an_old_answer_off_as_the_newest(screener: User) -
     assert "This answer is provisional. A clinician still checks it" in html
     html = letter(screener, "referral")
     assert "<td>No result yet</td><td>-</td><td>waiting for a clinician</td>" in html
-    assert "<td>No sign of cataract</td><td>the AI alone</td><td>provisional</td>" in html
+    assert "<td>No sign of cataract (checked for cataract only)</td><td>the AI alone</td><td>provisional</td>" in html
 
 
 def test_a_letter_refers_an_eye_that_could_not_be_judged_twice(screener: User) -> None:

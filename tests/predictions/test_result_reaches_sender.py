@@ -1,5 +1,6 @@
 """The final result reaches whoever sent the photo: page, list, API, FHIR and webhook say the same."""
 
+import io
 import re
 from datetime import timedelta
 from typing import Any
@@ -9,10 +10,12 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from fhir.resources.R4B.bundle import Bundle
+from pypdf import PdfReader
 
 from cataract.core import tokens
 from predictions.answering import final_results
 from predictions.answering.models import Disclosure, FinalResult, Prediction
+from predictions.batches.models import Batch, BatchItem
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookDelivery
 from review.cases.models import ReviewCase
@@ -39,6 +42,11 @@ def words_of(answer: Any) -> str:
     """The text of a page, without tags and with single spaces."""
     assert answer.status_code == 200, answer.content
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", answer.content.decode())).replace("&#x27;", "'")
+
+
+def pdf_text(data: bytes) -> str:
+    """The text of a PDF with single spaces: its lines break anywhere."""
+    return re.sub(r"\s+", " ", " ".join(page.extract_text() for page in PdfReader(io.BytesIO(data)).pages))
 
 
 def read(case: ReviewCase, answer: str, reader: User) -> None:
@@ -225,3 +233,76 @@ def test_whoever_opens_a_list_or_a_result_is_no_blind_reader(case: ReviewCase) -
         adjudicator = AdjudicatorFactory.create()
         assert program(adjudicator).get(address).status_code == 200
         assert Disclosure.objects.filter(user=adjudicator, image=case.image).exists(), address
+
+
+SCOPE = "checked for cataract only"
+
+
+def test_an_automatic_normal_says_everywhere_that_it_was_checked_for_cataract_only(sender: User) -> None:
+    image = {"image__uploaded_by": sender, "image__patient_key": "P-1", "image__eye": "OD"}
+    prediction = PredictionFactory.create(decision="normal", needs_review=False, reasons=[], **image)
+    final_results.settle_by_ai(prediction)
+    batch = Batch.objects.create(requested_by=sender, total=1, source="upload", status="done", done_at=timezone.now())
+    BatchItem.objects.create(batch=batch, position=0, name="eye.jpg", status="stored", prediction=prediction)
+    patient = f"/patients/{prediction.image.patient_id}/"
+    addresses = [f"/results/{prediction.pk}/", "/uploads/", "/patients/", patient, f"{patient}result/"]
+    addresses += [f"{patient}referral/", f"/batches/{batch.pk}/"]
+    client, api = browser(sender), program(sender)
+
+    def said() -> dict[str, bool]:
+        """Whether each page and document of the sender says what was checked for."""
+        texts = {address: words_of(client.get(address)) for address in addresses}
+        texts["csv"] = b"".join(client.get(f"/batches/{batch.pk}/results.csv")).decode()
+        texts["pdf"] = pdf_text(client.get(f"{patient}result.pdf").content)
+        texts["api"] = api.get(f"{URL}/{prediction.pk}").json()["message"]
+        texts["fhir"] = resources_of(api.get(f"{URL}/{prediction.pk}/fhir").json())["DiagnosticReport"][0]["conclusion"]
+        assert not any("healthy" in text.lower() for text in texts.values())
+        return {name: SCOPE in text.lower() for name, text in texts.items()}
+
+    everywhere = said()
+    assert all(everywhere.values()), everywhere
+    (observation,) = resources_of(api.get(f"{URL}/{prediction.pk}/fhir").json())["Observation"]
+    assert SCOPE in observation["method"]["text"]
+    final_results.settle_by_people(image=prediction.image, answer="normal", basis="single", is_final=True)
+    assert not any(said().values()), "clinicians also look for other eye problems"
+
+
+@pytest.mark.parametrize(
+    ("reason", "sentence"),
+    [
+        ("other_finding", "Something other than a cataract may be visible. A clinician looks at it; the AI checks for"),
+        ("no_colour", "The photo has no colour: it is black and white or near infrared."),
+    ],
+)
+def test_a_photo_with_another_finding_or_no_colour_is_never_told_as_normal(
+    sender: User, reason: str, sentence: str
+) -> None:
+    case = make_case("normal", probability=0.02, reasons=[reason], image__uploaded_by=sender)
+    shown = words_of(browser(sender).get(f"/results/{case.prediction_id}/"))
+    assert "Needs a clinician." in shown and sentence in shown and "robability" not in shown
+    assert ("refer today" in shown) == (reason == "other_finding")
+    assert ("No sign of cataract, but something else may be visible." in shown) == (reason == "other_finding")
+    assert "No answer yet Clinician review pending" in words_of(browser(sender).get("/uploads/"))
+    body = program(sender).get(f"{URL}/{case.prediction_id}").json()
+    assert (body["reasons"], body["final_result"], body["message"]) == ([reason], None, "Needs a clinician.")
+    fhir = program(sender).get(f"{URL}/{case.prediction_id}/fhir").json()
+    Bundle.model_validate(fhir)
+    (observation,) = resources_of(fhir)["Observation"]
+    assert sentence in observation["note"][0]["text"] and observation["status"] == "preliminary"
+
+
+@pytest.mark.parametrize(("decision", "status"), [("normal", "final"), ("cataract", "provisional")])
+def test_a_clinician_who_sees_the_other_finding_confirms_a_normal_of_the_ai(
+    sender: User, decision: str, status: str, settings: Any
+) -> None:
+    settings.REVIEW_SECOND_READ_RATE = 0
+    case = make_case(decision, reasons=["other_finding"], image__uploaded_by=sender)
+    read(case, "other", ReaderFactory.create())
+    body = program(sender).get(f"{URL}/{case.prediction_id}").json()
+    assert (body["final_result"]["answer"], body["final_result"]["status"]) == ("other", status)
+    assert body["final_result"]["contradicts_ai"] == (decision == "cataract")
+    shown = words_of(browser(sender).get(f"/results/{case.prediction_id}/"))
+    assert "clinician says: another eye problem." in shown
+    assert ("The clinicians disagree with the AI." in shown) == (decision == "cataract")
+    if decision == "normal":
+        assert "Refer to an eye doctor for an examination." in shown

@@ -125,6 +125,10 @@ def test_drift_says_nothing_of_few_photos_and_finds_darker_ones(caller: Caller) 
     body = caller.get("/api/v1/drift").json()
     assert body["measures"]["brightness"]["verdict"] == "not_enough_data" and body["recent"]["photos"] == 1
     assert body["measures"]["brightness"]["psi"] is None
+    assert set(body["reasons"]["recent"].values()) == {0.0} and set(body["reasons"]["reference"].values()) == {None}
+    Prediction.objects.update(reasons=["no_colour", "other_finding"])
+    recent = caller.get("/api/v1/drift").json()["reasons"]["recent"]
+    assert {reason for reason, share in recent.items() if share == 1} == {"no_colour", "other_finding"}
     template, rng = EyeImage.objects.get(), np.random.default_rng(0)
     prediction = Prediction.objects.get()
     for days, mean in ((30, 120.0), (1, 80.0)):

@@ -23,7 +23,11 @@ from tests.predictions.test_permissions import TABLE, _walk
 from tests.review.test_pages import neutral, stored_image
 
 WORLDS: dict[str, dict[str, Any]] = {
-    "cataract": {"probability": 0.9311, "fast_probability": 0.9311, "reasons": ["disagreement"]},
+    "cataract": {
+        "probability": 0.9311,
+        "fast_probability": 0.9311,
+        "reasons": ["disagreement", "other_finding", "no_colour"],
+    },
     "normal": {"probability": 0.0412, "reasons": ["audit_sample"], "review_propensity": 0.05},
     "ungradable": {"probability": None, "reasons": ["quality", "ungradable"]},
     "": {},

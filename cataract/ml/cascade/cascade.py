@@ -243,15 +243,16 @@ class Cascade:
     def _compare(self, photo: Pixels, pupil: Pupil | None, encoded: _Encoded) -> gate.Likeness:
         """How much the photo resembles an eye."""
         distance = self._gate.distance(self._gate_input(encoded.vector))
-        if self._gate.eye is None:
+        eye, other = self._gate.eye, self._gate.other
+        if eye is None and other is None:
             return gate.Likeness(distance, None)
         handmade = (
             encoded.vector[-features.LENGTH :]
             if self.spec.handmade
             else features.extract(photo, pupil, encoded.thumbnail)
         )
-        layout = measure_layout(encoded.thumbnail, pupil)
-        return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, layout])))
+        described = np.concatenate([handmade, measure_layout(encoded.thumbnail, pupil)])
+        return gate.Likeness(distance, eye and eye.score(described), other and other.score(described))
 
     def _gate_input(self, vector: Floats) -> Floats:
         match self._gate.space:
@@ -265,7 +266,9 @@ class Cascade:
     def _concerns(self, quality: Quality, likeness: gate.Likeness) -> tuple[Reason, ...]:
         concerns = (
             (Reason.QUALITY, self._gate.is_small(quality)),
+            (Reason.NO_COLOUR, self._gate.lacks_colour(quality)),
             (Reason.OUT_OF_DISTRIBUTION, self._gate.doubts(likeness)),
+            (Reason.OTHER_FINDING, self._gate.finds_other(likeness)),
         )
         return tuple(reason for reason, holds in concerns if holds)
 

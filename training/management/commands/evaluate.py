@@ -28,8 +28,8 @@ class Command(BaseCommand):
     help = (
         "Measure a release on a folder with subfolders named normal and cataract, one photo per group of "
         "near-duplicates: metrics with intervals, confusion matrix, the photos decided without a person and the errors "
-        "among them. With --by-source, of a folder <source>/<label>/photo each source by itself, with "
-        "other conditions and photos that show no eye. Stores nothing."
+        "among them. With --by-source: each source of a folder <source>/<label>/photo by itself, also other conditions "
+        "and photos that show no eye. Stores nothing."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
