@@ -265,7 +265,7 @@ class Cascade:
 
     def _concerns(self, quality: Quality, likeness: gate.Likeness) -> tuple[Reason, ...]:
         concerns = (
-            (Reason.QUALITY, self._gate.is_small(quality)),
+            (Reason.QUALITY, self._gate.is_poor(quality)),
             (Reason.NO_COLOUR, self._gate.lacks_colour(quality)),
             (Reason.OUT_OF_DISTRIBUTION, self._gate.doubts(likeness)),
             (Reason.OTHER_FINDING, self._gate.finds_other(likeness)),
