@@ -91,6 +91,10 @@ class Cascade:
         self._gate = gate.Gate.from_json(read_json("gate.json"))
         if len(self._gate.mean) != len(self._gate_input(np.zeros(self.spec.dim, dtype=np.float32))):
             raise ValueError(f"the gate was fitted on {len(self._gate.mean)} numbers, not on this {self._gate.space}")
+        if self._gate.other is not None and len(self._gate.other.weights) != self.spec.embedding_dim * len(
+            self.spec.views
+        ):
+            raise ValueError("the gate's rule for other findings was fitted on another encoder's embeddings")
         self._policy = policy.Policy.from_json(read_json("policy.json"))
         self._golden = read_json("golden.json") if "golden.json" in manifest.files else None
         for model in ("fast", "accurate"):
@@ -243,16 +247,17 @@ class Cascade:
     def _compare(self, photo: Pixels, pupil: Pupil | None, encoded: _Encoded) -> gate.Likeness:
         """How much the photo resembles an eye."""
         distance = self._gate.distance(self._gate_input(encoded.vector))
-        eye, other = self._gate.eye, self._gate.other
-        if eye is None and other is None:
-            return gate.Likeness(distance, None)
+        embeddings = encoded.vector[: self.spec.embedding_dim * len(self.spec.views)]
+        other = self._gate.other and self._gate.other.score(embeddings)
+        if self._gate.eye is None:
+            return gate.Likeness(distance, None, other)
         handmade = (
             encoded.vector[-features.LENGTH :]
             if self.spec.handmade
             else features.extract(photo, pupil, encoded.thumbnail)
         )
-        described = np.concatenate([handmade, measure_layout(encoded.thumbnail, pupil)])
-        return gate.Likeness(distance, eye and eye.score(described), other and other.score(described))
+        layout = measure_layout(encoded.thumbnail, pupil)
+        return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, layout])), other)
 
     def _gate_input(self, vector: Floats) -> Floats:
         match self._gate.space:

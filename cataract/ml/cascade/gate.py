@@ -15,11 +15,11 @@ ood      {"of": "embedding" (of the first view) | "handmade" (module `features`)
 eye      {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "soft": s, "hard": h}; made by `learn.eyecheck`
          Log-odds of an eye against synthetic outliers. Below `soft` a clinician reviews it, below `hard` the photo is
          refused; from `soft` on it is sure. Older releases lack it; their gate uses the distance alone.
-other    {"weights": [features.LENGTH + layout.LENGTH], "bias": b, "limit": l}
+other    {"weights": [E * views], "bias": b, "limit": l}, on the embeddings of all views
          Log-odds that another condition shows, such as a red or a yellow eye. From `limit` on a clinician reviews the
-         photo. Older releases lack it.
+         photo. Older releases lack it, and so does a release with another encoder than the starter's.
 
-All prefer hand-crafted features: those do not depend on the encoder, and a gate stays valid when it changes.
+The others prefer hand-crafted features: those do not depend on the encoder, and stay valid when it changes.
 """
 
 import math
@@ -62,7 +62,10 @@ class EyeCheck:
     @classmethod
     def from_json(cls, eye: Mapping[str, Any]) -> "EyeCheck":
         """Parse the rule in gate.json. Raises ValueError or KeyError when it is malformed."""
-        return cls(_weights(eye), float(eye["bias"]), float(eye["soft"]), float(eye["hard"]))
+        weights = np.asarray(eye["weights"], dtype=np.float64)
+        if weights.shape != (features.LENGTH + layout.LENGTH,):
+            raise ValueError("The weights of the eye check do not fit the features.")
+        return cls(weights, float(eye["bias"]), float(eye["soft"]), float(eye["hard"]))
 
     def score(self, vector: Floats) -> float:
         """Log-odds of an eye; vector: hand-crafted features, then the layout."""
@@ -80,18 +83,11 @@ class OtherFinding:
     @classmethod
     def from_json(cls, other: Mapping[str, Any]) -> "OtherFinding":
         """Parse the rule in gate.json. Raises ValueError or KeyError when it is malformed."""
-        return cls(_weights(other), float(other["bias"]), float(other["limit"]))
+        return cls(np.asarray(other["weights"], dtype=np.float64), float(other["bias"]), float(other["limit"]))
 
-    def score(self, vector: Floats) -> float:
-        """Log-odds of another condition; vector: see `EyeCheck.score`."""
-        return float(self.weights @ vector + self.bias)
-
-
-def _weights(rule: Mapping[str, Any]) -> NDArray[np.float64]:
-    weights = np.asarray(rule["weights"], dtype=np.float64)
-    if weights.shape != (features.LENGTH + layout.LENGTH,):
-        raise ValueError("The weights of a rule of the gate do not fit the features.")
-    return weights
+    def score(self, embeddings: Floats) -> float:
+        """Log-odds of another condition; embeddings: of all views, one after the other."""
+        return float(self.weights @ embeddings + self.bias)
 
 
 @dataclass(frozen=True)

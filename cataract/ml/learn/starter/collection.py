@@ -103,7 +103,9 @@ def _photos(folder: Path, source: str, curation: Curation) -> Iterator[tuple[Pat
 def find_clusters(photos: Collection, parts: Path, reporter: Reporter = SILENT) -> NDArray[np.int64]:
     """The cluster of each photo, over all folders: by perceptual hashes, then by local features. Cached in `parts`."""
     file = parts / "clusters.json"
-    names = [f"{source}/{path.parent.name}/{path.name}" for source, path in zip(photos.sources, photos.paths, strict=True)]
+    names = [
+        f"{source}/{path.parent.name}/{path.name}" for source, path in zip(photos.sources, photos.paths, strict=True)
+    ]
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
         if stored["names"] == names:

@@ -50,9 +50,7 @@ def measure(models: Models, held: HeldOut, cascade: Cascade, limits: RiskLimits,
         "coverage_at_5_percent_error": metrics.coverage_at_risk(y, pooled["cascade"], 0.05),
         "cross_validated_auto": _auto(home.y[one], final[one], auto[one]),
         "test": _test(models, cascade),
-        "masked": measure_shortcuts(
-            clean.take(np.flatnonzero(models.fitted)), models.home, models.folder, seed
-        ),
+        "masked": measure_shortcuts(clean.take(np.flatnonzero(models.fitted)), models.home, models.folder, seed),
         "effective_rank": effective_rank(clean.vectors[:, : clean.spec.embedding_dim * len(clean.spec.views)]),
         **auto_figures(cascade.manifest.policy),
     }

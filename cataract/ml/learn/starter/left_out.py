@@ -56,9 +56,7 @@ def _judge(
     curves, policy = calibrate(held, limits, PREVALENCE)
     write_json(models.folder / "calibration.json", curves)
     write_json(models.folder / "policy.json", policy)
-    description = ReleaseDescription(
-        name="left-out", encoder=models.clean.spec, accurate=AccurateSpec(VIEWS), data={}
-    )
+    description = ReleaseDescription(name="left-out", encoder=models.clean.spec, accurate=AccurateSpec(VIEWS), data={})
     cascade = Cascade.assemble(models.folder, draft_manifest(models.folder, description))
     rows = np.flatnonzero(np.isin(photos.sources, models.left_out))
     for number, row in enumerate(rows):

@@ -40,7 +40,11 @@ def _sources_table(left_out: Mapping[str, Any]) -> str:
             "-" if eyes is None else entry(eyes[measure])
             for measure in ("specificity", "sensitivity", "roc_auc", "ece")
         ]
-        shares = ["-"] * 3 if eyes is None else [_counted(eyes[key]) for key in ("automatic", "wrong_cataract", "wrong_normal")]
+        shares = (
+            ["-"] * 3
+            if eyes is None
+            else [_counted(eyes[key]) for key in ("automatic", "wrong_cataract", "wrong_normal")]
+        )
         closed = "-" if others is None else _counted(others["closed_alone"])
         count = 0 if eyes is None else eyes["photos"]
         rows.append(f"| {name} | {count} | " + " | ".join([*measured, *shares, closed]) + " |")
@@ -50,11 +54,14 @@ def _sources_table(left_out: Mapping[str, Any]) -> str:
 def _held_back(left_out: Mapping[str, Any]) -> str:
     pooled = left_out["pooled"]
     named = {"near-infrared photos": "no_colour", "pictures of something else": "not_an_eye"}
-    return "; ".join(
-        f"of {pooled[key]['photos']} {name} {pooled[key]['closed_alone']['k']} were answered without a person"
-        for name, key in named.items()
-        if pooled[key] is not None
-    ) or "none was tried"
+    return (
+        "; ".join(
+            f"of {pooled[key]['photos']} {name} {pooled[key]['closed_alone']['k']} were answered without a person"
+            for name, key in named.items()
+            if pooled[key] is not None
+        )
+        or "none was tried"
+    )
 
 
 def _counted(share: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,11 @@ from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.clean_set import AugmentedSet, CleanSet, choose_test_photos, embed_clean_set
 from cataract.ml.learn.starter.collection import Collection
 from cataract.ml.learn.starter.encoder import export_encoder, train_further
-from cataract.ml.learn.starter.photo_gate import fit_starter_gate
+from cataract.ml.learn.starter.other_finding import fit_other_finding
+from cataract.ml.learn.starter.photo_gate import OUTLIERS, fit_photo_gate
 from cataract.ml.release.manifest import write_json
+
+_NOISY, _OUTLIERS = 500, OUTLIERS  # photos of the noisy folders, and drawn outliers, that fit the gate
 
 
 @dataclass(frozen=True)
@@ -101,5 +105,31 @@ def fit_models(
         data.x, data.y, data.clusters, data.weights, trials=trials, seconds=float("inf"), seed=seed, reporter=reporter
     )
     (folder / "fast.txt").write_text(fast.text, encoding="utf-8")
-    write_json(folder / "gate.json", fit_starter_gate(photos, clean.take(fitted), left_out, seed, reporter))
+    write_json(folder / "gate.json", _fit_gate(photos, clusters, clean.take(fitted), left_out, seed, reporter))
     return Models(folder, tuple(left_out), photos.home, clean, test, fast)
+
+
+def _fit_gate(
+    photos: Collection,
+    clusters: NDArray[np.int64],
+    clean: CleanSet,
+    left_out: Sequence[str],
+    seed: int,
+    reporter: Reporter,
+) -> dict[str, Any]:
+    """The gate, fitted on these photos, on noisy ones that are no copies of clean ones, and on what shows no eye."""
+    noisy = np.arange(photos.clean, photos.clean + photos.noisy)
+    apart = noisy[~np.isin(clusters[noisy], clusters[: photos.clean])]
+    drawn = np.random.default_rng(seed).choice(apart, size=min(_NOISY, len(apart)), replace=False)
+    strange = photos.rows(eyes=False, sources=[name for name in photos.other_sources if name not in left_out])
+    gate = fit_photo_gate(
+        clean.pixels,
+        clean.clusters,
+        others=[photos.pixels[row] for row in drawn],
+        strange=[photos.pixels[row] for row in strange],
+        outliers=_OUTLIERS,
+        seed=seed,
+        reporter=reporter,
+    )
+    other = fit_other_finding(clean, photos.home, seed)
+    return gate if other is None else {**gate, "other": other}

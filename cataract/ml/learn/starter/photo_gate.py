@@ -24,7 +24,9 @@ OUTLIERS = 2000
 _EYES_WEIGH = 5.0  # a cluster of eyes counts as so many outliers
 _OTHERS_WEIGH = 0.1  # of offline augmentations: their edges come from no camera
 _DRAWN, _DRAWN_WEIGH = 150, 0.5  # synthetic eyes with open lids: being drawn must not make an outlier
-_STRENGTH = 0.005  # scikit-learn's C, of {0.005, 0.05}: the same on sources that were left out, and steadier when turned
+_STRENGTH = (
+    0.005  # scikit-learn's C, of {0.005, 0.05}: the same on sources that were left out, and steadier when turned
+)
 _REAL_WEIGH = 3.0  # a photo of something else counts as so many drawn outliers
 _TURNS = (1, 2, 3)  # quarter turns in which every eye is shown too
 _REFUSED, _DOUBTED = 0.01, 0.05  # shares of held-out eyes below the limits
@@ -80,7 +82,10 @@ def fit_photo_gate(
     """
     turned = np.stack(
         [
-            _describe([np.ascontiguousarray(np.rot90(eye, turn)) for eye in eyes], _Part(reporter, 0.1 * turn, 0.1 * turn + 0.1, "describing photos of eyes"))
+            _describe(
+                [np.ascontiguousarray(np.rot90(eye, turn)) for eye in eyes],
+                _Part(reporter, 0.1 * turn, 0.1 * turn + 0.1, "describing photos of eyes"),
+            )
             for turn in (0, *_TURNS)
         ]
     )
@@ -126,9 +131,7 @@ def _describe(photos: Sequence[Pixels], part: _Part) -> Floats:
     return rows
 
 
-def _held_out(
-    turned: Floats, clusters: NDArray[np.int64], known: _Samples, seed: int
-) -> NDArray[np.float64]:
+def _held_out(turned: Floats, clusters: NDArray[np.int64], known: _Samples, seed: int) -> NDArray[np.float64]:
     """The log-odds of the first photo of each cluster, upright, by a rule that did not see its cluster."""
     cluster = np.unique(clusters, return_inverse=True)[1]
     fold_of = np.random.default_rng(seed).permutation(int(cluster.max()) + 1)[cluster] % 5

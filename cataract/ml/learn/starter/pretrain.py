@@ -76,9 +76,7 @@ def pretrain(
     """
     torch.manual_seed(seed)
     width = model.visual.head.proj.out_features
-    network = TailWithHead(
-        Tail(nn.Sequential(model.visual, nn.BatchNorm1d(width, affine=False))), nn.Linear(width, 1)
-    )
+    network = TailWithHead(Tail(nn.Sequential(model.visual, nn.BatchNorm1d(width, affine=False))), nn.Linear(width, 1))
     nn.init.normal_(network.head.weight, std=1.0)
     network = network.to(memory_format=torch.channels_last)
     sampler = _Sampler(photos, seed)
@@ -207,7 +205,10 @@ class _Sampler:
                 raise ValueError("There must be photos of both classes to learn from.")
             sources = [own[photos.sources[own] == source] for source in np.unique(photos.sources[own])]
             self._members.append(
-                [[rows[photos.clusters[rows] == cluster] for cluster in np.unique(photos.clusters[rows])] for rows in sources]
+                [
+                    [rows[photos.clusters[rows] == cluster] for cluster in np.unique(photos.clusters[rows])]
+                    for rows in sources
+                ]
             )
             weights = np.sqrt([len(clusters) for clusters in self._members[-1]])
             self._chances.append(weights / weights.sum())

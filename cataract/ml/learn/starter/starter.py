@@ -135,7 +135,9 @@ def _rehearse(release: Models, without: Sequence[Models], held: HeldOut) -> None
     home = np.flatnonzero(release.fitted & release.at_home)
     rows = np.concatenate([home, *(np.flatnonzero(models.is_left_out) for models in without)])
     weights, hashes = cluster_weights(held.clusters), np.array([clean.hashes[row] for row in rows])
-    Rehearsal(clean.vectors[rows], held.y, held.clusters, weights, hashes, held.fast, held.accurate).save(release.folder)
+    Rehearsal(clean.vectors[rows], held.y, held.clusters, weights, hashes, held.fast, held.accurate).save(
+        release.folder
+    )
 
 
 _NOTE = (
