@@ -35,9 +35,9 @@ from cataract.ml.encoding import features, layout
 from cataract.ml.labels import Advice
 from cataract.ml.photos.quality import Quality
 
-# On the clean set sharpness is at least 0.078 and brightness at least 0.21; out of focus (sigma 8 at 320 px, with sensor
-# noise) sharpness is at most 0.048. Of the eyes cut from selfies one in eleven lies between. Colour photos of eyes have
-# a mean saturation of at least 0.078, near-infrared ones 0.
+# On the starter's clean set sharpness is at least 0.078 and brightness at least 0.21; out of focus (sigma 8 at 320 px,
+# with sensor noise) sharpness is at most 0.048. Of the eyes cut from selfies one in eleven lies between. Colour photos
+# of eyes have a mean saturation of at least 0.078, near-infrared ones 0.
 QUALITY_LIMITS = {
     "dark": 0.06,
     "bright": 0.93,

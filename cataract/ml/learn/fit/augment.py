@@ -209,7 +209,7 @@ def glare(photo: Pixels, rng: np.random.Generator, *, x: float = 0.5, y: float =
 
 
 def veil(photo: Pixels, rng: np.random.Generator, *, x: float = 0.5, y: float = 0.5, reach: float = 0.3) -> Pixels:
-    """A copy of a photo under haze: over all of it, from one side, or as a soft patch wider than the iris around (x, y).
+    """A copy of a photo under haze: over all of it, from one side, or in a soft patch around (x, y).
 
     Haze brightens the pupil and the iris alike, so it is no sign of a cataract. x, y, reach: see `glare`.
     """

@@ -27,8 +27,9 @@ DRAWN = 160  # pairs of synthetic eyes, four pairs as one original
 class Collection:
     """All photos in memory, long side at most 256; those of the first folder, the clean set, come first.
 
-    clean: how many these are. noisy: how many of the further folders follow; the rest comes from other sources. sources:
-    the name of each photo's folder. hashes: of each photo, mirrored and turned ones included. y, other: see `Label`.
+    clean: how many these are. noisy: how many of the further folders follow; the rest comes from other sources.
+    sources: the name of each photo's folder. hashes: of each photo, mirrored and turned ones included. y, other: see
+    `Label`.
     """
 
     paths: list[Path]

@@ -2,8 +2,8 @@
 
 The first folder is the clean set: the fast model is fitted on it, and both models are calibrated and measured on it by
 cluster. The second kind of folder (offline augmentations, noisy labels) trains the encoder with its head, which is the
-accurate model; their copies of clean photos are left out. Photos of other sources train everything too. What the release
-does on sources that it never saw is measured by the same build without them, and both its calibration and its
+accurate model; their copies of clean photos are left out. Photos of other sources train everything too. What the
+release does on sources that it never saw is measured by the same build without them, and both its calibration and its
 thresholds rest on those scores.
 """
 
@@ -43,8 +43,8 @@ _FURTHER_STEPS = 1500
 @dataclass(frozen=True)
 class StarterConfig:
     """minutes: for the base encoder, on one undisturbed core. trials: of the search for the fast model. start: an
-    earlier starter release whose encoder is the base, and whose test photos stay test photos. limits: what the automatic
-    answers promise."""
+    earlier starter release whose encoder is the base, and whose test photos stay test photos. limits: what the
+    automatic answers promise."""
 
     seed: int = 0
     minutes: float = 50
