@@ -3,7 +3,7 @@
 import numpy as np
 
 from cataract.ml.encoding.pupil import Pupil
-from cataract.ml.learn.fit.augment import cloud, glare, transplant
+from cataract.ml.learn.fit.augment import cloud, glare, healthy_variant, hide, transplant, veil
 from cataract.ml.synthetic import render_eye
 
 
@@ -32,8 +32,38 @@ def test_glare_brightens_and_leaves_the_edges() -> None:
     for seed in range(20):
         shining = glare(crop, np.random.default_rng(seed)).astype(int)
         assert shining.min() >= 59
-        assert shining.max() > 120
+        assert shining.max() > 95
         assert (shining > 70).mean() < 0.15
+
+
+def test_haze_lifts_the_pupil_and_the_iris_alike() -> None:
+    eye = render_eye(3, size=160, iris="brown", pupil=0.4, iris_radius=0.2, x=0.5, y=0.5, opening=1.0)
+    distance = np.hypot(*np.ogrid[-80:80, -80:80]) / 32  # in radii of the iris
+    pupil, iris = distance < 0.3, (distance > 0.5) & (distance < 0.9)
+    for seed in range(20):
+        hazy = veil(eye, np.random.default_rng(seed), reach=0.2).astype(int)
+        lifted = [float((hazy - eye)[where].mean()) for where in (pupil, iris)]
+        assert lifted[0] > 3, "the pupil is no longer black"
+        assert abs(lifted[0] - lifted[1]) < 0.5 * max(lifted) + 10, "and the iris is no clearer than it"
+
+
+def test_a_healthy_variant_is_a_photo_and_leaves_the_original() -> None:
+    eye = render_eye(5, size=160, x=0.5, y=0.5)
+    kept = eye.copy()
+    shapes = set()
+    for seed in range(30):
+        variant = healthy_variant(eye, Pupil(0.5, 0.5, 0.1, 1.0), np.random.default_rng(seed))
+        assert variant.dtype == np.uint8 and min(variant.shape[:2]) >= 32
+        shapes.add(variant.shape)
+    assert np.array_equal(eye, kept)
+    assert len(shapes) > 3, "some are closer"
+
+
+def test_what_hides_a_pupil_covers_its_middle() -> None:
+    eye = render_eye(7, size=160, x=0.5, y=0.5)
+    for seed in range(20):
+        hidden = hide(eye, Pupil(0.5, 0.5, 0.1, 1.0), np.random.default_rng(seed))
+        assert hidden[74:86, 74:86].std(axis=(0, 1)).max() == 0
 
 
 def test_a_cloud_lies_in_the_pupil_and_nowhere_else() -> None:

@@ -1,5 +1,6 @@
 """Pretraining: a stopped and resumed training gives exactly the same tower."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,15 @@ from cataract.ml.synthetic import render_eye
 
 def photos() -> pretrain.Photos:
     eyes = [render_eye(seed, opacity=0.9 * (seed % 2), size=112) for seed in range(6)]
-    return pretrain.Photos(eyes, [None] * 6, np.arange(6) % 2, np.arange(6))
+    return pretrain.Photos(
+        eyes,
+        [None] * 6,
+        np.arange(6) % 2,
+        np.arange(6),
+        np.array(["clinic", "phone"] * 3),
+        np.array([0, 1, np.nan] * 2, dtype=np.float32),
+        outliers=eyes[:1],
+    )
 
 
 def train(path: Path, steps: int, stop_at: int | None = None) -> dict[str, torch.Tensor]:
@@ -51,24 +60,40 @@ def test_until_the_rate_falls_the_length_of_a_training_does_not_matter() -> None
     assert pretrain._schedule(3999, 4000) < 0.02
 
 
-def test_a_trained_tower_gets_a_head_that_divides_the_classes_at_once(
+def test_a_tower_that_is_trained_further_keeps_its_first_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pretrain, "BATCH", 8)
-    torch.manual_seed(2)
     model: Any = towers.create_model(towers.CONFIG)
-    network = towers.TailWithHead(towers.Tail(model.visual), torch.nn.Linear(128, 1))
-    sampler = pretrain._Sampler(photos(), seed=0)
-    pretrain._place_head(network, sampler)
-    with torch.no_grad():
-        pixels, target = sampler.batch(50, towers.IMAGE_SIZE)
-        log_odds = network(pixels)
-    assert log_odds[target == 1].mean() > log_odds[target == 0].mean()
+    before = {name: value.clone() for name, value in model.visual.state_dict().items()}
+    pretrain.pretrain(model, photos(), steps=2, seed=0, checkpoint=tmp_path / "x", trained=True)
+    changed = {
+        name.split(".")[1] for name, value in model.visual.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed == {"layer3", "layer4", "proj"}
+
+
+def test_the_statistics_that_standardise_the_embedding_end_in_the_projection() -> None:
+    torch.manual_seed(0)
+    projection, norm = torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3, affine=False)
+    for _ in range(20):
+        norm(projection(torch.randn(64, 5) + 1))
+    norm.eval()
+    x = torch.randn(4, 5)
+    expected = norm(projection(x))
+    pretrain._fold(projection, norm)
+    assert torch.allclose(projection(x), expected, atol=1e-5)
+
+
+def test_dimensions_that_say_the_same_cost() -> None:
+    torch.manual_seed(0)
+    varied, same = torch.randn(64, 16), torch.randn(64, 1).expand(64, 16)
+    assert pretrain._varied_loss(same) > pretrain._varied_loss(varied)
 
 
 def test_both_classes_are_needed(tmp_path: Path) -> None:
     one = photos()
-    only = pretrain.Photos(one.pixels, one.pupils, np.zeros(6, dtype=np.int64), one.clusters)
+    only = replace(one, y=np.zeros(6, dtype=np.int64))
     with pytest.raises(ValueError, match="both classes"):
         pretrain.pretrain(
             towers.create_model(towers.CONFIG),

@@ -13,8 +13,11 @@ from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.pupil import Pupil, find_pupil
-from cataract.ml.learn.starter import collection, starter
+from cataract.ml.learn.starter import collection, models, starter
 from cataract.ml.learn.starter.clean_set import CleanSet, Embedder, choose_test_photos
+from cataract.ml.learn.starter.evaluation import effective_rank
+from cataract.ml.learn.starter.labels import NO_EYE, Curation
+from cataract.ml.learn.starter.left_out import groups
 from cataract.ml.learn.starter.shortcuts import cover
 from cataract.ml.photos import duplicates
 from cataract.ml.photos.images import decode
@@ -41,22 +44,49 @@ def folders(tmp_path: Path) -> list[Path]:
     return [tmp_path / "judged", tmp_path / "others"]
 
 
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    """Two sources of six eyes, the first with a red eye, and three pictures of something else."""
+    rng = np.random.default_rng(0)
+    for number, source in enumerate(("clinic", "phone")):
+        for seed in range(6):
+            label = ("normal", "cataract")[seed % 2]
+            eye = render_eye(100 + 10 * number + seed, opacity=0.9 * (seed % 2), size=128)
+            write(tmp_path / "sources" / source / label / f"{seed}.png", eye)
+    red = render_eye(150, size=128).copy()
+    red[:, :, 1:] //= 2
+    write(tmp_path / "sources" / "clinic" / "red-eye" / "1.png", red)
+    for number in range(3):
+        write(tmp_path / "sources" / "else" / "chart" / f"{number}.png", rng.integers(0, 256, (90, 120, 3), np.uint8))
+    return tmp_path / "sources"
+
+
 @pytest.mark.slow
 def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
-    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folders: list[Path], sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(collection, "DRAWN", 4)
-    monkeypatch.setattr(starter, "_GATE_OUTLIERS", 30)
+    monkeypatch.setattr(models, "_OUTLIERS", 30)
     reporter = RecordingReporter()
-    config = starter.StarterConfig(minutes=0.02, trials=1)
-    manifest = starter.build_starter(folders, tmp_path / "starter", config, reporter)
+    config = starter.StarterConfig(minutes=0.02, further_steps=2, trials=1)
+    manifest = starter.build_starter(folders, sources, tmp_path / "starter", config, reporter)
     cascade = Cascade.load(tmp_path / "starter")
     cascade.check_golden()
     # Small synthetic eyes share lashes and lids: more than the planted copy may count as copies.
     assert manifest.data["encoder_copies_left_out"] >= 1
     assert manifest.data["encoder_copies_left_out"] + manifest.data["encoder_photos"] == 13
     assert manifest.data["fitted_clusters"] + manifest.data["test_clusters"] == manifest.data["clusters"]
-    assert {"reading", "copies", "encoder", "embedding", "fast", "gate", "card", "done"} <= set(reporter.stages)
+    assert {"reading", "copies", "encoder", "embedding", "fast", "gate", "card", "left out", "done"} <= set(
+        reporter.stages
+    )
+    figures = json.loads((tmp_path / "starter" / "metrics.json").read_text())
+    assert {name: of["photos"] for name, of in figures["left_out"]["sources"].items()} == {
+        "clinic": 7,
+        "phone": 6,
+        "else": 3,
+    }
+    card = (tmp_path / "starter" / "card.md").read_text()
+    assert "| clinic | 6 |" in card and "| phone | 6 |" in card
     assert not (tmp_path / "starter.parts").exists()
     photo = render_eye(3, size=128)
     ours = Embedder(tmp_path / "starter", cascade.spec)(photo, find_pupil(photo))
@@ -66,10 +96,43 @@ def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
 def test_a_release_that_is_trained_further_keeps_its_test_photos() -> None:
     seen = json.loads((STARTER / "seen.json").read_text())["hashes"]
     clean = SimpleNamespace(
-        hashes=["0" * 16, seen[0], "f" * 16, seen[1], "1" * 16], clusters=np.array([4, 7, 7, 9, 2]), y=np.zeros(5)
+        hashes=["0" * 16, seen[0], "f" * 16, seen[1], "1" * 16, "2" * 16],
+        clusters=np.array([4, 7, 7, 9, 2, 3]),
+        sources=np.array([*["eyes"] * 5, "elsewhere"]),
+        y=np.zeros(6),
     )
-    spared = choose_test_photos(cast(CleanSet, clean), STARTER, seed=0)
-    assert spared.tolist() == [True, False, False, False, True], "a copy of a fitted photo is no test photo"
+    spared = choose_test_photos(cast(CleanSet, clean), "eyes", STARTER, seed=0)
+    assert spared.tolist() == [True, False, False, False, True, False], "a copy of a fitted photo is no test photo"
+
+
+def test_curation_changes_the_published_labels_file_by_file() -> None:
+    curation = Curation()
+
+    def label(source: str, name: str) -> Any:
+        return curation.label_of(source, Path("photos") / source / name)
+
+    assert label("c-web", "cataract/001.jpg").cataract == 1
+    assert label("c-web", "cataract/029.jpg").cataract == 0, "it looks healthy"
+    assert label("c-web", "cataract/044.png") is None, "a drawing"
+    assert label("c-web", "labelled-glaucoma/001.jpg").cataract == 1, "an evident white lens"
+    assert label("c-web", "labelled-glaucoma/004.jpg") is None
+    assert np.isnan(label("b-small-crops", "normal/001.jpg").other), "there, normal only means not yellow"
+    assert label("e-web", "conjunctivitis/001.jpg").other == 1
+    assert label("elsewhere", "fundus/1.jpg").cataract == NO_EYE
+    with pytest.raises(ValueError, match="'squint'"):
+        label("elsewhere", "squint/1.jpg")
+
+
+def test_each_source_is_left_out_once() -> None:
+    dealt = groups(["a", "b", "c", "d", "e"])
+    assert dealt == [("a", "d"), ("b", "e"), ("c",)]
+    assert groups(["a"]) == [("a",)]
+
+
+def test_the_effective_rank_counts_the_directions_that_vary() -> None:
+    rng = np.random.default_rng(0)
+    assert abs(effective_rank(rng.normal(size=(5000, 8)).astype(np.float32)) - 8) < 0.1
+    assert effective_rank((rng.normal(size=(500, 1)) * np.ones(8)).astype(np.float32)) < 1.1
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:

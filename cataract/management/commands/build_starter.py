@@ -33,28 +33,36 @@ class _ConsoleReporter(SilentReporter):
 class Command(BaseCommand):
     help = (
         "Train the starter release from scratch on folders that hold normal/ and cataract/ at any depth. The first "
-        "folder fits, calibrates and tests the release; the others train the encoder only. A stopped build resumes "
-        "when it is started again with the same arguments."
+        "folder fits, calibrates and tests the release; the others train the encoder only. Photos of other sources "
+        "train all of it, and it is measured on each source by a build without it. A stopped build resumes when it is "
+        "started again with the same arguments."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="DIR")
+        parser.add_argument(
+            "--others", type=Path, metavar="DIR", help="photos of other sources: DIR/<source>/<label>/*.jpg"
+        )
         parser.add_argument("--out", type=Path, default=settings.STARTER_DIR, help="default: %(default)s")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument(
-            "--minutes", type=float, default=50, help="for the encoder, on one free core (default: %(default)s)"
+            "--minutes", type=float, default=50, help="for the base encoder, on one free core (default: %(default)s)"
+        )
+        parser.add_argument(
+            "--further-steps", type=int, default=1500, help="of each training on all sources (default: %(default)s)"
         )
         parser.add_argument(
             "--from",
             dest="start",
             type=Path,
             metavar="RELEASE",
-            help="an earlier starter release of the same photos: its encoder is trained further, its test photos stay",
+            help="an earlier starter release: its encoder is the base, its test photos stay test photos",
         )
         parser.add_argument("--trials", type=int, default=30, help="of the search for the fast model")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        missing = [str(folder) for folder in options["images"] if not folder.is_dir()]
+        asked = [*options["images"], *filter(None, [options["others"]])]
+        missing = [str(folder) for folder in asked if not folder.is_dir()]
         if missing:
             raise CommandError(f"There is no folder {' and no folder '.join(missing)}.")
         if not has_torch():
@@ -64,8 +72,11 @@ class Command(BaseCommand):
         try:
             manifest = build_starter(
                 options["images"],
+                options["others"],
                 options["out"],
-                StarterConfig(options["seed"], options["minutes"], options["trials"], options["start"]),
+                StarterConfig(
+                    options["seed"], options["minutes"], options["further_steps"], options["trials"], options["start"]
+                ),
                 _ConsoleReporter(self.stderr),
             )
         except (ValueError, ReleaseCorrupt) as error:

@@ -97,6 +97,10 @@ class Cascade:
         self._gate = gate.Gate.from_json(read_json("gate.json"))
         if len(self._gate.mean) != len(self._gate_input(np.zeros(self.spec.dim, dtype=np.float32))):
             raise ValueError(f"the gate was fitted on {len(self._gate.mean)} numbers, not on this {self._gate.space}")
+        if self._gate.other is not None and len(self._gate.other.weights) != self.spec.embedding_dim * len(
+            self.spec.views
+        ):
+            raise ValueError("the gate's rule for other findings was fitted on another encoder's embeddings")
         self._policy = policy.Policy.from_json(read_json("policy.json"))
         self._golden = read_json("golden.json") if "golden.json" in manifest.files else None
         for model in ("fast", "accurate"):
@@ -274,15 +278,17 @@ class Cascade:
     def _compare(self, photo: Pixels, pupil: Pupil | None, encoded: _Encoded) -> gate.Likeness:
         """How much the photo resembles an eye."""
         distance = self._gate.distance(self._gate_input(encoded.vector))
+        embeddings = encoded.vector[: self.spec.embedding_dim * len(self.spec.views)]
+        other = self._gate.other and self._gate.other.score(embeddings)
         if self._gate.eye is None:
-            return gate.Likeness(distance, None)
+            return gate.Likeness(distance, None, other)
         handmade = (
             encoded.vector[-features.LENGTH :]
             if self.spec.handmade
             else features.extract(photo, pupil, encoded.thumbnail)
         )
         layout = measure_layout(encoded.thumbnail, pupil)
-        return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, layout])))
+        return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, layout])), other)
 
     def _gate_input(self, vector: Floats) -> Floats:
         match self._gate.space:
@@ -295,8 +301,10 @@ class Cascade:
 
     def _concerns(self, quality: Quality, likeness: gate.Likeness) -> tuple[Reason, ...]:
         concerns = (
-            (Reason.QUALITY, self._gate.is_small(quality)),
+            (Reason.QUALITY, self._gate.is_poor(quality)),
+            (Reason.NO_COLOUR, self._gate.lacks_colour(quality)),
             (Reason.OUT_OF_DISTRIBUTION, self._gate.doubts(likeness)),
+            (Reason.OTHER_FINDING, self._gate.finds_other(likeness)),
         )
         return tuple(reason for reason, holds in concerns if holds)
 

@@ -114,7 +114,8 @@ def write_base(
     (folder / "fast.txt").write_text(fast or _undecided(dim), encoding="utf-8")
     plain = {"kind": "temperature", "temperature": 1.0}
     write_json(folder / "calibration.json", {"fast": plain, "accurate": plain})
-    write_json(folder / "gate.json", dict(gate))
+    # The rule for other findings reads the embeddings of the encoder it was fitted with.
+    write_json(folder / "gate.json", {name: part for name, part in gate.items() if name != "other"})
     write_json(folder / "policy.json", _ALL_TO_CLINICIANS)
     write_json(folder / "seen.json", {"hashes": []})
     (folder / "card.md").write_text(_card(tower), encoding="utf-8")

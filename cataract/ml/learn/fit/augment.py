@@ -26,6 +26,7 @@ def changes(size: int) -> A.Compose:
         [
             A.HorizontalFlip(p=0.5),
             A.VerticalFlip(p=0.05),
+            A.RandomRotate90(p=0.25),
             A.OneOf(
                 [
                     A.Affine(rotate=(-30, 30), shear=(-8, 8), border_mode=cv2.BORDER_REFLECT_101, p=1),
@@ -162,25 +163,100 @@ def _dark_disc(box: Pixels) -> tuple[float, float, float] | None:
 def hide(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels:
     """A copy of a photo with a disc of one colour over the pupil and some of what surrounds it: it cannot be judged.
 
-    The colour is that of a random place of the photo, or any.
+    The colour is that of the iris or the lids beside it, that of a random place of the photo, or any.
     """
     height, width = photo.shape[:2]
-    colour = photo[rng.integers(height), rng.integers(width)] if rng.random() < 0.7 else rng.integers(0, 256, 3)
-    radius = max(2, round(rng.uniform(1.0, 1.4) * pupil.radius * width))
+    middle, draw = (round(pupil.x * width), round(pupil.y * height)), rng.random()
+    radius = max(2, round(rng.uniform(0.6, 1.4) * pupil.radius * width))
+    if draw < 0.5:
+        angle, away = rng.uniform(0, 2 * np.pi), radius * rng.uniform(0.9, 1.2)
+        row = int(np.clip(middle[1] + away * np.sin(angle), 0, height - 1))
+        column = int(np.clip(middle[0] + away * np.cos(angle), 0, width - 1))
+        colour = photo[row, column]
+    else:
+        colour = photo[rng.integers(height), rng.integers(width)] if draw < 0.85 else rng.integers(0, 256, 3)
     result = photo.copy()
-    cv2.circle(result, (round(pupil.x * width), round(pupil.y * height)), radius, [int(c) for c in colour], -1)
+    cv2.circle(result, middle, radius, [int(c) for c in colour], -1, cv2.LINE_AA)
     return result
 
 
-def glare(crop: Pixels, rng: np.random.Generator) -> Pixels:
-    """A copy of a crop with the reflection of a lamp or a window somewhere near its middle: no sign of a cataract."""
-    size = crop.shape[0]
-    x, y = (int(value) for value in rng.normal(size / 2, 0.13 * size, 2))
-    axes = (max(1, int(rng.uniform(0.015, 0.09) * size)), max(1, int(rng.uniform(0.015, 0.09) * size)))
-    light = np.zeros((size, size), dtype=np.float32)
-    if rng.random() < 0.5:
-        cv2.ellipse(light, (x, y), axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
-    else:
-        cv2.rectangle(light, (x - axes[0], y - axes[1]), (x + axes[0], y + axes[1]), 1.0, -1)
-    share = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 1.5))[..., None] * rng.uniform(0.5, 1.0)
-    return np.asarray(share * rng.uniform(215, 255) + (1 - share) * crop, dtype=np.uint8)
+def glare(photo: Pixels, rng: np.random.Generator, *, x: float = 0.5, y: float = 0.5, reach: float = 0.3) -> Pixels:
+    """A copy of a photo with the reflection of a lamp, a ring light or a window near (x, y): no sign of a cataract.
+
+    x, y: relative to the sides; reach: of the eye, relative to the short side.
+    """
+    height, width = photo.shape[:2]
+    size = reach * min(height, width)
+    middle = (int(rng.normal(x * width, 0.4 * size)), int(rng.normal(y * height, 0.4 * size)))
+    axes = (max(1, int(rng.uniform(0.05, 0.45) * size)), max(1, int(rng.uniform(0.05, 0.45) * size)))
+    light = np.zeros((height, width), dtype=np.float32)
+    match int(rng.integers(4)):
+        case 0:
+            cv2.ellipse(light, middle, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1)
+        case 1:
+            ring = max(1, int(0.25 * axes[0]))
+            cv2.circle(light, middle, max(2, axes[0]), 1.0, ring)
+        case _:
+            box = cv2.boxPoints((middle, (2.0 * axes[0], 2.0 * axes[1]), float(rng.normal(0, 12))))
+            cv2.fillConvexPoly(light, box.astype(np.int32), 1.0)
+            if rng.random() < 0.5:  # the bars of a window
+                bar = max(1, axes[0] // 6)
+                cv2.line(light, (middle[0], middle[1] - axes[1]), (middle[0], middle[1] + axes[1]), 0.0, bar)
+                cv2.line(light, (middle[0] - axes[0], middle[1]), (middle[0] + axes[0], middle[1]), 0.0, bar)
+    share = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.5, 2.0))[..., None] * rng.uniform(0.3, 1.0)
+    colour = rng.uniform(205, 255) - np.array([rng.uniform(0, 40), rng.uniform(0, 20), 0.0])
+    return np.asarray(share * colour + (1 - share) * photo, dtype=np.uint8)
+
+
+def veil(photo: Pixels, rng: np.random.Generator, *, x: float = 0.5, y: float = 0.5, reach: float = 0.3) -> Pixels:
+    """A copy of a photo under haze: over all of it, from one side, or in a soft patch around (x, y).
+
+    Haze brightens the pupil and the iris alike, so it is no sign of a cataract. x, y, reach: see `glare`.
+    """
+    height, width = photo.shape[:2]
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    match int(rng.integers(3)):
+        case 0:
+            share = np.ones((height, width), dtype=np.float32)
+        case 1:
+            angle = rng.uniform(0, 2 * np.pi)
+            along = np.cos(angle) * (columns / width - 0.5) + np.sin(angle) * (rows / height - 0.5)
+            share = np.clip(0.5 + rng.uniform(0.5, 1.5) * along, 0, 1)
+        case _:
+            wide = rng.uniform(1.3, 3.0) * reach * min(height, width)
+            centre_x, centre_y = (x + rng.normal(0, 0.1)) * width, (y + rng.normal(0, 0.1)) * height
+            share = np.exp(-(((columns - centre_x) ** 2 + (rows - centre_y) ** 2) / wide**2))
+    density = rng.uniform(0.1, 0.55)
+    grey = rng.uniform(110, 245)
+    colour = np.clip(grey + rng.normal(0, 12, 3) + rng.choice([-1, 1]) * np.array([12.0, 0.0, -12.0]), 0, 255)
+    amount = (density * share)[..., None]
+    return np.asarray(amount * colour + (1 - amount) * photo, dtype=np.uint8)
+
+
+def healthy_variant(photo: Pixels, pupil: Pupil | None, rng: np.random.Generator) -> Pixels:
+    """A copy of a photo as another camera could have taken it of the same eye: closer, hazy, with reflections.
+
+    None of it changes whether there is a cataract.
+    """
+    place = {"x": pupil.x, "y": pupil.y, "reach": _iris_reach(photo, pupil)} if pupil and pupil.is_sure else {}
+    if rng.random() < 0.4:
+        photo = veil(photo, rng, **place)
+    if rng.random() < 0.4:
+        photo = glare(photo, rng, **place)
+    return _closer(photo, pupil, rng) if pupil and pupil.is_sure and rng.random() < 0.4 else photo
+
+
+def _iris_reach(photo: Pixels, pupil: Pupil) -> float:
+    """The radius of the circle relative to the short side, as `glare` and `veil` want it."""
+    height, width = photo.shape[:2]
+    return min(0.5, pupil.radius * width / min(height, width))
+
+
+def _closer(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels:
+    """The photo from a shorter distance: the circle and some of what surrounds it."""
+    height, width = photo.shape[:2]
+    half = rng.uniform(1.3, 3.0) * pupil.radius * width
+    left, right = max(0, int(pupil.x * width - half * rng.uniform(0.9, 1.3))), int(pupil.x * width + half)
+    top, bottom = max(0, int(pupil.y * height - half)), int(pupil.y * height + half * rng.uniform(0.9, 1.3))
+    box = photo[top:bottom, left:right]
+    return box if min(box.shape[:2]) >= 32 else photo

@@ -32,6 +32,7 @@ CONFIG: dict[str, Any] = {
         "timm_model_pretrained": False,
         "timm_pool": "avg",
         "timm_proj": "linear",
+        "timm_proj_bias": True,
         "image_size": IMAGE_SIZE,
     },
     "text_cfg": {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1},

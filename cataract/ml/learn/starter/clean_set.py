@@ -12,7 +12,7 @@ from cataract.ml.cascade.accurate import AccurateModel
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import Encoder, EncoderSpec, prepare
 from cataract.ml.encoding.pupil import Pupil, find_pupil
-from cataract.ml.learn.fit.augment import changes
+from cataract.ml.learn.fit.augment import changes, healthy_variant
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.collection import Collection
 from cataract.ml.photos import images
@@ -23,27 +23,43 @@ from cataract.ml.statistics import splits
 # The share of cataract that the starter's probabilities are meant for. Of the public pictures 29 % show one, of
 # the files half: a clinic that screens lies somewhere between, and missing one is worse than looking twice.
 PREVALENCE = 0.4
-# Instead of 95 %: the search over parameters saw the scores that the thresholds are set on, and on the photos that
-# nothing was fitted on the thresholds of 95 % erred more often than they promise (docs/experiments.md).
-CONFIDENCE = 0.99
-_COPIES, _COPY_SIDE = 3, 320  # augmented copies of each photo that the fast model learns from, and their long side
+_COPIES, _COPY_SIDE = 4, 320  # augmented copies of each photo that the fast model learns from, and their long side
 _SPLIT = {"train": 0.8, "test": 0.2}
 _CPU = ("CPUExecutionProvider",)
 
 
 @dataclass(frozen=True)
 class CleanSet:
-    """The M photos of the first folder as serving sees them; pixels are full photos, pupil included."""
+    """The M photos of eyes in the first folder and in the other sources as serving sees them; pixels are full photos.
+
+    vectors: (M, D), inputs of the fast model. augmented: (M, K, D), the same of K augmented copies of each photo: to
+    learn from, never to measure on. scores: (M,), log-odds of the accurate model. sources, other: see `Collection`.
+    """
 
     pixels: list[Pixels]
     pupils: list[Pupil | None]
-    vectors: Floats  # (M, D), inputs of the fast model
-    augmented: Floats  # (M, K, D), the same of K augmented copies of each photo: to learn from, never to measure on
-    scores: Floats  # (M,), log-odds of the accurate model, which has seen none of the photos
+    vectors: Floats
+    augmented: Floats
+    scores: Floats
     y: NDArray[np.int64]
+    other: Floats
     clusters: NDArray[np.int64]
+    sources: NDArray[np.str_]
     hashes: list[str]
     spec: EncoderSpec
+
+    def take(self, rows: NDArray[np.int64]) -> "CleanSet":
+        """The photos of these rows alone."""
+        return CleanSet(
+            pixels=[self.pixels[row] for row in rows],
+            pupils=[self.pupils[row] for row in rows],
+            hashes=[self.hashes[row] for row in rows],
+            spec=self.spec,
+            **{
+                name: getattr(self, name)[rows]
+                for name in ("vectors", "augmented", "scores", "y", "other", "clusters", "sources")
+            },
+        )
 
 
 class Embedder:
@@ -80,56 +96,67 @@ class AugmentedSet:
     weights: NDArray[np.float64]
 
     @classmethod
-    def of(cls, clean: CleanSet, rows: NDArray[np.int64]) -> "AugmentedSet":
-        """The photos of `rows`, with their copies; every cluster weighs as one photo."""
+    def of(cls, clean: CleanSet) -> "AugmentedSet":
+        """The photos with their copies; every cluster weighs as one photo, the classes as `PREVALENCE` says."""
         copies = clean.augmented.shape[1]
-        x = np.concatenate([clean.vectors[rows], *(clean.augmented[rows, number] for number in range(copies))])
-        y, clusters = (np.tile(values[rows], copies + 1) for values in (clean.y, clean.clusters))
-        return cls(x, y, clusters, cluster_weights(clusters))
+        x = np.concatenate([clean.vectors, *(clean.augmented[:, number] for number in range(copies))])
+        y, clusters = (np.tile(values, copies + 1) for values in (clean.y, clean.clusters))
+        weights = cluster_weights(clusters)
+        positive = float(weights[y == 1].sum())
+        weights[y == 1] *= PREVALENCE / (1 - PREVALENCE) * (weights.sum() - positive) / positive
+        return cls(x, y, clusters, weights)
 
 
 def embed_clean_set(
     photos: Collection, clusters: NDArray[np.int64], folder: Path, spec: EncoderSpec, reporter: Reporter
 ) -> CleanSet:
-    """Embed the clean photos of the collection with the encoder in `folder`."""
+    """Embed the photos of eyes of the first folder and of the other sources with the encoder in `folder`."""
     embed = Embedder(folder, spec)
     augment = changes(spec.image_size)
+    rows = photos.rows(eyes=True, sources=[photos.home, *photos.other_sources])
     pixels, pupils, vectors, scores, augmented = [], [], [], [], []
-    for index, path in enumerate(photos.paths[: photos.clean]):
-        pixels.append(images.decode(path.read_bytes()))
+    for index, row in enumerate(rows):
+        pixels.append(images.decode(photos.paths[row].read_bytes()))
         pupils.append(find_pupil(pixels[-1]))
         vectors.append(embed(pixels[-1], pupils[-1]))
         scores.append(embed.score(pixels[-1], pupils[-1]))
-        augment.set_random_seed(index)
-        copies = [augment(image=at_most(pixels[-1], _COPY_SIDE))["image"] for _ in range(_COPIES)]
+        augment.set_random_seed(int(row))
+        rng = np.random.default_rng(int(row))
+        small = at_most(pixels[-1], _COPY_SIDE)
+        copies = [augment(image=healthy_variant(small, pupils[-1], rng))["image"] for _ in range(_COPIES)]
         augmented.append([embed(copy, find_pupil(copy)) for copy in copies])
         if index % 50 == 0:
-            reporter.progress("embedding", index / photos.clean, f"photo {index + 1} of {photos.clean}")
+            reporter.progress("embedding", index / len(rows), f"photo {index + 1} of {len(rows)}")
     return CleanSet(
         pixels=pixels,
         pupils=pupils,
         vectors=np.stack(vectors),
         augmented=np.array(augmented),
         scores=np.array(scores, dtype=np.float32),
-        y=_majority(photos.y[: photos.clean], clusters[: photos.clean]),
-        clusters=clusters[: photos.clean],
-        hashes=[hashes[0] for hashes in photos.hashes[: photos.clean]],
+        y=_majority(photos.y[rows], clusters[rows]),
+        other=photos.other[rows],
+        clusters=clusters[rows],
+        sources=photos.sources[rows],
+        hashes=[photos.hashes[row][0] for row in rows],
         spec=spec,
     )
 
 
-def choose_test_photos(clean: CleanSet, start: Path | None, seed: int) -> NDArray[np.bool_]:
-    """Which photos nothing is fitted on, (M,), whole clusters.
+def choose_test_photos(clean: CleanSet, home: str, start: Path | None, seed: int) -> NDArray[np.bool_]:
+    """Which photos of the first folder, `home`, nothing is fitted on, (M,), whole clusters.
 
-    A share drawn by the seed; with `start`, an earlier release, the photos that it spared too: a choice made with that
+    A share drawn by the seed; with `start`, an earlier release, the photos that it spared: a choice made with that
     release must not be judged on photos that led to it. Raises ReleaseCorrupt.
     """
+    own = clean.sources == home
     if start is None:
-        assigned = splits.assign(clean.clusters.tolist(), clean.y.tolist(), _SPLIT, seed)
-        return np.asarray(np.array(assigned) == "test", dtype=np.bool_)
+        inside = np.flatnonzero(own)
+        assigned = splits.assign(clean.clusters[inside].tolist(), clean.y[inside].tolist(), _SPLIT, seed)
+        spared = clean.clusters[inside[np.array(assigned) == "test"]]
+        return own & np.isin(clean.clusters, spared)
     seen = set(json.loads(read_file(start, verify(start), "seen.json"))["hashes"])
     fitted = [cluster for cluster, known in zip(clean.clusters, clean.hashes, strict=True) if known in seen]
-    return ~np.isin(clean.clusters, fitted)
+    return own & ~np.isin(clean.clusters, fitted)
 
 
 def cluster_weights(clusters: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -1,17 +1,18 @@
 """The public eye photos of a starter build in memory, and their clusters of copies."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cataract.ml.arrays import Pixels, at_most
+from cataract.ml.arrays import Floats, Pixels, at_most
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.labels import CLASSES
 from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.learn.starter.labels import NO_EYE, Curation, Label
 from cataract.ml.photos import duplicates, images
 from cataract.ml.photos.copies import join_copies
 from cataract.ml.release.manifest import write_json
@@ -26,45 +27,86 @@ DRAWN = 160  # pairs of synthetic eyes, four pairs as one original
 class Collection:
     """All photos in memory, long side at most 256; those of the first folder, the clean set, come first.
 
-    clean: how many these are. hashes: of each photo, mirrored and turned ones included. y: (N,) 0/1.
+    clean: how many these are. noisy: how many of the further folders follow; the rest comes from other sources.
+    sources: the name of each photo's folder. hashes: of each photo, mirrored and turned ones included. y, other: see
+    `Label`.
     """
 
     paths: list[Path]
+    sources: NDArray[np.str_]
     pixels: list[Pixels]
     hashes: list[list[str]]
     pupils: list[Pupil | None]
     y: NDArray[np.int64]
+    other: Floats
     clean: int
+    noisy: int
+
+    @property
+    def home(self) -> str:
+        """The source of the clean set."""
+        return str(self.sources[0])
+
+    @property
+    def other_sources(self) -> list[str]:
+        """The names of the other sources."""
+        return sorted(set(self.sources[self.clean + self.noisy :].tolist()))
+
+    def rows(self, *, eyes: bool, sources: Sequence[str]) -> NDArray[np.int64]:
+        """The photos of these sources that show an eye, or those that do not."""
+        return np.flatnonzero(((self.y != NO_EYE) == eyes) & np.isin(self.sources, sources))
 
 
-def collect(folders: Sequence[Path], reporter: Reporter = SILENT) -> Collection:
-    """Read every photo below the folders. Its label is the name of its folder.
+def collect(folders: Sequence[Path], others: Path | None = None, reporter: Reporter = SILENT) -> Collection:
+    """Read every photo below the folders, and below `others`, which holds one folder a source.
 
-    Raises ValueError for a folder without both classes.
+    A photo's label is the name of its folder, unless it was curated (`labels`). Raises ValueError for a folder without
+    both classes, and on an unknown label.
     """
-    paths, clean = [], 0
-    for number, folder in enumerate(folders):
-        inside = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _PHOTOS and p.parent.name in CLASSES)
-        if {path.parent.name for path in inside} != set(CLASSES):
+    curation = Curation()
+    found: list[tuple[Path, str, Label]] = []
+    counts = []
+    for folder in folders:
+        inside = [each for each in _photos(folder, folder.name, curation) if each[0].parent.name in CLASSES]
+        if {path.parent.name for path, _, _ in inside} != set(CLASSES):
             raise ValueError(f"{folder} must hold photos in folders named {' and '.join(CLASSES)} (at any depth).")
-        paths += inside
-        clean = len(inside) if number == 0 else clean
+        found += inside
+        counts.append(len(inside))
+    for source in sorted(others.iterdir()) if others else ():
+        found += _photos(source, source.name, curation)
     pixels, hashes, pupils = [], [], []
-    for index, path in enumerate(paths):
+    for index, (path, _, _) in enumerate(found):
         photo = images.decode(path.read_bytes(), min_side=_SIDE)
         hashes.append(duplicates.dihedral_hashes(photo))
         pixels.append(at_most(photo, _SIDE))
         pupils.append(find_pupil(pixels[-1]))
         if index % 100 == 0:
-            reporter.progress("reading", index / len(paths), f"photo {index + 1} of {len(paths)}")
-    y = np.array([CLASSES.index(path.parent.name) for path in paths], dtype=np.int64)
-    return Collection(paths, pixels, hashes, pupils, y, clean)
+            reporter.progress("reading", index / len(found), f"photo {index + 1} of {len(found)}")
+    return Collection(
+        paths=[path for path, _, _ in found],
+        sources=np.array([source for _, source, _ in found]),
+        pixels=pixels,
+        hashes=hashes,
+        pupils=pupils,
+        y=np.array([label.cataract for _, _, label in found], dtype=np.int64),
+        other=np.array([label.other for _, _, label in found], dtype=np.float32),
+        clean=counts[0],
+        noisy=sum(counts[1:]),
+    )
+
+
+def _photos(folder: Path, source: str, curation: Curation) -> Iterator[tuple[Path, str, Label]]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in _PHOTOS and (label := curation.label_of(source, path)) is not None:
+            yield path, source, label
 
 
 def find_clusters(photos: Collection, parts: Path, reporter: Reporter = SILENT) -> NDArray[np.int64]:
     """The cluster of each photo, over all folders: by perceptual hashes, then by local features. Cached in `parts`."""
     file = parts / "clusters.json"
-    names = [f"{path.parent.name}/{path.name}" for path in photos.paths]
+    names = [
+        f"{source}/{path.parent.name}/{path.name}" for source, path in zip(photos.sources, photos.paths, strict=True)
+    ]
     if file.exists():
         stored = json.loads(file.read_text(encoding="utf-8"))
         if stored["names"] == names:

@@ -1,12 +1,19 @@
-"""The encoder of a starter release: its training on the noisy photos, and its export."""
+"""The encoder of a starter release: its training in two stages, and its export.
 
+The base learns from scratch on the noisy photos. It is then trained further on all sources: once for the release, and
+once for each group of sources that is left out to be measured on.
+"""
+
+import copy
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from torch import nn
 
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec
@@ -25,6 +32,7 @@ from cataract.ml.learn.fit.towers import (
 )
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.collection import Collection, draw_eyes
+from cataract.ml.learn.starter.labels import NO_EYE
 from cataract.ml.learn.starter.pretrain import Photos, pretrain
 from cataract.ml.release.manifest import verify
 
@@ -32,7 +40,7 @@ from cataract.ml.release.manifest import verify
 VIEWS = ("centre", "pupil")
 
 
-def train_encoder(
+def train_base(
     photos: Collection,
     clusters: NDArray[np.int64],
     parts: Path,
@@ -41,34 +49,71 @@ def train_encoder(
     seed: int,
     steps: int,
     reporter: Reporter,
-) -> TailWithHead:
-    """Train the tower on the photos that share no cluster with the clean set.
+) -> nn.Module:
+    """The tower trained from scratch on the noisy photos that share no cluster with any other source's.
 
-    start: a release whose encoder is trained further; it must have been trained on the same photos. Raises ValueError
-    when no photo is left, ReleaseCorrupt.
+    start: a release whose encoder is the base; it must have been trained on the same photos. Raises ValueError when no
+    photo is left, ReleaseCorrupt.
     """
-    origin = "" if start is None else f"-{verify(start).encoder.hash[:8]}"
-    clean = np.unique(clusters[: photos.clean])
-    noisy = np.flatnonzero(~np.isin(clusters, clean))
-    if not len(noisy):
-        raise ValueError("No photo is left to train the encoder on: give a second folder with other photos.")
-    drawn, drawn_y, drawn_clusters = draw_eyes()
-    training = Photos(
-        [*(photos.pixels[row] for row in noisy), *drawn],
-        [*(photos.pupils[row] for row in noisy), *(find_pupil(eye) for eye in drawn)],
-        np.concatenate([photos.y[noisy], drawn_y]),
-        np.concatenate([clusters[noisy], drawn_clusters + clusters.max() + 1]),
-        whole=0.2,
-    )
+    model: Any = create_model(CONFIG)
+    if start is not None:
+        verify(start)
+        model.load_state_dict(load_encoder(start).state_dict(), strict=False)
+        return cast(nn.Module, model)
+    checkpoint = parts / f"base-{seed}-{steps}.safetensors"
+    noisy = np.arange(photos.clean, photos.clean + photos.noisy)
+    elsewhere = np.delete(np.arange(len(clusters)), noisy)
+    rows = noisy[~np.isin(clusters[noisy], clusters[elsewhere])]
+    training = _photos(photos, clusters, rows, outliers=())
+    pretrain(model, training, steps=steps, seed=seed, checkpoint=checkpoint, reporter=reporter)
+    return cast(nn.Module, model)
+
+
+def train_further(
+    base: nn.Module,
+    photos: Collection,
+    clusters: NDArray[np.int64],
+    checkpoint: Path,
+    *,
+    leave_out: Sequence[str],
+    seed: int,
+    steps: int,
+    reporter: Reporter,
+) -> TailWithHead:
+    """A copy of the base trained further on the noisy photos and on the other sources, without those to leave out.
+
+    No photo of the clean set or of a source that is left out is seen, and no copy of one.
+    """
+    hidden = [photos.home, *leave_out]
+    seen = np.isin(clusters, clusters[np.isin(photos.sources, hidden)], invert=True) & (photos.y != NO_EYE)
+    outliers = photos.rows(eyes=False, sources=[name for name in photos.other_sources if name not in leave_out])
+    training = _photos(photos, clusters, np.flatnonzero(seen), outliers=outliers)
     return pretrain(
-        create_model(CONFIG) if start is None else load_encoder(start),
+        copy.deepcopy(base),
         training,
         steps=steps,
         seed=seed,
-        checkpoint=parts / f"encoder-{seed}-{steps}{origin}.safetensors",
-        learning_rate=2e-3 if start is None else 1.2e-3,
-        trained=start is not None,
+        checkpoint=checkpoint,
+        learning_rate=1.2e-3,
+        trained=True,
         reporter=reporter,
+    )
+
+
+def _photos(
+    photos: Collection, clusters: NDArray[np.int64], rows: NDArray[np.int64], *, outliers: Iterable[int]
+) -> Photos:
+    if not len(rows):
+        raise ValueError("No photo is left to train the encoder on: give a second folder with other photos.")
+    drawn, drawn_y, drawn_clusters = draw_eyes()
+    return Photos(
+        pixels=[*(photos.pixels[row] for row in rows), *drawn],
+        pupils=[*(photos.pupils[row] for row in rows), *(find_pupil(eye) for eye in drawn)],
+        y=np.concatenate([photos.y[rows], drawn_y]),
+        clusters=np.concatenate([clusters[rows], drawn_clusters + clusters.max() + 1]),
+        sources=np.concatenate([photos.sources[rows], np.repeat("drawn", len(drawn))]),
+        other=np.concatenate([photos.other[rows], np.zeros(len(drawn), dtype=np.float32)]),
+        outliers=[photos.pixels[row] for row in outliers],
     )
 
 
@@ -78,6 +123,7 @@ def export_encoder(network: TailWithHead, folder: Path) -> EncoderSpec:
     The accurate model is the tower with its head as trained: fine-tuning them on the clean set made them worse, above
     all on augmented photos (docs/experiments.md).
     """
+    folder.mkdir(parents=True, exist_ok=True)
     model: Any = create_model(CONFIG)
     model.visual.load_state_dict(network.tail.last.state_dict())
     save_encoder(folder, model.eval(), CONFIG)

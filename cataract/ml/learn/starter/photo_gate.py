@@ -24,7 +24,11 @@ OUTLIERS = 2000
 _EYES_WEIGH = 5.0  # a cluster of eyes counts as so many outliers
 _OTHERS_WEIGH = 0.1  # of offline augmentations: their edges come from no camera
 _DRAWN, _DRAWN_WEIGH = 150, 0.5  # synthetic eyes with open lids: being drawn must not make an outlier
-_STRENGTH = 0.05  # scikit-learn's C, of {0.002, 0.01, 0.05, 0.3}
+_STRENGTH = (
+    0.005  # scikit-learn's C, of {0.005, 0.05}: the same on sources that were left out, and steadier when turned
+)
+_REAL_WEIGH = 3.0  # a photo of something else counts as so many drawn outliers
+_TURNS = (1, 2, 3)  # quarter turns in which every eye is shown too
 _REFUSED, _DOUBTED = 0.01, 0.05  # shares of held-out eyes below the limits
 
 
@@ -47,13 +51,15 @@ class _Samples:
     is_eye: NDArray[np.bool_]
     weights: NDArray[np.float64]
 
-    def and_eyes(self, x: Floats, clusters: NDArray[np.int64]) -> "_Samples":
-        """These and eyes, each cluster of which weighs the same."""
+    def and_eyes(self, turned: Floats, clusters: NDArray[np.int64]) -> "_Samples":
+        """These and eyes, (turns, N, D), each cluster of which weighs the same."""
         _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+        weights = np.tile(_EYES_WEIGH / len(turned) / counts[inverse], len(turned))
+        x = turned.reshape(-1, turned.shape[-1])
         return _Samples(
             np.concatenate([self.x, x]),
             np.concatenate([self.is_eye, np.ones(len(x), dtype=bool)]),
-            np.concatenate([self.weights, _EYES_WEIGH / counts[inverse]]),
+            np.concatenate([self.weights, weights]),
         )
 
 
@@ -62,6 +68,7 @@ def fit_photo_gate(
     clusters: NDArray[np.int64],
     *,
     others: Sequence[Pixels] = (),
+    strange: Sequence[Pixels] = (),
     outliers: int = OUTLIERS,
     seed: int = 0,
     reporter: Reporter = SILENT,
@@ -69,34 +76,46 @@ def fit_photo_gate(
     """The whole content of gate.json, the same for every encoder.
 
     eyes: photos (H, W, 3) uint8 with their clusters (N,), N >= 20; others: further photos of eyes, augmented offline,
-    which count little; outliers: how many are drawn. The limits are quantiles over eyes
-    whose cluster was left out (five folds, one photo a cluster): see `_REFUSED` and `_DOUBTED`, and `gate.fit_gate`.
+    which count little; strange: photos of anything else; outliers: how many more are drawn. The limits are quantiles
+    over eyes whose cluster was left out (five folds, one photo a cluster): see `_REFUSED` and `_DOUBTED`, and
+    `gate.fit_gate`.
     """
-    described = _describe(eyes, _Part(reporter, 0.0, 0.3, "describing photos of eyes"))
-    statistics = fit_gate(described[:, : features.LENGTH], space="handmade", groups=clusters, seed=seed)
-    known = _known(eyes, others, outliers, seed, reporter)
+    turned = np.stack(
+        [
+            _describe(
+                [np.ascontiguousarray(np.rot90(eye, turn)) for eye in eyes],
+                _Part(reporter, 0.1 * turn, 0.1 * turn + 0.1, "describing photos of eyes"),
+            )
+            for turn in (0, *_TURNS)
+        ]
+    )
+    statistics = fit_gate(turned[0][:, : features.LENGTH], space="handmade", groups=clusters, seed=seed)
+    known = _known(eyes, others, strange, outliers, seed, reporter)
     reporter.progress("gate", 0.9, "telling eyes from outliers")
-    soft, hard = np.quantile(_held_out(described, clusters, known, seed), [_DOUBTED, _REFUSED])
-    weights, bias = _fit(known.and_eyes(described, clusters))
-    eye = {"weights": [float(f"{w:.5g}") for w in weights], "bias": bias, "soft": float(soft), "hard": float(hard)}
+    soft, hard = np.quantile(_held_out(turned, clusters, known, seed), [_DOUBTED, _REFUSED])
+    weights, bias = _fit(known.and_eyes(turned, clusters))
+    eye = {"weights": _rounded(weights), "bias": bias, "soft": float(soft), "hard": float(hard)}
     return {**statistics, "eye": eye}
 
 
 def _known(
     eyes: Sequence[Pixels],
     others: Sequence[Pixels],
+    strange: Sequence[Pixels],
     outliers: int,
     seed: int,
     reporter: Reporter,
 ) -> _Samples:
-    """The samples of every fold: outliers, augmented photos of eyes, synthetic eyes."""
-    strange = draw_outliers(outliers, seed=seed, eyes=eyes)
+    """The samples of every fold: outliers, photos of other things, augmented photos of eyes, synthetic eyes."""
+    drawn = draw_outliers(outliers, seed=seed, eyes=eyes)
     opened = [
         render_eye(5000 + index, opacity=index % 5 / 4, size=(96, 160, 320, 480)[index % 4]) for index in range(_DRAWN)
     ]
-    x = _describe([*strange, *others, *opened], _Part(reporter, 0.3, 0.9, "describing outliers"))
-    weights = [1.0] * len(strange) + [_OTHERS_WEIGH] * len(others) + [_DRAWN_WEIGH] * len(opened)
-    return _Samples(x, np.arange(len(x)) >= len(strange), np.array(weights))
+    x = _describe([*drawn, *strange, *others, *opened], _Part(reporter, 0.4, 0.9, "describing outliers"))
+    weights = np.repeat(
+        [1.0, _REAL_WEIGH, _OTHERS_WEIGH, _DRAWN_WEIGH], [len(drawn), len(strange), len(others), len(opened)]
+    )
+    return _Samples(x, np.arange(len(x)) >= len(drawn) + len(strange), weights)
 
 
 def _describe(photos: Sequence[Pixels], part: _Part) -> Floats:
@@ -112,15 +131,19 @@ def _describe(photos: Sequence[Pixels], part: _Part) -> Floats:
     return rows
 
 
-def _held_out(eyes: Floats, clusters: NDArray[np.int64], known: _Samples, seed: int) -> NDArray[np.float64]:
-    """The log-odds of the first photo of each cluster by a rule that did not see its cluster."""
+def _held_out(turned: Floats, clusters: NDArray[np.int64], known: _Samples, seed: int) -> NDArray[np.float64]:
+    """The log-odds of the first photo of each cluster, upright, by a rule that did not see its cluster."""
     cluster = np.unique(clusters, return_inverse=True)[1]
     fold_of = np.random.default_rng(seed).permutation(int(cluster.max()) + 1)[cluster] % 5
-    scores = np.zeros(len(eyes))
+    scores = np.zeros(len(cluster))
     for fold in range(5):
-        weights, bias = _fit(known.and_eyes(eyes[fold_of != fold], cluster[fold_of != fold]))
-        scores[fold_of == fold] = eyes[fold_of == fold] @ weights + bias
+        weights, bias = _fit(known.and_eyes(turned[:, fold_of != fold], cluster[fold_of != fold]))
+        scores[fold_of == fold] = turned[0, fold_of == fold] @ weights + bias
     return scores[np.unique(cluster, return_index=True)[1]]
+
+
+def _rounded(weights: NDArray[np.float64]) -> list[float]:
+    return [float(f"{weight:.5g}") for weight in weights]
 
 
 def _fit(samples: _Samples) -> tuple[NDArray[np.float64], float]:

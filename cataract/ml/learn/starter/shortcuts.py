@@ -18,13 +18,14 @@ from cataract.ml.statistics import metrics, splits
 _SIDE = 400  # of photos that an eye is moved between
 
 
-def measure_shortcuts(clean: CleanSet, chosen: NDArray[np.bool_], folder: Path, seed: int) -> dict[str, Any]:
-    """ROC-AUC of both models, one photo a cluster of the chosen photos, the fast model out of fold.
+def measure_shortcuts(clean: CleanSet, home: str, folder: Path, seed: int) -> dict[str, Any]:
+    """ROC-AUC of both models, one photo a cluster of the source `home`, the fast model out of fold.
 
-    Keys: `pupil_covered`, `all_but_pupil_covered`, and `other_surroundings` (the eye set into a photo of the other
-    class, so that lids, skin and light speak for the wrong answer); the same with `_accurate` for the accurate model.
+    clean: the photos that the fast model was fitted on. Keys: `pupil_covered`, `all_but_pupil_covered`, and
+    `other_surroundings` (the eye set into a photo of the other class, so that lids, skin and light speak for the wrong
+    answer); the same with `_accurate` for the accurate model.
     """
-    rows = np.flatnonzero(chosen)
+    rows = np.flatnonzero(clean.sources == home)
     one = np.unique(clean.clusters[rows], return_index=True)[1]
     figures = {}
     for name, changed in _changed(clean, rows, seed).items():
@@ -83,12 +84,13 @@ def _scores(
 ) -> tuple[Floats, Floats]:
     """(fast, accurate) log-odds of changed photos of the rows, (N,) each."""
     embed = Embedder(folder, clean.spec)
-    data = AugmentedSet.of(clean, rows)
-    vectors = np.stack([embed(photo, pupil) for photo, pupil in photos])
-    inputs = np.tile(vectors, (len(data.y) // len(rows), 1))
+    data = AugmentedSet.of(clean)
+    vectors = clean.vectors.copy()
+    vectors[rows] = np.stack([embed(photo, pupil) for photo, pupil in photos])
+    inputs = np.tile(vectors, (len(data.y) // len(vectors), 1))
     params = read_params((folder / "fast.txt").read_text(encoding="utf-8"))
     fold_of = splits.folds(data.clusters.tolist(), data.y.tolist(), FOLDS, seed)
-    fast = CrossValidation(data.x, data.y, data.weights, fold_of, seed).scores(params, inputs=inputs)[: len(rows)]
+    fast = CrossValidation(data.x, data.y, data.weights, fold_of, seed).scores(params, inputs=inputs)[rows]
     return fast, np.array([embed.score(photo, pupil) for photo, pupil in photos], dtype=np.float32)
 
 
