@@ -116,8 +116,8 @@ def _reasons_to_read(prediction: Prediction, outcome: Outcome) -> tuple[list[str
     """Why people read this answer, empty where nobody does; and the chance with which they read one like it.
 
     A sure answer that may not stand alone here is read, and so is the stream. Of all other sure answers a known share
-    is read, to measure their errors. Whether the accurate model contradicted a sure answer has no part in that draw: the
-    chance stays the one of all sure answers.
+    is read, to measure their errors. Whether the accurate model contradicted a sure answer has no part in that draw:
+    the chance stays the one of all sure answers.
     """
     image, reasons = prediction.image, [*map(str, outcome.reasons)]
     is_sure = outcome.is_checked or not outcome.needs_review
