@@ -33,7 +33,7 @@ help:
 	@echo "make test     install the test requirements and run the tests (ARGS=... goes to pytest)"
 	@echo "make check    make lint, then make test"
 	@echo "make lint     ruff, mypy, lint-imports, hadolint, migrations, deploy check"
-	@echo "make faults   kill the web process a thousand times"
+	@echo "make faults   kill the web process a thousand times, and other long tests"
 	@echo "make fuzz     send 100,000 broken photos"
 	@echo "make simulate check the promises of automatic answers in many simulated clinics"
 	@echo "make load     measure the throughput of whole systems (ARGS=... goes to manage.py load)"
@@ -50,9 +50,10 @@ install: $(VENV)/.$(SET)
 test: $(VENV)/.dev
 	$(IN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(if $(filter-out 0,$(COVERAGE)),--cov --cov-report=) $(ARGS)
 
-# The long versions of two tests.
+# The long versions of some tests: more crashes, promotions and racing readers, and the whole loop on every store.
+LONG := tests/faults tests/review/test_races.py tests/flows/test_loop.py tests/browser/test_loop.py
 faults: $(VENV)/.dev
-	CRASHES=500 $(IN)/python -m pytest tests/faults -k "not fuzz" $(ARGS)
+	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 $(IN)/python -m pytest $(LONG) -k "not fuzz" $(ARGS)
 
 fuzz: $(VENV)/.dev
 	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)

@@ -1,7 +1,7 @@
 """One real photo travels the whole loop in real Chromium: every step is done in a page, by the person whose step it is.
 
-Web server, broker and worker are processes of their own, as `make run` starts them: on SQLite with the embedded broker,
-and on PostgreSQL with Redis.
+Web server, broker and worker are processes of their own, as the containers start them: on PostgreSQL with Redis; with
+EVERY_STORE=1 (`make faults`) on SQLite with the embedded broker too, where `tests/flows/test_loop.py` goes the same way.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,26 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Site
-from tests.flows.test_loop import Loop, await_alias, import_labels, loop, unknown_photos
+from tests.flows.test_loop import (
+    EMBEDDED,
+    EVERY_STORE,
+    SERVICES,
+    Loop,
+    await_alias,
+    import_labels,
+    loop,
+    unknown_photos,
+)
 
 __all__ = ["loop"]  # the same systems as over HTTP
 
 TRAINING_MS = 600_000
+
+
+@pytest.fixture(params=[EMBEDDED, SERVICES] if EVERY_STORE else [SERVICES])
+def store(request: pytest.FixtureRequest) -> str:
+    """What holds the rows and the messages."""
+    return str(request.param)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """One real photo travels the whole loop: real web server, real broker, real worker, seen over HTTP.
 
-On SQLite with the embedded broker, and on PostgreSQL with Redis.
+On SQLite with the embedded broker; with EVERY_STORE=1 (`make faults`) on PostgreSQL with Redis too, where
+`tests/browser/test_loop.py` goes the same way.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
@@ -80,12 +82,22 @@ class Loop:
         return dict(answer.json())
 
 
-@pytest.fixture(params=["embedded", pytest.param("postgresql and redis", marks=pytest.mark.services)])
-def loop(request: pytest.FixtureRequest, tmp_path: Path, static_files: Path) -> Iterator[Loop]:
+EMBEDDED, SERVICES = "embedded", pytest.param("postgresql and redis", marks=pytest.mark.services)
+EVERY_STORE = "EVERY_STORE" in os.environ
+
+
+@pytest.fixture(params=[EMBEDDED, SERVICES] if EVERY_STORE else [EMBEDDED])
+def store(request: pytest.FixtureRequest) -> str:
+    """What holds the rows and the messages."""
+    return str(request.param)
+
+
+@pytest.fixture
+def loop(request: pytest.FixtureRequest, store: str, tmp_path: Path, static_files: Path) -> Iterator[Loop]:
     """A system with every program running as `make run` and the containers run it."""
     port, database_url = free_port(), ""
     env = {"PORT": str(port), "MLFLOW_PORT": str(free_port()), "STATIC_ROOT": str(static_files), **EVERYTHING_IS_READ}
-    if request.param != "embedded":
+    if store != EMBEDDED:
         database_url = request.getfixturevalue("postgres_url")
         env |= {"DATABASE_URL": database_url, "REDIS_URL": request.getfixturevalue("redis_url")}
     system = System(tmp_path, **env)

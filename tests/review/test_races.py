@@ -25,6 +25,8 @@ from tests.review.makers import make_case
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
 
+CASES = int(os.environ.get("RACING_CASES", "250"))  # `make faults` asks for more
+
 
 def at_once(acts: list[Callable[[], object]]) -> None:
     """Do all of these at the same instant, each in a thread with its own connection; fail if any fails."""
@@ -72,9 +74,9 @@ def make_cases(number: int) -> None:
     assert opening.open_cases() == number
 
 
-def test_twenty_readers_share_no_case_of_a_thousand_and_lose_no_answer() -> None:
+def test_twenty_readers_share_no_case_and_lose_no_answer() -> None:
     """Every fourth reader also keeps cases in advance, as the page does."""
-    make_cases(1000)
+    make_cases(CASES)
     readers = [ReaderFactory.create() for _ in range(20)]
     begun = time.monotonic()
 
@@ -85,9 +87,9 @@ def test_twenty_readers_share_no_case_of_a_thousand_and_lose_no_answer() -> None
             services.store_blind_answer(case=case, reader=readers[number], answer="cataract")
 
     at_once([partial(read_all, number) for number in range(len(readers))])
-    print(f"\n20 readers, 1000 cases: {time.monotonic() - begun:.0f} s, {connection.vendor}")
+    print(f"\n20 readers, {CASES} cases: {time.monotonic() - begun:.0f} s, {connection.vendor}")
     read = Counter(Reading.objects.values_list("case_id", "role"))
-    assert len(read) == 1000 and set(read.values()) == {1}, "each once"
+    assert len(read) == CASES and set(read.values()) == {1}, "each once"
     assert set(Reading.objects.values_list("role", flat=True)) == {"first"}, "no claim passed to another reader"
     assert not ReviewCase.objects.filter(status="first").exists()
     assert Reading.objects.values("reader").distinct().count() > 10, "the work was shared"
