@@ -29,22 +29,25 @@ def upload_note(user: User) -> Note | None:
     if len(sites) > _NAMED or champion is None:
         text = "The AI advises. It answers alone only where enough of the site's own labels have accepted its answers."
         return Note("Clinicians decide until automatic answers are accepted.", text)
-    accepted: dict[str, list[str]] = {site.name: [] for site in sites}
+    accepted: dict[str, set[str]] = {site.name: set() for site in sites}
+    by_device = {site.name for site in sites if site.accepts_by_device}
     for (_, side, _), row in Acceptance.objects.standing(releases=[champion], sites=sites).items():
-        if row.accepted and side not in accepted[row.site.name]:
-            accepted[row.site.name].append(side)
+        if row.accepted:
+            accepted[row.site.name].add(side)
     if not any(accepted.values()):
         text = "The AI advises. Its answers are not accepted here yet: that takes enough of your own labelled photos."
         return Note("A clinician decides on each photo.", text)
-    if all(len(sides) == len(rules.SIDES) for sides in accepted.values()):
+    if not by_device and all(sides == set(rules.SIDES) for sides in accepted.values()):
         return None
-    parts = [
-        f"{name}: the AI answers {' and '.join(_SIDES[side] for side in sorted(sides))} alone where it is sure."
-        if sides
-        else f"{name}: a clinician decides on each photo."
-        for name, sides in accepted.items()
-    ]
-    return Note("A clinician decides where the AI's answers are not accepted yet.", " ".join(parts))
+    text = " ".join(f"{name}: {_who(sides, name in by_device)}." for name, sides in accepted.items())
+    return Note("A clinician decides where the AI's answers are not accepted yet.", text)
+
+
+def _who(sides: set[str], by_device: bool) -> str:
+    if not sides:
+        return "a clinician decides on each photo"
+    answers = " and ".join(_SIDES[side] for side in sorted(sides))
+    return f"the AI answers {answers} alone where it is sure{', for accepted cameras' if by_device else ''}"
 
 
 def guarantee_of(*, site: int, device: int | None, release: str, side: str, at: datetime) -> str:

@@ -92,9 +92,8 @@ def gather(site: Site, release: Release) -> Evidence:
         if row["release_id"] == release.pk and row["mode"] == Prediction.Mode.CASCADE:
             own.setdefault(row["image_id"], _alone(row))
     chosen = [row for row in firsts.values() if row["needs_review"] or row["status"] == Prediction.Status.FAILED]
-    images = [row["image_id"] for row in chosen]
     scores = {row.image_id: row for row in Rescore.objects.filter(release=release, image__site=site)}
-    return _in_order(chosen, _Truths(images), own, scores)
+    return _in_order(chosen, _Truths(site), own, scores)
 
 
 def _predictions(site: Site, release: Release) -> list[dict[str, Any]]:
@@ -136,19 +135,19 @@ def _in_order(
         elif not found.waiting and said:
             weight = 1 / (row["review_propensity"] or 1.0)
             found.photos.append(Photo(row["image__created_at"], row["image__device_id"], answer, said, weight))
-            if len(said) > 1 and (label := truths.unsettled(image)) is not None:
+            if answer and len(said) > 1 and (label := truths.unsettled(image)) is not None:
                 found.to_settle.append(label)
     return found
 
 
 class _Truths:
-    """What people say of some photos."""
+    """What people say of the photos of a site."""
 
-    def __init__(self, images: Sequence[UUID]) -> None:
-        self._labels = {row.image_id: row for row in Label.objects.best().filter(image__in=images)}
+    def __init__(self, site: Site) -> None:
+        self._labels = {row.image_id: row for row in Label.objects.best().filter(image__site=site)}
         self._cases: dict[UUID, list[str]] = defaultdict(list)
         self._blind: dict[UUID, set[str]] = defaultdict(set)
-        cases = ReviewCase.objects.filter(image__in=images, kind=ReviewCase.Kind.CASE)
+        cases = ReviewCase.objects.filter(image__site=site, kind=ReviewCase.Kind.CASE)
         for image, status in cases.values_list("image_id", "status"):
             self._cases[image].append(status)
         # Undone answers too: what a reader saw before the AI was shown.

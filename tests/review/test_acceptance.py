@@ -227,6 +227,8 @@ def test_a_site_that_tells_devices_apart_accepts_each_by_itself(site: Site) -> N
     assert accepted(images["old phone"])
     assert not accepted(images["new phone"])
     assert not accepted(EyeImageFactory.create(site=site)), "no device stated: not accepted either"
+    upload = logged_in(screener_of(site)).get("/upload/").content.decode()
+    assert "the AI answers “cataract” alone where it is sure, for accepted cameras." in upload
     site.accepts_by_device = False
     site.save()
     assert not accepted(images["old phone"]), "what one device earned is not the whole site's"
