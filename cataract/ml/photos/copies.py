@@ -220,4 +220,4 @@ def _signs(strengths: Floats) -> NDArray[np.int64]:
 
 def _folded(words: NDArray[np.int64]) -> NDArray[np.int64]:
     """Each word or its complement, whichever is smaller: a mirror complements all bits."""
-    return np.minimum(words, words ^ ((1 << _BITS) - 1))
+    return np.asarray(np.minimum(words, words ^ ((1 << _BITS) - 1)), dtype=np.int64)

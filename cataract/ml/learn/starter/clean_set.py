@@ -33,7 +33,8 @@ class CleanSet:
     """The M photos of eyes in the first folder and in the other sources as serving sees them; pixels are full photos.
 
     vectors: (M, D), inputs of the fast model. augmented: (M, K, D), the same of K augmented copies of each photo: to
-    learn from, never to measure on. scores: (M,), log-odds of the accurate model. sources, other: see `Collection`.
+    learn from, never to measure on. scores: (M,), log-odds of the accurate model. y, published: in the first folder,
+    the label of the majority of each cluster. sources, other: see `Collection`.
     """
 
     pixels: list[Pixels]
@@ -42,6 +43,7 @@ class CleanSet:
     augmented: Floats
     scores: Floats
     y: NDArray[np.int64]
+    published: NDArray[np.int64]
     other: Floats
     clusters: NDArray[np.int64]
     sources: NDArray[np.str_]
@@ -57,7 +59,7 @@ class CleanSet:
             spec=self.spec,
             **{
                 name: getattr(self, name)[rows]
-                for name in ("vectors", "augmented", "scores", "y", "other", "clusters", "sources")
+                for name in ("vectors", "augmented", "scores", "y", "published", "other", "clusters", "sources")
             },
         )
 
@@ -127,13 +129,15 @@ def embed_clean_set(
         augmented.append([embed(copy, find_pupil(copy)) for copy in copies])
         if index % 50 == 0:
             reporter.progress("embedding", index / len(rows), f"photo {index + 1} of {len(rows)}")
+    at_home = photos.sources[rows] == photos.home
     return CleanSet(
         pixels=pixels,
         pupils=pupils,
         vectors=np.stack(vectors),
         augmented=np.array(augmented),
         scores=np.array(scores, dtype=np.float32),
-        y=_majority(photos.y[rows], clusters[rows]),
+        y=_majority(photos.y[rows], clusters[rows], at_home),
+        published=_majority(photos.published[rows], clusters[rows], at_home),
         other=photos.other[rows],
         clusters=clusters[rows],
         sources=photos.sources[rows],
@@ -165,8 +169,9 @@ def cluster_weights(clusters: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(1 / counts[inverse], dtype=np.float64)
 
 
-def _majority(y: NDArray[np.int64], clusters: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The labels with one label per cluster: in the published set one of eight copies contradicts the others."""
-    _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
-    positive = np.bincount(inverse, y)
-    return np.asarray((2 * positive >= counts)[inverse], dtype=np.int64)
+def _majority(y: NDArray[np.int64], clusters: NDArray[np.int64], at_home: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The labels with one label per cluster of the first folder: in the published set one of eight copies contradicts
+    the others."""
+    _, inverse = np.unique(clusters, return_inverse=True)
+    counts, positive = np.bincount(inverse, at_home), np.bincount(inverse, y * at_home)
+    return np.where(at_home, (2 * positive >= counts)[inverse], y).astype(np.int64)

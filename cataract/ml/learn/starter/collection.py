@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats, Pixels, at_most
 from cataract.ml.encoding.pupil import Pupil, find_pupil
-from cataract.ml.labels import CLASSES
+from cataract.ml.labels import CATARACT, CLASSES
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.learn.starter.labels import NO_EYE, Curation, Label
 from cataract.ml.photos import duplicates, images
@@ -29,7 +29,7 @@ class Collection:
 
     clean: how many these are. noisy: how many of the further folders follow; the rest comes from other sources.
     sources: the name of each photo's folder. hashes: of each photo, mirrored and turned ones included. y, other: see
-    `Label`.
+    `Label`. published: y before the curation.
     """
 
     paths: list[Path]
@@ -38,6 +38,7 @@ class Collection:
     hashes: list[list[str]]
     pupils: list[Pupil | None]
     y: NDArray[np.int64]
+    published: NDArray[np.int64]
     other: Floats
     clean: int
     noisy: int
@@ -89,6 +90,7 @@ def collect(folders: Sequence[Path], others: Path | None = None, reporter: Repor
         hashes=hashes,
         pupils=pupils,
         y=np.array([label.cataract for _, _, label in found], dtype=np.int64),
+        published=np.array([path.parent.name == CATARACT for path, _, _ in found], dtype=np.int64),
         other=np.array([label.other for _, _, label in found], dtype=np.float32),
         clean=counts[0],
         noisy=sum(counts[1:]),

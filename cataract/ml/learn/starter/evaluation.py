@@ -46,6 +46,7 @@ def measure(models: Models, held: HeldOut, cascade: Cascade, limits: RiskLimits,
     return {
         **{model: metrics.evaluate(y, p) for model, p in pooled.items()},
         "hand_made": _hand_made(clean.take(np.flatnonzero(models.at_home)), seed),
+        "published_labels": metrics.evaluate(_published(models, own, one, other), pooled["cascade"]),
         "prevalence": float(y.mean()),
         "coverage_at_5_percent_error": metrics.coverage_at_risk(y, pooled["cascade"], 0.05),
         "cross_validated_auto": _auto(home.y[one], final[one], auto[one]),
@@ -54,6 +55,14 @@ def measure(models: Models, held: HeldOut, cascade: Cascade, limits: RiskLimits,
         "effective_rank": effective_rank(clean.vectors[:, : clean.spec.embedding_dim * len(clean.spec.views)]),
         **auto_figures(cascade.manifest.policy),
     }
+
+
+def _published(
+    models: Models, own: NDArray[np.bool_], one: NDArray[np.int64], other: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The labels before the curation, of the same photos in the same order."""
+    published = models.clean.published
+    return np.concatenate([published[np.flatnonzero(own)[one]], published[np.flatnonzero(models.test)[other]]])
 
 
 def effective_rank(vectors: Floats) -> float:
