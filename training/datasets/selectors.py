@@ -37,7 +37,7 @@ def dataset_labels() -> tuple[list[Label], list[str]]:
 def _stream_suffices(labels: list[Label], split: str) -> bool:
     drawn = [label for label in labels if label.image.split == split and label.image.always_read]
     patients = [len({label.image.cluster_id for label in drawn if label.answer == answer}) for answer in CLASSES]
-    return min(patients) >= rules()["always_read"]["min_clusters"]
+    return min(patients) >= int(rules()["always_read"]["min_clusters"])
 
 
 def checkable_labels() -> list[Label]:
