@@ -171,7 +171,7 @@ def test_an_import_is_never_drawn(settings: Any) -> None:
 
 
 def test_the_stream_waits_in_one_band_whatever_the_ai_said() -> None:
-    said = ([], ["uncertain"], ["disagreement"], ["out_of_distribution"], ["ungradable", "quality"])
+    said: tuple[list[str], ...] = ([], ["uncertain"], ["disagreement"], ["ungradable", "quality"])
     assert len({policy.priority_of([*reasons, "always_read"]) for reasons in said}) == 1
 
 

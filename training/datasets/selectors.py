@@ -12,15 +12,12 @@ from training.datasets.models import Dataset, DatasetItem
 
 
 def usable_labels() -> QuerySet[Label]:
-    """Labels that may train: standing, consented, not given after seeing the AI, of an image that keeps its split.
-
-    A photo whose copies have not been looked for yet may still join a cluster of another split: it waits.
-    """
+    """Labels that may train: standing, consented, not given after seeing the AI, of an image that keeps its split."""
     return (
         Label.objects.training()
         .exclude(provenance=Label.Provenance.AFTER_AI)
         .exclude(image__split=Split.EXCLUDED)
-        .filter(image__split=F("image__cluster__split"), image__compared_at__isnull=False)
+        .filter(image__split=F("image__cluster__split"))
         .select_related("image__site", "image__device")
         .order_by("image__sha256")
     )
@@ -40,7 +37,7 @@ def dataset_labels() -> tuple[list[Label], list[str]]:
 def _stream_suffices(labels: list[Label], split: str) -> bool:
     drawn = [label for label in labels if label.image.split == split and label.image.always_read]
     patients = [len({label.image.cluster_id for label in drawn if label.answer == answer}) for answer in CLASSES]
-    return bool(min(patients) >= rules()["always_read"]["min_clusters"])
+    return min(patients) >= int(rules()["always_read"]["min_clusters"])
 
 
 def checkable_labels() -> list[Label]:
@@ -64,7 +61,6 @@ def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:
     return (
         EyeImage.objects.in_use()
         .filter(split=Split.TRAIN, cluster__split=Split.TRAIN, may_train=True, created_at__lte=until)
-        .filter(compared_at__isnull=False)
         .exclude(cluster__in=labelled)
         .order_by("sha256")
     )

@@ -157,7 +157,7 @@ def _sources(labels: Iterable[Label], always_read: list[str]) -> list[tuple[str,
                 f"{len(rows)} photos, {len(drawn)} of them of patients that are always read ({found} patients; from "
                 f"{enough} of each on, these alone count)"
             )
-        sources.append((split.label, words))
+        sources.append((str(split.label), words))
     return sources
 
 
