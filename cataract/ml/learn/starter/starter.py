@@ -51,7 +51,7 @@ class StarterConfig:
     further_steps: int = _FURTHER_STEPS
     trials: int = 30
     start: Path | None = None
-    limits: RiskLimits = field(default_factory=lambda: RiskLimits(missed=0.03))
+    limits: RiskLimits = field(default_factory=lambda: RiskLimits(missed=0.05))
 
 
 def build_starter(
