@@ -86,8 +86,9 @@ def test_crops_of_test_photos_never_train_or_calibrate(tmp_path: Path, pictures:
         train.mkdir(parents=True, exist_ok=True)
         photo.save(test / f"{number}.png")
         for part, (left, top, share) in enumerate(((0.02, 0.08, 0.9), (0.17, 0.01, 0.8), (0.05, 0.12, 0.85))):
-            box = (left * width, top * height, (left + share) * width, (top + share) * height)
-            photo.crop(tuple(map(int, box))).save(train / f"crop-{number}-{part}.jpg", quality=88)
+            corner = int(left * width), int(top * height)
+            box = (*corner, int((left + share) * width), int((top + share) * height))
+            photo.crop(box).save(train / f"crop-{number}-{part}.jpg", quality=88)
     command("import_images", tmp_path / "a", labelled=True, split_from_folders=True)
     said = command("import_images", tmp_path / "b", labelled=True)
     crops = EyeImage.objects.filter(original_name__startswith="crop")

@@ -279,7 +279,7 @@ class Cascade:
         """How much the photo resembles an eye."""
         distance = self._gate.distance(self._gate_input(encoded.vector))
         embeddings = encoded.vector[: self.spec.embedding_dim * len(self.spec.views)]
-        other = self._gate.other and self._gate.other.score(embeddings)
+        other = None if self._gate.other is None else self._gate.other.score(embeddings)
         if self._gate.eye is None:
             return gate.Likeness(distance, None, other)
         handmade = (

@@ -249,7 +249,7 @@ def healthy_variant(photo: Pixels, pupil: Pupil | None, rng: np.random.Generator
 def _iris_reach(photo: Pixels, pupil: Pupil) -> float:
     """The radius of the circle relative to the short side, as `glare` and `veil` want it."""
     height, width = photo.shape[:2]
-    return min(0.5, pupil.radius * width / min(height, width))
+    return float(min(0.5, pupil.radius * width / min(height, width)))
 
 
 def _closer(photo: Pixels, pupil: Pupil, rng: np.random.Generator) -> Pixels:

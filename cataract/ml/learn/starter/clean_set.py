@@ -152,15 +152,15 @@ def choose_test_photos(clean: CleanSet, home: str, start: Path | None, seed: int
     A share drawn by the seed; with `start`, an earlier release, the photos that it spared: a choice made with that
     release must not be judged on photos that led to it. Raises ReleaseCorrupt.
     """
-    own = clean.sources == home
+    own = np.asarray(clean.sources == home, dtype=np.bool_)
     if start is None:
         inside = np.flatnonzero(own)
         assigned = splits.assign(clean.clusters[inside].tolist(), clean.y[inside].tolist(), _SPLIT, seed)
         spared = clean.clusters[inside[np.array(assigned) == "test"]]
-        return own & np.isin(clean.clusters, spared)
+        return np.asarray(own & np.isin(clean.clusters, spared), dtype=np.bool_)
     seen = set(json.loads(read_file(start, verify(start), "seen.json"))["hashes"])
     fitted = [cluster for cluster, known in zip(clean.clusters, clean.hashes, strict=True) if known in seen]
-    return own & ~np.isin(clean.clusters, fitted)
+    return np.asarray(own & ~np.isin(clean.clusters, fitted), dtype=np.bool_)
 
 
 def cluster_weights(clusters: NDArray[np.int64]) -> NDArray[np.float64]:

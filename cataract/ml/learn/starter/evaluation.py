@@ -35,7 +35,9 @@ def measure(models: Models, held: HeldOut, cascade: Cascade, limits: RiskLimits,
     one, other = (np.unique(part.clusters, return_index=True)[1] for part in (home, unseen))
     y = np.concatenate([home.y[one], unseen.y[other]])
 
-    fast, accurate, final, auto = (values[: len(home.y)] for values in _cross_calibrated(held, limits, seed))
+    size = len(home.y)
+    fast, accurate, final, auto = _cross_calibrated(held, limits, seed)
+    fast, accurate, final, auto = fast[:size], accurate[:size], final[:size], auto[:size]
     new_fast, new_accurate = probabilities(unseen, curves)
     new_final = final_probability(cascade.manifest.policy, new_fast, new_accurate)
     pooled = {

@@ -31,8 +31,13 @@ def groups(sources: Sequence[str]) -> list[tuple[str, ...]]:
 def pool(release: Models, others: Sequence[Models], note: str) -> HeldOut:
     """The scores of the clean set, then those of every source by the models that did not see it."""
     parts = [release.held_out_at_home(), *(models.held_out_elsewhere() for models in others)]
-    names = ("fast", "accurate", "y", "clusters")
-    return HeldOut(*(np.concatenate([getattr(part, name) for part in parts]) for name in names), note)
+    return HeldOut(
+        fast=np.concatenate([part.fast for part in parts]),
+        accurate=np.concatenate([part.accurate for part in parts]),
+        y=np.concatenate([part.y for part in parts]),
+        clusters=np.concatenate([part.clusters for part in parts]),
+        note=note,
+    )
 
 
 def measure_left_out(

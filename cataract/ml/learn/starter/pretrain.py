@@ -76,7 +76,8 @@ def pretrain(
     """
     torch.manual_seed(seed)
     width = model.visual.head.proj.out_features
-    network = TailWithHead(Tail(nn.Sequential(model.visual, nn.BatchNorm1d(width, affine=False))), nn.Linear(width, 1))
+    standardise = nn.BatchNorm1d(width, affine=False)
+    network = TailWithHead(Tail(nn.Sequential(model.visual, standardise)), nn.Linear(width, 1))
     nn.init.normal_(network.head.weight, std=1.0)
     network = network.to(memory_format=torch.channels_last)
     sampler = _Sampler(photos, seed)
@@ -110,7 +111,7 @@ def pretrain(
             message = f"step {step + 1} of {steps}, loss {np.mean(losses[-_SAVE_EVERY:]):.3f} of {BATCH} crops"
             reporter.progress("encoder", (step + 1) / steps, message)
     network.load_state_dict(average.module.state_dict())
-    _fold(model.visual.head.proj, network.tail.last[1])
+    _fold(model.visual.head.proj, standardise)
     network.tail.last = model.visual
     return network.eval()
 
@@ -227,7 +228,8 @@ class _Sampler:
     def _scene(self, label: int, rng: np.random.Generator) -> "_Scene":
         """A photo of the class, its eye sometimes in other surroundings or hidden; or a picture without an eye."""
         if len(self._photos.outliers) and rng.random() < _STRANGE:
-            return _Scene(self._photos.outliers[rng.integers(len(self._photos.outliers))], None, 0.5, math.nan)
+            picture = self._photos.outliers[int(rng.integers(len(self._photos.outliers)))]
+            return _Scene(picture, None, 0.5, math.nan)
         scene, draw = self._eye(label, rng), rng.random()
         if scene.pupil is None or not scene.pupil.is_sure:
             return scene
