@@ -113,7 +113,7 @@ def entry(value: Mapping[str, Any]) -> str:
 def policy_paragraph(policy: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
     """What is decided automatically, and with which promise."""
     return (
-        f"Automatic answers: {' '.join(promises(policy))} {policy['coverage']:.0%} of the photos are answered without "
-        f"a person. Without any promise, {figures['coverage_at_5_percent_error']:.0%} could be at an observed error of "
-        "5 %."
+        f"Automatic answers: {' '.join(promises(policy))}\nOf the photos about which the gate has no concern "
+        f"{policy['coverage']:.0%} are answered without a person. Without any promise, "
+        f"{figures['coverage_at_5_percent_error']:.0%} could be at an observed error of 5 %."
     )

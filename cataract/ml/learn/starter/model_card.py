@@ -22,7 +22,7 @@ def _shortcuts(masked: Mapping[str, Any]) -> str:
 
 
 def _sources(facts: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} ({of['photos']}, {of['cataract']} of cataract)" for name, of in facts["sources"].items())
+    return "\n".join(f"  - {name}: {of['photos']}, {of['cataract']}" for name, of in facts["sources"].items())
 
 
 def _sources_table(left_out: Mapping[str, Any]) -> str:
@@ -90,8 +90,8 @@ and labels of your own clinic are recommended.
   ({facts["cataract_clusters"]} of cataract). {facts["fitted_clusters"]} of these clusters fitted the fast model and
   calibrated both, {facts["test_clusters"]} were never used. One cluster carries both labels in the published set; it
   takes the label of its majority.
-- Other sources: {_sources(facts)}. The fast model and the
-  encoder were fitted on all of them.
+- Other sources, photos with those of cataract, on all of which the fast model and the encoder were fitted:
+{_sources(facts)}
 - Encoder: {facts["encoder_photos"]} offline augmentations of {facts["encoder_originals"]} other originals (public set),
   and {facts["drawn_eyes"]} drawn eyes. {facts["encoder_copies_left_out"]} augmentations of judged photos were left out,
   so the encoder and the accurate model have seen no judged photo. Its labels are noisy.
@@ -101,17 +101,19 @@ and labels of your own clinic are recommended.
 ## For which photos the promise holds
 
 For photos like those of the table below: taken in visible light from outside, the eye open and in focus, by sources
-that nothing here was fitted on. Each row is one such source, by a build without it; so are the thresholds of that row.
+that nothing here was fitted on. Each row is one such source, judged by a build that saw nothing of it (and of one or two
+others: they were left out in three groups); the thresholds of that row come from the other rows and the clean set.
 Your own camera, light and patients are one more source: until your own labels have shown how the release does on it
 (`AUTO_ANSWERS=accepted`), a clinician should read every photo. Each automatic "normal" was checked for cataract only.
 
 {_sources_table(figures["left_out"])}
 
 "Automatic" were answered without a person; "wrong" counts, of the automatic answers on eyes of the other class, the
-false ones: with exact 95 % intervals. Pictures that show no eye in visible light: {_held_back(figures["left_out"])}.
+false ones: with exact 95 % intervals. Pictures that show no eye in visible light:
+{_held_back(figures["left_out"])}.
 
-{policy_paragraph(policy, figures)} The thresholds were set on the scores of these sources and of the clean set, for a
-place where {PREVALENCE:.0%} of the eyes have a cataract. Photos that another condition may show on, that are black and
+{policy_paragraph(policy, figures)}
+The thresholds were set on the scores of these sources and of the clean set, for a place where {PREVALENCE:.0%} of the eyes have a cataract. Photos that another condition may show on, that are black and
 white, too small, unsharp or unlike any eye of the training always go to a person.
 
 ## Figures on the clean set
