@@ -32,7 +32,7 @@ def test_glare_brightens_and_leaves_the_edges() -> None:
     for seed in range(20):
         shining = glare(crop, np.random.default_rng(seed)).astype(int)
         assert shining.min() >= 59
-        assert shining.max() > 95
+        assert shining.max() > 75
         assert (shining > 70).mean() < 0.15
 
 

@@ -68,7 +68,7 @@ def collect(folders: Sequence[Path], others: Path | None = None, reporter: Repor
     found: list[tuple[Path, str, Label]] = []
     counts = []
     for folder in folders:
-        inside = [each for each in _photos(folder, folder.name, curation) if each[0].parent.name in CLASSES]
+        inside = list(_photos(folder, folder.name, curation, CLASSES))
         if {path.parent.name for path, _, _ in inside} != set(CLASSES):
             raise ValueError(f"{folder} must hold photos in folders named {' and '.join(CLASSES)} (at any depth).")
         found += inside
@@ -97,9 +97,15 @@ def collect(folders: Sequence[Path], others: Path | None = None, reporter: Repor
     )
 
 
-def _photos(folder: Path, source: str, curation: Curation) -> Iterator[tuple[Path, str, Label]]:
+def _photos(
+    folder: Path, source: str, curation: Curation, published: Sequence[str] | None = None
+) -> Iterator[tuple[Path, str, Label]]:
+    """The photos below a folder, those in folders of the `published` labels only."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _PHOTOS and (label := curation.label_of(source, path)) is not None:
+        if path.suffix.lower() not in _PHOTOS or (published and path.parent.name not in published):
+            continue
+        label = curation.label_of(source, path)
+        if label is not None:
             yield path, source, label
 
 

@@ -25,7 +25,7 @@ from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.fit.quantise import quantise_if_safe
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.learn.starter import evaluation, model_card
-from cataract.ml.learn.starter.clean_set import PREVALENCE, cluster_weights
+from cataract.ml.learn.starter.clean_set import PREVALENCE
 from cataract.ml.learn.starter.collection import DRAWN, Collection, collect, find_clusters
 from cataract.ml.learn.starter.encoder import VIEWS, train_base
 from cataract.ml.learn.starter.left_out import groups, measure_left_out, pool
@@ -130,14 +130,15 @@ def _assemble(
 
 
 def _rehearse(release: Models, without: Sequence[Models], held: HeldOut) -> None:
-    """Keep the embeddings of the release with the scores that were held out, in the order of `held`."""
+    """Keep one embedding of each cluster, with the scores that were held out, which are in the order of `held`."""
     clean = release.clean
     home = np.flatnonzero(release.fitted & release.at_home)
     rows = np.concatenate([home, *(np.flatnonzero(models.is_left_out) for models in without)])
-    weights, hashes = cluster_weights(held.clusters), np.array([clean.hashes[row] for row in rows])
-    Rehearsal(clean.vectors[rows], held.y, held.clusters, weights, hashes, held.fast, held.accurate).save(
-        release.folder
-    )
+    one = np.unique(held.clusters, return_index=True)[1]
+    hashes, weights = np.array([clean.hashes[row] for row in rows[one]]), np.ones(len(one))
+    single = held.take(one)
+    kept = Rehearsal(clean.vectors[rows[one]], single.y, single.clusters, weights, hashes, single.fast, single.accurate)
+    kept.save(release.folder)
 
 
 _NOTE = (
