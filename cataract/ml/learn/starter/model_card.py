@@ -101,8 +101,8 @@ and labels of your own clinic are recommended.
 ## For which photos the promise holds
 
 For photos like those of the table below: taken in visible light from outside, the eye open and in focus, by sources
-that nothing here was fitted on. Each row is one such source, judged by a build that saw nothing of it (and of one or two
-others: they were left out in three groups); the thresholds of that row come from the other rows and the clean set.
+that nothing here was fitted on. Each row is one such source, judged by a build that saw nothing of it (nor of one or
+two others: they were left out in three groups). The thresholds of a row come from the other rows and the clean set.
 Your own camera, light and patients are one more source: until your own labels have shown how the release does on it
 (`AUTO_ANSWERS=accepted`), a clinician should read every photo. Each automatic "normal" was checked for cataract only.
 
@@ -113,8 +113,9 @@ false ones: with exact 95 % intervals. Pictures that show no eye in visible ligh
 {_held_back(figures["left_out"])}.
 
 {policy_paragraph(policy, figures)}
-The thresholds were set on the scores of these sources and of the clean set, for a place where {PREVALENCE:.0%} of the eyes have a cataract. Photos that another condition may show on, that are black and
-white, too small, unsharp or unlike any eye of the training always go to a person.
+The thresholds were set on the scores of these sources and of the clean set, for a place where {PREVALENCE:.0%} of the
+eyes have a cataract. Photos on which another condition may show, and photos that are black and white, too small, unsharp
+or unlike any eye of the training, always go to a person.
 
 ## Figures on the clean set
 
