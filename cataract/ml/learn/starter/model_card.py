@@ -141,8 +141,8 @@ releases led to it (docs/experiments.md); the encoder and the accurate model hav
 other sources were looked at on contact sheets, and some labels were changed (`curation.csv`).
 
 Cross-validated, thresholds included, the gate left aside: {auto["decided"]} of {auto["of"]} fitted clusters decided,
-{auto["wrong"]} of them wrongly. Effective rank of the embeddings: {figures["effective_rank"]:.0f} (one would mean that they hold nothing but
-the class).
+{auto["wrong"]} of them wrongly. Effective rank of the embeddings: {figures["effective_rank"]:.0f} (one would mean that
+they hold nothing but the class).
 
 Where they look (ROC-AUC on changed photos of the {facts["fitted_clusters"]} clusters, by models without them):
 
