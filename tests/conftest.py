@@ -45,6 +45,12 @@ def eyes() -> Path:
     return EYES
 
 
+@pytest.fixture(scope="session")
+def eyes_other() -> Path:
+    """The folder of real photos of other sources: `<source>/<label>/`."""
+    return EYES.parent / "eyes-other"
+
+
 @pytest.fixture(autouse=True)
 def own_folders(settings: Any, tmp_path: Path) -> None:
     """No test sees the photos, releases or runs of another."""
