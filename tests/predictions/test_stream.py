@@ -179,5 +179,5 @@ def test_the_stream_waits_in_one_band_whatever_the_ai_said() -> None:
 def test_draws_are_shown_as_answers_not_as_doubts() -> None:
     sure = PredictionFactory.create(decision="normal", reasons=["always_read"])
     doubtful = PredictionFactory.create(decision="normal", reasons=["uncertain", "always_read"])
-    assert describe(sure).headline == "No sign of cataract in this photo."
+    assert describe(sure).headline == "No sign of cataract in this photo. Checked for cataract only."
     assert describe(doubtful).headline == "Needs a clinician." and "always read" in " ".join(describe(doubtful).reasons)
