@@ -6,7 +6,7 @@ looks (Ville 1939; Waudby-Smith and Ramdas, "Estimating means of bounded random 
 section 4). A unit that was read with probability 1 / weight counts `weight` times, which keeps the game fair.
 
 The other direction, a share that was good and has become worse, is found by an e-detector: the same bets reversed,
-each begun anew whenever it has lost everything it won (Shin, Ramdas and Rinaldo, "E-detectors", NEJSDS 2023). A false
+each started over whenever it has lost everything it won (Shin, Ramdas and Rinaldo, "E-detectors", NEJSDS 2023). A false
 alarm then comes on average after at least as many units as the detector's threshold says.
 """
 

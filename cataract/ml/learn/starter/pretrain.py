@@ -41,7 +41,7 @@ class Photos:
 
     y: 0/1. clusters: of each photo, drawn with equal chance within a class and source. sources: of each photo; one with
     four times the clusters of another is drawn twice as often. other: 1 when another condition shows, 0 when none does,
-    NaN when nobody knows. outliers: pictures that show no eye, of neither class. whole: see `random_crop`.
+    NaN where that is not known. outliers: pictures that show no eye, of neither class. whole: see `random_crop`.
     """
 
     pixels: Sequence[Pixels]
