@@ -29,6 +29,8 @@ _FEATURES = 100
 _ALIKE = 0.9  # cosine of two RootSIFT vectors that may show the same spot
 _INLIERS = 12  # key points on one affine map: the same picture, or the same caption
 _CORRELATION = 0.8  # of the pixels between these key points: the same picture
+# So few key points are enough where the photos overlap so much and look so much the same there.
+_FEW_INLIERS, _OVERLAP, _CORRELATION_OF_FEW = 6, 0.5, 0.95
 _SHARE = 0.05  # of one of the two photos that lies between these key points: more than a logo
 _PREVIEW = 64  # pixels of the longer side in which pixels are compared
 _PROBES = 2  # neighbouring words of each key point that are searched too
@@ -159,7 +161,7 @@ def _agree(a: Picture, b: Picture, is_mirrored: bool) -> bool:
     best = cosines.argmax(axis=1)
     sure = cosines[np.arange(len(best)), best] >= _ALIKE
     source, target = a.points[sure], b.points[best[sure]]
-    if len(source) < _INLIERS:
+    if len(source) < _FEW_INLIERS:
         return False
     cv2.setRNGSeed(1)  # RANSAC is random: the same two photos always give the same answer
     matrix, inliers = cv2.estimateAffine2D(source, target, ransacReprojThreshold=4.0)
@@ -169,31 +171,36 @@ def _agree(a: Picture, b: Picture, is_mirrored: bool) -> bool:
     if stretch[0] > 5 or stretch[1] < 0.2:  # a map that collapses the picture agrees with anything
         return False
     agreeing = target[np.asarray(inliers).ravel() > 0]
-    return len(np.unique(agreeing, axis=0)) >= _INLIERS and _pixels_agree(a, b, np.asarray(matrix), agreeing)
+    count = len(np.unique(agreeing, axis=0))
+    if count >= _INLIERS:
+        return _correlation(a, b, np.asarray(matrix), agreeing) >= _CORRELATION
+    return count >= _FEW_INLIERS and _correlation(a, b, np.asarray(matrix), None) >= _CORRELATION_OF_FEW
 
 
-def _pixels_agree(a: Picture, b: Picture, matrix: NDArray[np.float64], points: Floats) -> bool:
-    """Whether `a`, mapped onto `b`, looks like it between these points of `b`."""
+def _correlation(a: Picture, b: Picture, matrix: NDArray[np.float64], points: Floats | None) -> float:
+    """How much `a`, mapped onto `b`, looks like it between these points of `b`, or wherever they overlap; 0 where too
+    little can be compared."""
     to_preview = np.asarray(matrix, dtype=np.float64).copy()
     to_preview[:, :2] *= b.scale / a.scale
     to_preview[:, 2] *= b.scale
-    hull = cv2.convexHull(points * np.float32(b.scale))
-    area = cv2.contourArea(hull)
-    size = abs(float(np.linalg.det(to_preview[:, :2])))
-    if area < _SHARE * min(b.preview.size, a.preview.size * size):
-        return False
+    smaller = min(b.preview.size, a.preview.size * abs(float(np.linalg.det(to_preview[:, :2]))))
     height, width = b.preview.shape
-    between = np.zeros_like(b.preview)
-    cv2.fillConvexPoly(between, np.round(hull).astype(np.int32), 255)
+    between = np.full_like(b.preview, 255)
+    if points is not None:
+        hull = cv2.convexHull(points * np.float32(b.scale))
+        if cv2.contourArea(hull) < _SHARE * smaller:
+            return 0.0
+        between[:] = 0
+        cv2.fillConvexPoly(between, np.round(hull).astype(np.int32), 255)
     covered = cv2.warpAffine(np.full_like(a.preview, 255), to_preview, (width, height))
     inside = (between > 0) & (covered > 250)
-    if inside.sum() < 16:
-        return False
+    if inside.sum() < 16 or (points is None and inside.sum() < _OVERLAP * smaller):
+        return 0.0
     mapped = cv2.warpAffine(a.preview, to_preview, (width, height))[inside].astype(np.float64)
     own = b.preview[inside].astype(np.float64)
     if mapped.std() < 1 or own.std() < 1:
-        return False
-    return float(np.corrcoef(mapped, own)[0, 1]) >= _CORRELATION
+        return 0.0
+    return float(np.corrcoef(mapped, own)[0, 1])
 
 
 def _basis() -> Floats:
