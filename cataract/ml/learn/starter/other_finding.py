@@ -8,6 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cataract.ml.arrays import Floats
 from cataract.ml.learn.starter.clean_set import CleanSet, cluster_weights
+from cataract.ml.learn.starter.photo_gate import fit_linear_rule, rounded
 
 _STRENGTH = 0.003  # scikit-learn's C; 0.03 finds fewer conditions of sources that were left out
 _FLAGGED = 0.2  # share of the eyes without another condition that is flagged
@@ -35,13 +36,9 @@ def fit_other_finding(clean: CleanSet, home: str, seed: int) -> dict[str, Any] |
     usual = (clean.sources[known] == home) & (other == 0)
     weights, bias = _fit(x, other, clusters)
     limit = float(np.quantile(scores[usual], 1 - _FLAGGED))
-    return {"weights": [float(f"{weight:.5g}") for weight in weights], "bias": bias, "limit": limit}
+    return {"weights": rounded(weights), "bias": bias, "limit": limit}
 
 
 def _fit(x: Floats, other: NDArray[np.float64], clusters: NDArray[np.int64]) -> tuple[NDArray[np.float64], float]:
-    """Logistic regression on standardised features, as weights and bias of the plain ones."""
-    mean, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64) + 1e-6
-    rule = LogisticRegression(C=_STRENGTH, max_iter=500, class_weight="balanced")
-    rule.fit((x - mean) / spread, other, sample_weight=cluster_weights(clusters))
-    weights = rule.coef_[0] / spread
-    return weights, float(rule.intercept_[0] - weights @ mean)
+    regression = LogisticRegression(C=_STRENGTH, max_iter=500, class_weight="balanced")
+    return fit_linear_rule(x, other, cluster_weights(clusters), regression)

@@ -94,7 +94,7 @@ def fit_photo_gate(
     reporter.progress("gate", 0.9, "telling eyes from outliers")
     soft, hard = np.quantile(_held_out(turned, clusters, known, seed), [_DOUBTED, _REFUSED])
     weights, bias = _fit(known.and_eyes(turned, clusters))
-    eye = {"weights": _rounded(weights), "bias": bias, "soft": float(soft), "hard": float(hard)}
+    eye = {"weights": rounded(weights), "bias": bias, "soft": float(soft), "hard": float(hard)}
     return {**statistics, "eye": eye}
 
 
@@ -142,15 +142,21 @@ def _held_out(turned: Floats, clusters: NDArray[np.int64], known: _Samples, seed
     return scores[np.unique(cluster, return_index=True)[1]]
 
 
-def _rounded(weights: NDArray[np.float64]) -> list[float]:
-    return [float(f"{weight:.5g}") for weight in weights]
-
-
 def _fit(samples: _Samples) -> tuple[NDArray[np.float64], float]:
-    """Logistic regression on standardised features, as weights and bias of the plain ones."""
-    mean, spread = samples.x.mean(axis=0, dtype=np.float64), samples.x.std(axis=0, dtype=np.float64)
+    return fit_linear_rule(samples.x, samples.is_eye, samples.weights, LogisticRegression(C=_STRENGTH, max_iter=500))
+
+
+def fit_linear_rule(
+    x: Floats, y: NDArray[Any], weights: NDArray[np.float64], regression: LogisticRegression
+) -> tuple[NDArray[np.float64], float]:
+    """Fit the regression on standardised features (N, D); return weights (D,) and bias of the plain ones."""
+    mean, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     spread = np.where(spread < 1e-6, 1.0, spread)
-    rule = LogisticRegression(C=_STRENGTH, max_iter=500)
-    rule.fit((samples.x - mean) / spread, samples.is_eye, sample_weight=samples.weights)
-    weights = rule.coef_[0] / spread
-    return weights, float(rule.intercept_[0] - weights @ mean)
+    regression.fit((x - mean) / spread, y, sample_weight=weights)
+    plain = regression.coef_[0] / spread
+    return plain, float(regression.intercept_[0] - plain @ mean)
+
+
+def rounded(weights: NDArray[np.float64]) -> list[float]:
+    """Five digits of each weight, as gate.json keeps them."""
+    return [float(f"{weight:.5g}") for weight in weights]
