@@ -60,7 +60,7 @@ fuzz: $(VENV)/.dev
 
 # The two promises of automatic answers, in many simulated clinics.
 simulate: $(VENV)/.dev
-	SIMULATIONS=2000 $(IN)/python -m pytest tests/ml/test_risk.py -k "hold" -s --timeout=900 $(ARGS)
+	SIMULATIONS=2000 $(IN)/python -m pytest tests/ml/test_risk.py -s --timeout=1800 $(ARGS)
 
 # Starts whole systems on 127.0.0.1 and deletes them afterwards.
 load: $(VENV)/.core

@@ -23,6 +23,8 @@ Optional, never read by inference:
 
 encoder.safetensors, open_clip.json   the tower's weights and its open_clip model config, to train from
 seen.json         {"hashes": [16 hex digits, ...]}: perceptual hashes of the photos it was fitted on
+rehearsal.npz     public photos that every retraining includes, as the fast model sees them (`learn.build.rehearsal`)
+out_of_fold.npz   scores of the installation's own photos by models fitted without them (`learn.build.out_of_fold`)
 metrics.json      what was measured when the release was built
 card.md           the model card
 

@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.cascade.fast import FastModel
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import make_soft_labels
 from cataract.ml.learn.build.embedding_cache import EmbeddedPhotos, embed_photos
 from cataract.ml.learn.build.golden import write_golden
+from cataract.ml.learn.build.held_out import Judged, Photos, Refitted, disjoint, judge
 from cataract.ml.learn.build.model_card import write_card
 from cataract.ml.learn.build.rehearsal import Rehearsal
 from cataract.ml.learn.build.release_metrics import flatten_metrics, measure_release
-from cataract.ml.learn.build.score_cache import ScoreCache
 from cataract.ml.learn.build.workspace import Build, staging_folder
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.fit.fast import FastFit, fit_fast
@@ -55,8 +54,8 @@ def build_release(
         build.copy_encoder()
         cascade = Cascade.assemble(base, build.base_manifest)
         photos = embed_photos(cascade, data.paths, data.sha256s, config.cache, stored=data.vectors, reporter=reporter)
-        rehearsal = Rehearsal.load(base, cascade.spec.dim).without(photos.hashes)
-        rehearsal.save(folder)
+        known = Rehearsal.load(base, cascade.spec.dim)
+        rehearsal = known.without(photos.hashes)
         soft_labels = None
         if config.trains_fast:
             soft_labels = make_soft_labels(cascade, config.distillation, build.checkpoint, reporter)
@@ -64,11 +63,12 @@ def build_release(
         build.enter("fast", f"searching the fast model's parameters, {config.trials} trials")
         fast = _fit_fast(build, photos, rehearsal, soft_labels)
         build.enter("accurate", "fine-tuning the accurate model")
-        accurate_oof = _fit_accurate(build)
+        accurate = _fit_accurate(build)
 
         build.enter("calibration", "setting the thresholds")
-        held_out = _held_out(build, photos, rehearsal, fast, accurate_oof)
-        description = _calibrate(build, photos, held_out, fast)
+        refitted = Refitted(fast.oof_scores if fast else None, accurate)
+        judged = judge(build, Photos(photos, rehearsal, known), refitted, _uncalibrated(build))
+        description = _calibrate(build, photos, judged, fast)
         if config.trains_accurate:  # a build of the fast model keeps the encoder, and with it all stored embeddings
             build.enter("quantisation", "comparing answers with 8-bit weights")
             quantisation = quantise_if_safe(folder, description, data.calibration_photos(reporter), reporter)
@@ -102,7 +102,7 @@ def _fit_fast(
     fit = fit_fast(
         np.concatenate([photos.vectors[train], rehearsal.vectors]),
         y,
-        np.concatenate([data.clusters[train], _disjoint(rehearsal.clusters, data.clusters)]),
+        np.concatenate([data.clusters[train], disjoint(rehearsal.clusters, data.clusters)]),
         _balanced(np.concatenate([data.cluster_weights(train), rehearsal.weights]), y),
         soft_labels=soft_labels,
         trials=config.trials,
@@ -116,7 +116,8 @@ def _fit_fast(
 
 
 def _fit_accurate(build: Build) -> Floats | None:
-    """Fit and write accurate.onnx; out-of-fold scores of the training split where calibration needs them, else None."""
+    """Fit and write accurate.onnx; None when the base's is kept. Out-of-fold scores of the training split, none where
+    calibration does not need them."""
     if not build.config.trains_accurate:
         build.copy("accurate.onnx")
         return None
@@ -137,49 +138,7 @@ def _fit_accurate(build: Build) -> Floats | None:
         reporter=build.reporter,
     )
     (build.folder / "accurate.onnx").write_bytes(fit.onnx)
-    return fit.oof_scores if len(fit.oof_scores) else None
-
-
-def _held_out(
-    build: Build, photos: EmbeddedPhotos, rehearsal: Rehearsal, fast: FastFit | None, accurate_oof: Floats | None
-) -> HeldOut:
-    """Scores of photos by models that have not seen them: the calibration split; where that is too small also the
-    training split and the rehearsal photos, by cross-fitting. Raises Cancelled."""
-    data, cache = build.data, build.config.cache
-    model = FastModel((build.folder / "fast.txt").read_text(encoding="utf-8"), dim=photos.vectors.shape[1])
-    accurate = ScoreCache(_uncalibrated(build), cache.with_name("scores.npz") if cache else None)
-
-    def accurate_scores(rows: NDArray[np.int64]) -> Floats:
-        paths, sha256s = [data.paths[row] for row in rows], [data.sha256s[row] for row in rows]
-        return accurate.scores(paths, sha256s, build.reporter)
-
-    own = data.rows("calibration")
-    fast_scores = model.score(photos.vectors[own]) if len(own) else np.zeros(0, dtype=np.float32)
-    note = f"{_NOTE_OWN}: {data.calibration}"
-    held_out = HeldOut(fast_scores, accurate_scores(own), data.y[own], data.clusters[own], note)
-    if not data.calibration_suffices:
-        train = data.rows("train")
-        n = len(train)
-        train_fast = fast.oof_scores[:n] if fast is not None else model.score(photos.vectors[train])
-        train_accurate = accurate_oof if accurate_oof is not None else accurate_scores(train)
-        rehearsal_fast = fast.oof_scores[n:] if fast is not None else rehearsal.fast_scores
-        rehearsal_clusters = _disjoint(rehearsal.clusters, data.clusters)
-        held_out = HeldOut(
-            np.concatenate([held_out.fast, train_fast, rehearsal_fast]),
-            np.concatenate([held_out.accurate, train_accurate, rehearsal.accurate_scores]),
-            np.concatenate([held_out.y, data.y[train], rehearsal.y]),
-            np.concatenate([held_out.clusters, data.clusters[train], rehearsal_clusters]),
-            _NOTE_POOLED,
-        )
-    accurate.save()
-    return held_out
-
-
-_NOTE_OWN = "the calibration split of this installation"
-_NOTE_POOLED = (
-    "the calibration split was too small by itself, so the training split and the photos of the base release were "
-    "added, scored by models of other folds (cross-fitting)"
-)
+    return fit.oof_scores
 
 
 def _uncalibrated(build: Build) -> Cascade:
@@ -192,9 +151,9 @@ def _uncalibrated(build: Build) -> Cascade:
     return Cascade.assemble(build.folder, draft_manifest(build.folder, draft))
 
 
-def _calibrate(build: Build, photos: EmbeddedPhotos, held_out: HeldOut, fast: FastFit | None) -> ReleaseDescription:
+def _calibrate(build: Build, photos: EmbeddedPhotos, judged: Judged, fast: FastFit | None) -> ReleaseDescription:
     """Write calibration, policy, metrics, hashes and card; return what the manifest will say. Raises Cancelled."""
-    folder, config, base = build.folder, build.config, build.base_manifest
+    folder, config, base, held_out = build.folder, build.config, build.base_manifest, judged.new
     curves, policy = calibrate(held_out, config.limits, config.prevalence)
     figures = measure_release(held_out, curves, policy, build.reporter)
     write_json(folder / "calibration.json", curves)
@@ -235,8 +194,3 @@ def _balanced(weights: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.
     """The weights scaled so that both classes weigh the same and the mean weight is 1."""
     of_class = np.bincount(y, weights, minlength=2)
     return np.asarray(weights / of_class[y] * len(y) / 2, dtype=np.float64)
-
-
-def _disjoint(clusters: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The clusters renumbered so that no number occurs in `others`."""
-    return np.asarray(clusters + (int(others.max()) + 1 if len(others) else 0), dtype=np.int64)
