@@ -70,6 +70,15 @@ def test_of_many_photos_a_part_is_searched_on_and_all_are_fitted(monkeypatch: py
     assert FastModel(part.text, dim=12).score(problem()[0]).shape == (90,)
 
 
+def test_a_grid_is_searched_in_order_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cataract.ml.learn.fit.search.GRID", {"num_leaves": [7, 4], "num_iterations": [60, 90]})
+    x, y, groups = problem()
+    trials = fit_fast(x, y, groups, trials=30, seed=1, method="grid").trials
+    tried = [(trial["params"]["num_leaves"], trial["params"]["num_iterations"]) for trial in trials]
+    assert tried == [(7, 60), (7, 90), (4, 60), (4, 90)]
+    assert len(fit_fast(x, y, groups, trials=3, seed=1, method="grid").trials) == 3
+
+
 def test_a_search_prunes_trials_that_fall_behind() -> None:
     x, y, groups = problem()
     trials = fit_fast(x, y, groups, trials=9, seed=1).trials

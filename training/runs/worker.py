@@ -30,6 +30,7 @@ from training.label_checks.worker import fail_lost_checks
 from training.runs import mlflow_log
 from training.runs.attempt_folder import CHECKPOINT, RELEASE, attempt_folder, remove_leftovers
 from training.runs.models import TrainingRun
+from training.runs.parameters import promise_in_words
 from training.runs.reporter import RunReporter
 from training.tracking.mlflow_client import reconcile_aliases
 
@@ -114,6 +115,8 @@ def _build(run: TrainingRun, folder: Path, reporter: RunReporter, build: Build) 
     base = store.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
     data = _training_data(run)
+    promise = promise_in_words(run.parameters, run.base_release.manifest.get("policy") or {})
+    reporter.log(f"Promise: {'; '.join(promise)}.")
     reporter.progress("reading", 0.0, f"{len(data.paths)} labelled photos, starting from {run.base_release_id}")
     manifest = build(out_dir, base, data, _config(run, folder, reporter), reporter)
     reporter.check_stop()

@@ -15,7 +15,7 @@ from training.comparison.models import Comparison
 from training.management.progress import counter
 from training.runs import services as runs_services
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, DISTIL_LABEL, Choice, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, SEARCH_LABEL, SEARCHES, Choice, parameters_of
 
 
 def _within(choice: Choice, text: str) -> float:
@@ -45,9 +45,10 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="the reason, for the record")
         for name, choice in CHOICES.items():
             flag, meaning = f"--{name.replace('_', '-')}", choice.label.lower()
-            usual = choice.setting or f"{choice.default:g}"
+            usual = "as the base release" if choice.default is None else f"{choice.default:g}"
             limits = f"{choice.low:g} to {choice.high:g}, {usual} by default"
             parser.add_argument(flag, type=partial(_within, choice), metavar="N", help=f"{meaning} ({limits})")
+        parser.add_argument("--search", choices=[name for name, _ in SEARCHES], help=SEARCH_LABEL.lower())
         parser.add_argument("--distil", action="store_true", help=DISTIL_LABEL.lower())
         parser.add_argument("--wait", action="store_true", help="show the progress until the run is over")
 

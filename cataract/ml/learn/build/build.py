@@ -105,6 +105,7 @@ def _fit_fast(
         np.concatenate([data.clusters[train], disjoint(rehearsal.clusters, data.clusters)]),
         _balanced(np.concatenate([data.cluster_weights(train), rehearsal.weights]), y),
         soft_labels=soft_labels,
+        method=config.search,
         trials=config.trials,
         seconds=config.seconds,
         seed=config.seed,

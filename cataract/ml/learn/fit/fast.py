@@ -40,6 +40,7 @@ def fit_fast(
     weights: NDArray[np.float64] | None = None,
     *,
     soft_labels: SoftLabels | None = None,
+    method: str = "tpe",
     trials: int = 20,
     seconds: float = 600.0,
     seed: int = 0,
@@ -56,7 +57,7 @@ def fit_fast(
     """
     weight = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     data = CrossValidation(x, y, weight, make_folds(y, groups, seed), seed, reporter)
-    history = search(data.subset(groups, _SEARCHED), trials, seconds, checkpoint or Checkpoint())
+    history = search(data.subset(groups, _SEARCHED), trials, seconds, checkpoint or Checkpoint(), method)
     best = min((trial for trial in history if not trial["pruned"]), key=lambda trial: float(trial["log_loss"]))
     params, ablation = best["params"], {}
     scores = data.scores(params)
