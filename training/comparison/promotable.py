@@ -23,6 +23,8 @@ def check_promotable(*, release: Release, reason: str, acknowledge_too_few: bool
 
 def _refusals(release: Release, reason: str, comparison: Comparison | None, acknowledged: bool) -> list[str]:
     if release.status not in (Release.Status.CHALLENGER, Release.Status.RETIRED):
+        if release.status == Release.Status.REJECTED:
+            return [f"Release {release.pk} was rejected and cannot be promoted: {release.rejection}"]
         return [f"Release {release.pk} is {release.status}: only a challenger or a retired release can be promoted."]
     refusals = []
     if len(reason.strip()) < MIN_REASON:

@@ -17,6 +17,7 @@ from cataract.ml.learn.build.build import LightInstall, build_release
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import Distillation
+from cataract.ml.learn.build.verdict import Difference
 from cataract.ml.learn.reporter import Cancelled, Reporter
 from cataract.ml.release.manifest import MANIFEST, Manifest, verify
 from predictions.photos import storage
@@ -169,7 +170,17 @@ def _register(folder: Path, manifest: Manifest, reporter: RunReporter) -> Releas
     if known is not None:
         reporter.log(f"The run made release {known.pk} again, identical in every file.")
         return known
-    return store.register_release(folder=folder)
+    against_base = manifest.data.get("against_base") or {}
+    rejection = against_base.get("reason", "")
+    for name in ("own", "remembered"):
+        if against_base.get(name):
+            reporter.log(f"Against its base, {_PHOTOS[name]}: {Difference(**against_base[name]).words()}.")
+    if rejection:
+        reporter.log(f"Rejected. {rejection}")
+    return store.register_release(folder=folder, rejection=rejection)
+
+
+_PHOTOS = {"own": "on this installation's photos", "remembered": "on the public photos that the base remembers"}
 
 
 def _compare(run: TrainingRun, release: Release, reporter: RunReporter) -> Comparison | None:

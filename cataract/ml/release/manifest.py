@@ -8,7 +8,8 @@ trunk.onnx        input "pixels" (N, 3, S, S) float32, normalised RGB -> output 
 embed.onnx        input "activations" -> output "embedding" (N, E) float32, each row of L2 norm 1
 accurate.onnx     input "activations" -> output "logit" (N,) float32, positive means cataract
                   First axis dynamic in all three, no external data. An accepted int8 variant replaces the file.
-fast.txt          LightGBM model text (binary objective); feature count == manifest encoder.dim
+fast.txt          LightGBM model text (binary objective), or a logistic regression as JSON:
+                  {"coefficients": [D numbers], "intercept": b}; feature count == manifest encoder.dim
 calibration.json  {"fast": C, "accurate": C}, where C is one of (`cascade.calibration`)
                     {"kind": "temperature", "temperature": T}
                     {"kind": "platt", "slope": a, "intercept": b}

@@ -83,6 +83,8 @@ class Command(BaseCommand):
         if run.status != TrainingRun.Status.SUCCEEDED:
             raise CommandError(f"The run is {run.status}. {run.error}".strip())
         comparison = Comparison.objects.standing(run.release) if run.release else None
+        if run.release is not None and run.release.status == Release.Status.REJECTED:
+            raise CommandError(f"Release {run.release_id} is registered as rejected. {run.release.rejection}")
         self.stdout.write(f"Release {run.release_id} is registered as a challenger.")
         if comparison is not None:
             self.stdout.write(f"Against the champion {comparison.champion_id}: {comparison.get_verdict_display()}.")

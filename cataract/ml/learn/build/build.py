@@ -1,6 +1,6 @@
 """Confirmed labels -> a release: embed, fit, calibrate, measure, write. Read `build_release` top to bottom.
 
-A build of kind "fast" never imports torch. No build is given the test split.
+A build of kind "fast" needs no torch. No build is given the test split.
 """
 
 from dataclasses import replace
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.learn.build.changed_copies import embed_copies
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import make_soft_labels
@@ -21,6 +22,7 @@ from cataract.ml.learn.build.held_out import Judged, Photos, Refitted, disjoint,
 from cataract.ml.learn.build.model_card import write_card
 from cataract.ml.learn.build.rehearsal import Rehearsal
 from cataract.ml.learn.build.release_metrics import flatten_metrics, measure_release
+from cataract.ml.learn.build.verdict import compare_with_base
 from cataract.ml.learn.build.workspace import Build, staging_folder
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.fit.fast import FastFit, fit_fast
@@ -61,7 +63,7 @@ def build_release(
             soft_labels = make_soft_labels(cascade, config.distillation, build.checkpoint, reporter)
 
         build.enter("fast", f"searching the fast model's parameters, {config.trials} trials")
-        fast = _fit_fast(build, photos, rehearsal, soft_labels)
+        fast = _fit_fast(build, cascade, photos, rehearsal, soft_labels)
         build.enter("accurate", "fine-tuning the accurate model")
         accurate = _fit_accurate(build)
 
@@ -90,20 +92,34 @@ def _check(out_dir: Path, data: TrainingData, config: BuildConfig) -> None:
 
 
 def _fit_fast(
-    build: Build, photos: EmbeddedPhotos, rehearsal: Rehearsal, soft_labels: SoftLabels | None
+    build: Build, cascade: Cascade, photos: EmbeddedPhotos, rehearsal: Rehearsal, soft_labels: SoftLabels | None
 ) -> FastFit | None:
-    """Fit and write fast.txt, on the training split and the rehearsal photos; None when the base's is kept."""
+    """Fit and write fast.txt, on the training split with changed copies and on the rehearsal photos; None when the
+    base's is kept. Its out-of-fold scores are of the photos in this order."""
     if not build.config.trains_fast:
         build.copy("fast.txt")
         return None
     data, config = build.data, build.config
     train = data.rows("train")
+    copies = embed_copies(
+        cascade,
+        [data.paths[row] for row in train],
+        [data.sha256s[row] for row in train],
+        config.cache.with_name("copies.npz") if config.cache else None,
+        build.reporter,
+    )
     y = np.concatenate([data.y[train], rehearsal.y])
+    clusters = np.concatenate([data.clusters[train], disjoint(rehearsal.clusters, data.clusters)])
+    weights = np.concatenate([data.cluster_weights(train) / data.weights[train].mean(), rehearsal.weights])
+    weights /= 1 + np.bincount(copies.of, minlength=len(y))  # a photo and its copies weigh as one
+    rows = np.concatenate([np.arange(len(y)), copies.of])
     fit = fit_fast(
-        np.concatenate([photos.vectors[train], rehearsal.vectors]),
-        y,
-        np.concatenate([data.clusters[train], disjoint(rehearsal.clusters, data.clusters)]),
-        _balanced(np.concatenate([data.cluster_weights(train), rehearsal.weights]), y),
+        np.concatenate([photos.vectors[train], rehearsal.vectors, copies.vectors]),
+        y[rows],
+        clusters[rows],
+        _balanced(weights[rows], y[rows]),
+        copies=len(copies.of),
+        linear=True,
         soft_labels=soft_labels,
         method=config.search,
         trials=config.trials,
@@ -156,12 +172,16 @@ def _calibrate(build: Build, photos: EmbeddedPhotos, judged: Judged, fast: FastF
     """Write calibration, policy, metrics, hashes and card; return what the manifest will say. Raises Cancelled."""
     folder, config, base, held_out = build.folder, build.config, build.base_manifest, judged.new
     curves, policy = calibrate(held_out, config.limits, config.prevalence)
-    figures = measure_release(held_out, curves, policy, build.reporter)
+    figures = measure_release(held_out, policy, build.reporter)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)
     write_json(folder / "metrics.json", figures)
     write_json(folder / "seen.json", {"hashes": _seen(build.base, photos)})
+    verdict = compare_with_base(build, judged, policy)
     facts = _facts(build, held_out) | ({"distillation": fast.ablation} if fast and fast.ablation else {})
+    if fast is not None:
+        facts["fast_model"] = {"candidates": fast.candidates, "repeats": fast.repeats, "params": fast.params}
+    facts["against_base"] = verdict.as_json()
     write_card(folder, base=base, policy=policy, figures=figures, facts=facts, note=held_out.note)
     return ReleaseDescription(
         name=config.name,

@@ -14,7 +14,8 @@ class BuildConfig:
     """The configuration of one build.
 
     kind: which model is trained ("fast", "accurate" or "both"); the other one is the base's, and both are calibrated.
-    search: of the fast model's parameters, "tpe" (Optuna) or "grid"; trials, seconds: its limits. epochs: limit of the fine-tuning of the accurate model.
+    search: of the fast model's parameters, "tpe" (Optuna) or "grid"; trials, seconds: its limits. epochs: limit of the
+    fine-tuning of the accurate model.
     max_missed, max_false_alarms, confidence, prevalence: what the automatic answers promise (`cascade.risk`); without a
     prevalence, where as many eyes have a cataract as in the calibration photos.
     name: the first part of the release id.

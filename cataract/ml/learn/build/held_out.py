@@ -99,7 +99,7 @@ def judge(build: Build, photos: Photos, refitted: Refitted, cascade: Cascade) ->
             np.concatenate([data.chances(rows), rehearsal.weights[:more]]),
         )
 
-    remembered_fast = rehearsal.fast_scores if refitted.fast is None else refitted.fast[n:]
+    remembered_fast = rehearsal.fast_scores if refitted.fast is None else refitted.fast[n : n + len(rehearsal.y)]
     replace(rehearsal, fast_scores=remembered_fast).save(folder)
     new, base = held(new_fast, new_accurate, remembered_fast), held(base_fast, base_accurate, rehearsal.fast_scores)
     honest = np.isfinite(new.fast) & np.isfinite(new.accurate)

@@ -64,11 +64,31 @@ same photos, so the test set of the promotion gate is the judge, not this table.
 
 {policy_paragraph(policy, figures)}
 
+## Against its base
+
+{_against_base(facts["against_base"])}
+
 ## Known failures
 
 {KNOWN_FAILURES}
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
+
+
+def _against_base(verdict: Mapping[str, Any]) -> str:
+    """The comparison with the base release out of fold, a line a kind of photo."""
+    rows = [
+        f"| {name} | {each['n']} | {each['new']:.4f} | {each['base']:.4f} | "
+        f"{each['difference']:+.4f} ({each['low']:+.4f} to {each['high']:+.4f}) |"
+        for name, each in (("this installation's", verdict["own"]), ("public", verdict["remembered"]))
+        if each is not None
+    ]
+    table = [
+        "| photos | clusters | log loss | the base's | difference, 95 % interval |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+    return "\n".join([verdict["reason"], "", *table]).strip() if rows else "No photo was scored by both."
 
 
 def _distillation(facts: Mapping[str, Any]) -> str:

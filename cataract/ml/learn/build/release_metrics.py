@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from cataract.ml.learn.fit.calibrate import HeldOut, final_probability, probabilities
+from cataract.ml.learn.fit.calibrate import HeldOut, cross_calibrated
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.statistics import metrics
 
 
-def measure_release(
-    held_out: HeldOut, curves: dict[str, Any], policy: dict[str, Any], reporter: Reporter
-) -> dict[str, Any]:
-    """The content of metrics.json: both models and the cascade, on one photo per cluster. Raises Cancelled."""
+def measure_release(held_out: HeldOut, policy: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The content of metrics.json: both models and the cascade, on one photo per cluster, calibrated without it.
+
+    Raises Cancelled.
+    """
     single = held_out.one_each()
-    fast, accurate = probabilities(single, curves)
-    final = final_probability(policy, fast, accurate)
+    fast, accurate, final = cross_calibrated(single, policy)
     models = {}
     for name, p in (("cascade", final), ("fast", fast), ("accurate", accurate)):
         reporter.check_stop()
