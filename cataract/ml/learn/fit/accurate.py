@@ -1,8 +1,8 @@
 """Fit the accurate model: the tower's tail and a head, fine-tuned on cached activations of the frozen trunk.
 
 The trunk runs once per photo and augmentation, and its activations stay on disk, so an epoch costs only the tail. A
-checkpoint keeps them and every finished epoch: a killed fit resumes from its last epoch. A release may carry `start.safetensors`,
-a tail and head to start from; without it the tail starts as the encoder's and the head at random.
+checkpoint keeps them and every finished epoch: a killed fit resumes from its last epoch. A release may carry
+`start.safetensors`, a tail and head to start from; without it the tail starts as the encoder's and the head at random.
 """
 
 import json
@@ -62,9 +62,9 @@ def fit_accurate(
 
     release_folder must be verified and hold `encoder.safetensors`, `open_clip.json` and `trunk.onnx`. `folds` > 1 also
     gives out-of-fold scores. The metrics of each epoch hold its losses, and which fit it belongs to ("fit", from 0) of
-    how many ("fits"); the last one is the model. device: "auto", "cpu" or "cuda" (`Device.of`). When the reporter's time
-    runs out, a fit ends after its last possible epoch, which is logged. Otherwise the same input and seed give the same
-    model on the same machine, also when the fit was killed and resumes from its `checkpoint`.
+    how many ("fits"); the last one is the model. device: "auto", "cpu" or "cuda" (`Device.of`). When the reporter's
+    time runs out, a fit ends after its last possible epoch, which is logged. Otherwise the same input and seed give the
+    same model on the same machine, also when the fit was killed and resumes from its `checkpoint`.
     Raises ValueError when there are not two clusters of each class, or when device, disk or time do not suffice;
     Cancelled.
     """
@@ -79,9 +79,8 @@ def fit_accurate(
     with checkpoint.place("activations") as folder:
         activations = compute_activations(release_folder, photos, folder, seed=seed, device=place, reporter=reporter)
         data = _Data(activations, y, groups, weight)
-        job = _Job(
-            _starting_point(release_folder, seed).to(place.name), epochs, seed, folds + 1, checkpoint, reporter, place
-        )
+        start = _starting_point(release_folder, seed).to(place.name)
+        job = _Job(start, epochs, seed, folds + 1, checkpoint, reporter, place)
         oof = _out_of_fold(job, data, folds) if folds else np.zeros(0, dtype=np.float32)
         network, history = _fit(job, data, folds)
         example = activations.plain[:2, 0].astype(np.float32)

@@ -182,8 +182,8 @@ def _report(reporter: Reporter, done: int, photos: int, speed: float, measured: 
     left = (photos - done) / speed
     if left > reporter.seconds_left():
         raise TooSlow(
-            f"The encoder sees {speed:.1f} photos per second here: {photos - done:,} photos take {left / 3600:.1f} hours, "
-            f"and the run has {reporter.seconds_left() / 3600:.1f}. Raise TRAINING_MAX_HOURS, train from a smaller "
+            f"The encoder sees {speed:.1f} photos per second here: {photos - done:,} photos take {left / 3600:.1f} "
+            f"hours, and the run has {reporter.seconds_left() / 3600:.1f}. Raise TRAINING_MAX_HOURS, train from a smaller "
             "encoder, or set TRAINING_DEVICE to a CUDA device."
         )
     reporter.progress(

@@ -17,7 +17,7 @@ class NoDevice(ValueError):
 
 @dataclass(frozen=True)
 class Device:
-    """name: torch's name of it. mixed: bfloat16 for matrix products and convolutions, 32 bits for weights and losses."""
+    """name: of torch. mixed: bfloat16 for matrix products and convolutions, 32 bits for weights and losses."""
 
     name: str = "cpu"
     mixed: bool = False
@@ -32,8 +32,8 @@ class Device:
         if choice == "auto":
             return cls()
         raise NoDevice(
-            f"TRAINING_DEVICE is {choice}, but torch {torch.__version__} finds no CUDA device on this machine. Set it to "
-            "auto or cpu, or install a driver and a torch for CUDA."
+            f"TRAINING_DEVICE is {choice}, but torch {torch.__version__} finds no CUDA device on this machine. Set it "
+            "to auto or cpu, or install a driver and a torch for CUDA."
         )
 
     @property
