@@ -17,8 +17,9 @@ from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoding.encoder import EncoderSpec, Graph, normalise, prepare
 from cataract.ml.encoding.pupil import find_pupil
 from cataract.ml.learn.fit.augment import changes, random_crop
+from cataract.ml.learn.fit.cut import split
 from cataract.ml.learn.fit.device import Device
-from cataract.ml.learn.fit.towers import load_encoder, split
+from cataract.ml.learn.fit.towers import load_encoder
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.release.manifest import read_manifest, write_json
 
@@ -183,8 +184,8 @@ def _report(reporter: Reporter, done: int, photos: int, speed: float, measured: 
     if left > reporter.seconds_left():
         raise TooSlow(
             f"The encoder sees {speed:.1f} photos per second here: {photos - done:,} photos take {left / 3600:.1f} "
-            f"hours, and the run has {reporter.seconds_left() / 3600:.1f}. Raise TRAINING_MAX_HOURS, train from a smaller "
-            "encoder, or set TRAINING_DEVICE to a CUDA device."
+            f"hours, and the run has {reporter.seconds_left() / 3600:.1f}. Raise TRAINING_MAX_HOURS, train from a "
+            "smaller encoder, or set TRAINING_DEVICE to a CUDA device."
         )
     reporter.progress(
         "accurate", 0.0, f"encoding photo {done} of {photos}, {speed:.1f} per second, {left / 60:.0f} min left"
