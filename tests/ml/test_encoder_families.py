@@ -116,9 +116,6 @@ def test_a_plain_timm_tower_is_an_encoder_like_any_other() -> None:
     graphs = export_tower(Tower("timm/test_vit3", "random", model, config))
     size = config["vision_cfg"]["image_size"]
     pixels = np.random.default_rng(0).normal(size=(1, 3, size, size)).astype(np.float32)
-    ours = [
-        Graph(graphs[name], providers=("CPUExecutionProvider",), threads=1) for name in ("trunk.onnx", "embed.onnx")
-    ]
     alone: Any = timm.create_model("test_vit3", num_classes=0).eval()
     alone.load_state_dict(model.visual.trunk.state_dict())  # type: ignore[union-attr]
     with torch.no_grad():

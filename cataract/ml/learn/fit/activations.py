@@ -119,7 +119,7 @@ def compute_activations(
         before, done = done, done + len(plain)
         if done // _SAVE_EVERY > before // _SAVE_EVERY or done == len(photos):
             write_json(folder / "done.json", done)
-        _report(reporter, done, len(photos), (done - begun) / (time.monotonic() - began), done - begun)
+        _report(reporter, done, len(photos), done - begun, time.monotonic() - began)
     return Activations(*(StoredRows.whole(path) for path in files))
 
 
@@ -176,10 +176,11 @@ def _write(path: Path, first: int, values: Floats) -> None:
     stored.flush()
 
 
-def _report(reporter: Reporter, done: int, photos: int, speed: float, measured: int) -> None:
+def _report(reporter: Reporter, done: int, photos: int, measured: int, seconds: float) -> None:
     """Say how fast it is and how long it takes. Raises TooSlow."""
     if measured < _MEASURED or done >= photos:
         return
+    speed = measured / max(seconds, 1e-6)
     left = (photos - done) / speed
     if left > reporter.seconds_left():
         raise TooSlow(
