@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cataract.ml.learn.build import base_release
-from cataract.ml.learn.fit import accurate
+from cataract.ml.learn.fit import activations
 from cataract.ml.learn.fit.towers import CONFIG
 from cataract.ml.synthetic import render_eye
 from predictions.embeddings import similar
@@ -72,7 +72,7 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     settings.AUTO_MAX_MISSED, settings.AUTO_CONFIDENCE, settings.AUTO_PREVALENCE = 0.1, 0.8, 0.2
     arch = small_arch if name == "small" else name
     tower = checkpoint_of(arch, tmp_path / "weights.safetensors")
-    monkeypatch.setattr(accurate, "_CHANGED", 60)  # three changes of each photo: an epoch in seconds
+    monkeypatch.setattr(activations, "CHANGED", 60)  # three changes of each photo: an epoch in seconds
     capture_published(monkeypatch)
     label_photos(train=10, calibration=1, test=1)
 

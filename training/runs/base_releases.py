@@ -25,23 +25,32 @@ def make_base(
     arch: str,
     tag: str = "",
     checkpoint: Path | None = None,
+    like: str = "",
+    image_size: int = 0,
     views: Sequence[str] = ("full",),
     say: Callable[[str], None] = lambda line: None,
 ) -> Release:
-    """Register a base release with the image tower of open_clip's `arch`, and the weights of `tag` or of a file.
+    """Register a base release with the image tower `arch` of open_clip or timm, and the weights of `tag` or of a file.
 
+    like: the published tag whose preprocessing and activation the weights of a file need, where no configuration lies
+    beside it. image_size: in pixels, in place of the published one.
     It cannot serve: its models are untrained. A training run of both models that starts from it makes a challenger.
     The same weights return the same release. Raises NoEncoder, and leaves nothing behind.
     """
     if not has_torch():
         raise NoEncoder(f"This is a light installation. {ADD_TRAINING_SET}.")
     if bool(tag) == bool(checkpoint):
-        raise NoEncoder("Name the weights: either a tag that open_clip publishes, or a checkpoint file.")
-    from cataract.ml.learn.build import base_release, pretrained
+        raise NoEncoder("Name the weights: either a tag that open_clip or timm publishes, or a checkpoint file.")
+    if tag and like:
+        raise NoEncoder("A published tag brings its own preprocessing; --pretrained-cfg is for a checkpoint file.")
+    from cataract.ml.learn.build import base_release, preprocessing, pretrained
 
     try:
         say(f"reading the weights of {arch}" + (f", {tag} (downloaded once)" if tag else ""))
-        tower = pretrained.local_tower(arch, checkpoint) if checkpoint else pretrained.published_tower(arch, tag)
+        if checkpoint:
+            tower = pretrained.local_tower(arch, checkpoint, like=like, image_size=image_size, say=say)
+        else:
+            tower = pretrained.published_tower(arch, tag, image_size=image_size, say=say)
         say("exporting trunk, embedding and accurate model, each checked against torch")
         graphs = base_release.export_tower(tower)
         with TemporaryDirectory(prefix=".tmp-", dir=_beside_releases()) as place:
@@ -52,7 +61,7 @@ def make_base(
                 return known
             say("registering it: files and golden predictions are checked")
             return store.register_release(folder=Path(place) / "base", status=Release.Status.BASE)
-    except (pretrained.WeightsUnavailable, ValueError, RuntimeError) as error:
+    except (preprocessing.WeightsUnavailable, ValueError, RuntimeError) as error:
         raise NoEncoder(str(error)) from error
 
 

@@ -152,6 +152,7 @@ def _config(run: TrainingRun, folder: Path, reporter: RunReporter) -> BuildConfi
         distillation=photos,
         cache=vector_cache(),
         checkpoint=folder / CHECKPOINT,
+        device=settings.TRAINING_DEVICE,
         **parameters,
     )
 

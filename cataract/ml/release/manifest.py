@@ -38,6 +38,7 @@ manifest.json, written last (as types: `release.description`):
  "code_commit": "", "base": "" (id of the release whose encoder was taken over),
  "encoder": {"name", "arch", "hash", "image_size": S, "mean": [3], "std": [3],
              "resize_mode": "squash" | "shortest" | "longest" (open_clip's words),
+             "interpolation": "bicubic" (also where it is absent) | "bilinear",
              "views": [some of "full", "centre", "pupil"], "handmade": bool,
              "embedding_dim": E, "dim": D = E * len(views) (+ features.LENGTH when handmade)},
  "accurate": {"views": [subset of encoder.views], "flip": bool (average with the mirrored view)},
@@ -189,7 +190,9 @@ def encoder_hash(files: Mapping[str, FileRecord], encoder: EncoderSpec) -> str:
     `encoder.hash` itself is not read.
     """
     spec = encoder.as_json()
-    keys = ("image_size", "mean", "std", "resize_mode", "views", "handmade")
+    keys = ["image_size", "mean", "std", "resize_mode", "views", "handmade"]
+    if encoder.interpolation != "bicubic":  # which older releases do not state
+        keys.append("interpolation")
     preprocessing = json.dumps([VIEWS_VERSION, {key: spec[key] for key in keys}], sort_keys=True)
     parts = (files["trunk.onnx"].sha256, files["embed.onnx"].sha256, preprocessing)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -151,6 +151,7 @@ def _fit_accurate(build: Build) -> Floats | None:
         epochs=config.epochs,
         seed=config.seed,
         folds=0 if data.calibration_suffices else _OUT_OF_FOLD,
+        device=config.device,
         checkpoint=build.checkpoint,
         reporter=build.reporter,
     )

@@ -7,6 +7,7 @@ from cataract.ml.cascade.risk import RiskLimits
 from cataract.ml.learn.build.distillation import Distillation
 
 KINDS = ("fast", "accurate", "both")
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class BuildConfig:
     name: the first part of the release id.
     distillation: photos without a label that the base's accurate model teaches the fast model with.
     cache: a file that keeps embeddings from one build to the next; `scores.npz` beside it keeps accurate scores.
+    device: where the accurate model is trained: "auto" (CUDA where there is one), "cpu" or "cuda".
     checkpoint: a folder from which a killed build resumes; the caller removes it.
     """
 
@@ -37,9 +39,12 @@ class BuildConfig:
     name: str = "retrained"
     distillation: Distillation | None = None
     cache: Path | None = None
+    device: str = "auto"
     checkpoint: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            raise ValueError(f"A release is trained on {', '.join(DEVICES)}; not on {self.device!r}.")
         if self.kind not in KINDS:
             raise ValueError(f"A release is built of kind {', '.join(KINDS)}; not {self.kind!r}.")
 

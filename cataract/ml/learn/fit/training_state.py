@@ -70,7 +70,7 @@ class TrainingState:
             "numpy": self.rng.bit_generator.state,
         }
         tensors["torch"] = torch.get_rng_state()
-        checkpoint.save_state(name, {name: value.numpy() for name, value in tensors.items()}, facts)
+        checkpoint.save_state(name, {name: value.cpu().numpy() for name, value in tensors.items()}, facts)
 
     def restore(self, checkpoint: Checkpoint, name: str) -> None:
         """Restore the last epoch saved under `name`; change nothing when there is none."""
