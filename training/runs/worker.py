@@ -16,6 +16,7 @@ from cataract.ml.labels import CATARACT
 from cataract.ml.learn.build.build import LightInstall, build_release
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
+from cataract.ml.learn.build.data_warnings import count_warnings
 from cataract.ml.learn.build.distillation import Distillation
 from cataract.ml.learn.build.verdict import Difference
 from cataract.ml.learn.reporter import Cancelled, Reporter
@@ -116,6 +117,8 @@ def _build(run: TrainingRun, folder: Path, reporter: RunReporter, build: Build) 
     base = store.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
     data = _training_data(run)
+    for warning in count_warnings(*(len(np.unique(data.clusters[data.y == label])) for label in (0, 1))):
+        reporter.log(warning)
     promise = promise_in_words(run.parameters, run.base_release.manifest.get("policy") or {})
     reporter.log(f"Promise: {'; '.join(promise)}.")
     reporter.progress("reading", 0.0, f"{len(data.paths)} labelled photos, starting from {run.base_release_id}")
@@ -171,6 +174,8 @@ def _register(folder: Path, manifest: Manifest, reporter: RunReporter) -> Releas
     if known is not None:
         reporter.log(f"The run made release {known.pk} again, identical in every file.")
         return known
+    for warning in manifest.data.get("warnings", []):
+        reporter.log(warning)
     against_base = manifest.data.get("against_base") or {}
     rejection = against_base.get("reason", "")
     for name in ("own", "remembered"):

@@ -12,6 +12,7 @@ from cataract.core.errors import DomainError
 from predictions.photos import worker as photos
 from predictions.releases.models import Release
 from training.comparison.models import Comparison
+from training.datasets.services import preview
 from training.management.progress import counter
 from training.runs import services as runs_services
 from training.runs.models import TrainingRun
@@ -67,6 +68,8 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
+        for warning in preview().warnings:
+            self.stdout.write(warning)
         self.stdout.write(f"Training run {run.pk} is queued, on dataset {run.dataset_id[:12]}.")
         if options["wait"]:
             self._wait(run)
@@ -83,6 +86,8 @@ class Command(BaseCommand):
         if run.status != TrainingRun.Status.SUCCEEDED:
             raise CommandError(f"The run is {run.status}. {run.error}".strip())
         comparison = Comparison.objects.standing(run.release) if run.release else None
+        for warning in (run.release.manifest if run.release else {}).get("data", {}).get("warnings", []):
+            self.stdout.write(warning)
         if run.release is not None and run.release.status == Release.Status.REJECTED:
             raise CommandError(f"Release {run.release_id} is registered as rejected. {run.release.rejection}")
         self.stdout.write(f"Release {run.release_id} is registered as a challenger.")

@@ -5,16 +5,16 @@ A build of kind "fast" needs no torch. No build is given the test split.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.learn.build.changed_copies import embed_copies
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
+from cataract.ml.learn.build.data_warnings import training_warnings
 from cataract.ml.learn.build.distillation import make_soft_labels
 from cataract.ml.learn.build.embedding_cache import EmbeddedPhotos, embed_photos
 from cataract.ml.learn.build.golden import write_golden
@@ -34,7 +34,11 @@ from cataract.ml.release.description import ReleaseDescription
 from cataract.ml.release.manifest import Manifest, draft_manifest, write_json, write_manifest
 from cataract.ml.release.seen import read_seen
 
+if TYPE_CHECKING:
+    from cataract.ml.learn.fit.accurate import AccurateFit  # torch
+
 _OUT_OF_FOLD = 3  # folds of the accurate model, where calibration needs the training split too
+_REPEATS = 3  # foldings, each with another seed, that say how much the accurate model's figures vary
 
 
 class LightInstall(ImportError):
@@ -68,9 +72,9 @@ def build_release(
         accurate = _fit_accurate(build)
 
         build.enter("calibration", "setting the thresholds")
-        refitted = Refitted(fast.oof_scores if fast else None, accurate)
+        refitted = Refitted(fast.oof_scores if fast else None, accurate.oof_scores if accurate else None)
         judged = judge(build, Photos(photos, rehearsal, known), refitted, _uncalibrated(build))
-        description = _calibrate(build, photos, judged, fast)
+        description = _calibrate(build, photos, judged, fast, accurate)
         if config.trains_accurate:  # a build of the fast model keeps the encoder, and with it all stored embeddings
             build.enter("quantisation", "comparing answers with 8-bit weights")
             quantisation = quantise_if_safe(folder, description, data.calibration_photos(reporter), reporter)
@@ -132,8 +136,8 @@ def _fit_fast(
     return fit
 
 
-def _fit_accurate(build: Build) -> Floats | None:
-    """Fit and write accurate.onnx; None when the base's is kept. Out-of-fold scores of the training split, none where
+def _fit_accurate(build: Build) -> "AccurateFit | None":
+    """Fit and write accurate.onnx on the training split; None when the base's is kept. No out-of-fold scores where
     calibration does not need them."""
     if not build.config.trains_accurate:
         build.copy("accurate.onnx")
@@ -151,12 +155,13 @@ def _fit_accurate(build: Build) -> Floats | None:
         epochs=config.epochs,
         seed=config.seed,
         folds=0 if data.calibration_suffices else _OUT_OF_FOLD,
+        repeats=_REPEATS,
         device=config.device,
         checkpoint=build.checkpoint,
         reporter=build.reporter,
     )
     (build.folder / "accurate.onnx").write_bytes(fit.onnx)
-    return fit.oof_scores
+    return fit
 
 
 def _uncalibrated(build: Build) -> Cascade:
@@ -169,7 +174,9 @@ def _uncalibrated(build: Build) -> Cascade:
     return Cascade.assemble(build.folder, draft_manifest(build.folder, draft))
 
 
-def _calibrate(build: Build, photos: EmbeddedPhotos, judged: Judged, fast: FastFit | None) -> ReleaseDescription:
+def _calibrate(
+    build: Build, photos: EmbeddedPhotos, judged: Judged, fast: FastFit | None, accurate: "AccurateFit | None"
+) -> ReleaseDescription:
     """Write calibration, policy, metrics, hashes and card; return what the manifest will say. Raises Cancelled."""
     folder, config, base, held_out = build.folder, build.config, build.base_manifest, judged.new
     curves, policy = calibrate(held_out, config.limits, config.prevalence)
@@ -182,6 +189,9 @@ def _calibrate(build: Build, photos: EmbeddedPhotos, judged: Judged, fast: FastF
     facts = _facts(build, held_out) | ({"distillation": fast.ablation} if fast and fast.ablation else {})
     if fast is not None:
         facts["fast_model"] = {"candidates": fast.candidates, "repeats": fast.repeats, "params": fast.params}
+    if accurate is not None:
+        facts["accurate_model"] = {"fine_tuned_share": accurate.share, "repeats": accurate.repeats}
+    facts["warnings"] = training_warnings(build.data, photos)
     facts["against_base"] = verdict.as_json()
     write_card(folder, base=base, policy=policy, figures=figures, facts=facts, note=held_out.note)
     return ReleaseDescription(

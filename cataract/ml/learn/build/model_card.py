@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from cataract.ml.cascade.risk import promises
@@ -54,7 +55,7 @@ Retrained from {base.id}; fitted: {facts["kind"]}.
 {facts["train_photos"]} confirmed photos of this installation ({facts["train_cataract"]} with cataract,
 {facts["train_clusters"]} clusters), added to what the base release remembers of its public photos. Each cluster (a
 patient with all near-duplicates) weighs as one photo.
-{_distillation(facts)}
+{"".join(chr(10) + warning + chr(10) for warning in facts["warnings"])}{_distillation(facts)}
 ## Figures
 
 On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters); 95 % intervals. Thresholds were set on the
@@ -62,7 +63,7 @@ same photos, so the test set of the promotion gate is the judge, not this table.
 
 {figure_table(figures, ("cascade", "fast", "accurate"))}
 
-{policy_paragraph(policy, figures)}
+{_fits(facts)}{policy_paragraph(policy, figures)}
 
 ## Against its base
 
@@ -73,6 +74,30 @@ same photos, so the test set of the promotion gate is the judge, not this table.
 {KNOWN_FAILURES}
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
+
+
+def _fits(facts: Mapping[str, Any]) -> str:
+    """How each fitted model was chosen, and how much its figures vary between repeated foldings with other seeds."""
+    lines = []
+    if fast := facts.get("fast_model"):
+        tried = ", ".join(f"{name} {loss:.4f}" for name, loss in fast["candidates"].items())
+        spread = _spread(fast["repeats"], "not seen by the search")
+        lines.append(f"Fast model: the lowest log loss in the search ({tried}). {spread}")
+    if accurate := facts.get("accurate_model"):
+        share = f"{accurate['fine_tuned_share']:.0%} of its weights are fine-tuned ones, the rest is its start's."
+        lines.append(f"Accurate model: {share} {_spread(accurate['repeats'], 'with other seeds')}")
+    return "\n".join([*lines, "", ""]) if lines else ""
+
+
+def _spread(repeats: Sequence[Mapping[str, float]], which: str) -> str:
+    if len(repeats) < 2:
+        return ""
+    parts = [
+        f"{title} {fmean(values):.4f} (standard deviation {stdev(values):.4f})"
+        for name, title in (("log_loss", "log loss"), ("roc_auc", "ROC-AUC"), ("accuracy", "accuracy"))
+        for values in [[repeat[name] for repeat in repeats]]
+    ]
+    return f"Mean of {len(repeats)} foldings {which}: {', '.join(parts)}."
 
 
 def _against_base(verdict: Mapping[str, Any]) -> str:

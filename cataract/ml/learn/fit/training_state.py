@@ -11,7 +11,7 @@ from torch import Tensor
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.fit.towers import TailWithHead
 
-_RATE_HEAD, _RATE_TAIL = 1e-3, 2e-4
+_RATE_HEAD, _RATE_TAIL = 2e-4, 2e-5  # higher ones only overfit on a few hundred photos (docs/experiments.md)
 
 
 @dataclass
