@@ -13,7 +13,7 @@ from cataract.core import charts
 from cataract.core.documents.document import Block, Chart, Paragraph, Photos, Table, interval, number
 from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.statistics import metrics
-from review.agreement import estimates
+from cataract.ml.statistics.intervals import weighted_share
 from training.comparison.models import Comparison
 
 ERRORS_SHOWN = 12
@@ -152,7 +152,7 @@ def errors(points: Sequence[Point]) -> list[Block]:
 
 def _rate(points: Sequence[Point], given: Test, hit: Test) -> str:
     chosen = [point for point in points if given(point)]
-    share = estimates.weighted_share(
+    share = weighted_share(
         [hit(point) for point in chosen], np.ones(len(chosen)), [point["cluster"] for point in chosen]
     )
     return f"{interval(share)}, n {share.n}"
