@@ -219,7 +219,7 @@ def per_release(rows: list[SampledCase]) -> list[tuple[str, list[Measure]]]:
 
 
 def counts(rows: list[SampledCase]) -> dict[str, int]:
-    """How many cases were sampled, read, labelled after the AI was shown, read as neither class, and not judged by the AI."""
+    """How many cases were sampled and read; and of these labelled after the AI was shown, and of neither class."""
     return {
         "chosen": len(rows),
         "read": sum(row.is_read for row in rows),

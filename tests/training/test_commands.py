@@ -17,7 +17,6 @@ from review.labels.models import Label
 from tests import photos
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
-from training.change_control.rules import rules
 from training.datasets.selectors import usable_labels
 from training.runs import worker
 from training.runs.models import TrainingRun
@@ -226,7 +225,6 @@ def test_train_promote_and_rollback_from_the_command_line(
     champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = capture_published(monkeypatch)
-    monkeypatch.setitem(rules()["comparison"], "bootstrap", 50)
     label_photos(test=1)
     assert "is queued" in command("train", model="fast", reason="new labels")
     with pytest.raises(CommandError, match="Another training run is active"):

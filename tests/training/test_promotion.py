@@ -42,7 +42,6 @@ def url(name: str, release: Release) -> str:
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    monkeypatch.setitem(rules()["comparison"], "bootstrap", 100)
     monkeypatch.setitem(rules()["latency"], "slack_ms", 10_000.0)  # other tests keep these cores busy
     return capture_published(monkeypatch)
 

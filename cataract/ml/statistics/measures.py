@@ -215,10 +215,6 @@ def pr_auc(y: NDArray[Any], p: NDArray[Any], weight: Array) -> float:
     return float((np.diff(found, prepend=0) * found / called).sum() / found[-1])
 
 
-def _brier(y: NDArray[Any], p: NDArray[Any], weight: Array) -> float:
-    return float((weight * (p - y) ** 2).sum() / weight.sum()) if len(y) else math.nan
-
-
 def _sensitivity_at_specificity(y: NDArray[Any], p: NDArray[Any], weight: Array, specificity: float = 0.95) -> float:
     sick = y.astype(bool)
     if sick.all() or not sick.any():
@@ -229,10 +225,29 @@ def _sensitivity_at_specificity(y: NDArray[Any], p: NDArray[Any], weight: Array,
     return float((weight[sick] * (p[sick] > threshold)).sum() / weight[sick].sum())
 
 
-def f1(y: NDArray[Any], called: NDArray[Any], weight: Array) -> float:
-    """The harmonic mean of precision and recall."""
-    total = float((weight * y).sum() + (weight * called).sum())
-    return 2 * float((weight * y * called).sum()) / total if total else math.nan
+def _brier(answers: Answers) -> Estimate:
+    """The mean squared error of the probability (Brier 1950), with the normal interval over clusters."""
+    if not len(answers.truth):
+        return nothing()
+    share = answers.weight / answers.weight.sum()
+    errors = (answers.probability - answers.truth) ** 2
+    value = float(share @ errors)
+    half = Z * math.sqrt(clustered_variance(share * (errors - value), answers.group))
+    return Estimate(value, max(0.0, value - half), min(1.0, value + half), len(errors))
+
+
+def _f1(answers: Answers) -> Estimate:
+    """The harmonic mean of precision and recall, with Wilson's interval as for a share (linearised ratio)."""
+    found = answers.weight * 2 * (answers.truth & answers.positive)
+    total = answers.weight * (answers.truth.astype(np.float64) + answers.positive)
+    if not total.sum():
+        return nothing()
+    value = float(found.sum() / total.sum())
+    effective = effective_number(answers.weight, answers.group)
+    variance = clustered_variance(found - value * total, answers.group) / float(total.sum()) ** 2
+    if variance > 0:
+        effective = min(effective, value * (1 - value) / variance)
+    return Estimate(value, *wilson(value * effective, effective), len(answers.truth))
 
 
 # All of them ----------------------------------------------------------------------------------------------------------
@@ -244,24 +259,23 @@ def estimate(name: str, answers: Answers, *, seed: int = 0) -> Estimate:
     if name in SHARES:
         return share(name, answers)
     if name == "f1":
-        return _resampled(f1, answers, answers.positive, seed)
+        return _f1(answers)
     graded = answers.only(answers.graded)
-    if name in ("roc_auc", "ece"):
-        return _roc_auc(graded) if name == "roc_auc" else _ece(graded)
-    return _resampled(_RESAMPLED[name], graded, graded.probability, seed)
+    if name in _RESAMPLED:
+        return _resampled(_RESAMPLED[name], graded, seed)
+    return {"roc_auc": _roc_auc, "ece": _ece, "brier": _brier}[name](graded)
 
 
 _Plain = Callable[[NDArray[Any], NDArray[Any], Array], float]
 _RESAMPLED: dict[str, _Plain] = {
     "pr_auc": pr_auc,
     "sensitivity_at_95_specificity": _sensitivity_at_specificity,
-    "brier": _brier,
 }
 
 
-def _resampled(measure: _Plain, answers: Answers, said: NDArray[Any], seed: int) -> Estimate:
+def _resampled(measure: _Plain, graded: Answers, seed: int) -> Estimate:
     def of(times: Array) -> float:
         drawn = times > 0
-        return measure(answers.truth[drawn], said[drawn], (answers.weight * times)[drawn])
+        return measure(graded.truth[drawn], graded.probability[drawn], (graded.weight * times)[drawn])
 
-    return bootstrap(of, answers.group, seed)
+    return bootstrap(of, graded.group, seed)
