@@ -26,7 +26,6 @@ from training.runs.models import TrainingRun
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    monkeypatch.setitem(rules()["comparison"], "bootstrap", 100)
     monkeypatch.setitem(rules()["latency"], "slack_ms", 10_000.0)  # the browser keeps these cores busy
     return capture_published(monkeypatch)
 

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def compared(champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
     """A challenger that was compared on eight synthetic eyes, one of which it gets wrong."""
-    monkeypatch.setitem(rules()["comparison"], "bootstrap", 50)
     monkeypatch.setitem(rules()["since"], "max_photos", 4)
     label_photos(test=4)
     freeze_dataset(user=None)

@@ -22,6 +22,7 @@ from predictions.releases.models import Promotion, Release
 from training.comparison import services as comparison_services
 from training.comparison.admin_utils import release_admin_url, require_promote_permission
 from training.comparison.forms import ReasonForm
+from training.comparison.measure_rows import measure_rows
 from training.comparison.models import Comparison, ReleaseReview
 from training.evidence import views as evidence_views
 from training.evidence.card import card_text
@@ -195,6 +196,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "champion": Release.objects.champions().first(),
             "comparison": comparison,
             "report": report,
+            "measures": list(measure_rows(report)),
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
             "left": comparison.flips_without_cause() if comparison else [],
             "form": form,

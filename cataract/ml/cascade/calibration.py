@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cataract.ml.statistics.intervals import effective_number
+
 
 def apply(calibration: Mapping[str, Any], scores: ArrayLike) -> NDArray[np.float64]:
     """Raw scores (N,), log-odds of cataract, -> probabilities (N,); NaN stays NaN. Kinds: see `release.manifest`.
@@ -36,15 +38,12 @@ def fit_platt(scores: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None)
 
     raw, truth = np.asarray(scores, dtype=np.float64), np.asarray(y)
     weight = np.ones(len(raw)) if weights is None else np.asarray(weights, dtype=np.float64)
-    positives, negatives = effective_number(weight[truth == 1]), effective_number(weight[truth == 0])
+    negatives, positives = (
+        effective_number(weight[truth == label], np.arange((truth == label).sum())) for label in (0, 1)
+    )
     target = np.where(truth == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     fit = minimize(lambda w: _log_loss(w[0] * raw + w[1], target, weight), x0=np.array([1.0, 0.0]), method="BFGS")
     return {"kind": "platt", "slope": float(fit.x[0]), "intercept": float(fit.x[1])}
-
-
-def effective_number(weights: NDArray[np.float64]) -> float:
-    """How many equally weighted photos say as much as these (Kish 1965)."""
-    return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
 
 
 def _sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

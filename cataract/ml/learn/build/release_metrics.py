@@ -17,7 +17,7 @@ def measure_release(held_out: HeldOut, policy: dict[str, Any], reporter: Reporte
     models = {}
     for name, p in (("cascade", final), ("fast", fast), ("accurate", accurate)):
         reporter.check_stop()
-        models[name] = metrics.evaluate(single.y, p)
+        models[name] = metrics.evaluate(single.y, p, weights=single.weights)
     return {
         **models,
         "coverage_at_5_percent_error": metrics.coverage_at_risk(single.y, final, 0.05),
