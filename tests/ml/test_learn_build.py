@@ -13,6 +13,7 @@ from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.learn.build.build import LightInstall, build_release
+from cataract.ml.learn.build.changed_copies import embed_copies
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import Distillation
@@ -63,6 +64,23 @@ def test_photos_are_read_once_and_a_withdrawn_one_leaves_the_cache(
     other = Cascade.load(make_tiny_release(tmp_path / "other", seed=9))
     with pytest.raises(FileNotFoundError):  # another encoder
         embed_photos(other, [tmp_path / "gone"], dataset.sha256s[1:2], cache)
+
+
+def test_changed_copies_are_the_same_each_time_and_a_withdrawn_one_leaves_the_cache(
+    tiny_release: Path, dataset: TrainingData, tmp_path: Path
+) -> None:
+    cascade, cache = Cascade.load(tiny_release), tmp_path / "copies.npz"
+    first = embed_copies(cascade, dataset.paths[:4], dataset.sha256s[:4], cache)
+    assert first.of.tolist() == [row for row in range(4) for _ in range(3)]
+    again = embed_copies(cascade, [tmp_path / "gone"] * 3, dataset.sha256s[1:4], cache)
+    np.testing.assert_array_equal(again.vectors, first.vectors[3:])
+    np.testing.assert_array_equal(
+        embed_copies(cascade, dataset.paths[:1], dataset.sha256s[:1]).vectors, first.vectors[:3]
+    )
+    with pytest.raises(FileNotFoundError):  # it was not requested the last time
+        embed_copies(cascade, [tmp_path / "gone"], dataset.sha256s[:1], cache)
+    plain = embed_photos(cascade, dataset.paths[:4], dataset.sha256s[:4]).vectors
+    assert not np.isclose(first.vectors, plain[first.of]).all(axis=1).any(), "each copy is changed"
 
 
 @pytest.mark.slow
