@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.learn.build.changed_copies import embed_copies
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
@@ -148,7 +149,7 @@ def _fit_accurate(build: Build) -> "AccurateFit | None":
     train = data.rows("train")
     fit = fit_accurate(
         build.base,
-        data.thumbnails(train),
+        data.thumbnails(train, Framing.of(build.base)),
         data.y[train],
         data.clusters[train],
         data.cluster_weights(train),
