@@ -81,7 +81,7 @@ def fit_accurate(
         activations = compute_activations(release_folder, photos, folder, seed=seed, device=place, reporter=reporter)
         data = _Data(activations, y, groups, weight)
         start = _starting_point(release_folder, seed).to(place.name)
-        job = _Job(start, epochs, seed, folds + 1, checkpoint, reporter, place)
+        job = _Job(start, epochs, seed, folds + 1, checkpoint, reporter, place, TimeBudget(reporter))
         oof = _out_of_fold(job, data, folds) if folds else np.zeros(0, dtype=np.float32)
         network, history = _fit(job, data, folds)
         example = activations.plain[:2, 0].astype(np.float32)
@@ -120,7 +120,7 @@ class _Data:
 
 @dataclass(frozen=True)
 class _Job:
-    """What all fits of one call share: their starting point, their budget, the reporter and the device."""
+    """What all fits of one call share: their starting point, their epochs and time, the reporter and the device."""
 
     start: TailWithHead
     epochs: int
@@ -129,6 +129,7 @@ class _Job:
     checkpoint: Checkpoint
     reporter: Reporter
     device: Device
+    budget: TimeBudget
 
 
 def _out_of_fold(job: _Job, data: _Data, folds: int) -> Floats:
@@ -146,9 +147,9 @@ def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, list[dict[s
     name = f"accurate-{number}"
     state = TrainingState.begin(job.start, job.seed, _loss(job.start, validation, job))
     state.restore(job.checkpoint, name)
-    budget = TimeBudget.share(job.reporter, job.fits - number)
+    job.budget.fit_begins(job.fits - number)
     while len(state.history) <= job.epochs and state.waited < _PATIENCE:
-        if budget.is_spent:
+        if job.budget.is_spent:
             job.reporter.log(_out_of_time(state, job))
             break
         epoch = len(state.history)
@@ -157,7 +158,7 @@ def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, list[dict[s
         state.record(epoch, train_loss, _loss(state.network, validation, job))
         state.save(job.checkpoint, name)
         job.reporter.metric({**state.history[-1], "fit": number, "fits": job.fits}, epoch)
-        budget.epoch_ends()
+        job.budget.epoch_ends()
     state.network.load_state_dict(state.best)
     return state.network.eval(), state.history
 
