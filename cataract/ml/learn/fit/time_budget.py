@@ -8,7 +8,7 @@ _FOR_THE_REST = 0.2  # of the time left at the first epoch: calibration, quantis
 
 
 class TimeBudget:
-    """The time of all fits of one model. Call `fit_begins`, `epoch_ends` after each epoch, and ask `is_spent` between."""
+    """The time of all fits of one model. Call `fit_begins`, after each epoch `epoch_ends`, and ask `is_spent`."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._ends = time.monotonic() + (1 - _FOR_THE_REST) * reporter.seconds_left()
