@@ -81,7 +81,7 @@ def fit_accurate(
         activations = compute_activations(release_folder, photos, folder, seed=seed, device=place, reporter=reporter)
         data = _Data(activations, y, groups, weight)
         start = _starting_point(release_folder, seed).to(place.name)
-        job = _Job(start, epochs, seed, folds + 1, checkpoint, reporter, place, TimeBudget(reporter))
+        job = _Job(start, epochs, seed, folds + 1, checkpoint, reporter, place)
         oof = _out_of_fold(job, data, folds) if folds else np.zeros(0, dtype=np.float32)
         network, history = _fit(job, data, folds)
         example = activations.plain[:2, 0].astype(np.float32)
@@ -120,7 +120,7 @@ class _Data:
 
 @dataclass(frozen=True)
 class _Job:
-    """What all fits of one call share: their starting point, their epochs and time, the reporter and the device."""
+    """What all fits of one call share: their starting point, their budget, the reporter and the device."""
 
     start: TailWithHead
     epochs: int
@@ -129,7 +129,6 @@ class _Job:
     checkpoint: Checkpoint
     reporter: Reporter
     device: Device
-    budget: TimeBudget
 
 
 def _out_of_fold(job: _Job, data: _Data, folds: int) -> Floats:
@@ -147,9 +146,9 @@ def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, list[dict[s
     name = f"accurate-{number}"
     state = TrainingState.begin(job.start, job.seed, _loss(job.start, validation, job))
     state.restore(job.checkpoint, name)
-    job.budget.fit_begins(job.fits - number)
+    budget = TimeBudget.share(job.reporter, job.fits - number)
     while len(state.history) <= job.epochs and state.waited < _PATIENCE:
-        if job.budget.is_spent:
+        if budget.is_spent:
             job.reporter.log(_out_of_time(state, job))
             break
         epoch = len(state.history)
@@ -158,7 +157,7 @@ def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, list[dict[s
         state.record(epoch, train_loss, _loss(state.network, validation, job))
         state.save(job.checkpoint, name)
         job.reporter.metric({**state.history[-1], "fit": number, "fits": job.fits}, epoch)
-        job.budget.epoch_ends()
+        budget.epoch_ends()
     state.network.load_state_dict(state.best)
     return state.network.eval(), state.history
 

@@ -4,21 +4,20 @@ import time
 
 from cataract.ml.learn.reporter import Reporter
 
-_FOR_THE_REST = 0.2  # of the time left at the first epoch: calibration, quantisation, registration, comparison
+_FOR_THE_REST = 1 / 3  # as a share of a fit's time: calibration, quantisation, registration, comparison
 
 
 class TimeBudget:
-    """The time of all fits of one model. Call `fit_begins`, after each epoch `epoch_ends`, and ask `is_spent`."""
+    """The time of one fit. Call `epoch_ends` after each epoch and ask `is_spent` before the next."""
 
-    def __init__(self, reporter: Reporter) -> None:
-        self._ends = time.monotonic() + (1 - _FOR_THE_REST) * reporter.seconds_left()
-        self._fit_ends = self._ends
-        self._epoch_began, self._longest = 0.0, 0.0
-
-    def fit_begins(self, left: int) -> None:
-        """A fit begins, one of `left` that share the rest of the time equally."""
+    def __init__(self, seconds: float) -> None:
         self._epoch_began, self._longest = time.monotonic(), 0.0
-        self._fit_ends = self._epoch_began + (self._ends - self._epoch_began) / max(1, left)
+        self._ends = self._epoch_began + seconds
+
+    @classmethod
+    def share(cls, reporter: Reporter, fits: int) -> "TimeBudget":
+        """An equal share of what is left of the run, for one of `fits` that are still to come, and what follows."""
+        return cls(reporter.seconds_left() / (max(1, fits) + _FOR_THE_REST))
 
     def epoch_ends(self) -> None:
         now = time.monotonic()
@@ -26,5 +25,5 @@ class TimeBudget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether another epoch, as long as the longest of this fit, would end too late. The first one always runs."""
-        return self._longest > 0 and time.monotonic() + self._longest > self._fit_ends
+        """Whether another epoch, as long as the longest so far, would end too late. The first one always runs."""
+        return self._longest > 0 and time.monotonic() + self._longest > self._ends
