@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from cataract.core.errors import ADD_TRAINING_SET, DomainError
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.learn.packages import has_torch
 from predictions.releases import store
 from predictions.releases.models import Release
@@ -55,21 +56,23 @@ def make_base(
         graphs = base_release.export_tower(tower)
         with TemporaryDirectory(prefix=".tmp-", dir=_beside_releases()) as place:
             say("writing the release")
-            manifest = base_release.write_base(Path(place) / "base", tower, graphs, _gate(), views=views)
+            gate, framing = _rules()
+            folder = Path(place) / "base"
+            manifest = base_release.write_base(folder, tower, graphs, gate, framing=framing, views=views)
             known = Release.objects.filter(pk=manifest.id).first()
             if known is not None:
                 return known
             say("registering it: files and golden predictions are checked")
-            return store.register_release(folder=Path(place) / "base", status=Release.Status.BASE)
+            return store.register_release(folder=folder, status=Release.Status.BASE)
     except (preprocessing.WeightsUnavailable, ValueError, RuntimeError) as error:
         raise NoEncoder(str(error)) from error
 
 
-def _gate() -> dict[str, Any]:
-    """The gate of the champion: it uses hand-crafted features, which are the same for every encoder."""
+def _rules() -> tuple[dict[str, Any], Framing]:
+    """The gate and the framing of the champion: they use hand-crafted features, the same for every encoder."""
     champion = Release.objects.champions().first()
     folder = store.folder_of(champion) if champion else Path(settings.STARTER_DIR)
-    return dict(json.loads((folder / "gate.json").read_text(encoding="utf-8")))
+    return dict(json.loads((folder / "gate.json").read_text(encoding="utf-8"))), Framing.of(folder)
 
 
 def _beside_releases() -> Path:

@@ -16,6 +16,8 @@ from torch import nn
 
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec
+from cataract.ml.encoding.framing import FILE as FRAMING
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.learn.build.architecture import image_config
 from cataract.ml.learn.build.golden import write_golden
 from cataract.ml.learn.fit.cut import check_cut, split
@@ -75,6 +77,7 @@ def write_base(
     graphs: Mapping[str, bytes],
     gate: Mapping[str, Any],
     *,
+    framing: Framing | None = None,
     views: Sequence[str] = ("full",),
     fast: str = "",
     int8: bool = False,
@@ -83,9 +86,9 @@ def write_base(
     """Write a base release into `folder` (empty, or new).
 
     graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-crafted features, which are the same for
-    every encoder; fast: LightGBM text for the encoder's input, an undecided one when not given; int8: quantise the
-    graphs; trainable: keep the weights that a training starts from. Raises ValueError when the gate needs another
-    encoder.
+    every encoder; framing: how photos are cut and turned first, likewise; fast: LightGBM text for the encoder's input,
+    an undecided one when not given; int8: quantise the graphs; trainable: keep the weights that a training starts from.
+    Raises ValueError when the gate needs another encoder.
     """
     if gate["ood"]["of"] != "handmade":
         raise ValueError("The gate was fitted on another encoder's embeddings. Use one of hand-crafted features.")
@@ -98,6 +101,8 @@ def write_base(
     (folder / "fast.txt").write_text(fast or _undecided(dim), encoding="utf-8")
     plain = {"kind": "temperature", "temperature": 1.0}
     write_json(folder / "calibration.json", {"fast": plain, "accurate": plain})
+    if framing is not None and framing.weights is not None:
+        write_json(folder / FRAMING, framing.as_json())
     # The rule for other findings reads the embeddings of the encoder it was fitted with.
     write_json(folder / "gate.json", {name: part for name, part in gate.items() if name != "other"})
     write_json(folder / "policy.json", _ALL_TO_CLINICIANS)

@@ -94,25 +94,24 @@ def _beside(arch: str, weights: Path) -> Preprocessing | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if is_timm(arch):
-            _check_same(arch, {"architecture": timm_name(arch)}, content, path.name)
+            _check_same(arch, {"architecture": timm_name(arch)}, content)
             return _of_timm(content["pretrained_cfg"], source)
         model = content["model_cfg"]
-        _check_same(arch, image_config(arch)["vision_cfg"], model["vision_cfg"], path.name)
+        _check_same(arch, image_config(arch)["vision_cfg"], model["vision_cfg"])
         gelu = bool(model.get("quick_gelu", False))
         return _of_open_clip({**content["preprocess_cfg"], "quick_gelu": gelu}, source)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WeightsUnavailable(f"{path} cannot be used: {_words(error)}.") from error
+        raise WeightsUnavailable(f"{path.name} cannot be used: {_words(error)}.") from error
 
 
 def _words(error: Exception) -> str:
     return f"it lacks {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
 
 
-def _check_same(arch: str, expected: Mapping[str, Any], stated: Mapping[str, Any], name: str) -> None:
+def _check_same(arch: str, expected: Mapping[str, Any], stated: Mapping[str, Any]) -> None:
     """Raises ValueError when a file describes another architecture than the one that was named."""
-    ignored = ("timm_model_pretrained", "timm_drop_path", "timm_drop", "patch_dropout")
-    for key in sorted((expected.keys() | stated.keys()) - set(ignored) if "layers" in stated else expected):
-        if key not in ignored and key in expected and key in stated and expected[key] != stated[key]:
+    for key in sorted(expected.keys() & stated.keys() - {"timm_model_pretrained"}):
+        if expected[key] != stated[key]:
             raise ValueError(f"it describes a model with {key} {stated[key]}, and {arch} has {expected[key]}")
 
 

@@ -89,10 +89,10 @@ def _resize(model: Any, config: dict[str, Any], size: int, arch: str) -> None:
     """Let a timm transformer take photos of another size: its positions are interpolated. Raises ValueError."""
     if not hasattr(getattr(model.visual, "trunk", None), "set_input_size"):
         raise ValueError(f"{arch} takes photos of {config['vision_cfg'].get('image_size', 224)} px and no other size.")
-    try:
-        set_image_size(model, size)
-    except (AssertionError, RuntimeError, ValueError) as error:
-        raise ValueError(f"{arch} takes no photos of {size} px ({error}); take a multiple of its patches.") from error
+    patch = int(getattr(model.visual.trunk.patch_embed, "patch_size", (1, 1))[0])
+    if size < patch or size % patch:
+        raise ValueError(f"{arch} takes no photos of {size} px; take a multiple of its patches, {patch} px.")
+    set_image_size(model, size)
     config["vision_cfg"]["image_size"] = size
 
 

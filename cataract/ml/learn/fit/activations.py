@@ -188,6 +188,4 @@ def _report(reporter: Reporter, done: int, photos: int, measured: int, seconds: 
             f"hours, and the run has {reporter.seconds_left() / 3600:.1f}. Raise TRAINING_MAX_HOURS, train from a "
             "smaller encoder, or set TRAINING_DEVICE to a CUDA device."
         )
-    reporter.progress(
-        "accurate", 0.0, f"encoding photo {done} of {photos}, {speed:.1f} per second, {left / 60:.0f} min left"
-    )
+    reporter.progress("accurate", 0.0, f"photo {done} of {photos}, {speed:.1f} per second, {left / 60:.0f} min left")
