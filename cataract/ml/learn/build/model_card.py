@@ -57,8 +57,8 @@ patient with all near-duplicates) weighs as one photo.
 {_distillation(facts)}
 ## Figures
 
-On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters), unweighted; 95 % intervals. Thresholds were set on the
-same photos, so the test set of the promotion gate is the judge, not this table.
+On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters), unweighted; 95 % intervals. Thresholds
+were set on the same photos, so the test set of the promotion gate is the judge, not this table.
 
 {figure_table(figures, ("cascade", "fast", "accurate"))}
 
