@@ -1,5 +1,7 @@
 """Metrics agree with scikit-learn's, and intervals have their stated coverage."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +17,7 @@ from sklearn.metrics import (
 
 from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.statistics import metrics
-from cataract.ml.statistics.measures import Answers, estimate
+from cataract.ml.statistics.measures import NAMES, Answers, estimate
 
 
 @pytest.mark.parametrize(
@@ -26,7 +28,7 @@ def test_wilson(k: int, n: int, low: float, high: float) -> None:
     assert metrics.wilson(k, n) == pytest.approx((low, high), abs=1e-3)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 10_000), decimals=st.integers(1, 6))
 def test_as_scikit_learn_computes_them(seed: int, decimals: int) -> None:
     rng = np.random.default_rng(seed)
@@ -137,3 +139,8 @@ def test_risk_and_coverage() -> None:
     assert [(point["coverage"], point["risk"]) for point in points] == [(0.25, 0.0), (0.5, 0.0), (1.0, 0.25)]
     assert metrics.coverage_at_risk([1, 0, 1, 0], [0.99, 0.02, 0.4, 0.4]) == 0.5
     assert metrics.risk_coverage([], []) == []
+
+
+def test_every_measure_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "measures.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"`{name}`" not in text] == []

@@ -42,24 +42,24 @@ def _row(title: str, photos: Sequence[Photo]) -> dict[str, Any]:
         _judged(share, plan["max_automatic"], automatic),
         _judged(area, plan["max_roc_auc"], area_difference),
     ]
-    verdict = next(verdict for verdict in (FAIL, WARNING, TOO_FEW, PASS) if verdict in judged)
+    verdict = next(verdict for verdict in (FAIL, TOO_FEW, WARNING, PASS) if verdict in judged)
     figures = {"champion": automatic.first, "challenger": automatic.second, "difference": automatic.value}
     low, high = automatic.interval
     reason = f"{int(alone['challenger'].sum())} of {len(photos)} are answered without a person, {_words(area)}"
     limits = f" ({plan['max_automatic']:.0%} and {plan['max_roc_auc']} allowed)"
-    same = "; the champion does so too" if verdict == WARNING else ""
+    same = "; the challenger is not shown to be worse in it than the champion" if verdict == WARNING else ""
     return gate_row(
         "CC-10", "shortcut", title, len(photos), verdict, reason + limits + same, low=low, high=high, **figures
     )
 
 
 def _judged(found: Estimate, limit: float, difference: paired.Difference | None) -> str:
-    """FAIL where it is above the limit and above the champion's, WARNING where the champion's is as high."""
-    if found.value is None or found.low is None or found.value <= limit:
+    """Above the limit: FAIL where the champion is lower, TOO_FEW where the interval leaves that open, else WARNING."""
+    if found.value is None or found.low is None or found.value <= limit or found.n < rules()["shortcut"]["min_photos"]:
         return PASS
-    if found.low <= limit:
-        return TOO_FEW
-    return FAIL if difference is None or difference.interval[0] > 0 else WARNING
+    if difference is not None and difference.interval[0] <= 0:
+        return WARNING
+    return FAIL if found.low > limit else TOO_FEW
 
 
 def _alone(photo: Photo, side: str) -> bool:
@@ -70,4 +70,4 @@ def _alone(photo: Photo, side: str) -> bool:
 def _words(area: Estimate) -> str:
     if area.value is None:
         return "and none has a probability by which to tell the classes apart"
-    return f"and the ROC-AUC of its probabilities is {area.value:.2f} ({area.low:.2f} to {area.high:.2f})"
+    return f"and the ROC-AUC of its probabilities is {area.value:.2f} ({area.low:.2f} to {area.high:.2f}, n {area.n})"

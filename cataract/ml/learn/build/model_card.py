@@ -58,8 +58,8 @@ patient with all near-duplicates) weighs as one photo.
 {"".join(chr(10) + warning + chr(10) for warning in facts["warnings"])}{_distillation(facts)}
 ## Figures
 
-On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters); 95 % intervals. Thresholds were set on the
-same photos, so the test set of the promotion gate is the judge, not this table.
+On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters), unweighted; 95 % intervals. Thresholds
+were set on the same photos, so the test set of the promotion gate is the judge, not this table.
 
 {figure_table(figures, ("cascade", "fast", "accurate"))}
 
@@ -149,10 +149,10 @@ def figure_table(figures: Mapping[str, Any], models: Sequence[str]) -> str:
 
 
 def entry(value: Mapping[str, Any]) -> str:
-    """`0.93 (0.90-0.96)`, or a dash where there is nothing to measure."""
+    """`0.930 (0.902-0.964), n 191`, or a dash where there is nothing to measure."""
     if value["value"] is None:
         return "-"
-    return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+    return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f}), n {value['n']}"
 
 
 def policy_paragraph(policy: Mapping[str, Any], figures: Mapping[str, Any]) -> str:
