@@ -321,16 +321,19 @@ ALWAYS_READ_WEEKLY = env.int("ALWAYS_READ_WEEKLY", default=20)
 ACCURATE_CHECK_RATE = env.float("ACCURATE_CHECK_RATE", default=0.05)
 # Share of these checks that may disagree before admins get a notice.
 ACCURATE_CHECK_LIMIT = env.float("ACCURATE_CHECK_LIMIT", default=0.05)
-# What automatic answers promise, of a newly trained release and at a site that accepts them: at most this share of all
-# cataracts is answered "normal" without a clinician.
+# What automatic answers promise at a site that accepts them, and of a newly trained release where the variable is set:
+# at most this share of all cataracts is answered "normal" without a clinician. A retraining keeps what the release that
+# it starts from promises, where no variable is set.
 AUTO_MAX_MISSED = env.float("AUTO_MAX_MISSED", default=0.01)
 # And at most this share of the answers "cataract" given without a clinician is wrong.
 AUTO_MAX_FALSE_ALARMS = env.float("AUTO_MAX_FALSE_ALARMS", default=0.05)
 # The confidence of each of the two limits.
 AUTO_CONFIDENCE = env.float("AUTO_CONFIDENCE", default=0.95)
 # The share of eyes with cataract where a release will serve: probabilities and AUTO_MAX_FALSE_ALARMS are meant for it.
-# 0: the share among the photos that it is calibrated on.
+# 0: as the release that the retraining starts from.
 AUTO_PREVALENCE = env.float("AUTO_PREVALENCE", default=0.0)
+AUTO_PROMISE = ("AUTO_MAX_MISSED", "AUTO_MAX_FALSE_ALARMS", "AUTO_CONFIDENCE", "AUTO_PREVALENCE")
+AUTO_STATED = tuple(name for name in AUTO_PROMISE if name in env.ENVIRON)
 PREDICTION_ATTEMPTS = 3
 # After this many seconds without a sign of life from a worker, another one takes over its photo.
 PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)
@@ -362,7 +365,10 @@ OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 # After this many seconds without a heartbeat a training run counts as interrupted. The heartbeat is an eighth of it.
 TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)
-# Longest training run, in hours. Keep it below 6: after that the broker delivers the task again.
+# Where the accurate model is trained: `auto` is a CUDA device where torch finds one, else the processor; `cpu`; `cuda`.
+TRAINING_DEVICE = env.str("TRAINING_DEVICE", default="auto")
+# Longest training run, in hours. The accurate model's training ends in time for the rest of the run. Keep it below 6:
+# after that the broker delivers the task again.
 TRAINING_MAX_HOURS = env.float("TRAINING_MAX_HOURS", default=5)
 # Most memory for one training run, in gigabytes. 0 means three quarters of the machine's memory, divided by the number
 # of runs when it starts.

@@ -44,6 +44,7 @@ BAD: list[tuple[str, Any]] = [
     ("MAX_QUEUED_PREDICTIONS", 0),
     ("PREDICTION_LEASE_SECONDS", 0),
     ("TRAINING_SILENT_SECONDS", 0),
+    ("TRAINING_DEVICE", "gpu"),
     ("TRAINING_MAX_HOURS", 0.0),
     ("TRAINING_MAX_GIGABYTES", -1.0),
     ("DECODER_PROCESSES", -1),

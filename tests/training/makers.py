@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
@@ -21,21 +21,22 @@ from tests.releases import make_tiny_release
 
 
 @functools.cache
-def photo_bytes(seed: int, answer: str) -> bytes:
-    """A synthetic eye as PNG; drawn once per session."""
+def photo_bytes(seed: int, answer: str, shade: float = 1.0) -> bytes:
+    """A synthetic eye as PNG, darker or brighter by `shade`; drawn once per session."""
     file = io.BytesIO()
-    Image.fromarray(render_eye(seed, opacity=1.0 if answer == "cataract" else 0.0)).save(file, "PNG")
+    photo = Image.fromarray(render_eye(seed, opacity=1.0 if answer == "cataract" else 0.0))
+    ImageEnhance.Brightness(photo).enhance(shade).save(file, "PNG")
     return file.getvalue()
 
 
-def label_photo(answer: str, split: str, seed: int, **facts: Any) -> Label:
+def label_photo(answer: str, split: str, seed: int, *, shade: float = 1.0, **facts: Any) -> Label:
     """One stored synthetic eye with an imported label, in a cluster of its own in `split`.
 
     Clusters are not formed by similarity here: synthetic eyes resemble each other more than photos do.
     """
     from predictions.photos import storage
 
-    data = photo_bytes(seed, answer)
+    data = photo_bytes(seed, answer, shade)
     name, digest = storage.store(data, suffix=".png")
     values = {
         "sha256": digest,

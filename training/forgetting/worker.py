@@ -48,7 +48,7 @@ def remembered() -> set[str]:
 
 def _caches() -> list[Path]:
     """The files with embeddings, and with scores of the accurate model."""
-    return [vector_cache(), vector_cache().with_name("scores.npz")]
+    return [vector_cache(), *(vector_cache().with_name(name) for name in ("scores.npz", "copies.npz"))]
 
 
 def _sha256s(path: Path) -> list[str]:

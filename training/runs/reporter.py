@@ -61,7 +61,7 @@ class RunReporter(Reporter):
     @property
     def over_limit(self) -> str:
         """Which limit was exceeded and what to do, for a person; empty within the limits."""
-        if time.monotonic() - self._started > settings.TRAINING_MAX_HOURS * 3600:
+        if self.seconds_left() < 0:
             hours = settings.TRAINING_MAX_HOURS
             return f"It took longer than {hours:g} hours and was stopped. Ask for fewer trials, or raise the limit."
         if self._memory > (limit := self._memory_limit):
@@ -70,6 +70,10 @@ class RunReporter(Reporter):
                 "stopped. Train one model at a time, or raise TRAINING_MAX_GIGABYTES."
             )
         return ""
+
+    def seconds_left(self) -> float:
+        """How long this attempt may still take."""
+        return float(self._started + settings.TRAINING_MAX_HOURS * 3600 - time.monotonic())
 
     def should_stop(self) -> bool:
         """Cancelled by a person, taken over by another worker, or over a limit."""

@@ -16,7 +16,9 @@ from cataract.ml.labels import CATARACT
 from cataract.ml.learn.build.build import LightInstall, build_release
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
+from cataract.ml.learn.build.data_warnings import count_warnings
 from cataract.ml.learn.build.distillation import Distillation
+from cataract.ml.learn.build.verdict import Difference
 from cataract.ml.learn.reporter import Cancelled, Reporter
 from cataract.ml.release.manifest import MANIFEST, Manifest, verify
 from predictions.photos import storage
@@ -30,6 +32,7 @@ from training.label_checks.worker import fail_lost_checks
 from training.runs import mlflow_log
 from training.runs.attempt_folder import CHECKPOINT, RELEASE, attempt_folder, remove_leftovers
 from training.runs.models import TrainingRun
+from training.runs.parameters import promise_in_words
 from training.runs.reporter import RunReporter
 from training.tracking.mlflow_client import reconcile_aliases
 
@@ -114,6 +117,10 @@ def _build(run: TrainingRun, folder: Path, reporter: RunReporter, build: Build) 
     base = store.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
     data = _training_data(run)
+    for warning in count_warnings(*(len(np.unique(data.clusters[data.y == label])) for label in (0, 1))):
+        reporter.log(warning)
+    promise = promise_in_words(run.parameters, run.base_release.manifest.get("policy") or {})
+    reporter.log(f"Promise: {'; '.join(promise)}.")
     reporter.progress("reading", 0.0, f"{len(data.paths)} labelled photos, starting from {run.base_release_id}")
     manifest = build(out_dir, base, data, _config(run, folder, reporter), reporter)
     reporter.check_stop()
@@ -148,6 +155,7 @@ def _config(run: TrainingRun, folder: Path, reporter: RunReporter) -> BuildConfi
         distillation=photos,
         cache=vector_cache(),
         checkpoint=folder / CHECKPOINT,
+        device=settings.TRAINING_DEVICE,
         **parameters,
     )
 
@@ -166,7 +174,19 @@ def _register(folder: Path, manifest: Manifest, reporter: RunReporter) -> Releas
     if known is not None:
         reporter.log(f"The run made release {known.pk} again, identical in every file.")
         return known
-    return store.register_release(folder=folder)
+    for warning in manifest.data.get("warnings", []):
+        reporter.log(warning)
+    against_base = manifest.data.get("against_base") or {}
+    rejection = against_base.get("reason", "")
+    for name in ("own", "remembered"):
+        if against_base.get(name):
+            reporter.log(f"Against its base, {_PHOTOS[name]}: {Difference(**against_base[name]).words()}.")
+    if rejection:
+        reporter.log(f"Rejected. {rejection}")
+    return store.register_release(folder=folder, rejection=rejection)
+
+
+_PHOTOS = {"own": "on this installation's photos", "remembered": "on the public photos that the base remembers"}
 
 
 def _compare(run: TrainingRun, release: Release, reporter: RunReporter) -> Comparison | None:

@@ -10,9 +10,10 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
+from cataract.ml.statistics.intervals import weighted_share
 from predictions.answering.answers import contradicts
 from predictions.drift.services import recent_drift
-from review.agreement import estimates, in_service
+from review.agreement import in_service
 from training.datasets.selectors import dataset_labels
 from training.datasets.services import fingerprint_of
 from training.runs import services
@@ -103,7 +104,7 @@ def _overrides(policy: TrainingPolicy) -> str:
         return ""
     since = timezone.now() - timedelta(days=OVERRIDE_DAYS)
     read = [row for row in in_service.rows(since) if row.is_read]
-    share = estimates.weighted_share(
+    share = weighted_share(
         [contradicts(row.truth, row.decision) for row in read],
         [1 / row.propensity for row in read],
         [row.cluster for row in read],

@@ -54,6 +54,10 @@ class TrainingData:
         _, inverse, counts = np.unique(self.clusters[rows], return_inverse=True, return_counts=True)
         return np.asarray(self.weights[rows] / counts[inverse], dtype=np.float64)
 
+    def chances(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The weights of `rows`, 1 / the chance with which each was chosen to be read, scaled to a mean of 1."""
+        return np.asarray(self.weights[rows] / self.weights[rows].mean() if len(rows) else np.zeros(0))
+
     @property
     def calibration_suffices(self) -> bool:
         """Whether the calibration split alone is large enough to set thresholds on."""
