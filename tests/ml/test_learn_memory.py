@@ -97,7 +97,6 @@ def test_memory_does_not_grow_with_the_photos(tmp_path: Path) -> None:
 def test_the_crops_are_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for most, copies in ((1000, 16), (24, 3), (4, 1)):
         monkeypatch.setattr(activations, "CHANGED", most)
-        (tmp_path / str(most)).mkdir()
         assert compute_activations(STARTER, PHOTOS, tmp_path / str(most)).changed.shape[:2] == (8, copies)
 
 
@@ -115,7 +114,6 @@ def test_rows_are_read_as_from_an_array(tmp_path: Path) -> None:
 def test_a_killed_pass_of_the_trunk_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(activations, "_SAVE_EVERY", 2)
     monkeypatch.setattr(activations, "CHANGED", 8)
-    (tmp_path / "whole").mkdir(), (tmp_path / "killed").mkdir()
     whole = compute_activations(STARTER, PHOTOS, tmp_path / "whole")
     passes: list[int] = []
 
@@ -145,7 +143,6 @@ def test_bfloat16_in_batches_trains_the_same_model(monkeypatch: pytest.MonkeyPat
     """The way of a CUDA device, on the processor: the trunk's weights in torch, bfloat16, batches of photos."""
     monkeypatch.setattr(activations, "CHANGED", 8)
     exact, mixed = (tmp_path / name for name in ("exact", "mixed"))
-    exact.mkdir(), mixed.mkdir()
     photos = PHOTOS[:4]
     one = compute_activations(STARTER, photos, exact)
     other = compute_activations(STARTER, photos, mixed, device=Device("cpu", mixed=True))
@@ -155,12 +152,13 @@ def test_bfloat16_in_batches_trains_the_same_model(monkeypatch: pytest.MonkeyPat
 
     used: list[torch.dtype] = []
     monkeypatch.setattr(Device, "of", classmethod(lambda cls, choice: cls("cpu", mixed=True)))
-    monkeypatch.setattr(
-        "torch.nn.functional.binary_cross_entropy_with_logits",
-        lambda x, *a, real=torch.nn.functional.binary_cross_entropy_with_logits, **k: (
-            used.append(x.dtype) or real(x, *a, **k)
-        ),
-    )
+    real = torch.nn.functional.binary_cross_entropy_with_logits
+
+    def noted(log_odds: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
+        used.append(log_odds.dtype)
+        return real(log_odds, *args, **options)
+
+    monkeypatch.setattr("torch.nn.functional.binary_cross_entropy_with_logits", noted)
     reporter = Limited(1e9)
     fit = accurate.fit_accurate(
         STARTER,
@@ -191,8 +189,8 @@ def test_the_device_is_chosen_or_refused_in_words(monkeypatch: pytest.MonkeyPatc
 
 def test_a_fit_ends_in_time_with_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "CHANGED", 8)
-    monkeypatch.setattr("cataract.ml.learn.fit.time_budget.time.monotonic", lambda: clock["now"])
     clock = {"now": 0.0}
+    monkeypatch.setattr("cataract.ml.learn.fit.time_budget.time.monotonic", lambda: clock["now"])
 
     class Slow(Limited):
         def metric(self, values: Any, step: int) -> None:
@@ -220,7 +218,6 @@ def test_too_many_photos_for_the_time_or_the_disk_are_refused_at_once(
 ) -> None:
     monkeypatch.setattr(activations, "CHANGED", 8)
     monkeypatch.setattr(activations, "_MEASURED", 2)
-    (tmp_path / "a").mkdir(), (tmp_path / "b").mkdir()
     with pytest.raises(TooSlow, match=r"photos per second here: \d photos take .* Raise TRAINING_MAX_HOURS"):
         compute_activations(STARTER, PHOTOS, tmp_path / "a", reporter=Limited(0.0))
     monkeypatch.setattr(

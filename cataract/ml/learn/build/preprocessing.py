@@ -51,8 +51,14 @@ def of_tag(arch: str, tag: str) -> Preprocessing:
             f"{library} knows no weights {tag!r} of {arch}; its tags are: {', '.join(known) or 'none'}."
         )
     if is_timm(arch):
-        return _of_timm(get_pretrained_cfg(f"{timm_name(arch)}.{tag}").to_dict(), f"timm's tag {tag}")
+        return _of_timm(timm_weights(arch, tag), f"timm's tag {tag}")
     return _of_open_clip(open_clip.get_pretrained_cfg(arch, tag), f"open_clip's tag {tag}")
+
+
+def timm_weights(arch: str, tag: str) -> dict[str, Any]:
+    """What timm knows of its published weights `tag` of `arch`; empty when it knows nothing."""
+    known = get_pretrained_cfg(f"{timm_name(arch)}.{tag}")
+    return dict(known.to_dict()) if known else {}
 
 
 def tags(arch: str) -> list[str]:

@@ -13,12 +13,11 @@ import open_clip
 import torch
 from open_clip.pretrained import download_pretrained
 from safetensors.torch import load_file
-from timm.models import get_pretrained_cfg
 from torch import Tensor
 
-from cataract.ml.learn.build.architecture import image_config, is_timm, timm_name
+from cataract.ml.learn.build.architecture import image_config, is_timm
 from cataract.ml.learn.build.base_release import Tower
-from cataract.ml.learn.build.preprocessing import Preprocessing, WeightsUnavailable, of_file, of_tag
+from cataract.ml.learn.build.preprocessing import Preprocessing, WeightsUnavailable, of_file, of_tag, timm_weights
 from cataract.ml.learn.fit.towers import create_model, set_image_size
 
 _CONNECT_SECONDS = 10.0
@@ -147,7 +146,7 @@ def _download(arch: str, tag: str) -> Path:
 
 def _timm_source(arch: str, tag: str) -> dict[str, str]:
     """Where timm publishes weights, as open_clip states it."""
-    return {"url": "", "hf_hub": f"{get_pretrained_cfg(f'{timm_name(arch)}.{tag}').hf_hub_id}/model.safetensors"}
+    return {"url": "", "hf_hub": f"{timm_weights(arch, tag)['hf_hub_id']}/model.safetensors"}
 
 
 def _hub_file(stated: str) -> tuple[str, str]:

@@ -149,6 +149,7 @@ def _begin(
     folder: Path, photos: int, views: int, copies: int, trunk: Trunk, spec: EncoderSpec
 ) -> tuple[tuple[Path, Path], int]:
     """The two files, made where they are missing, and for how many photos they are filled."""
+    folder.mkdir(parents=True, exist_ok=True)
     files = (folder / "plain.npy", folder / "changed.npy")
     if (folder / "done.json").exists() and all(path.exists() for path in files):
         return files, int(json.loads((folder / "done.json").read_text(encoding="utf-8")))

@@ -58,8 +58,8 @@ class Checkpoint:
     def place(self, name: str) -> Iterator[Path]:
         """A folder for large files. Without a checkpoint's folder it is removed after the block."""
         if self._folder is None:
-            with TemporaryDirectory() as folder:
-                yield Path(folder)
+            with TemporaryDirectory() as temporary:
+                yield Path(temporary)
         else:
             folder = self._folder / name
             folder.mkdir(exist_ok=True)
