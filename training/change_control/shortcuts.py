@@ -43,7 +43,11 @@ def _row(title: str, photos: Sequence[Photo]) -> dict[str, Any]:
         _judged(area, plan["max_roc_auc"], area_difference),
     ]
     verdict = next(verdict for verdict in (FAIL, TOO_FEW, WARNING, PASS) if verdict in judged)
-    figures = {"champion": automatic.first, "challenger": automatic.second, "difference": automatic.value}
+    figures: dict[str, Any] = {
+        "champion": automatic.first,
+        "challenger": automatic.second,
+        "difference": automatic.value,
+    }
     low, high = automatic.interval
     reason = f"{int(alone['challenger'].sum())} of {len(photos)} are answered without a person, {_words(area)}"
     limits = f" ({plan['max_automatic']:.0%} and {plan['max_roc_auc']} allowed)"
