@@ -53,7 +53,7 @@ def _row(title: str, photos: Sequence[Photo]) -> dict[str, Any]:
     limits = f" ({plan['max_automatic']:.0%} and {plan['max_roc_auc']} allowed)"
     same = "; the challenger is not shown to be worse in it than the champion" if verdict == WARNING else ""
     return gate_row(
-        "CC-10", "shortcut", title, len(photos), verdict, reason + limits + same, low=low, high=high, **figures
+        "CC-10", "shortcut", title, len(photos), verdict, reason + limits + same, difference=automatic.value, **figures
     )
 
 
