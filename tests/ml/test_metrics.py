@@ -80,7 +80,7 @@ def test_chance_opens_gaps_in_the_calibration_that_are_no_error() -> None:
         p = 1 / (1 + np.exp(-rng.normal(-0.5, 2.2, 300)))
         y = (rng.random(300) < p).astype(int)
         found = estimate("ece", Answers.of(y, np.where(p >= 0.5, CATARACT, NORMAL), p))
-        corrected.append(found.value)
+        corrected.append(found.value or 0.0)
         plain.append(np.abs(np.bincount(np.minimum((p * 10).astype(int), 9), y - p, minlength=10)).sum() / 300)
         holds += found.low == 0
     assert np.mean(plain) > 0.045 and np.mean(corrected) < 0.6 * np.mean(plain)

@@ -87,7 +87,7 @@ def _latency_gate(photos: Sequence[Photo]) -> dict[str, Any]:
     before, after = (statistics.median(output_of(photo, side).milliseconds for photo in photos) for side in SIDES)
     allowed = before * plan["max_ratio"] + plan["slack_ms"]
     reason = f"{after:.0f} ms per photo, {allowed:.0f} ms allowed (the champion takes {before:.0f} ms)"
-    figures = {"champion": before, "challenger": after, "difference": after - before}
+    figures: dict[str, Any] = {"champion": before, "challenger": after, "difference": after - before}
     verdict = PASS if after <= allowed else FAIL
     return gate_row("CC-6", "latency", title, len(photos), verdict, reason, **figures)
 

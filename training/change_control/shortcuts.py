@@ -43,13 +43,13 @@ def _row(title: str, photos: Sequence[Photo]) -> dict[str, Any]:
         _judged(area, plan["max_roc_auc"], area_difference),
     ]
     verdict = next(verdict for verdict in (FAIL, TOO_FEW, WARNING, PASS) if verdict in judged)
-    figures = {"champion": automatic.first, "challenger": automatic.second, "difference": automatic.value}
     low, high = automatic.interval
+    figures: dict[str, Any] = {"champion": automatic.first, "challenger": automatic.second, "low": low, "high": high}
     reason = f"{int(alone['challenger'].sum())} of {len(photos)} are answered without a person, {_words(area)}"
     limits = f" ({plan['max_automatic']:.0%} and {plan['max_roc_auc']} allowed)"
     same = "; the challenger is not shown to be worse in it than the champion" if verdict == WARNING else ""
     return gate_row(
-        "CC-10", "shortcut", title, len(photos), verdict, reason + limits + same, low=low, high=high, **figures
+        "CC-10", "shortcut", title, len(photos), verdict, reason + limits + same, difference=automatic.value, **figures
     )
 
 

@@ -23,7 +23,7 @@ TITLES = {
 
 def measure_rows(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """One row a measure of a report of `gates.judge`: both releases, each with its interval and n."""
-    measures = report.get("measures")  # comparisons of an older version have none
+    measures = report.get("measures", {})  # comparisons of an older version have none
     for name, title in TITLES.items() if measures else ():
         champion, challenger = measures["champion"][name], measures["challenger"][name]
         yield {
