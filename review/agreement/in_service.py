@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import Q
 from django.utils.timezone import localtime
 
 from cataract.ml.labels import CATARACT, CLASSES, NORMAL, Reason, Route, is_sure
@@ -45,8 +46,8 @@ class SampledCase(NamedTuple):
     always_read: bool = False
 
 
-def rows(since: datetime | None = None) -> list[SampledCase]:
-    """The cases of predictions that were cataract or normal, opened since then (None: all)."""
+def rows(since: datetime | None = None, *, where: Q | None = None) -> list[SampledCase]:
+    """The cases of predictions that were cataract or normal, opened since then (None: all), of these cases alone."""
     cases = ReviewCase.objects.filter(
         kind=ReviewCase.Kind.CASE,
         prediction__status=Prediction.Status.DONE,
@@ -56,6 +57,8 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
     cases = cases.exclude(prediction__route=Route.FAST, reasons=[Reason.DISAGREEMENT])
     if since is not None:
         cases = cases.filter(created_at__gte=since)
+    if where is not None:
+        cases = cases.filter(where)
     labels = {
         image: (answer, provenance)
         for image, answer, provenance in Label.objects.standing()

@@ -67,7 +67,8 @@ def test_simulated_years_without_drift_have_at_most_one_false_start(a_day: int) 
         starts.append(sum(now and not before for before, now in zip([False, *states], states, strict=False)))
         looks += len(states)
     rate = np.mean(starts) * 365 / days
-    print(f"\n{a_day} a day, {len(starts)} x {days} days, {looks} looks: {rate:.3f} false starts a year, {max(starts)} at most")
+    rate_words = f"{rate:.3f} false starts a year, {max(starts)} at most"
+    print(f"\n{a_day} a day, {len(starts)} x {days} days, {looks} looks: {rate_words}")
     assert sum(starts) <= 1 if not YEARS else rate <= 1
 
 

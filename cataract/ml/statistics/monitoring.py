@@ -187,9 +187,7 @@ def _known(rows: Numbers) -> Numbers:
 def as_json(found: Look) -> dict[str, dict[str, Any]]:
     """The shifts of a look for a JSON column, rounded to six digits, with `has_drifted`."""
     return {
-        name: {
-            key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in vars(shift).items()
-        }
+        name: {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in vars(shift).items()}
         | {"has_drifted": shift.has_drifted}
         for name, shift in found.shifts.items()
     }

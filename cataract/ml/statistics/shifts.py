@@ -1,9 +1,9 @@
 """Has a sample shifted? Two-sample tests of one measure and of embeddings, how large the shift is, and where it began.
 
-Sources: ranks, Mann and Whitney 1947 for the place and Mood 1954 for the spread; maximum mean discrepancy, Gretton et al. 2012, "A
-kernel two-sample test", JMLR 13; permutations drawn one after another, Besag and Clifford 1991, "Sequential Monte
-Carlo p-values"; a classifier that tells the samples apart, Lopez-Paz and Oquab 2017, "Revisiting classifier two-sample
-tests"; standardised difference, Hedges and Olkin 1985.
+Sources: ranks, Mann and Whitney 1947 for the place and Mood 1954 for the spread; maximum mean discrepancy, Gretton et
+al. 2012, "A kernel two-sample test", JMLR 13; permutations drawn one after another, Besag and Clifford 1991,
+"Sequential Monte Carlo p-values"; a classifier that tells the samples apart, Lopez-Paz and Oquab 2017, "Revisiting
+classifier two-sample tests"; standardised difference, Hedges and Olkin 1985.
 """
 
 import math

@@ -19,12 +19,15 @@ Estimate = dict[str, float | int | None]  # value, low, high (95 % interval), n
 def estimate(probabilities: Sequence[float], called: Sequence[bool], *, seed: int = 0) -> dict[str, Estimate]:
     """Sensitivity, specificity and accuracy of the calls, each {value, low, high, n}; None for no photos.
 
-    probabilities: of cataract, 0..1. called: whether "cataract" was answered. n: the photos. The interval is that of
-    the figure which labels of these very photos would have shown: photos and truths are drawn anew.
+    probabilities: of cataract, 0..1; NaN, of a photo that no model judged, counts as the mean of the others. called:
+    whether the AI sends the patient on. n: the photos. The interval is that of the figure which labels of these very
+    photos would have shown: photos and truths are drawn anew.
     """
     p, says = np.asarray(probabilities, dtype=np.float64), np.asarray(called, dtype=bool)
-    if not len(p):
+    is_known = np.isfinite(p)
+    if not is_known.any():
         return {name: {"value": None, "low": None, "high": None, "n": 0} for name in MEASURES}
+    p = np.where(is_known, p, p[is_known].mean())
     values = _figures(p[None, :], says[None, :])
     rng = np.random.default_rng(seed)
     rows = rng.integers(0, len(p), (DRAWS, len(p)))
