@@ -27,7 +27,7 @@ LABELS_OF: Final = timedelta(days=90)
 
 @dataclass(frozen=True)
 class Row:
-    """A segment in the list, with its newest look. progress: photos still missing before the first one."""
+    """A segment in the list, with its newest look. missing: photos, at least, before the first one."""
 
     segment: DriftSegment
     check: DriftCheck | None
@@ -54,7 +54,8 @@ def rows_for(user: User) -> list[Row]:
 
 
 def row_of(segment: DriftSegment, check: DriftCheck | None) -> Row:
-    found = [] if check is None else [measure_words(name, check.measures[name]) for name in check.drifted]
+    is_drifted = segment.state == DriftSegment.State.DRIFTED  # an older look may say so of what was begun anew since
+    found = [measure_words(name, check.measures[name]) for name in check.drifted] if check and is_drifted else []
     missing = max(FIRST - len(segment.reference), 0) + max(EVERY - len(segment.recent), 0)
     return Row(segment, check, "; ".join(found), missing)
 
@@ -99,7 +100,7 @@ def realised(segment: DriftSegment) -> list[Measure]:
 
 def examples(segment: DriftSegment, user: User) -> list[tuple[str, list[EyeImage]]]:
     """Photos then and now that this user may see, picked by nothing that the AI said of them."""
-    seen = EyeImage.objects.visible_to(user).in_use().filter(quality__isnull=False)
+    seen = EyeImage.objects.visible_to(user).in_use()
     return [
         (title, list(seen.filter(predictions__in=_spread(members)).distinct().order_by("created_at")))
         for title, members in (("Then", segment.reference), ("Now", segment.recent))
