@@ -189,9 +189,9 @@ def _check(segment: DriftSegment, old: Photos, new: Photos) -> DriftCheck:
     measures = monitoring.as_json(found)
     if EMBEDDING in measures and (auc := monitoring.tell_apart(old.sample, new.sample, seed=seed)):
         measures[EMBEDDING] |= {"difference": round(auc.value, 4), "low": round(auc.low, 4), "high": round(auc.high, 4)}
-    before = "stable" if segment.state == State.COLLECTING else segment.state
-    state = monitoring.state_after(before, found.state)
-    if state == State.DRIFTED and segment.state != State.DRIFTED:
+    was_drifted = segment.state == State.DRIFTED
+    state = monitoring.state_after("drifted" if was_drifted else "stable", found.state)
+    if state == State.DRIFTED and not was_drifted:
         segment.since, segment.confirmed_at = new.answered_at[found.onset or 0], at
     elif state != State.DRIFTED:
         segment.since = segment.confirmed_at = None

@@ -9,7 +9,9 @@ photos have become harder, and does not see that the same photos have come to me
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+Numbers = NDArray[np.float64]
 DRAWS = 400
 MEASURES = ("sensitivity", "specificity", "accuracy")
 
@@ -39,7 +41,7 @@ def estimate(probabilities: Sequence[float], called: Sequence[bool], *, seed: in
     return found
 
 
-def _figures(positive: "np.ndarray", says: "np.ndarray") -> tuple["np.ndarray", ...]:
+def _figures(positive: Numbers, says: NDArray[np.bool_]) -> tuple[Numbers, ...]:
     """The measures of each row; `positive` holds truths, or the probabilities of them."""
     hit, all_positive = (positive * says).sum(axis=1), positive.sum(axis=1)
     cleared, all_negative = ((1 - positive) * ~says).sum(axis=1), (1 - positive).sum(axis=1)
