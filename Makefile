@@ -35,7 +35,7 @@ help:
 	@echo "make lint     ruff, mypy, lint-imports, hadolint, migrations, deploy check"
 	@echo "make faults   kill the web process a thousand times, and other long tests"
 	@echo "make fuzz     send 100,000 broken photos"
-	@echo "make simulate check the promises of automatic answers and the release gates in many simulated clinics"
+	@echo "make simulate check the promises of automatic answers, the release gates and drift in many simulated clinics"
 	@echo "make load     measure the throughput of whole systems (ARGS=... goes to manage.py load)"
 	@echo "make lock     update the locked requirements"
 	@echo "make docs     regenerate docs/file-tree.md and docs/settings.md"
@@ -58,9 +58,10 @@ faults: $(VENV)/.dev
 fuzz: $(VENV)/.dev
 	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)
 
-# The two promises of automatic answers, and the errors of the release gates, in many simulated clinics.
+# The two promises of automatic answers, the errors of the release gates, and how drift is found, in simulated clinics.
 simulate: $(VENV)/.dev
 	SIMULATIONS=2000 $(IN)/python -m pytest tests/ml/test_risk.py tests/ml/test_paired.py -k "test_risk or hold or rarely" -s --timeout=1800 $(ARGS)
+	DRIFT_YEARS=30 DRIFT_SHIFTS=100 $(IN)/python -m pytest tests/ml/test_drift.py -k "simulated" -s --timeout=3600 $(ARGS)
 
 # Starts whole systems on 127.0.0.1 and deletes them afterwards.
 load: $(VENV)/.core

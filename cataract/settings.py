@@ -191,6 +191,7 @@ CELERY_TASK_ROUTES = {
     "predictions.shadow.tasks.score_in_shadow": {"queue": "default"},  # must not delay the photos that users wait for
     "predictions.embeddings.tasks.sweep_embeddings": {"queue": "default"},
     "predictions.photos.tasks.compare_photos": {"queue": "default"},
+    "predictions.drift.tasks.watch_for_drift": {"queue": "default"},
     "predictions.answering.tasks.*": {"queue": "predict"},
     "predictions.batches.tasks.*": {"queue": "predict"},
     "training.runs.tasks.run_training": {"queue": "train"},
@@ -216,6 +217,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "predictions.photos.tasks.compare_photos",
         "schedule": 6.0,
         "options": {"expires": 5},
+    },
+    "watch-for-drift": {
+        "task": "predictions.drift.tasks.watch_for_drift",
+        "schedule": 60.0,
+        "options": {"expires": 59},
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
@@ -255,6 +261,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 59},
     },
+    "log-drift": {"task": "training.triggers.tasks.log_drift", "schedule": 300.0, "options": {"expires": 299}},
     "sweep-notices": {
         "task": "cataract.ops.notices.tasks.sweep_notices",
         "schedule": 300.0,
@@ -321,6 +328,9 @@ ALWAYS_READ_WEEKLY = env.int("ALWAYS_READ_WEEKLY", default=20)
 ACCURATE_CHECK_RATE = env.float("ACCURATE_CHECK_RATE", default=0.05)
 # Share of these checks that may disagree before admins get a notice.
 ACCURATE_CHECK_LIMIT = env.float("ACCURATE_CHECK_LIMIT", default=0.05)
+# False alarms of drift that may be expected in a year, of all photos, sites and devices together. Lower finds drift
+# later.
+DRIFT_FALSE_ALARMS = env.float("DRIFT_FALSE_ALARMS", default=0.5)
 # What automatic answers promise at a site that accepts them, and of a newly trained release where the variable is set:
 # at most this share of all cataracts is answered "normal" without a clinician. A retraining keeps what the release that
 # it starts from promises, where no variable is set.

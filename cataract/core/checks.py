@@ -90,6 +90,7 @@ RULES = (
     Rule(("AUTO_MAX_MISSED", "AUTO_MAX_FALSE_ALARMS"), lambda share: 0 < share < 0.5, "above 0 and below 0.5"),
     Rule(("AUTO_PREVALENCE",), lambda share: 0 <= share < 1, "at least 0 and below 1"),
     Rule(("AUTO_CONFIDENCE",), lambda confidence: 0.5 <= confidence < 1, "at least 0.5 and below 1"),
+    Rule(("DRIFT_FALSE_ALARMS",), lambda number: 0 < number <= 12, "above 0 and at most 12"),
     Rule(("SPLIT_FRACTIONS",), _are_splits, "positive shares of train, calibration and test that add up to 1"),
     Rule(
         (

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import Q
 from django.utils.timezone import localtime
 
 from cataract.ml.labels import CATARACT, CLASSES, NORMAL, Decision, Reason, Route, is_sure
@@ -55,8 +56,8 @@ class SampledCase(NamedTuple):
         return self.is_positive == (self.truth == CATARACT)
 
 
-def rows(since: datetime | None = None) -> list[SampledCase]:
-    """The cases of predictions, opened since then (None: all)."""
+def rows(since: datetime | None = None, *, where: Q | None = None) -> list[SampledCase]:
+    """The cases of predictions, opened since then (None: all), of these cases alone."""
     cases = ReviewCase.objects.filter(
         kind=ReviewCase.Kind.CASE,
         prediction__status=Prediction.Status.DONE,
@@ -66,6 +67,8 @@ def rows(since: datetime | None = None) -> list[SampledCase]:
     cases = cases.exclude(prediction__route=Route.FAST, reasons=[Reason.DISAGREEMENT])
     if since is not None:
         cases = cases.filter(created_at__gte=since)
+    if where is not None:
+        cases = cases.filter(where)
     labels = {
         image: (answer, provenance)
         for image, answer, provenance in Label.objects.standing()

@@ -29,6 +29,7 @@ BAD: list[tuple[str, Any]] = [
     ("ALWAYS_READ_WEEKLY", -1),
     ("AUDIT_RATE", 0.0),
     ("AUDIT_RATE", 1.5),
+    ("DRIFT_FALSE_ALARMS", 0.0),
     ("AUTO_MAX_MISSED", 0.5),
     ("AUTO_MAX_MISSED", 0.0),
     ("AUTO_MAX_FALSE_ALARMS", 0.5),

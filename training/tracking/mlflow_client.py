@@ -96,10 +96,11 @@ def version_of(client: Any, release_id: str, *, run: str = "") -> str:
     return str(made.version)
 
 
-def _experiment(client: Any) -> str:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        return str(experiment.experiment_id)
+def experiment(client: Any) -> str:
+    """The id of the experiment, created when there is none."""
+    known = client.get_experiment_by_name(EXPERIMENT)
+    if known is not None:
+        return str(known.experiment_id)
     is_local = settings.MLFLOW_TRACKING_URI.startswith("sqlite:")
     location = settings.MLFLOW_ARTIFACT_DIR.resolve().as_uri() if is_local else None
     return str(client.create_experiment(EXPERIMENT, artifact_location=location))
@@ -134,7 +135,7 @@ def _start(client: Any, event: Mapping[str, Any], state: dict[str, Any]) -> None
         client.update_run(state["run"], status="RUNNING")
         state["ended"] = False
         return
-    state["experiment"] = _experiment(client)
+    state["experiment"] = experiment(client)
     run = client.create_run(state["experiment"], start_time=event["at"], run_name=event["name"], tags=event["tags"])
     state["run"] = run.info.run_id
     _log_batch(client, state["run"], params=event["params"])
