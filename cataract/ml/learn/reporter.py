@@ -15,7 +15,8 @@ class Reporter(Protocol):
         """The work has reached `fraction` (0 to 1) of `stage`."""
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
-        """The metrics of one trial of the search ("trial" is among the values) or of one epoch."""
+        """The metrics of one trial of the search ("trial" is among the values), of one number of trees ("trees" is), or
+        of one epoch."""
 
     def should_stop(self) -> bool:
         """Whether the training must stop. Asked between the steps of a fit, every few seconds at least."""

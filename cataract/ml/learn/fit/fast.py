@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.fit.cross_validation import CrossValidation, bin_photos, fold_metrics, make_folds, train
+from cataract.ml.learn.fit.learning_curve import report_learning_curve
 from cataract.ml.learn.fit.search import START, search
 from cataract.ml.learn.fit.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import SILENT, Reporter
@@ -56,9 +57,11 @@ def fit_fast(
     """
     weight = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     data = CrossValidation(x, y, weight, make_folds(y, groups, seed), seed, reporter)
-    history = search(data.subset(groups, _SEARCHED), trials, seconds, checkpoint or Checkpoint())
+    searched = data.subset(groups, _SEARCHED)
+    history = search(searched, trials, seconds, checkpoint or Checkpoint())
     best = min((trial for trial in history if not trial["pruned"]), key=lambda trial: float(trial["log_loss"]))
     params, ablation = best["params"], {}
+    report_learning_curve(searched, params)
     scores = data.scores(params)
     if soft_labels is not None and len(soft_labels.p):
         distilled = data.scores(params, soft_labels)
