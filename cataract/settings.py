@@ -39,8 +39,6 @@ DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser(
 PRODUCTION = env.bool("PRODUCTION", default=False)
 # 1 shows settings and source code on error pages. Never set it where others can reach the system.
 DEBUG = env.bool("DEBUG", default=False)
-# Commit of the code, where there is no git checkout to ask. The container images set it.
-CODE_COMMIT = env.str("CODE_COMMIT", default="")
 # Port of `make run`. Without PRODUCTION it is also part of the cookie names, so two systems on one host do not clash.
 PORT = env.int("PORT", default=8000)
 
@@ -390,7 +388,7 @@ MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
 _MLFLOW_NAME = MLFLOW_ALLOWED_HOSTS[0] if MLFLOW_ALLOWED_HOSTS else MLFLOW_HOST.replace("0.0.0.0", "127.0.0.1")
 # Address of MLflow's pages that the admin links to. Default: the first of `MLFLOW_ALLOWED_HOSTS`, else `MLFLOW_HOST`,
 # at `MLFLOW_PORT`.
-MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default=f"http://{_MLFLOW_NAME}:{MLFLOW_PORT}")
+MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default="") or f"http://{_MLFLOW_NAME}:{MLFLOW_PORT}"
 
 # Web -----------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"

@@ -1,4 +1,4 @@
-"""A real MLflow server in a process of its own, answering over HTTP."""
+"""A real MLflow server in a process of its own, answering over HTTP: that of `manage.py mlflow_ui`."""
 
 import contextlib
 import os
@@ -10,7 +10,10 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-_BIN = Path(sys.executable).parent
+from django.conf import settings
+
+MLFLOW = str(Path(sys.executable).parent / "mlflow")
+ALLOWED_HOST = "eyes.example"
 
 
 def free_port() -> int:
@@ -21,12 +24,9 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(command: list[str], ready: str, log: Path, **env: str) -> Iterator[None]:
-    """Run a program of MLflow until the block ends; the block begins when `ready` answers."""
-    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    """Run a program until the block ends; the block begins when the address `ready` answers."""
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [str(_BIN / "mlflow"), *command], env={**os.environ, **quiet, **env}, stdout=out, stderr=out
-        )
+        process = subprocess.Popen(command, cwd=settings.BASE_DIR, env={**os.environ, **env}, stdout=out, stderr=out)
     try:
         deadline = time.monotonic() + 120
         while True:
@@ -42,14 +42,9 @@ def serving(command: list[str], ready: str, log: Path, **env: str) -> Iterator[N
 
 @contextlib.contextmanager
 def tracking_server(folder: Path) -> Iterator[str]:
-    """The address of an empty tracking server that keeps its artefacts itself."""
-    address = f"http://127.0.0.1:{free_port()}"
-    command = [
-        "server",
-        f"--backend-store-uri=sqlite:///{folder / 'server.db'}",
-        f"--artifacts-destination={folder / 'artifacts'}",
-        f"--port={address.rpartition(':')[2]}",
-        "--workers=1",
-    ]
-    with serving(command, f"{address}/health", folder / "server.log"):
+    """The address of an empty tracking server that keeps its artefacts itself, and answers to ALLOWED_HOST too."""
+    port = str(free_port())
+    env = {"DATA_DIR": str(folder), "MLFLOW_PORT": port, "MLFLOW_ALLOWED_HOSTS": ALLOWED_HOST}
+    address = f"http://127.0.0.1:{port}"
+    with serving([sys.executable, "manage.py", "mlflow_ui"], f"{address}/health", folder / "server.log", **env):
         yield address

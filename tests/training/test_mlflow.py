@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from django.core.cache import cache
+from django.core.management import call_command
 from django.test import Client
 
 from predictions.releases.models import Release
-from tests.factories import UserFactory
+from tests.factories import ReleaseFactory, UserFactory
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
-from tests.training.mlflow_server import free_port, serving
+from tests.training.mlflow_server import ALLOWED_HOST, MLFLOW, free_port, serving
 from training.promotion import services as promotion_services
 from training.runs import mlflow_registry, services, worker
 from training.runs.models import TrainingRun
@@ -132,9 +134,9 @@ def test_a_model_by_its_alias_answers_photos_and_serves_them(
     assert not list(Path(library.artifacts.download_artifacts(f"models:/{MODEL}@champion")).rglob("*.pkl"))
 
     port = free_port()
-    command = ["models", "serve", "-m", f"models:/{MODEL}@champion", "-p", str(port), "--env-manager", "local"]
-    place = {"MLFLOW_TRACKING_URI": settings.MLFLOW_TRACKING_URI, "PYTHONPATH": str(settings.BASE_DIR)}
-    with serving(command, f"http://127.0.0.1:{port}/ping", tmp_path / "serve.log", **place):
+    serve = [MLFLOW, "models", "serve", "-m", f"models:/{MODEL}@champion", "-p", str(port), "--env-manager", "local"]
+    where = {"MLFLOW_TRACKING_URI": settings.MLFLOW_TRACKING_URI}
+    with serving(serve, f"http://127.0.0.1:{port}/ping", tmp_path / "serve.log", **where):
         body = {"dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(cloudy).decode()]]}}
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
@@ -168,13 +170,16 @@ def test_a_run_holds_its_data_and_figures_that_say_on_which_photos(champion: Rel
     assert [point.step for point in mlflow.get_metric_history(trials[0].info.run_id, "fold_log_loss")] == [1, 2]
 
 
-def test_the_sweep_leaves_the_release_of_a_running_training_to_it(champion: Release, mlflow: Any) -> None:
-    run = train()
-    TrainingRun.objects.filter(pk=run.pk).update(status="running", release=None)
+def test_the_sweep_leaves_the_release_of_a_running_training_to_it(champion: Release, settings: Any) -> None:
+    label_photos()
+    run = services.start_training(user=None, kind="fast")
+    TrainingRun.objects.filter(pk=run.pk).update(status="running")
+    release = ReleaseFactory.create(id="of-the-running-one", status="challenger")
     records, aliases = mlflow_registry.wanted()
     assert [record.release for record in records] == [champion.pk] and aliases == {"champion": champion.pk}
-    sweep()
-    assert mlflow.get_model_version_by_alias(MODEL, "champion").tags["release"] == champion.pk
+    TrainingRun.objects.filter(pk=run.pk).update(status="succeeded", release=release)
+    records, aliases = mlflow_registry.wanted()
+    assert records[-1].release == aliases["challenger"] == release.pk
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
@@ -205,6 +210,39 @@ def test_an_mlflow_that_does_not_answer_is_asked_later_and_later(champion: Relea
     worker.sweep(publish=lambda run_id: None)
     assert pace.is_waiting()
     assert [pace.failed() for _ in range(8)] == [30, 60, 120, 240, 480, 900, 900, 900]
+
+
+def test_the_pages_open_by_the_allowed_host_names_alone(mlflow_server: str) -> None:
+    """MLflow's pages ask with POST, which MLflow refuses to a page of another origin."""
+    port = mlflow_server.rpartition(":")[2]
+    for host, status in ((ALLOWED_HOST, 200), (f"{ALLOWED_HOST}:{port}", 200), ("other.example", 403)):
+        headers = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
+        answer = requests.post(
+            f"{mlflow_server}/ajax-api/2.0/mlflow/experiments/search", headers=headers, json={"max_results": 1}
+        )
+        assert answer.status_code == status, host
+
+
+def test_commands_record_what_they_measured_on_request(champion: Release, tmp_path: Path) -> None:
+    folder = tmp_path / "clinic"
+    for label in ("normal", "cataract"):
+        (folder / label).mkdir(parents=True)
+        for seed in range(3):
+            (folder / label / f"{seed}.png").write_bytes(photo_bytes(seed, label))
+    call_command("evaluate", folder, json=True, mlflow=True, stdout=io.StringIO(), stderr=(said := io.StringIO()))
+    found = _runs("evaluate")
+    assert f"/runs/{found.info.run_id}" in said.getvalue()
+    assert found.data.tags["release"] == champion.pk and found.inputs.dataset_inputs[0].dataset.name == "clinic"
+    assert {"evaluation_roc_auc", "evaluation_roc_auc_low", "evaluation_roc_auc_n"} <= set(found.data.metrics)
+
+    call_command("bench", training=True, embeddings=100, trials=1, mlflow=True, stdout=io.StringIO(), stderr=said)
+    assert _runs("bench").data.metrics["retraining_trials"] == 1 and _runs("bench").data.tags["release"] == champion.pk
+
+
+def _runs(command: str) -> Any:
+    client = connect()
+    (run,) = client.search_runs([client.get_experiment_by_name(f"{EXPERIMENT}-{command}").experiment_id])
+    return run
 
 
 def _text(mlflow: Any, run: TrainingRun, path: str) -> str:

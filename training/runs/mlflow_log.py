@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from cataract.core.version import code_commit
 from cataract.ml.labels import CATARACT
+from cataract.ml.release.commit import code_commit
 from cataract.ml.release.manifest import write_json
 from cataract.ml.statistics import metrics
 from predictions.releases import store
@@ -28,7 +28,7 @@ from training.comparison.chart_files import write_charts
 from training.comparison.models import Comparison
 from training.datasets.models import Dataset
 from training.runs.models import TrainingRun
-from training.tracking.measures import as_metrics
+from training.tracking.metric_names import as_metrics
 from training.tracking.model_folder import requirements
 from training.tracking.spool import Spool, run_folder, waiting
 from training.tracking.tracker import Tracker

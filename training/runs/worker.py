@@ -12,7 +12,6 @@ from django.db.models import F
 from django.utils import timezone
 
 from cataract.core.errors import ADD_TRAINING_SET
-from cataract.core.version import code_commit
 from cataract.ml.labels import CATARACT
 from cataract.ml.learn.build.build import LightInstall, build_release
 from cataract.ml.learn.build.config import BuildConfig
@@ -145,7 +144,6 @@ def _config(run: TrainingRun, folder: Path, reporter: RunReporter) -> BuildConfi
         distillation=photos,
         cache=vector_cache(),
         checkpoint=folder / CHECKPOINT,
-        code_commit=code_commit(),
         **parameters,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from training.tracking.measures import as_metrics
+from training.tracking.metric_names import as_metrics
 from training.tracking.spool import Spool
 
 RETRY_SECONDS = 60

@@ -210,7 +210,6 @@ def _calibrate(build: Build, photos: EmbeddedPhotos, held_out: HeldOut, fast: Fa
         quantisation=base.quantisation,
         metrics=flatten_metrics(figures),
         data=facts,
-        code_commit=config.code_commit,
         base=base.id,
     )
 

@@ -21,7 +21,6 @@ class BuildConfig:
     distillation: photos without a label that the base's accurate model teaches the fast model with.
     cache: a file that keeps embeddings from one build to the next; `scores.npz` beside it keeps accurate scores.
     checkpoint: a folder from which a killed build resumes; the caller removes it.
-    code_commit: the commit of the code that builds, for the manifest.
     """
 
     kind: str = "both"
@@ -37,7 +36,6 @@ class BuildConfig:
     distillation: Distillation | None = None
     cache: Path | None = None
     checkpoint: Path | None = None
-    code_commit: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
