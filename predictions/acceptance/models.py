@@ -52,7 +52,7 @@ class Acceptance(models.Model):
     class Basis(models.TextChoices):
         EVIDENCE = "evidence", "by evidence"
         HAND = "hand", "by hand"
-        RESTART = "restart", "counted anew from here on"
+        RESTART = "restart", "counted again from here on"
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="acceptances")
     device = models.ForeignKey(

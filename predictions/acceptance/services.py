@@ -35,7 +35,7 @@ def record_evidence(
 def decide_by_hand(
     *, scope: Scope, side: str, release: Release, accepted: bool, numbers: dict[str, Any], reason: str, user: User
 ) -> Acceptance:
-    """Accept or withdraw a side whatever the labels show. A side withdrawn by hand stays so until `count_anew`.
+    """Accept or withdraw a side whatever the labels show. A side withdrawn by hand stays so until `restart_count`.
 
     Raises BadField without a reason, NothingToDecide where nothing would change.
     """
@@ -48,7 +48,7 @@ def decide_by_hand(
         return _write(scope, side, release, **values, reason=_stated(reason), by=user)
 
 
-def count_anew(*, scope: Scope, side: str, release: Release, reason: str, user: User) -> Acceptance:
+def restart_count(*, scope: Scope, side: str, release: Release, reason: str, user: User) -> Acceptance:
     """Let the evidence decide again, with the photos that arrive from now on; until then people decide.
 
     Raises BadField without a reason, NothingToDecide unless the side was withdrawn by hand.
@@ -56,7 +56,7 @@ def count_anew(*, scope: Scope, side: str, release: Release, reason: str, user: 
     with transaction.atomic():
         standing = _lock(scope, side, release)
         if standing is None or standing.accepted or standing.basis != Acceptance.Basis.HAND:
-            raise NothingToDecide("Only a side that was withdrawn by hand can be counted anew.")
+            raise NothingToDecide("Only a side that was withdrawn by hand can be counted again.")
         values: dict[str, Any] = {"accepted": False, "basis": Acceptance.Basis.RESTART, "numbers": {}}
         return _write(scope, side, release, **values, reason=_stated(reason), by=user)
 

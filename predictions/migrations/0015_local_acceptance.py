@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
                 ('by_device', models.BooleanField(default=False, help_text='Whether the site told devices apart at that time.')),
                 ('side', models.CharField(choices=[('cataract', '“cataract”'), ('normal', '“no sign of cataract”')], max_length=8)),
                 ('accepted', models.BooleanField()),
-                ('basis', models.CharField(choices=[('evidence', 'by evidence'), ('hand', 'by hand'), ('restart', 'counted anew from here on')], max_length=8)),
+                ('basis', models.CharField(choices=[('evidence', 'by evidence'), ('hand', 'by hand'), ('restart', 'counted again from here on')], max_length=8)),
                 ('numbers', models.JSONField(default=dict, help_text='The evidence then: n, errors, bound, limit, confidence.')),
                 ('reason', models.CharField(max_length=500)),
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),

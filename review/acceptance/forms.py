@@ -11,7 +11,7 @@ class DecideForm(forms.Form):
     """Which side, what to do with it, and why."""
 
     progress = forms.ModelChoiceField(Progress.objects.select_related("release"), widget=forms.HiddenInput)
-    act = forms.ChoiceField(choices=[(ACCEPT, "Accept"), (WITHDRAW, "Withdraw"), (COUNT, "Count anew")])
+    act = forms.ChoiceField(choices=[(ACCEPT, "Accept"), (WITHDRAW, "Withdraw"), (COUNT, "Count again from now")])
     reason = forms.CharField(
         label="Why?",
         max_length=500,

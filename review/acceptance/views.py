@@ -44,17 +44,17 @@ def acceptance_page(request: HttpRequest) -> HttpResponse:
 @login_required
 @permission_required(DECIDE, raise_exception=True)
 def decide(request: HttpRequest) -> HttpResponse:
-    """Accept, withdraw or count anew one side, with a reason."""
+    """Accept, withdraw or restart the count of one side, with a reason."""
     form = DecideForm(request.POST)
     if not form.is_valid():
         gone = "progress" in form.errors
-        messages.error(request, "Counted anew meanwhile: look again." if gone else "Say why: nothing was changed.")
+        messages.error(request, "Changed meanwhile: look again." if gone else "Say why: nothing was changed.")
         return redirect("review:acceptance")
     row, act, reason = form.cleaned_data["progress"], form.cleaned_data["act"], form.cleaned_data["reason"]
     side = {"scope": row.scope, "side": row.side, "release": row.release}
     try:
         if act == COUNT:
-            services.count_anew(**side, reason=reason, user=user_of(request))
+            services.restart_count(**side, reason=reason, user=user_of(request))
         else:
             services.decide_by_hand(
                 **side, accepted=act == ACCEPT, numbers=row.numbers, reason=reason, user=user_of(request)

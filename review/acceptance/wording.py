@@ -41,7 +41,7 @@ class Side:
             return f"Accepted {who} on {decided.at:%Y-%m-%d}: {decided.reason} The photos since then watch over it."
         if decided is not None and self.state == "held":
             return f"Withdrawn by {decided.by} on {decided.at:%Y-%m-%d}, until somebody decides again: {decided.reason}"
-        again = "" if row.since is None else f" Counted anew since {row.since:%Y-%m-%d}."
+        again = "" if row.since is None else f" Counted again since {row.since:%Y-%m-%d}."
         waits = f"{row.waiting} photo{'s wait' if row.waiting != 1 else ' waits'} for readers." if row.waiting else ""
         return f"{self._missing}{again} {waits}".strip()
 

@@ -84,7 +84,7 @@ def _scopes(site: Site) -> list[Scope]:
 
 
 def _counts_since(decided: Acceptance) -> datetime | None:
-    """From when photos count: after an acceptance the newer ones watch over it, after a withdrawal they earn anew."""
+    """From when photos count: after an acceptance the newer ones watch over it, after a withdrawal they earn again."""
     is_held = not decided.accepted and decided.basis == Acceptance.Basis.HAND
     return None if is_held else decided.at
 

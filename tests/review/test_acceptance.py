@@ -161,7 +161,7 @@ def test_errors_withdraw_it_again_and_admins_are_told(site: Site) -> None:
     set_aside()
     read(site, "cataract", "cataract", ENOUGH)
     worker.judge_sites()
-    assert send(client, opacity=1.0)[0].state == Prediction.State.FINAL, "earned anew, with newer photos only"
+    assert send(client, opacity=1.0)[0].state == Prediction.State.FINAL, "earned again, with newer photos only"
     notices_worker.sweep()
     assert not Notice.objects.open().filter(kind="acceptance_lost").exists()
     assert list(Acceptance.objects.filter(side="cataract").values_list("accepted", flat=True)) == [True, False, True]
@@ -260,7 +260,7 @@ def test_an_admin_accepts_and_withdraws_by_hand_with_a_reason(site: Site) -> Non
     decide("count", "The camera is known now.")
     set_aside()
     worker.judge_sites()
-    assert is_waiting(send(client, opacity=1.0)[0]), "counted anew from here on"
+    assert is_waiting(send(client, opacity=1.0)[0]), "counted again from here on"
     with pytest.raises(DatabaseError), transaction.atomic():
         Acceptance.objects.update(accepted=True)
 
