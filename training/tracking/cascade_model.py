@@ -34,7 +34,8 @@ class CascadeModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         if "image" not in model_input:
             raise ValueError('The input needs a column "image" with the bytes of a photo, or with their base64.')
         mode = str((params or {}).get("mode", Mode.CASCADE))
-        return pd.DataFrame([self._answer(value, mode) for value in model_input["image"]])
+        # As objects: a probability that does not exist is None, in JSON null; NaN is no JSON.
+        return pd.DataFrame([self._answer(value, mode) for value in model_input["image"]], dtype=object)
 
     def _answer(self, value: bytes | str, mode: str) -> dict[str, Any]:
         try:
@@ -68,9 +69,9 @@ def _bytes_of(value: bytes | str) -> bytes:
 
 
 def _row(release: str, **answer: Any) -> dict[str, Any]:
-    nothing = dict.fromkeys(("probability", "fast_probability", "accurate_probability"), float("nan"))
-    row = {"decision": Decision.UNGRADABLE.value, **nothing, "automatic": False, "route": "", "reason": ""} | answer
-    return {name: float("nan") if value is None else value for name, value in row.items()} | {"release": release}
+    nothing = dict.fromkeys(("probability", "fast_probability", "accurate_probability"))
+    row = {"decision": Decision.UNGRADABLE.value, **nothing, "automatic": False, "route": "", "reason": ""}
+    return {**row, **answer, "release": release}
 
 
 mlflow.models.set_model(CascadeModel())
