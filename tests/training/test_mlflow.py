@@ -14,6 +14,7 @@ from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
 
+from cataract.ml.release.commit import code_commit
 from predictions.releases.models import Release
 from tests.factories import ReleaseFactory, UserFactory
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
@@ -149,6 +150,8 @@ def test_a_model_by_its_alias_answers_photos_and_serves_them(
 def test_a_run_holds_its_data_and_figures_that_say_on_which_photos(champion: Release, mlflow: Any) -> None:
     run = train()
     recorded = mlflow.get_run(run.mlflow_run_id)
+    assert run.release is not None and run.release.manifest["code_commit"] == code_commit()
+    assert recorded.data.tags["git_commit"] == code_commit()
     contexts = {one.tags[0].value: one.dataset for one in recorded.inputs.dataset_inputs}
     assert set(contexts) == {"train", "calibration", "test"}
     assert json.loads(contexts["test"].profile) == {"normal": 3, "cataract": 3}

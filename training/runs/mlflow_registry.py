@@ -72,6 +72,7 @@ def wanted() -> tuple[list[Record], dict[str, str]]:
             Prefetch("comparisons", Comparison.objects.defer("report").order_by("created_at")),
             Prefetch("promotions", Promotion.objects.order_by("created_at")),
         )
+        if store.folder_of(release).is_dir()  # old folders may be deleted: docs/privacy.md
     ]
     known = {record.release for record in records}
     aliases = {alias: _newest(status) for alias, status in _ALIASES.items()}

@@ -32,8 +32,8 @@ def send(client: Any, event: Mapping[str, Any], state: dict[str, Any]) -> None:
         case "text":
             client.log_text(run, event["text"], event["name"])
         case "model":
-            log_model(client, run, Path(event["folder"]))
-            version_with_run(client, event["release"], run)
+            if log_model(client, run, Path(event["folder"])):
+                version_with_run(client, event["release"], run)
         case "end":
             client.set_terminated(run, status=event["status"], end_time=event["at"])
             state["ended"] = True

@@ -66,7 +66,7 @@ def requirements() -> list[str]:
 
 def share_files(kept: Path, copy: Path) -> None:
     """Make the files of `copy` the same files on disk as those of `kept`, where the file system can."""
-    for path in copy.rglob("*"):
+    for path in list(copy.rglob("*")):
         original = kept / path.relative_to(copy)
         if path.is_file() and original.is_file():
             link = path.with_name(f".{path.name}.link")
