@@ -28,7 +28,7 @@ def serving(command: list[str], ready: str, log: Path, **env: str) -> Iterator[N
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=settings.BASE_DIR, env={**os.environ, **env}, stdout=out, stderr=out)
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 280
         while True:
             with contextlib.suppress(OSError), urllib.request.urlopen(ready, timeout=5):
                 break

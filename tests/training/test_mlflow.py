@@ -27,7 +27,7 @@ from training.tracking.mlflow_client import EXPERIMENT, MODEL, connect
 from training.tracking.models import RegisteredVersion
 from training.tracking.spool import Spool
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]  # a busy machine starts servers slowly
 
 
 @pytest.fixture(autouse=True)
