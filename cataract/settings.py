@@ -390,13 +390,21 @@ TRAINING_PARALLEL = env.bool("TRAINING_PARALLEL", default=False)
 PROMOTION_NEEDS_TWO = env.bool("PROMOTION_NEEDS_TWO", default=False)
 
 # MLflow: only training/tracking/ talks to it -------------------------------------------------------------------------
+# Address on which MLflow listens under `make run`. MLflow asks nobody for a password: let others reach it only through
+# a proxy that does.
+MLFLOW_HOST = env.str("MLFLOW_HOST", default="127.0.0.1")
 # Port of MLflow's pages under `make run`. Default: `PORT` + 1000.
 MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1000)
+# Host names and addresses, separated by commas and without ports, by which browsers on other machines open MLflow's
+# pages under `make run`. MLflow answers 403 to any other.
+MLFLOW_ALLOWED_HOSTS = env.list("MLFLOW_ALLOWED_HOSTS", default=[])
 # Where training runs are recorded. Default: SQLite in `DATA_DIR`.
 MLFLOW_TRACKING_URI = env.str("MLFLOW_TRACKING_URI", default=f"sqlite:///{DATA_DIR / 'mlflow' / 'mlflow.db'}")
 MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
-# Address of MLflow's pages that the admin links to. Default: this host at `MLFLOW_PORT`.
-MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default=f"http://127.0.0.1:{MLFLOW_PORT}")
+_MLFLOW_NAME = MLFLOW_ALLOWED_HOSTS[0] if MLFLOW_ALLOWED_HOSTS else MLFLOW_HOST.replace("0.0.0.0", "127.0.0.1")
+# Address of MLflow's pages that the admin links to. Default: the first of `MLFLOW_ALLOWED_HOSTS`, else `MLFLOW_HOST`,
+# at `MLFLOW_PORT`.
+MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default="") or f"http://{_MLFLOW_NAME}:{MLFLOW_PORT}"
 
 # Web -----------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"

@@ -29,12 +29,11 @@ from training.comparison.worker import compare
 from training.datasets.selectors import training_rows, unlabelled_photos
 from training.datasets.vectors import stored_vectors, vector_cache
 from training.label_checks.worker import fail_lost_checks
-from training.runs import mlflow_log
+from training.runs import mlflow_log, mlflow_registry
 from training.runs.attempt_folder import CHECKPOINT, RELEASE, attempt_folder, remove_leftovers
 from training.runs.models import TrainingRun
 from training.runs.parameters import promise_in_words
 from training.runs.reporter import RunReporter
-from training.tracking.mlflow_client import reconcile_aliases
 
 UNCLAIMED_SECONDS = 30
 MAX_ATTEMPTS = 5
@@ -58,8 +57,10 @@ def run(run_id: str, *, build: Build | None = None) -> None:
                 mlflow_log.log_start(reporter.tracker, claimed)
                 manifest = _build(claimed, folder, reporter, build or build_release)
                 release = _register(folder / RELEASE, manifest, reporter)
+                mlflow_log.log_release(reporter.tracker, release)
                 comparison = _compare(claimed, release, reporter)
-                mlflow_log.log_release(reporter.tracker, release, comparison)
+                if comparison is not None:
+                    mlflow_log.log_comparison(reporter.tracker, comparison)
                 reporter.beat()
                 reporter.check_stop()
         except Exception as error:
@@ -86,12 +87,7 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
         publish(str(run_id))
     remove_leftovers()
     fail_lost_checks()
-    try:
-        mlflow_log.deliver_waiting()
-        if TrainingRun.objects.exists():  # before the first run a query would only create MLflow's database
-            reconcile_aliases(_newest(Release.Status.CHAMPION), _newest(Release.Status.CHALLENGER))
-    except Exception as error:
-        _log.warning("MLflow does not answer, the records wait: %s", error)
+    mlflow_registry.bring_up_to_date()
 
 
 def _claim(run_id: str) -> TrainingRun | None:
@@ -223,6 +219,7 @@ def _fail(run: TrainingRun, reporter: RunReporter, error: Exception) -> None:
 def _finish(reporter: RunReporter, status: str, mlflow_status: str, **values: Any) -> None:
     """End the run's row and its MLflow run."""
     tracker = reporter.tracker
+    reporter.log_usage()
     tracker.text("log.txt", reporter.text())
     tracker.finish(mlflow_status)
     state = tracker.spool.state
@@ -245,7 +242,3 @@ def _describe(error: Exception) -> str:
     if isinstance(error, LightInstall):
         return f"{text} {ADD_TRAINING_SET}, or train the fast model only."
     return text if text else f"{type(error).__name__}, without a message. The worker's log has the details."
-
-
-def _newest(status: str) -> str:
-    return Release.objects.filter(status=status).values_list("pk", flat=True).first() or ""

@@ -16,7 +16,8 @@ class Reporter(Protocol):
         """The work has reached `fraction` (0 to 1) of `stage`."""
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
-        """The metrics of one trial of the search ("trial" is among the values) or of one epoch."""
+        """The metrics of one trial of the search ("trial" is among the values), of one number of trees ("trees" is), or
+        of one epoch."""
 
     def log(self, line: str) -> None:
         """A sentence for the people who read the run's log."""

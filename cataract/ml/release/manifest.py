@@ -36,7 +36,7 @@ manifest.json, written last (as types: `release.description`):
  "id": "<name>-<first 8 hex digits of the content hash>",
  "name": "starter",
  "created_at": "2026-01-31T12:00:00+00:00",
- "code_commit": "", "base": "" (id of the release whose encoder was taken over),
+ "code_commit": of the code that built it, "base": "" (id of the release whose encoder was taken over),
  "encoder": {"name", "arch", "hash", "image_size": S, "mean": [3], "std": [3],
              "resize_mode": "squash" | "shortest" | "longest" (open_clip's words),
              "interpolation": "bicubic" (also where it is absent) | "bilinear",
@@ -60,6 +60,7 @@ from typing import Any
 
 from cataract.ml.encoding import framing
 from cataract.ml.encoding.encoder import VIEWS_VERSION, EncoderSpec
+from cataract.ml.release.commit import code_commit
 from cataract.ml.release.description import FileRecord, ReleaseDescription
 
 FORMAT = 1
@@ -179,6 +180,7 @@ def draft_manifest(folder: Path, description: ReleaseDescription) -> Manifest:
         "format": FORMAT,
         "id": f"{description.name}-{hashlib.sha256(listing.encode()).hexdigest()[:8]}",
         "created_at": description.created_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_commit": description.code_commit or code_commit(),
         "encoder": {**stated["encoder"], "hash": encoder_hash(files, description.encoder)},
         "files": {name: record.as_json() for name, record in files.items()},
         "policy": json.loads((folder / "policy.json").read_text(encoding="utf-8")),

@@ -1,5 +1,6 @@
 """manage.py evaluate: measure a release on a labelled folder. Stores nothing."""
 
+import hashlib
 import json
 from argparse import ArgumentParser
 from pathlib import Path
@@ -25,6 +26,7 @@ from training.datasets.imports import Progress, ScannedFile, clusters_of, scan
 from training.datasets.sources import scan_sources
 from training.management.progress import counter
 from training.management.source_table import source_table
+from training.tracking.measurement import MLFLOW_OPTION, NotRecorded, record
 
 
 class Command(BaseCommand):
@@ -40,6 +42,7 @@ class Command(BaseCommand):
         parser.add_argument("--release", default="", help="id of a registered release (default: the champion)")
         parser.add_argument("--by-source", action="store_true", help="measure each source of <source>/<label>/photo")
         parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+        parser.add_argument("--mlflow", action="store_true", help=MLFLOW_OPTION)
 
     def handle(self, *args: Any, **options: Any) -> None:
         release, cascade = _cascade(options["release"])
@@ -52,6 +55,26 @@ class Command(BaseCommand):
         result |= {"release": release.pk, "folder": str(options["folder"]), "fitted_on": judge.fitted_on}
         text = json.dumps(result, indent=1) if options["json"] else "\n".join([*words(result), *left_out(result)])
         self.stdout.write(text)
+        if options["mlflow"]:
+            self.stderr.write(f"Recorded: {_record(result)}")
+
+
+def _record(result: dict[str, Any]) -> str:
+    """Record the result in MLflow; return the URL of its run. Raises CommandError."""
+    figures = {name: value for name, value in result.items() if name != "metrics"} | result.get("metrics", {})
+    folder = Path(result["folder"]).name
+    try:
+        return record(
+            "evaluate",
+            name=f"{result['release']} on {folder}",
+            figures={"evaluation": figures},
+            params={"folder": folder, "release": result["release"], "mode": settings.CASCADE_MODE},
+            result=result,
+            release=result["release"],
+            data={"name": folder, "digest": result["fingerprint"]},
+        )
+    except NotRecorded as error:
+        raise CommandError(str(error)) from error
 
 
 class _Judge:
@@ -96,6 +119,7 @@ def _by_source(folder: Path, judge: _Judge) -> dict[str, Any]:
 def _facts(files: list[ScannedFile], conflicts: list[list[str]]) -> dict[str, Any]:
     return {
         "files": len(files),
+        "fingerprint": hashlib.sha256("\n".join(sorted(file.sha256 for file in files)).encode()).hexdigest(),
         "refused": [f"{file.name}: {file.refused}" for file in files if file.refused],
         "label_conflicts": conflicts,
     }

@@ -14,6 +14,7 @@ from cataract.ml.arrays import Floats
 from cataract.ml.learn.fit import logistic
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.fit.cross_validation import CrossValidation, bin_photos, fold_metrics, make_folds, train
+from cataract.ml.learn.fit.learning_curve import report_learning_curve
 from cataract.ml.learn.fit.search import START, search
 from cataract.ml.learn.fit.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import SILENT, Reporter
@@ -82,6 +83,7 @@ def fit_fast(
         text, params, ablation = logistic.fit_text(x, y, weight, strength), {"strength": strength}, {}
     else:
         params, ablation = best["params"], {}
+        report_learning_curve(searched, params)
         runs = [folding.scores(params) for folding in foldings]
         if soft_labels is not None and len(soft_labels.p):
             distilled = [folding.scores(params, soft_labels) for folding in foldings]

@@ -5,6 +5,7 @@ order.
 """
 
 import itertools
+import math
 import time
 from typing import Any
 
@@ -38,8 +39,9 @@ def search(
 ) -> list[dict[str, Any]]:
     """Try parameters until the budget, or the grid, is spent. One dict per trial, those of the checkpoint included.
 
-    A trial holds "trial", "params", "pruned", "folds" (the log loss after each fold), "log_loss" and "seconds", and a
-    completed one also "roc_auc" and "accuracy". Each new one is reported as a metric. Raises Cancelled.
+    A trial holds "trial", "params", "pruned", "folds" (the log loss of all photos after each fold), "fold_losses" (of
+    each fold's photos), "log_loss", "is_best" (so far) and "seconds", and a completed one also "roc_auc" and
+    "accuracy". Each new one is reported as a metric. Raises Cancelled.
     """
     import optuna
 
@@ -55,7 +57,9 @@ def search(
             study.enqueue_trial(planned[len(done)])
         # A new sampler for each trial: its draws depend on the earlier trials, not on the state of a process.
         study.sampler = optuna.samplers.TPESampler(seed=data.seed * 10_007 + len(done), n_startup_trials=8)
-        done.append(_run_trial(data, study))
+        trial = _run_trial(data, study)
+        complete = [earlier["log_loss"] for earlier in done if not earlier["pruned"]]
+        done.append({**trial, "is_best": not trial["pruned"] and trial["log_loss"] < min(complete, default=math.inf)})
         data.reporter.metric(done[-1], int(done[-1]["trial"]))
         checkpoint.append("fast", done[-1])
     return done
@@ -74,9 +78,11 @@ def _run_trial(data: CrossValidation, study: Any) -> dict[str, Any]:
     trial = study.ask(_space())
     scores, scored = np.zeros(len(data.y), dtype=np.float32), np.zeros(len(data.y), dtype=bool)
     losses: list[float] = []
+    fold_losses: list[float] = []
     for in_fold, fold_scores in data.by_fold(trial.params):
         scores[in_fold], scored = fold_scores, scored | in_fold
         losses.append(log_loss(scores[scored], data.y[scored], data.weights[scored]))
+        fold_losses.append(log_loss(fold_scores, data.y[in_fold], data.weights[in_fold]))
         trial.report(losses[-1], len(losses))
         if not scored.all() and trial.should_prune():
             study.tell(trial, state=TrialState.PRUNED)
@@ -85,8 +91,15 @@ def _run_trial(data: CrossValidation, study: Any) -> dict[str, Any]:
     else:
         study.tell(trial, losses[-1])
         metrics = fold_metrics(scores, data.y, data.weights)
-    result = {"trial": trial.number, "params": trial.params, "pruned": not scored.all(), "folds": losses, **metrics}
-    return {**result, "seconds": round(time.monotonic() - started, 3)}
+    return {
+        "trial": trial.number,
+        "params": trial.params,
+        "pruned": not scored.all(),
+        "folds": losses,
+        "fold_losses": fold_losses,
+        **metrics,
+        "seconds": round(time.monotonic() - started, 3),
+    }
 
 
 def _restored(trial: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ def state_a_reason(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('predictions', '0017_copies_by_visual_words'),
+        ('predictions', '0018_drift_segments'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
