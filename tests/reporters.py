@@ -31,5 +31,8 @@ class RecordingReporter(Reporter):
         self.metrics.append(dict(values))
         self._on_metric(self.metrics[-1])
 
+    def log(self, line: str) -> None:
+        return None
+
     def should_stop(self) -> bool:
         return self._stop()

@@ -40,7 +40,7 @@ class DriftSegmentQuerySet(models.QuerySet["DriftSegment"]):
 class DriftSegment(models.Model):
     """All photos, those of one site, or those of one device: watched for drift while one release serves.
 
-    COLLECTING until its reference is large enough; then what the last look found. A new champion begins all anew. Only
+    COLLECTING until its reference is large enough; then what the last look found. A new champion starts all over. Only
     the worker writes here, each time with the `version` that it read.
     """
 
@@ -112,7 +112,7 @@ class DriftSegment(models.Model):
 
 class DriftCheckQuerySet(models.QuerySet["DriftCheck"]):
     def looks(self) -> Self:
-        """Without the rows that say who began anew."""
+        """Without the rows that say who started over."""
         return self.exclude(state=DriftCheck.State.RESTARTED)
 
     def newest_of(self, segments: "Iterable[DriftSegment]") -> "dict[uuid.UUID, DriftCheck]":
@@ -123,7 +123,7 @@ class DriftCheckQuerySet(models.QuerySet["DriftCheck"]):
 
 
 class DriftCheck(models.Model):
-    """One look at a segment, or the fact that a person began it anew. Append-only.
+    """One look at a segment, or the fact that a person started it over. Append-only.
 
     measures: {name: {n_reference, n_recent, reference, recent, difference, low, high, p, alpha, has_drifted}}; of
     `embedding` the difference is the AUC of a classifier. estimated: {measure: {value, low, high, n}} without labels.
@@ -133,7 +133,7 @@ class DriftCheck(models.Model):
         STABLE = "stable", "No drift"
         SUSPECTED = "suspected", "Drift suspected"
         DRIFTED = "drifted", "Drift confirmed"
-        RESTARTED = "restarted", "Begun anew"
+        RESTARTED = "restarted", "Started over"
 
     segment = models.ForeignKey(DriftSegment, on_delete=models.CASCADE, related_name="checks")
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")

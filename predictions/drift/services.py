@@ -91,7 +91,7 @@ def recent_drift(*, days: int = 7, reference_days: int = 90) -> dict[str, Any]:
     }
 
 
-def begin_anew(*, segment: DriftSegment, user: User, reason: str) -> DriftCheck:
+def restart_segment(*, segment: DriftSegment, user: User, reason: str) -> DriftCheck:
     """Take the newest photos of a segment as its reference from now on: what has changed there is wanted, or stays.
 
     Raises ReasonMissing, and SegmentChanged where a worker has counted meanwhile.

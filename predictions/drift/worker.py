@@ -58,7 +58,7 @@ def watch(*, seconds: float = _SECONDS) -> int:
 
 
 def _everything(release: Release) -> DriftSegment:
-    """The segment of all photos; a new champion begins all segments anew."""
+    """The segment of all photos; a new champion starts all segments over."""
     since = release.promoted_at or release.created_at
     row, _ = DriftSegment.objects.get_or_create(kind=Kind.ALL, defaults={"release": release, "read_until": since})
     if row.release_id != release.pk:
@@ -190,7 +190,7 @@ def _check(segment: DriftSegment, old: Photos, new: Photos) -> DriftCheck:
     if EMBEDDING in measures and (auc := monitoring.tell_apart(old.sample, new.sample, seed=seed)):
         measures[EMBEDDING] |= {"difference": round(auc.value, 4), "low": round(auc.low, 4), "high": round(auc.high, 4)}
     was_drifted = segment.state == State.DRIFTED
-    state = monitoring.state_after("drifted" if was_drifted else "stable", found.state)
+    state = State(monitoring.state_after("drifted" if was_drifted else "stable", found.state))
     if state == State.DRIFTED and not was_drifted:
         segment.since, segment.confirmed_at = new.answered_at[found.onset or 0], at
     elif state != State.DRIFTED:

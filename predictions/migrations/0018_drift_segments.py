@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(default=django.utils.timezone.now, help_text='When the newest photo of the look was answered.')),
-                ('state', models.CharField(choices=[('stable', 'No drift'), ('suspected', 'Drift suspected'), ('drifted', 'Drift confirmed'), ('restarted', 'Begun anew')], max_length=10)),
+                ('state', models.CharField(choices=[('stable', 'No drift'), ('suspected', 'Drift suspected'), ('drifted', 'Drift confirmed'), ('restarted', 'Started over')], max_length=10)),
                 ('n_reference', models.PositiveIntegerField(default=0)),
                 ('n_recent', models.PositiveIntegerField(default=0)),
                 ('alpha', models.FloatField(default=0.0, help_text='How likely this look was to be a false alarm, at most.')),

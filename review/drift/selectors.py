@@ -13,12 +13,13 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from cataract.core import charts
+from cataract.ml.statistics.intervals import Estimate
 from cataract.ml.statistics.monitoring import EMBEDDING, EVERY, FIRST
 from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.drift.wording import NAMES, measure_words
 from predictions.photos.models import EyeImage
 from review.agreement import in_service
-from review.agreement.estimates import Estimate, Measure
+from review.agreement.estimates import Measure
 
 LOOKS: Final = 120  # in a plot: the newest
 EXAMPLES: Final = 6
@@ -54,7 +55,7 @@ def rows_for(user: User) -> list[Row]:
 
 
 def row_of(segment: DriftSegment, check: DriftCheck | None) -> Row:
-    is_drifted = segment.state == DriftSegment.State.DRIFTED  # an older look may say so of what was begun anew since
+    is_drifted = segment.state == DriftSegment.State.DRIFTED  # an older look may say so of what was started over since
     found = [measure_words(name, check.measures[name]) for name in check.drifted] if check and is_drifted else []
     missing = max(FIRST - len(segment.reference), 0) + max(EVERY - len(segment.recent), 0)
     return Row(segment, check, "; ".join(found), missing)

@@ -63,12 +63,12 @@ def segment_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @login_required
 @permission_required(CHANGE, raise_exception=True)
-def begin_anew(request: HttpRequest, pk: UUID) -> HttpResponse:
+def restart_segment(request: HttpRequest, pk: UUID) -> HttpResponse:
     """Compare with the newest photos from now on, with a reason."""
     user = user_of(request)
     segment = get_object_or_404(DriftSegment.objects.visible_to(user), pk=pk)
     try:
-        services.begin_anew(segment=segment, user=user, reason=request.POST.get("reason", "")[:500])
+        services.restart_segment(segment=segment, user=user, reason=request.POST.get("reason", "")[:500])
         messages.success(request, "Done. New photos are compared with the newest ones from now on.")
     except DomainError as error:
         messages.error(request, error.message)

@@ -27,17 +27,17 @@ def test_the_drift_pages_are_looked_at(site: Site) -> None:
     DriftSegment.objects.create(kind="site", site=SiteFactory.create(name="North"), release=champion)
     for number in range(30):
         size = max(0.0, (number - 20) / 8) - 0.05
-        row = {
+        found = {
             "n_reference": 1000, "n_recent": 200, "reference": 0.412, "recent": 0.412 + size / 10, "difference": size,
             "low": size - 0.15, "high": size + 0.15, "p": 0.2 if size < 0.4 else 1e-7, "alpha": 1e-5,
             "has_drifted": size >= 0.4,
         }  # fmt: skip
-        cloud = row | {"reference": None, "recent": None, "difference": 0.5 + size / 4, "low": 0.45, "high": 0.8}
+        cloud = found | {"reference": None, "recent": None, "difference": 0.5 + size / 4, "low": 0.45, "high": 0.8}
         figure = {"value": 0.91, "low": 0.84, "high": 0.96, "n": 200}
         DriftCheck.objects.create(
             segment=segment, release=champion, state="drifted" if size >= 0.4 else "stable",
             at=now - timedelta(days=30 - number), n_reference=1000, n_recent=200, alpha=1e-5,
-            measures=dict.fromkeys(("brightness", "contrast", "disagreement"), row) | {"embedding": cloud},
+            measures=dict.fromkeys(("brightness", "contrast", "disagreement"), found) | {"embedding": cloud},
             estimated={"sensitivity": figure, "specificity": figure, "accuracy": figure},
         )  # fmt: skip
     page = site.log_in("admin")

@@ -117,7 +117,7 @@ def test_the_figures_of_the_model_that_is_kept_do_not_move(dataset: TrainingData
 
     def figures(name: str, base: Path, kind: str) -> dict[str, dict[str, float]]:
         build_release(tmp_path / name, base, dataset, BuildConfig(kind=kind, trials=1, epochs=1))
-        return json.loads((tmp_path / name / "metrics.json").read_text())
+        return dict(json.loads((tmp_path / name / "metrics.json").read_text()))
 
     both = figures("both", STARTER, "both")
     after_accurate, after_fast = (figures(kind, tmp_path / "both", kind) for kind in ("accurate", "fast"))

@@ -284,7 +284,8 @@ def test_a_retraining_answers_about_as_many_photos_as_before() -> None:
         arrived = clinic(8000, 0.3, 1000 + seed)
         stream = np.random.default_rng(seed).random(8000) < 520 / 8000  # 20 a week for a year; half of them test
         assert min(np.bincount(arrived.y[stream])) >= 100, "enough of each class to calibrate alone"
-        before.append(first[1]), after.append(calibrate(arrived.take(stream), limits)[1])
+        before.append(first[1])
+        after.append(calibrate(arrived.take(stream), limits)[1])
     on = [
         [np.mean([0 < p["auto"][side] < 1 for p in made]) for side in ("normal_below", "cataract_above")]
         for made in (before, after)

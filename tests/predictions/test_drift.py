@@ -1,4 +1,4 @@
-"""What is watched for drift: counted once, looked at in time, begun anew by a new champion or a person."""
+"""What is watched for drift: counted once, looked at in time, started over by a new champion or a person."""
 
 import time
 from datetime import timedelta
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from predictions.answering.models import Prediction
 from predictions.drift import services, worker
+from predictions.drift.errors import ReasonMissing, SegmentChanged
 from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
@@ -100,7 +101,7 @@ def test_each_answer_is_counted_once_and_only_live_photos_of_different_patients(
 def test_two_workers_at_once_count_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     make_champion()
     answered(60)
-    original, calls = worker._new_answers, []
+    original, calls = worker._new_answers, list[int]()
 
     def slow(segment: DriftSegment) -> list[dict[str, Any]]:
         rows = original(segment)
@@ -150,7 +151,7 @@ def test_sites_and_devices_are_watched_where_there_are_several_and_share_the_bud
     assert sum(shares) == pytest.approx(0.3) and len(set(shares)) == 1
 
 
-def test_a_new_champion_begins_anew_and_keeps_the_record() -> None:
+def test_a_new_champion_starts_over_and_keeps_the_record() -> None:
     make_champion()
     answered(300)
     assert watch() == 4
@@ -178,21 +179,21 @@ def test_deleted_photos_leave_what_is_compared() -> None:
     assert segment.checks.looks()[0].n_reference == 200
 
 
-def test_a_person_begins_anew_with_a_reason_and_no_look_is_ever_changed() -> None:
+def test_a_person_starts_over_with_a_reason_and_no_look_is_ever_changed() -> None:
     make_champion()
     answered(400, until=timezone.now() - timedelta(days=5))
     answered(150, brighter=1.5, seed=1)
     watch()
     segment, admin = everything(), UserFactory.create(roles=["admin"])
     assert segment.state == "drifted"
-    with pytest.raises(services.ReasonMissing):
-        services.begin_anew(segment=segment, user=admin, reason=" ")
-    services.begin_anew(segment=segment, user=admin, reason="The new lamp stays.")
+    with pytest.raises(ReasonMissing):
+        services.restart_segment(segment=segment, user=admin, reason=" ")
+    services.restart_segment(segment=segment, user=admin, reason="The new lamp stays.")
     fresh = everything()
     assert fresh.state == "stable" and fresh.since is None and len(fresh.reference) == 200 and fresh.recent == []
     assert fresh.checks.filter(state="restarted", by=admin, reason="The new lamp stays.").count() == 1
-    with pytest.raises(services.SegmentChanged):
-        services.begin_anew(segment=segment, user=admin, reason="again, on an old page")
+    with pytest.raises(SegmentChanged):
+        services.restart_segment(segment=segment, user=admin, reason="again, on an old page")
     with pytest.raises(DatabaseError), transaction.atomic():
         DriftCheck.objects.update(state="stable")
 

@@ -75,7 +75,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/acceptance/count/": {"POST": (ADMINS, "")},
     "review/drift/": {"GET": (LOOKERS, "")},
     "review/drift/<uuid:pk>/": {"GET": (LOOKERS, "")},
-    "review/drift/<uuid:pk>/anew/": {"POST": (ADMINS, "")},
+    "review/drift/<uuid:pk>/restart/": {"POST": (ADMINS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
     "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
     "notices/": {"GET": (ADMINS, "")},

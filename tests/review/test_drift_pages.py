@@ -31,7 +31,7 @@ def test_a_drifted_segment_is_shown_with_all_that_it_takes_to_act(client: Client
     assert f'href="/review/drift/{segment.pk}/"' in listing and 'aria-current="page">Drift</a>' in listing
 
     page = client.get(f"/review/drift/{segment.pk}/").content.decode()
-    assert "What to do" in page and "Began about" in page and "Begin anew" in page
+    assert "What to do" in page and "Began about" in page and "Start over" in page
     assert page.count('<svg class="chart"') == 8 and "Data of Brightness" in page, "seven measures, and the performance"
     assert "Sensitivity, estimated" in page and "Sensitivity, all photos" in page
     shown = [str(image) for image in EyeImage.objects.values_list("pk", flat=True) if f"/photos/{image}/thumb/" in page]
@@ -42,9 +42,8 @@ def test_a_drifted_segment_is_shown_with_all_that_it_takes_to_act(client: Client
 
     EyeImage.objects.filter(pk=shown[0]).update(status="trashed", removed_at=timezone.now())
     assert shown[0] not in client.get(f"/review/drift/{segment.pk}/").content.decode()
-    assert "nothing was changed" in client.post(f"/review/drift/{segment.pk}/anew/", follow=True).content.decode()
-    answer = client.post(f"/review/drift/{segment.pk}/anew/", {"reason": "A new lamp."}, follow=True)
-    page = answer.content.decode()
+    assert "nothing was changed" in client.post(f"/review/drift/{segment.pk}/restart/", follow=True).content.decode()
+    page = client.post(f"/review/drift/{segment.pk}/restart/", {"reason": "A new lamp."}, follow=True).content.decode()
     assert "Done." in page and "A new lamp." in page and "Collecting photos" in page
 
 
@@ -63,7 +62,7 @@ def test_the_same_answers_change_nothing_on_the_photos_that_are_shown(client: Cl
     before = photos()
     Prediction.objects.filter(decision="cataract").update(decision="normal", probability=0.01, fast_probability=0.01)
     assert photos() == before
-    assert "Begin anew" not in client.get(f"/review/drift/{segment.pk}/").content.decode()
+    assert "Start over" not in client.get(f"/review/drift/{segment.pk}/").content.decode()
 
 
 def test_only_those_who_look_after_the_system_see_it(client: Client) -> None:

@@ -1,5 +1,6 @@
 """A challenger that is worse than its base is rejected by the run that made it, or by a person, and never serves."""
 
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def test_an_admin_rejects_a_challenger_with_a_reason(client: Client, champion: R
     assert client.post(page_of(challenger) + "reject/", {"reject-reason": " "}).status_code == 422
     assert client.post(page_of(champion) + "reject/", {"reject-reason": WHY}).status_code == 422
     assert client.post(page_of(challenger) + "reject/", {"reject-reason": WHY}).status_code == 302
-    challenger.refresh_from_db(), test.refresh_from_db()
+    challenger.refresh_from_db()
+    test.refresh_from_db()
     assert (challenger.status, challenger.rejection) == ("rejected", WHY) and challenger.rejected_by is not None
     assert "was rejected" in test.end_reason
     page = client.get(page_of(challenger) + "change/").content.decode()
@@ -59,9 +61,9 @@ def test_an_admin_rejects_a_challenger_with_a_reason(client: Client, champion: R
 
 
 def test_by_api_once(client: Client, champion: Release, challenger: Release) -> None:
-    url, key = f"/api/v1/releases/{challenger.pk}/reject", {"HTTP_IDEMPOTENCY_KEY": "once"}
+    url = f"/api/v1/releases/{challenger.pk}/reject"
     for _ in range(2):
-        answer = client.post(url, {"reason": WHY}, content_type="application/json", **key)
+        answer = client.post(url, {"reason": WHY}, content_type="application/json", headers={"Idempotency-Key": "once"})
         assert answer.status_code == 201 and answer.json()["status"] == "rejected"
     assert client.post(f"/api/v1/releases/{champion.pk}/reject", {"reason": WHY}).status_code == 409
     client.force_login(UserFactory.create(roles=["reader"]))
@@ -87,8 +89,7 @@ def test_a_run_rejects_a_release_that_is_worse_than_its_base(client: Client, cha
 def test_train_wait_says_that_it_was_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     def build(folder: Path, base: Path, data: TrainingData, config: BuildConfig, reporter: Reporter) -> Manifest:
         manifest = tiny_build(folder, base, data, config, reporter)
-        manifest.data["against_base"] = {"reason": "It is worse."}
-        return manifest
+        return replace(manifest, data={**manifest.data, "against_base": {"reason": "It is worse."}})
 
     label_photos()
 

@@ -153,7 +153,9 @@ class _Covered:
         for way, reach in _WAYS.items():
             hidden = cover(pixels, pupil, outside=False, reach=reach)
             outputs = {side: _output(cascade, hidden) for side, cascade in sides.items()}
-            self.photos[way].append(replace(photo, weight=1.0, **outputs))
+            self.photos[way].append(
+                replace(photo, weight=1.0, champion=outputs["champion"], challenger=outputs["challenger"])
+            )
 
 
 def _photo(

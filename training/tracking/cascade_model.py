@@ -18,7 +18,7 @@ from cataract.ml.photos import images
 from cataract.ml.photos.refusals import PhotoRefused
 
 
-class CascadeModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class CascadeModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
     """Answers photos with the cascade of one release.
 
     Input: one row a photo, the column `image` with the bytes of a JPEG, PNG or WebP file, or those in base64.

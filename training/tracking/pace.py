@@ -24,7 +24,7 @@ def is_waiting() -> bool:
 def failed() -> int:
     """Begin a pause, twice as long as the last; return its seconds."""
     failures = int(cache.get(_key("failures"), 0))
-    pause = min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE)
+    pause = int(min(_FIRST_PAUSE * 2**failures, _LONGEST_PAUSE))
     cache.set(_key("failures"), failures + 1, 4 * _LONGEST_PAUSE)
     cache.set(_key("pause"), True, pause)
     return pause

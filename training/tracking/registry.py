@@ -113,7 +113,7 @@ def _versions(client: Any) -> dict[str, Any]:
             return found
 
 
-def _bring_up_to_date(client: Any, record: Record, version: Any | None, *, check_run: bool) -> Registered:
+def _bring_up_to_date(client: Any, record: Record, version: Any, *, check_run: bool) -> Registered:
     run = find_run(client, version.run_id) if version is not None and check_run else None
     if run is not None:
         restore_run(client, run)

@@ -23,7 +23,7 @@ def estimate(probabilities: Sequence[float], called: Sequence[bool], *, seed: in
 
     probabilities: of cataract, 0..1; NaN, of a photo that no model judged, counts as the mean of the others. called:
     whether the AI sends the patient on. n: the photos. The interval is that of the figure which labels of these very
-    photos would have shown: photos and truths are drawn anew.
+    photos would have shown: photos and truths are drawn again.
     """
     p, says = np.asarray(probabilities, dtype=np.float64), np.asarray(called, dtype=bool)
     is_known = np.isfinite(p)

@@ -58,7 +58,7 @@ def of_tag(arch: str, tag: str) -> Preprocessing:
 def timm_weights(arch: str, tag: str) -> dict[str, Any]:
     """What timm knows of its published weights `tag` of `arch`; empty when it knows nothing."""
     known = get_pretrained_cfg(f"{timm_name(arch)}.{tag}")
-    return dict(known.to_dict()) if known else {}
+    return dict(known.to_dict()) if known else {}  # type: ignore[no-untyped-call]
 
 
 def tags(arch: str) -> list[str]:

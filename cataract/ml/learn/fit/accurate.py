@@ -191,7 +191,7 @@ def _mean(start: TailWithHead, tuned: TailWithHead, share: float) -> TailWithHea
 
 
 def _probe(job: _Job, data: _Data) -> TailWithHead:
-    """The start with its head fitted anew on the embeddings of the photos as they are served; both classes weigh the
+    """The start with its head fitted again on the embeddings of the photos as they are served; both classes weigh the
     same. Raises Cancelled."""
     from sklearn.linear_model import LogisticRegression
 
@@ -219,7 +219,7 @@ def _probe(job: _Job, data: _Data) -> TailWithHead:
 
 
 def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, TailWithHead, list[dict[str, float]]]:
-    """(start, fine-tuned network, history). Start from the given head or one that was fitted anew, whichever has the
+    """(start, fine-tuned network, history). Start from the given head or one that was fitted again, whichever has the
     lower loss on held-out clusters; train on the other clusters; stop, and choose the epoch, by that loss too. Norm
     statistics stay frozen."""
     seed = job.seed + number

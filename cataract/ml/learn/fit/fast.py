@@ -78,11 +78,12 @@ def fit_fast(
         strength, candidates["logistic regression"] = logistic.best_strength(searched)
     foldings = [replace(data, fold_of=make_folds(y, groups, seed + number)) for number in range(1, _REPEATS + 1)]
     measured = slice(None, len(y) - copies)
+    ablation: dict[str, Any] = {}
     if min(candidates, key=candidates.__getitem__) == "logistic regression":
         runs = [logistic.scores(folding, strength) for folding in foldings]
-        text, params, ablation = logistic.fit_text(x, y, weight, strength), {"strength": strength}, {}
+        text, params = logistic.fit_text(x, y, weight, strength), {"strength": strength}
     else:
-        params, ablation = best["params"], {}
+        params = best["params"]
         report_learning_curve(searched, params)
         runs = [folding.scores(params) for folding in foldings]
         if soft_labels is not None and len(soft_labels.p):

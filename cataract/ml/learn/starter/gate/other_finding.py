@@ -28,20 +28,20 @@ def fit_other_finding(
     counts as one without another condition: the rule must not flag the cataract itself. at_home: photos of the clean
     set, where hardly any other condition shows. The limit is a quantile over held-out clusters of that set.
     """
-    other = np.where((y == 1) | at_home, 0.0, other)
-    known = np.flatnonzero(~np.isnan(other))
-    x, other, clusters = embeddings[known], other[known], clusters[known]
-    if not other.any():
+    shows = np.where((y == 1) | at_home, 0.0, other.astype(np.float64))
+    known = np.flatnonzero(~np.isnan(shows))
+    x, shows, clusters = embeddings[known], shows[known], clusters[known]
+    if not shows.any():
         return None
     cluster = np.unique(clusters, return_inverse=True)[1]
     fold_of = np.random.default_rng(seed).permutation(int(cluster.max()) + 1)[cluster] % 5
     scores = np.zeros(len(x))
     for fold in range(5):
-        if other[fold_of != fold].any():
-            weights, bias = _fit(x[fold_of != fold], other[fold_of != fold], clusters[fold_of != fold])
+        if shows[fold_of != fold].any():
+            weights, bias = _fit(x[fold_of != fold], shows[fold_of != fold], clusters[fold_of != fold])
             scores[fold_of == fold] = x[fold_of == fold] @ weights + bias
-    usual = at_home[known] & (other == 0)
-    weights, bias = _fit(x, other, clusters)
+    usual = at_home[known] & (shows == 0)
+    weights, bias = _fit(x, shows, clusters)
     limit = float(np.quantile(scores[usual], 1 - _FLAGGED))
     return {"weights": rounded(weights), "bias": bias, "limit": limit}
 
