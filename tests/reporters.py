@@ -23,6 +23,11 @@ class RecordingReporter(Reporter):
         self.metrics: list[dict[str, Any]] = []
         self._stop, self._on_metric = stop, on_metric
 
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """The metrics of the trials of a search."""
+        return [values for values in self.metrics if "trial" in values]
+
     def progress(self, stage: str, fraction: float, message: str = "") -> None:
         self.stages.append(stage)
         self.fractions.append(fraction)

@@ -46,7 +46,7 @@ def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
     second = build_release(tmp_path / "b", tiny_release, dataset, BuildConfig(kind="fast", trials=2))
     assert first.id == second.id
     assert (tmp_path / "a" / "accurate.onnx").read_bytes() == (tiny_release / "accurate.onnx").read_bytes()
-    assert [values["trial"] for values in reporter.metrics] == [0, 1]
+    assert [values["trial"] for values in reporter.trials] == [0, 1]
     assert first.encoder.hash == Cascade.load(tiny_release).encoder_hash
     assert "too small by itself" in first.data["calibrated_on"]
 

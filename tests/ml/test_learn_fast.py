@@ -37,19 +37,19 @@ class Killed(BaseException):
 
 def test_a_killed_search_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:
     def die(trial: dict[str, Any]) -> None:
-        if trial["trial"] == 1:
+        if trial.get("trial") == 1:
             raise Killed
 
     with pytest.raises(Killed):
         fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), reporter=RecordingReporter(on_metric=die))
     reporter = RecordingReporter()
     resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), reporter=reporter)
-    assert [trial["trial"] for trial in reporter.metrics] == [1, 2], "the first trial was finished before the kill"
+    assert [trial["trial"] for trial in reporter.trials] == [1, 2], "the first trial was finished before the kill"
     assert resumed.text == fit().text
 
     other = RecordingReporter()
     fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 6}), reporter=other)
-    assert len(other.metrics) == 3, "what was kept for another question is not used"
+    assert len(other.trials) == 3, "what was kept for another question is not used"
 
 
 def test_soft_labels_are_used_only_when_they_help() -> None:
@@ -117,8 +117,8 @@ def test_a_search_prunes_trials_that_fall_behind() -> None:
 def test_trials_are_reported_and_the_best_is_kept() -> None:
     reporter = RecordingReporter()
     result = fit(reporter=reporter)
-    assert [trial["trial"] for trial in reporter.metrics] == [0, 1, 2]
-    best = min(reporter.metrics, key=lambda trial: float(trial["log_loss"]))
+    assert [trial["trial"] for trial in reporter.trials] == [0, 1, 2]
+    best = min(reporter.trials, key=lambda trial: float(trial["log_loss"]))
     assert result.params == best["params"] == pytest.approx(read_params(result.text), rel=1e-4)
     assert result.oof_scores.shape == (90,) and best["roc_auc"] > 0.7
 

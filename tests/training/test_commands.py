@@ -298,7 +298,9 @@ def test_train_promote_and_rollback_from_the_command_line(
     release = registry_twin(tmp_path)
     with pytest.raises(CommandError, match=r"too few photos(.|\n)*\n  --acknowledge-too-few"):
         command("promote", release.pk, reason="The new labels.")
-    Comparison.objects.update(report={**Comparison.objects.get().report, "rules": "an older one"})
+    comparison = Comparison.objects.get(challenger=release)
+    comparison.report["rules"] = "an older one"
+    comparison.save()
     command("promote", release.pk, reason="The new labels.", acknowledge_too_few=True)
     assert Promotion.objects.first().release_id == release.pk  # type: ignore[union-attr]
     assert f"Release {champion.pk} serves again" in command("rollback", reason="It was a test.")
