@@ -15,6 +15,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from cataract.ml.release.commit import code_commit
+from predictions.releases import store
 from predictions.releases.models import Release
 from tests.factories import ReleaseFactory, UserFactory
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
@@ -178,6 +179,7 @@ def test_the_sweep_leaves_the_release_of_a_running_training_to_it(champion: Rele
     run = services.start_training(user=None, kind="fast")
     TrainingRun.objects.filter(pk=run.pk).update(status="running")
     release = ReleaseFactory.create(id="of-the-running-one", status="challenger")
+    store.folder_of(release).mkdir(parents=True)
     records, aliases = mlflow_registry.wanted()
     assert [record.release for record in records] == [champion.pk] and aliases == {"champion": champion.pk}
     TrainingRun.objects.filter(pk=run.pk).update(status="succeeded", release=release)

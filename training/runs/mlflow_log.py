@@ -5,7 +5,6 @@ not seen the photo), `test_` (the frozen test photos).
 """
 
 import base64
-import csv
 import json
 import logging
 import platform
@@ -26,15 +25,13 @@ from predictions.releases import store
 from predictions.releases.models import Release
 from training.comparison.chart_files import write_charts
 from training.comparison.models import Comparison
-from training.datasets.models import Dataset
 from training.runs.models import TrainingRun
+from training.tracking.dataset_rows import ROWS, write_rows
 from training.tracking.metric_names import as_metrics
 from training.tracking.model_folder import requirements
 from training.tracking.spool import Spool, run_folder, waiting
 from training.tracking.tracker import Tracker
 
-ROWS = "dataset/rows.csv"
-COLUMNS = ("sha256", "label", "split", "cluster", "weight")
 _log = logging.getLogger(__name__)
 
 
@@ -62,25 +59,13 @@ def log_start(tracker: Tracker, run: TrainingRun) -> None:
         },
     )
     folder = run_folder(tracker.run_id)
-    write_rows(folder / ROWS, run.dataset)
+    items = run.dataset.items.order_by("image__sha256")
+    write_rows(folder / ROWS, items.values_list("image__sha256", "answer", "split", "cluster", "weight").iterator())
     (folder / "requirements.txt").write_text("\n".join(requirements()) + "\n", encoding="utf-8")
     tracker.artifact(folder / ROWS, str(Path(ROWS).parent))
     tracker.artifact(folder / "requirements.txt")
     state = tracker.spool.state
     TrainingRun.objects.filter(pk=run.pk).update(mlflow_run_id=state["run"], mlflow_experiment_id=state["experiment"])
-
-
-def write_rows(path: Path, dataset: Dataset) -> None:
-    """The rows of a dataset as CSV: with the photos of the installation, enough to train on the same again.
-
-    No pseudonym and no photo: a photo is named by the SHA-256 of its file.
-    """
-    rows = dataset.items.order_by("image__sha256").values_list("image__sha256", "answer", "split", "cluster", "weight")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows.iterator())
 
 
 def log_metrics(tracker: Tracker, values: Mapping[str, Any], step: int) -> None:

@@ -5,6 +5,7 @@ So an MLflow that is down or hangs never stops a training: the sweep delivers la
 """
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,8 +63,10 @@ class Spool:
         return state
 
     def forget(self) -> None:
+        """Remove the events, and the files that waited with them."""
         self.path.unlink(missing_ok=True)
         self._state_path.unlink(missing_ok=True)
+        shutil.rmtree(run_folder(self.path.stem), ignore_errors=True)
 
 
 def run_folder(run_id: str) -> Path:
