@@ -15,12 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from cataract.ml.labels import CATARACT
 from cataract.ml.release.commit import code_commit
 from cataract.ml.release.manifest import write_json
-from cataract.ml.statistics import metrics
 from predictions.releases import store
 from predictions.releases.models import Release
 from training.comparison.chart_files import write_charts
@@ -140,17 +136,9 @@ def held_out_metrics(folder: Path, release: Release) -> dict[str, float]:
 
 def test_metrics(report: Mapping[str, Any]) -> dict[str, float]:
     """The challenger's figures on the test photos, each with its interval and n."""
-    points = report["points"]
-    found = as_metrics(report["figures"]["challenger"], "test")
-    if points:
-        figures = metrics.evaluate(
-            np.array([point["truth"] == CATARACT for point in points]),
-            np.array([np.nan if point["probability"] is None else point["probability"] for point in points]),
-            [point["decision"] for point in points],
-            np.array([point["cluster"] for point in points]),
-        )
-        found |= as_metrics(figures, "test")
-    return found | as_metrics(report["n"], "test_n") | {"test_n": float(len(points))}
+    measured = report.get("measures", {}).get("challenger", {})  # older comparisons have none
+    found = as_metrics(report["figures"]["challenger"], "test") | as_metrics(report["n"], "test_n")
+    return found | as_metrics(measured, "test") | {"test_n": float(len(report["points"]))}
 
 
 def write_samples(folder: Path, release: Path) -> None:
