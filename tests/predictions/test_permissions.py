@@ -167,6 +167,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "api/v1/releases/<str:release_id>/confirm": {"POST": (ADMINS, "admin")},
     "api/v1/releases/<str:release_id>/evidence.pdf": {"GET": (LOOKERS, "admin")},
     "api/v1/releases/<str:release_id>/promote": {"POST": (ADMINS, "admin")},
+    "api/v1/releases/<str:release_id>/reject": {"POST": (ADMINS, "admin")},
     "accounts/login/": {"GET": (EVERYBODY, ""), "POST": (EVERYBODY, "")},
     "accounts/logout/": {"POST": (EVERYBODY, "")},
 }
