@@ -27,7 +27,7 @@ from training.comparison.models import Comparison, ReleaseReview
 from training.evidence import views as evidence_views
 from training.evidence.card import card_text
 from training.promotion import services as promotion_services
-from training.promotion.forms import FlipForm, PromoteForm
+from training.promotion.forms import FlipForm, PromoteForm, RejectionForm
 
 
 @admin.register(ReleaseReview)
@@ -102,7 +102,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         """Reject a challenger for good; answer 422 without a reason."""
         require_promote_permission(request)
         release = get_object_or_404(Release, pk=release_id)
-        form = ReasonForm(request.POST, prefix="reject")
+        form = RejectionForm(request.POST)
         if form.is_valid():
             try:
                 releases_services.reject_release(
@@ -183,7 +183,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         request: HttpRequest,
         release: Release,
         form: PromoteForm | None = None,
-        rejection: ReasonForm | None = None,
+        rejection: RejectionForm | None = None,
         status: int = 200,
     ) -> HttpResponse:
         comparison = Comparison.objects.standing(release)
@@ -200,7 +200,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
             "left": comparison.flips_without_cause() if comparison else [],
             "form": form,
-            "rejection": rejection or ReasonForm(prefix="reject"),
+            "rejection": rejection or RejectionForm(),
             "can_be_rejected": release.status == Release.Status.CHALLENGER,
             "open_request": promotion_services.open_request(release),
             "needs_two": settings.PROMOTION_NEEDS_TWO,
