@@ -143,8 +143,8 @@ def test_photos_that_the_kept_model_was_fitted_on_leave_the_pool(
 
 
 @pytest.mark.slow
-def test_it_is_stopped_in_each_stage_and_reaches_no_later_one(dataset: TrainingData, tmp_path: Path) -> None:
-    for stage in ("reading", "teaching", *STAGES[1:]):
+def test_it_is_stopped_in_a_stage_and_reaches_no_later_one(dataset: TrainingData, tmp_path: Path) -> None:
+    for stage in ("reading", "teaching", "accurate", "quantisation"):
         assert _stopped_in(stage, dataset, tmp_path) == stage
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 
