@@ -78,7 +78,7 @@ def test_a_run_rejects_a_release_that_is_worse_than_its_base(client: Client, cha
     run.refresh_from_db()
     assert run.status == "succeeded" and run.release is not None, run.error
     assert run.release.status == "rejected"
-    assert run.release.rejection.startswith("It is not better than its base on the photos of this installation")
+    assert run.release.rejection.startswith("It is worse than its base on the photos of this installation")
     assert "26 clusters" in run.release.rejection and "Against its base" in run.log
     for url in (f"/admin/training/trainingrun/{run.pk}/change/", page_of(run.release) + "change/"):
         assert run.release.rejection in unescape(client.get(url).content.decode())

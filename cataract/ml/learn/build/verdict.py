@@ -51,8 +51,8 @@ def compare_with_base(build: Build, judged: Judged, policy: dict[str, Any]) -> V
     """Compare the final probabilities by log loss, one photo per cluster, weighted, at the release's prevalence.
 
     The new release's curves are fitted without the photo that they are asked about; the base answers as it stands. A
-    release that is not better on the installation's own photos does not help, and one that is clearly worse on the
-    public ones has forgotten something.
+    release that is not better on all photos together does not help; one that is clearly worse on the installation's own
+    photos harms it, and one that is clearly worse on the public ones has forgotten something.
     """
     one_each = np.unique(judged.new.clusters, return_index=True)[1]
     new, base, is_own = judged.new.take(one_each), judged.base.take(one_each), judged.is_own[one_each]
@@ -62,10 +62,14 @@ def compare_with_base(build: Build, judged: Judged, policy: dict[str, Any]) -> V
     scored = np.isfinite(before)
     losses_of = losses(final, new.y), losses(np.where(scored, before, 0.5), new.y)
     weights = new.at(policy["prevalence"])
-    own, remembered = (_difference(*losses_of, weights, scored & rows) for rows in (is_own, ~is_own))
+    own, remembered, together = (
+        _difference(*losses_of, weights, scored & rows) for rows in (is_own, ~is_own, np.ones_like(is_own))
+    )
     reason = ""
-    if own is not None and own.difference > 0:
-        reason = f"It is not better than its base on the photos of this installation: {own.words()}."
+    if own is not None and own.low > 0:
+        reason = f"It is worse than its base on the photos of this installation: {own.words()}."
+    elif together is not None and together.difference > 0:
+        reason = f"It is not better than its base on all photos together: {together.words()}."
     elif remembered is not None and remembered.low > 0:
         reason = f"It is worse than its base on the public photos that the base remembers: {remembered.words()}."
     return Verdict(own, remembered, reason)
