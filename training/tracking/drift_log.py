@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from training.tracking.mlflow_client import connect, experiment
+from training.tracking.mlflow_client import connect, experiment, log_batch
 
 Point = tuple[str, float, int, int]  # metric, value, time in milliseconds, step
 
@@ -15,8 +15,7 @@ def log_drift(*, release: str, run: str, points: Sequence[Point]) -> None:
     """
     client = connect()
     target = run or _own_run(client, release)
-    for name, value, at, step in points:
-        client.log_metric(target, name, value, timestamp=at, step=step)
+    log_batch(client, target, series=points)
 
 
 def _own_run(client: Any, release: str) -> str:

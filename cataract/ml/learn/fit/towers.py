@@ -5,9 +5,7 @@ under `TOWER` and described to open_clip by `CONFIG`, so one code path serves it
 """
 
 import json
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,6 +15,11 @@ from safetensors.torch import load_file, save_file
 from timm.models import register_model
 from timm.models.resnet import BasicBlock, ResNet
 from torch import Tensor, nn
+
+from cataract.ml.learn.quiet import without_warning
+
+# Of open_clip: weights are loaded next, or random ones are wanted.
+_NOISE = "No pretrained weights loaded"
 
 TOWER = "cataract_seresnet"
 IMAGE_SIZE = 112
@@ -98,7 +101,7 @@ def create_model(config: Mapping[str, Any], name: str = "cataract") -> nn.Module
 
     A timm transformer takes photos of the config's image_size, also where it was published for another one.
     """
-    with TemporaryDirectory() as folder, _quietly():
+    with TemporaryDirectory() as folder, without_warning(_NOISE):
         (Path(folder) / f"{name}.json").write_text(json.dumps(config))
         open_clip.add_model_config(folder)
         model: Any = open_clip.create_model(name, pretrained_image=False, pretrained_text=False)
@@ -111,21 +114,6 @@ def set_image_size(model: Any, size: int) -> None:
     embed = getattr(getattr(model.visual, "trunk", None), "patch_embed", None)
     if embed is not None and getattr(embed, "img_size", None) not in (None, (size, size)):
         model.visual.set_input_size(size)
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Drop open_clip's warning that weights are random: they are loaded next, or wanted so."""
-
-    def is_wanted(record: logging.LogRecord) -> bool:
-        return "No pretrained weights loaded" not in record.getMessage()
-
-    root = logging.getLogger()
-    root.addFilter(is_wanted)
-    try:
-        yield
-    finally:
-        root.removeFilter(is_wanted)
 
 
 def save_encoder(folder: Path, model: nn.Module, config: Mapping[str, Any]) -> None:
