@@ -117,13 +117,13 @@ def test_what_is_deleted_by_hand_comes_back(champion: Release, mlflow: Any) -> N
 
 
 def test_a_model_by_its_alias_answers_photos_and_serves_them(
-    champion: Release, mlflow: Any, tmp_path: Path, settings: Any
+    champion: Release, mlflow: Any, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow as library
     import pandas as pd
 
     sweep()
-    library.set_tracking_uri(settings.MLFLOW_TRACKING_URI)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.MLFLOW_TRACKING_URI)
     model = library.pyfunc.load_model(f"models:/{MODEL}@champion")
     clear, cloudy = photo_bytes(3, "normal"), photo_bytes(4, "cataract")
     photos = pd.DataFrame({"image": [clear, base64.b64encode(cloudy).decode(), b"no photo"]})
@@ -137,8 +137,7 @@ def test_a_model_by_its_alias_answers_photos_and_serves_them(
 
     port = free_port()
     serve = [MLFLOW, "models", "serve", "-m", f"models:/{MODEL}@champion", "-p", str(port), "--env-manager", "local"]
-    where = {"MLFLOW_TRACKING_URI": settings.MLFLOW_TRACKING_URI}
-    with serving(serve, f"http://127.0.0.1:{port}/ping", tmp_path / "serve.log", **where):
+    with serving(serve, f"http://127.0.0.1:{port}/ping", tmp_path / "serve.log"):
         body = {"dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(cloudy).decode()]]}}
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
