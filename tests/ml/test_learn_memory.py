@@ -201,6 +201,7 @@ def test_a_fit_ends_in_time_with_its_best_epoch(monkeypatch: pytest.MonkeyPatch)
     assert len(ends) == 3 and "ends after epoch 3 of 30" in ends[-1]
     assert clock["now"] <= 900, "a third of a fit's time is left for calibration and comparison"
     assert fit.onnx and len(fit.history) == 4
+    assert fit.ran_out_of_time.startswith("Fine-tuning ends after epoch 3 of 30")
 
 
 def test_the_first_epoch_always_runs() -> None:

@@ -17,6 +17,7 @@ from django.test import Client
 from cataract.ml.release.commit import code_commit
 from predictions.releases import store
 from predictions.releases.models import Release
+from predictions.releases.services import reject_release
 from tests.factories import ReleaseFactory, UserFactory
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
 from tests.training.mlflow_server import ALLOWED_HOST, MLFLOW, free_port, serving
@@ -114,6 +115,18 @@ def test_what_is_deleted_by_hand_comes_back(champion: Release, mlflow: Any) -> N
     assert mlflow.get_experiment_by_name(EXPERIMENT).lifecycle_stage == "active"
     assert mlflow.get_run(run.mlflow_run_id).info.lifecycle_stage == "active"
     assert RegisteredVersion.objects.get(release=run.release).version != newest.version
+
+
+def test_a_rejected_release_has_no_alias_and_says_why(champion: Release, mlflow: Any) -> None:
+    run = train()
+    sweep()
+    newest = mlflow.get_model_version_by_alias(MODEL, "challenger")
+    assert run.release is not None
+    reject_release(user=None, release=run.release, reason="It misses dense cataracts.")
+    sweep()
+    tags = mlflow.get_model_version(MODEL, newest.version).tags
+    assert (tags["status"], tags["rejection"]) == ("rejected", "It misses dense cataracts.")
+    assert "challenger" not in mlflow.get_registered_model(MODEL).aliases
 
 
 def test_a_model_by_its_alias_answers_photos_and_serves_them(

@@ -193,6 +193,8 @@ def _calibrate(
     if accurate is not None:
         facts["accurate_model"] = {"fine_tuned_share": accurate.share, "repeats": accurate.repeats}
     facts["warnings"] = training_warnings(build.data, photos)
+    if accurate is not None and accurate.ran_out_of_time:
+        facts["warnings"].append(accurate.ran_out_of_time)
     facts["against_base"] = verdict.as_json()
     write_card(folder, base=base, policy=policy, figures=figures, facts=facts, note=held_out.note)
     return ReleaseDescription(
