@@ -80,8 +80,8 @@ def fit_accurate(
     `repeats` of the folding, each with another seed, say how much the metrics vary. The metrics of each epoch hold its
     losses, and which fit it belongs to ("fit", from 0) of how many ("fits"); the last one is the model. device: "auto",
     "cpu" or "cuda" (`Device.of`). When the reporter's time runs out, a fit ends after its last possible epoch, and
-    `ran_out_of_time` says so. Otherwise the same input and seed give the same model on the same machine, also when the fit was killed and
-    resumes from its `checkpoint`.
+    `ran_out_of_time` says so. Otherwise the same input and seed give the same model on the same machine, also when the
+    fit was killed and resumes from its `checkpoint`.
     Raises ValueError when there are not two clusters of each class, or when device, disk or time do not suffice;
     Cancelled.
     """
