@@ -38,6 +38,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return TrainingData(paths, [f"{n:064x}" for n in range(16)], np.arange(16) % 2, np.arange(16), splits, np.ones(16))
 
 
+@pytest.fixture(autouse=True)
+def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two changed copies of each photo and one folding: what is asked here does not depend on their number."""
+    monkeypatch.setattr("cataract.ml.learn.fit.activations.CHANGED", 32)
+    monkeypatch.setattr("cataract.ml.learn.build.build._REPEATS", 1)
+
+
 def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
     tiny_release: Path, dataset: TrainingData, tmp_path: Path
 ) -> None:
