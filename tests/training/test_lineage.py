@@ -137,7 +137,7 @@ def test_consent_withdrawn_after_a_training_is_followed_to_the_last_byte(
 
 
 def test_the_doctor_finds_what_a_purge_left(champion: Release) -> None:
-    from cataract.ml.learn.fit.checkpoint import save_arrays
+    from cataract.ml.learn.checkpoint import save_arrays
     from cataract.ops import doctor
     from training.datasets.vectors import vector_cache
 

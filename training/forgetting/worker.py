@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from django.db.models import Count, F, Q
 
-from cataract.ml.learn.fit.checkpoint import load_arrays, save_arrays
+from cataract.ml.learn.checkpoint import load_arrays, save_arrays
 from predictions.photos.models import EyeImage
 from training.datasets.models import DatasetItem
 from training.datasets.vectors import vector_cache

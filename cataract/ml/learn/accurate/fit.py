@@ -23,16 +23,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cataract.ml.arrays import Floats, Pixels
-from cataract.ml.learn.fit.activations import Activations, StoredRows, compute_activations
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.cross_validation import fold_metrics, log_loss
-from cataract.ml.learn.fit.cut import split
-from cataract.ml.learn.fit.device import Device
-from cataract.ml.learn.fit.export import to_onnx
-from cataract.ml.learn.fit.time_budget import TimeBudget
-from cataract.ml.learn.fit.towers import TailWithHead, load_encoder
-from cataract.ml.learn.fit.training_state import TrainingState
+from cataract.ml.learn.accurate.activations import Activations, StoredRows, compute_activations
+from cataract.ml.learn.accurate.device import Device
+from cataract.ml.learn.accurate.time_budget import TimeBudget
+from cataract.ml.learn.accurate.training_state import TrainingState
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast.cross_validation import fold_metrics, log_loss
 from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.learn.towers.cut import split
+from cataract.ml.learn.towers.export import to_onnx
+from cataract.ml.learn.towers.towers import TailWithHead, load_encoder
 from cataract.ml.statistics import splits
 
 _BATCH = 64
