@@ -10,6 +10,7 @@ import numpy as np
 from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from cataract.core.errors import ADD_TRAINING_SET
 from cataract.ml.labels import CATARACT
@@ -51,7 +52,7 @@ def run(run_id: str, *, build: Build | None = None) -> None:
     if claimed is None:
         return
     reporter = RunReporter(claimed)
-    with reporter.beating():
+    with reporter.beating(), bound_contextvars(training_run=str(claimed.pk)):
         try:
             with attempt_folder(claimed) as folder:
                 mlflow_log.log_start(reporter.tracker, claimed)
