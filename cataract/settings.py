@@ -389,6 +389,9 @@ OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 # After this many seconds without a heartbeat a training run counts as interrupted. The heartbeat is an eighth of it.
 TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)
+# How often an interrupted training run resumes by itself: after a restart, an upgrade or a lost worker. Then a person
+# decides.
+TRAINING_RESUMES = env.int("TRAINING_RESUMES", default=3)
 # Where the accurate model is trained: `auto` is a CUDA device where torch finds one, else the processor; `cpu`; `cuda`.
 TRAINING_DEVICE = env.str("TRAINING_DEVICE", default="auto")
 # Longest training run, in hours. The accurate model's training ends in time for the rest of the run. Keep it below 6:

@@ -115,7 +115,9 @@ RULES = (
         "above 0",
     ),
     Rule(
-        ("ALWAYS_READ_WEEKLY", "DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES"), lambda number: number >= 0, "0 or more"
+        ("ALWAYS_READ_WEEKLY", "DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES", "TRAINING_RESUMES"),
+        lambda number: number >= 0,
+        "0 or more",
     ),
     Rule(("NEWS_DIGEST_HOUR",), lambda hour: 0 <= hour <= 23, "an hour between 0 and 23"),
     Rule(("WORKER_METRICS_PORT",), lambda port: 0 <= port <= 65_535, "a port, or 0 for none"),
