@@ -24,6 +24,7 @@ class Rescore(models.Model):
 
     class Meta:
         default_permissions: ClassVar = ()
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="rescore_by_time")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["release", "image"], name="one_rescore_per_photo"),
             models.CheckConstraint(condition=Q(answer__in=["", "cataract", "normal"]), name="rescore_answer"),
