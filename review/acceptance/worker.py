@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Min, Model
 from django.utils import timezone
 
 from cataract.ml.photos.images import decode
@@ -23,12 +24,14 @@ from predictions.releases.models import LiveTest, Release
 from predictions.sites.models import Site
 from review.acceptance.evidence import Evidence, Photo, gather, units
 from review.acceptance.models import Progress, Rescore
+from review.cases.models import Reading, ReviewCase
 from review.labels.models import Label
 from review.queue import services as queue_services
 
 log = logging.getLogger(__name__)
 
 _SCORING_SECONDS = 20.0
+_COUNT_EVERY = timedelta(hours=1)
 
 
 def judge_sites(*, seconds: float = _SCORING_SECONDS) -> None:
@@ -37,6 +40,23 @@ def judge_sites(*, seconds: float = _SCORING_SECONDS) -> None:
     Progress.objects.exclude(release__in=releases).delete()
     for release in releases:
         judge_release(release.pk, seconds=seconds)
+
+
+def judge_if_changed() -> None:
+    """`judge_sites`, if a case, a reading, a label or a score is new since the last count, or an hour has passed."""
+    releases = {release.pk for release in answering_releases()}
+    counted = dict(Progress.objects.values_list("release").annotate(Min("counted_at")).order_by())
+    last = min(counted.values(), default=None)
+    if releases != counted.keys() or last is None or last < timezone.now() - _COUNT_EVERY or _happened_since(last):
+        judge_sites()
+
+
+def _happened_since(last: datetime) -> bool:
+    """Whether anything was written since that a count reads; each question takes the newest row by an index."""
+    newest: list[tuple[type[Model], str]] = [
+        (ReviewCase, "created_at"), (Reading, "blind_at"), (Label, "created_at"), (Rescore, "created_at"),
+    ]  # fmt: skip
+    return any(model._base_manager.filter(**{f"{at}__gte": last}).exists() for model, at in newest)
 
 
 def judge_release(release_id: str, *, seconds: float = _SCORING_SECONDS) -> None:
