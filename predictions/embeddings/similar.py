@@ -10,7 +10,7 @@ from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import unpack
 from predictions.photos.models import EyeImage
 
-MAX_CANDIDATES = 20_000  # the newest; 512 numbers each are 40 MB
+MAX_CANDIDATES = 4_000  # the newest; 512 numbers each are 8 MB
 
 
 def nearest(image: EyeImage, candidates: "QuerySet[Any]", *, encoder: str, count: int) -> list[tuple[UUID, float]]:

@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Exists, OuterRef
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -35,8 +36,10 @@ class Similar(APIView):
         prediction: Prediction = get_object_or_404(Prediction.objects.visible_to(request.user), pk=prediction_id)
         disclose(predictions=[prediction], user=user_of(request))  # the list hints at the AI's answer
         encoder = prediction.release.encoder if prediction.release else ""
-        labels = Label.objects.best().filter(image__in=EyeImage.objects.visible_to(request.user).values("pk"))
-        confirmed = EyeImage.objects.visible_to(request.user).in_use().filter(pk__in=labels.values("image"))
+        labels = Label.objects.best()
+        confirmed = (
+            EyeImage.objects.visible_to(request.user).in_use().filter(Exists(labels.filter(image=OuterRef("pk"))))
+        )
         nearest = similar.nearest(prediction.image, confirmed, encoder=encoder, count=COUNT)
         by_image = {label.image_id: label for label in labels.filter(image__in=[image for image, _ in nearest])}
         return Response({"encoder": encoder, "cases": [_case(by_image[image], value) for image, value in nearest]})

@@ -10,6 +10,12 @@ from review.labels.models import Label
 from training.change_control.rules import rules
 from training.datasets.models import Dataset, DatasetItem
 
+# What freezing and counting read of a label: a photo has many more columns, some of them long.
+_IN_DATASET = (
+    "answer", "weight", "provenance", "image__sha256", "image__split", "image__cluster", "image__always_read",
+    "image__site__name", "image__device__name",
+)  # fmt: skip
+
 
 def usable_labels() -> QuerySet[Label]:
     """Labels that may train: standing, consented, not given after seeing the AI, of an image that keeps its split."""
@@ -29,7 +35,7 @@ def dataset_labels() -> tuple[list[Label], list[str]]:
     Calibration and test take the photos of patients that are always read alone, and so unweighted, once there are
     enough of each class: those describe all photos, where the others are mostly doubtful ones.
     """
-    labels = list(usable_labels())
+    labels = list(usable_labels().only(*_IN_DATASET))
     splits = [split.value for split in (Split.CALIBRATION, Split.TEST) if _stream_suffices(labels, split)]
     return [label for label in labels if label.image.split not in splits or label.image.always_read], splits
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from cataract.core.errors import DomainError
 from cataract.ml.labels import CLASSES
@@ -17,6 +17,8 @@ from review.labels.models import Label
 from training.change_control.rules import rules
 from training.datasets.models import Dataset, DatasetItem
 from training.datasets.selectors import dataset_labels, usable_labels
+
+_BATCH = 2000  # rows of one INSERT
 
 
 class NotEnoughLabels(DomainError):
@@ -87,34 +89,36 @@ def preview() -> Preview:
 def freeze_dataset(*, user: User | None) -> Dataset:
     """Return the Dataset of the confirmed labels as they are now; equal labels give the same row.
 
-    Raises NotEnoughLabels.
+    Everything is read and computed before the transaction begins: it only inserts, in batches, because on SQLite no
+    upload is stored meanwhile. Raises NotEnoughLabels.
     """
-    with transaction.atomic():
-        labels, always_read = dataset_labels()
-        missing = _missing(_clusters(labels))
-        if missing:
-            raise NotEnoughLabels("There are not enough confirmed labels to train on: " + "; ".join(missing) + ".")
-        dataset, created = Dataset.objects.get_or_create(
-            fingerprint=fingerprint_of(labels),
-            defaults={
-                "counts": _table(Counter((label.image.split, label.answer) for label in labels)),
-                "always_read": always_read,
-                "created_by": user,
-            },
+    labels, always_read = dataset_labels()
+    missing = _missing(_clusters(labels))
+    if missing:
+        raise NotEnoughLabels("There are not enough confirmed labels to train on: " + "; ".join(missing) + ".")
+    counts = _table(Counter((label.image.split, label.answer) for label in labels))
+    dataset = Dataset(fingerprint=fingerprint_of(labels), counts=counts, always_read=always_read, created_by=user)
+    kept = Dataset.objects.filter(pk=dataset.fingerprint).first()
+    if kept is not None:
+        return kept
+    items = [
+        DatasetItem(
+            dataset=dataset,
+            image_id=label.image_id,
+            label=label,
+            answer=label.answer,
+            split=label.image.split,
+            cluster=label.image.cluster_id,
+            weight=label.weight,
         )
-        if created:
-            DatasetItem.objects.bulk_create(
-                DatasetItem(
-                    dataset=dataset,
-                    image=label.image,
-                    label=label,
-                    answer=label.answer,
-                    split=label.image.split,
-                    cluster=label.image.cluster_id,
-                    weight=label.weight,
-                )
-                for label in labels
-            )
+        for label in labels
+    ]
+    try:
+        with transaction.atomic():
+            dataset.save(force_insert=True)
+            DatasetItem.objects.bulk_create(items, batch_size=_BATCH)
+    except IntegrityError:  # another process has frozen the same labels meanwhile
+        return Dataset.objects.get(pk=dataset.fingerprint)
     return dataset
 
 

@@ -7,4 +7,4 @@ from training.triggers import worker
 
 @shared_task  # type: ignore[untyped-decorator]
 def check_policy() -> None:
-    worker.check()
+    worker.check_if_changed()
