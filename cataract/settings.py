@@ -143,7 +143,9 @@ if PRODUCTION or env.str("DATABASE_URL", default=""):
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         wait = f"-c lock_timeout={DATABASE_WAIT_SECONDS}s -c idle_in_transaction_session_timeout=60s"
         # jit: compiling a query takes longer than running it, and PostgreSQL would do so for each page of the review.
-        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", f"{wait} -c jit=off")
+        # random_page_cost: no disk turns. With the default PostgreSQL reads a million rows where an index gives ten.
+        plans = "-c jit=off -c random_page_cost=1.1"
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", f"{wait} {plans}")
 else:
     DATABASES = {
         "default": {

@@ -22,7 +22,7 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
-MOST_LISTED = 10_000
+MOST_LISTED = 4_000
 
 
 class FirstRows(Paginator):  # type: ignore[type-arg]

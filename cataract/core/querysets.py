@@ -87,10 +87,10 @@ class Counted:
     is_more: bool
 
     def __str__(self) -> str:
-        return f"more than {self.number:,}" if self.is_more else str(self.number)
+        return f"{self.number:,} or more" if self.is_more else str(self.number)
 
 
-def count_up_to(rows: "models.QuerySet[Any]", most: int = 1000) -> Counted:
+def count_up_to(rows: "models.QuerySet[Any]", most: int = 250) -> Counted:
     """How many rows there are, or that there are more than `most`."""
     found = rows.order_by().values("pk")[: most + 1].count()
     return Counted(min(found, most), found > most)

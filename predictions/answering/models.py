@@ -74,11 +74,18 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
 
     def changed_since(self, moment: datetime) -> Self:
         """The predictions that were made, finished, replaced or corrected, or whose final result changed since then."""
-        results = FinalResult.objects.filter(
-            Q(at__gte=moment) | Q(superseded_at__gte=moment), prediction=OuterRef("pk")
+        own = Prediction.objects.order_by().values("pk")
+        results = FinalResult.objects.order_by().values("prediction")
+        finished = (Prediction.Status.DONE, Prediction.Status.FAILED)
+        # One query for each kind of change: each has an index, and one condition for all of them could use none.
+        changed = own.filter(created_at__gte=moment).union(
+            own.filter(status__in=finished, done_at__gte=moment),
+            own.filter(replaced_at__gte=moment),
+            own.filter(image__in=EyeImage.objects.filter(corrected_at__gte=moment).values("pk")),
+            results.filter(at__gte=moment),
+            results.filter(superseded_at__gte=moment),
         )
-        own = Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(replaced_at__gte=moment)
-        return self.filter(own | Q(image__corrected_at__gte=moment) | Q(Exists(results)))
+        return self.filter(pk__in=changed)
 
 
 class Prediction(models.Model):
@@ -172,7 +179,10 @@ class Prediction(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["status", "lease_until"], name="prediction_waiting"),
             models.Index(fields=["-created_at", "id"], name="prediction_newest"),  # the order of every list
-            models.Index(fields=["done_at"], name="prediction_done"),
+            models.Index(fields=["status", "done_at"], name="prediction_done"),
+            models.Index(
+                fields=["replaced_at"], condition=Q(replaced_at__isnull=False), name="prediction_replaced"
+            ),
             models.Index(
                 fields=["created_at"],
                 condition=Q(has_case=False) & (Q(status="done", needs_review=True) | Q(status="failed")),

@@ -77,11 +77,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='prediction',
-            index=models.Index(fields=['done_at'], name='prediction_done'),
+            index=models.Index(fields=['status', 'done_at'], name='prediction_done'),
         ),
         migrations.AddIndex(
             model_name='prediction',
             index=models.Index(condition=models.Q(('has_case', False), models.Q(models.Q(('needs_review', True), ('status', 'done')), ('status', 'failed'), _connector='OR')), fields=['created_at'], name='prediction_without_case'),
+        ),
+        migrations.AddIndex(
+            model_name='eyeimage',
+            index=models.Index(condition=models.Q(('corrected_at__isnull', False)), fields=['corrected_at'], name='image_corrected'),
+        ),
+        migrations.AddIndex(
+            model_name='prediction',
+            index=models.Index(condition=models.Q(('replaced_at__isnull', False)), fields=['replaced_at'], name='prediction_replaced'),
         ),
         migrations.RunPython(_add, _remove),
     ]

@@ -54,7 +54,8 @@ class ReviewCaseAdmin(DisclosingAdmin):
         "lease_until",
         "created_at",
     )
-    list_filter = ("status", "priority", "policy_version", "created_at")
+    list_filter = ("status", "kind", "created_at")
+    ordering = ("-created_at",)
     list_select_related = ("claimed_by",)
     inlines = (ReadingInline, AmendmentInline)
 

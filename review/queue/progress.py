@@ -8,12 +8,12 @@ from django.contrib.auth.models import User
 from django.db.models import Count, Max, Q
 from django.utils import timezone
 
-from cataract.core.querysets import Counted, count_up_to
+from cataract.core.querysets import Counted
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims, policy
 
 OVERHEAD = 3.0  # seconds per case besides reading
-MOST_READY = 1000  # a longer queue is not counted to its end: that would cost more the longer it is
+LOOKED_AT = 1000  # open cases of which each page asks whether this reader may read them; of a longer queue, no more
 RECENT = 20  # number of the reader's own readings behind the estimate
 
 
@@ -21,13 +21,13 @@ RECENT = 20  # number of the reader's own readings behind the estimate
 class Counts:
     """Cases by what they mean for one reader. The field names are part of the API."""
 
-    ready: int  # unclaimed, and this reader may read them; counted up to MOST_READY
+    ready: int  # unclaimed, and this reader may read them, among the first LOOKED_AT
     held: int  # this reader may read them, but others have claimed them
     held_until: datetime | None
     mine: int  # claimed by this reader
     for_others: int | None  # open, but read by this reader, AI answer known to this reader, or assigned to others
     done_today: int
-    more_ready: bool = False  # more than `ready`; then `for_others` is not known
+    more_ready: bool = False  # there may be more than `ready`; then `for_others` is not known
     minutes_left: int | None = None  # at this reader's own pace; None before there is one
 
     @property
@@ -41,7 +41,7 @@ class Counts:
 
 
 def counts(reader: User) -> Counts:
-    """The state of the queue for one reader, in six queries however long the queue is."""
+    """The state of the queue for one reader, in seven queries however long the queue is."""
     held = policy.offered(reader).filter(Q(lease_until__gt=timezone.now()) & ~Q(claimed_by=reader))
     claimed = held.aggregate(held=Count("pk"), held_until=Max("lease_until"))
     today = today_of(reader)
@@ -53,20 +53,23 @@ def counts(reader: User) -> Counts:
 
 
 def today_of(reader: User) -> Counts:
-    """What `in_words` says, without what others do: four queries, for every page with a case on it."""
+    """What `in_words` says, without what others do: five queries, for every page with a case on it."""
     now = timezone.now()
-    ready = count_up_to(policy.offered(reader).filter(claims.is_unclaimed()), MOST_READY)
+    unclaimed = ReviewCase.objects.filter(claims.is_unclaimed(), status__in=ReviewCase.OPEN).order_by()
+    looked_at = list(unclaimed.values_list("pk", flat=True)[: LOOKED_AT + 1])
+    ready = policy.offered(reader).filter(claims.is_unclaimed(), pk__in=looked_at[:LOOKED_AT]).count()
+    is_more = len(looked_at) > LOOKED_AT
     mine = claims.claimed_by(reader).count()
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     return Counts(
-        ready=ready.number,
+        ready=ready,
         held=0,
         held_until=None,
         mine=mine,
         for_others=None,
         done_today=Reading.objects.standing().filter(reader=reader, final_at__gte=midnight).count(),
-        more_ready=ready.is_more,
-        minutes_left=None if ready.is_more else _minutes(reader, ready.number + mine),
+        more_ready=is_more,
+        minutes_left=None if is_more else _minutes(reader, ready + mine),
     )
 
 
