@@ -180,9 +180,7 @@ class Prediction(models.Model):
             models.Index(fields=["status", "lease_until"], name="prediction_waiting"),
             models.Index(fields=["-created_at", "id"], name="prediction_newest"),  # the order of every list
             models.Index(fields=["status", "done_at"], name="prediction_done"),
-            models.Index(
-                fields=["replaced_at"], condition=Q(replaced_at__isnull=False), name="prediction_replaced"
-            ),
+            models.Index(fields=["replaced_at"], condition=Q(replaced_at__isnull=False), name="prediction_replaced"),
             models.Index(
                 fields=["created_at"],
                 condition=Q(has_case=False) & (Q(status="done", needs_review=True) | Q(status="failed")),

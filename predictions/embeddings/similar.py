@@ -11,6 +11,7 @@ from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import unpack
 from predictions.photos.models import EyeImage
 
+
 def nearest(image: EyeImage, candidates: Sequence[UUID], *, encoder: str, count: int) -> list[tuple[UUID, float]]:
     """The ids of the `count` images among `candidates` most like `image`, with their cosine, nearest first.
 

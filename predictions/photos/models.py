@@ -206,9 +206,7 @@ class EyeImage(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient"),
             models.Index(fields=["created_at"], condition=Q(compared_at__isnull=True), name="image_not_compared"),
-            models.Index(
-                fields=["corrected_at"], condition=Q(corrected_at__isnull=False), name="image_corrected"
-            ),
+            models.Index(fields=["corrected_at"], condition=Q(corrected_at__isnull=False), name="image_corrected"),
             models.Index(
                 fields=["id"], condition=~Q(status="kept") | Q(withdrawn_at__isnull=False), name="image_out_of_use"
             ),
