@@ -108,7 +108,6 @@ class _Drawing:
     def __init__(self, numbers: random.Random, people: _People, predictions: int, now: datetime) -> None:
         self._numbers, self._people, self._now = numbers, people, now
         self._predictions = predictions
-        self._photos = max(1, int(predictions * PHOTOS_OF_PREDICTIONS))
         self._first_cluster = (Cluster.objects.aggregate(last=models.Max("pk"))["last"] or 0) + 1
         self._first_patient = Patient.objects.count()
         self._patient: dict[str, Any] = {}
@@ -236,7 +235,7 @@ class _Drawing:
     def _draw_case(self, rows: Rows, prediction: dict[str, Any], at: datetime) -> dict[str, Any]:
         numbers = self._numbers
         draw = numbers.random()
-        is_open = draw < STILL_OPEN
+        is_open = draw < STILL_OPEN or at > self._now - timedelta(days=1)
         status = ReviewCase.Status.RESOLVED
         if is_open:
             status = numbers.choices(ReviewCase.OPEN, [80, 15, 5])[0]
