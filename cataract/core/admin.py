@@ -29,7 +29,7 @@ class FirstRows(Paginator):  # type: ignore[type-arg]
     """Pages of the first MOST_LISTED rows: counting and skipping a million of them would take seconds."""
 
     @cached_property
-    def count(self) -> int:  # type: ignore[override]
+    def count(self) -> int:
         return count_up_to(self.object_list, MOST_LISTED).number  # type: ignore[arg-type]
 
 
