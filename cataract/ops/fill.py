@@ -374,7 +374,7 @@ def _copy(model: type[models.Model], rows: list[dict[str, Any]]) -> None:
         for field in model._meta.concrete_fields
         if field.attname in rows[0] or not isinstance(field, models.AutoField)
     ]
-    names = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     table = connection.ops.quote_name(model._meta.db_table)
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({names}) FROM STDIN") as copy:
         for row in _prepared(fields, rows):

@@ -1,6 +1,6 @@
 """Predictions in the admin: read-only, with one action that retries failed ones."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
@@ -26,7 +26,7 @@ class DisclosingAdmin(ReadOnlyAdmin):
     """
 
     image_field = "image_id"  # the path from a row to the id of its photo
-    search_fields: Any = ("pk",)  # what is searched: see get_search_results
+    search_fields: ClassVar[Any] = ("pk",)  # what is searched: see get_search_results
     search_help_text = search.HELP
 
     def get_search_results(
