@@ -153,7 +153,7 @@ def test_the_rows_read_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
             cursor.execute("SET LOCAL enable_seqscan = off")  # tables of this size would be read as a whole
         open_cases = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).values_list("pk", flat=True)
         ReviewCase.objects.filter(pk__in=list(open_cases[100:])).move("withdrawn")  # as many wait as before
-        for name in PAGES:
+        for name in PAGES.keys() - {"admin, labels", "admin, readings"}:  # so few that sorting them all is quicker
             work = page(name)
             work()
             before = rows_read()
