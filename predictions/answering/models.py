@@ -186,6 +186,7 @@ class Prediction(models.Model):
                 condition=Q(has_case=False) & (Q(status="done", needs_review=True) | Q(status="failed")),
                 name="prediction_without_case",
             ),
+            models.Index(fields=["release", "done_at"], name="prediction_of_release"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(status__in=["queued", "done", "failed"]), name="prediction_status"),

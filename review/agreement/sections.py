@@ -10,11 +10,12 @@ from django.utils import timezone
 from django.utils.safestring import SafeString
 
 from cataract.core import charts
+from cataract.ml.statistics.intervals import Estimate
 from predictions.answering.answers import Answer
 from predictions.drift.services import accurate_checks_by_week
 from review.agreement import in_service
 from review.agreement import report as agreement_report
-from review.agreement.estimates import Estimate, Measure
+from review.agreement.estimates import Measure
 
 WEEKS = 12  # of checks by the accurate model
 

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('predictions', '0018_indexes_for_long_lists'),
+        ('predictions', '0020_indexes_for_long_lists'),
         ('review', '0010_acceptance_evidence'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

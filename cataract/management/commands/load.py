@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from cataract.core.checks import SETTINGS
 from cataract.ops import load
 from cataract.ops.load import LoadFailed, Measured
+from training.tracking.measurement import MLFLOW_OPTION, NotRecorded, record
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -38,6 +39,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--images", type=Path, metavar="DIR", help="photos to send instead of synthetic eyes")
         parser.add_argument("--json", action="store_true", help="print one JSON list")
+        parser.add_argument("--mlflow", action="store_true", help=MLFLOW_OPTION)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         callers, rounds, wanted = options["callers"], options["rounds"], options["photos"]
@@ -57,6 +59,22 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([asdict(row) for row in found], indent=2))
         else:
             self.stdout.write("\n".join(_table(found, callers, busy)))
+        if options["mlflow"]:
+            self._record(found, options, busy)
+
+    def _record(self, found: Sequence[Measured], options: dict[str, Any], busy: float) -> None:
+        params = {name: options[name] for name in ("callers", "photos", "rounds", "processes")}
+        try:
+            url = record(
+                "load",
+                name="throughput",
+                figures={row.way: asdict(row) for row in found} | {"load_before": busy},
+                params={**params, "cores": os.cpu_count()},
+                result=[asdict(row) for row in found],
+            )
+        except NotRecorded as error:
+            raise CommandError(str(error)) from None
+        self.stderr.write(f"Recorded: {url}")
 
     def _photos(self, folder: Path | None, count: int) -> list[bytes]:
         if folder is None:

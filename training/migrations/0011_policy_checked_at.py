@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0008_datasets_name_their_source'),
+        ('training', '0010_mlflow_versions'),
     ]
 
     operations = [
