@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Min, Model
+from django.db.models import Count, Max, Min, Model
 from django.utils import timezone
 
 from cataract.ml.photos.images import decode
@@ -42,32 +42,60 @@ def judge_sites(*, seconds: float = _SCORING_SECONDS) -> None:
         judge_release(release.pk, seconds=seconds)
 
 
-def judge_if_changed() -> None:
-    """`judge_sites`, if a case, a reading, a label or a score is new since the last count, or an hour has passed."""
-    releases = {release.pk for release in answering_releases()}
-    counted = dict(Progress.objects.values_list("release").annotate(Min("counted_at")).order_by())
-    last = min(counted.values(), default=None)
-    if releases != counted.keys() or last is None or last < timezone.now() - _COUNT_EVERY or _happened_since(last):
-        judge_sites()
+def judge_if_changed(*, seconds: float = _SCORING_SECONDS) -> None:
+    """As `judge_sites`, but only the sites where something is new since their last count, or an hour has passed."""
+    releases, deadline = answering_releases(), time.monotonic() + seconds
+    Progress.objects.exclude(release__in=releases).delete()
+    for site in _sites_to_count([release.pk for release in releases]):
+        for release in releases:
+            _judge_site(site, release, deadline)
 
 
-def _happened_since(last: datetime) -> bool:
-    """Whether anything was written since that a count reads; each question takes the newest row by an index."""
-    newest: list[tuple[type[Model], str]] = [
-        (ReviewCase, "created_at"), (Reading, "blind_at"), (Label, "created_at"), (Rescore, "created_at"),
-    ]  # fmt: skip
-    return any(model._base_manager.filter(**{f"{at}__gte": last}).exists() for model, at in newest)
+def _sites_to_count(releases: Sequence[str]) -> list[Site]:
+    """The sites that were never counted for one of these releases, not in the last hour, or where anything is new."""
+    hour_ago = timezone.now() - _COUNT_EVERY
+    rows = Progress.objects.filter(counted_at__gt=hour_ago, to_score=0).order_by()
+    counts = rows.values("site").annotate(last=Min("counted_at"), releases=Count("release", distinct=True))
+    counted = {row["site"]: row["last"] for row in counts if row["releases"] == len(releases)}
+    changed = _last_changes(min(counted.values(), default=hour_ago)) if counted else {}
+    return [
+        site
+        for site in Site.objects.all()
+        if site.pk not in counted or changed.get(site.pk, hour_ago) >= counted[site.pk]
+    ]
+
+
+def _last_changes(since: datetime) -> dict[int, datetime]:
+    """When anything that a count reads was last written, of each site where it was since then; found by indexes."""
+    written: list[tuple[type[Model], str, str]] = [
+        (ReviewCase, "created_at", "image__site"),
+        (Reading, "blind_at", "case__image__site"),
+        (Label, "created_at", "image__site"),
+        (Rescore, "created_at", "image__site"),
+        (Acceptance, "at", "site"),
+    ]
+    found: dict[int, datetime] = {}
+    for model, at, site in written:
+        rows = model._base_manager.filter(**{f"{at}__gte": since}).order_by()
+        for pk, last in rows.values_list(site).annotate(last=Max(at)):
+            found[pk] = max(last, found.get(pk, last))
+    return found
 
 
 def judge_release(release_id: str, *, seconds: float = _SCORING_SECONDS) -> None:
     """Judge every site for this release; score photos for at most these seconds."""
     release, deadline = Release.objects.get(pk=release_id), time.monotonic() + seconds
     for site in Site.objects.all():
+        _judge_site(site, release, deadline)
+
+
+def _judge_site(site: Site, release: Release, deadline: float) -> None:
+    as_of = timezone.now()  # what is written meanwhile is new for the next count
+    evidence = gather(site, release)
+    if evidence.to_score and _score(release, evidence.to_score, deadline):
         evidence = gather(site, release)
-        if evidence.to_score and _score(release, evidence.to_score, deadline):
-            evidence = gather(site, release)
-        _ask_again(evidence)
-        judge(site, release, evidence)
+    _ask_again(evidence)
+    judge(site, release, evidence, as_of=as_of)
 
 
 def answering_releases() -> list[Release]:
@@ -77,7 +105,7 @@ def answering_releases() -> list[Release]:
     return list(champions) + list(Release.objects.filter(pk__in=tested).exclude(pk__in=champions.values("pk")))
 
 
-def judge(site: Site, release: Release, evidence: Evidence) -> None:
+def judge(site: Site, release: Release, evidence: Evidence, *, as_of: datetime) -> None:
     """Store how far each side is, and accept or withdraw where the evidence says so."""
     standing = Acceptance.objects.standing(releases=[release.pk], sites=[site.pk])
     rows = []
@@ -88,7 +116,7 @@ def judge(site: Site, release: Release, evidence: Evidence) -> None:
             since = None if decided is None else _counts_since(decided)
             counted = [photo for photo in photos if since is None or photo.at > since]
             row = _progress(scope, side, release, counted, since)
-            row.waiting = evidence.waiting
+            row.waiting, row.to_score, row.counted_at = evidence.waiting, len(evidence.to_score), as_of
             rows.append(row)
             _decide(row, release, units(counted, side), decided)
     with transaction.atomic():
@@ -127,7 +155,6 @@ def _progress(scope: Scope, side: str, release: Release, photos: Sequence[Photo]
         confidence=settings.AUTO_CONFIDENCE,
         missing=None if missing is None else max(missing, rules.LEAST[side] - len(found)),
         since=since,
-        counted_at=timezone.now(),
     )
 
 

@@ -14,6 +14,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name='progress',
+            name='to_score',
+            field=models.PositiveIntegerField(default=0, help_text='Labelled photos that the release has yet to score.'),
+        ),
         migrations.AlterField(
             model_name='reading',
             name='reader',

@@ -130,7 +130,7 @@ def test_a_sweep_that_finds_nothing_asks_few_questions() -> None:
         work()
     Progress.objects.update(counted_at=timezone.now() + timedelta(minutes=1))
     TrainingPolicy.objects.update(checked_at=timezone.now() + timedelta(minutes=1))
-    for name, most in {"cases": 6, "abandoned readings": 1, "policy": 1, "acceptance": 7}.items():
+    for name, most in {"cases": 6, "abandoned readings": 1, "policy": 1, "acceptance": 10}.items():
         with CaptureQueriesContext(connection) as queries:
             TASKS[name]()
         assert len(queries) <= most, name
@@ -145,7 +145,8 @@ def rows_read() -> int:
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="only PostgreSQL counts the rows it reads")
 def test_the_rows_read_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cataract.core.admin.MOST_LISTED", 100)  # up to there the admin counts
+    # Up to there the admin counts. More than a page: a list of one page is read without a limit.
+    monkeypatch.setattr("cataract.core.admin.MOST_LISTED", 150)
     read: dict[str, list[int]] = {}
     for number, seed in ((2000, 1), (6000, 2)):
         filled(number, seed)
@@ -153,7 +154,7 @@ def test_the_rows_read_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
             cursor.execute("SET LOCAL enable_seqscan = off")  # tables of this size would be read as a whole
         open_cases = ReviewCase.objects.filter(status__in=ReviewCase.OPEN).values_list("pk", flat=True)
         ReviewCase.objects.filter(pk__in=list(open_cases[100:])).move("withdrawn")  # as many wait as before
-        for name in PAGES.keys() - {"admin, labels", "admin, readings"}:  # so few that sorting them all is quicker
+        for name in PAGES:
             work = page(name)
             work()
             before = rows_read()

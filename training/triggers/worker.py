@@ -90,7 +90,7 @@ def _new_labels(policy: TrainingPolicy) -> str:
     if new.count() < policy.new_labels:  # a dataset may leave some of them out, but takes no others
         return ""
     known = set(last.dataset.items.values_list("label_id", flat=True)) if last else set()
-    count = sum(label.pk not in known for label in dataset_labels()[0])
+    count = sum(row.label not in known for row in dataset_labels()[0])
     return f"{count} labels are new, {policy.new_labels} asked for" if count >= policy.new_labels else ""
 
 
