@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('training', '0010_mlflow_versions'),
+        ('training', '0011_photos_left_out_in_mlflow'),
     ]
 
     operations = [
