@@ -156,7 +156,10 @@ if PRODUCTION or env.str("DATABASE_URL", default=""):
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         wait = f"-c lock_timeout={DATABASE_WAIT_SECONDS}s -c idle_in_transaction_session_timeout=60s"
-        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", wait)
+        # jit: compiling a query takes longer than running it, and PostgreSQL would do so for each page of the review.
+        # random_page_cost: no disk turns. With the default PostgreSQL reads a million rows where an index gives ten.
+        plans = "-c jit=off -c random_page_cost=1.1"
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", f"{wait} {plans}")
 else:
     DATABASES = {
         "default": {
@@ -280,6 +283,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "cataract.ops.notices.tasks.sweep_notices",
         "schedule": 300.0,
         "options": {"expires": 299},
+    },
+    "refresh-statistics": {
+        "task": "cataract.ops.statistics.refresh_statistics",
+        "schedule": 3600.0,
+        "options": {"expires": 3599},
     },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
