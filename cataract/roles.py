@@ -95,6 +95,12 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+STAFF = frozenset({"admin", "auditor"})  # the roles that work in the Django admin; an auditor can only look
+
+# The roles that people of a role give to others, although they do not hold every right of them. Nobody changes their
+# own roles, so an admin who should read needs a second admin to say so.
+GIVES: Mapping[str, tuple[str, ...]] = {"admin": tuple(ROLES)}
+
 
 def ensure_roles() -> None:
     """Make the group of each role with exactly its permissions. Safe to repeat; raises LookupError before `migrate`."""

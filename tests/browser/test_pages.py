@@ -28,7 +28,7 @@ def test_log_in_and_out_with_the_form(site: Site) -> None:
     site.user("admin")
     page = site.open()
     page.goto("/admin/")
-    page.get_by_label("Username").fill("admin")
+    page.get_by_label("User name").fill("admin")
     page.get_by_label("Password").fill(PASSWORD)
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Log out").click()

@@ -13,7 +13,7 @@ class Person:
         self.base = base
         self.session = requests.Session()
         self.get("/accounts/login/")
-        answer = self.post("/accounts/login/", {"username": name, "password": password})
+        answer = self.post("/accounts/login/", {"login": name, "password": password})
         assert "/accounts/login/" not in answer.url, f"{name} cannot log in:\n{answer.text[:2000]}"
 
     def get(self, path: str) -> requests.Response:

@@ -1,0 +1,97 @@
+"""Forms of the user administration and of people's own passwords."""
+
+from typing import Any
+
+from allauth.account import forms as allauth
+from django import forms
+from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group, User
+
+from cataract.accounts import access, services
+from cataract.core.models import ApiToken
+
+_ROLES_HELP = "What the user may do. You can give the roles listed here."
+_LAST = "This is the last account that can administer the system. Make another admin first."
+
+
+class _RolesMixin(forms.ModelForm):  # type: ignore[type-arg]
+    """Roles that the acting person may give. `actor` is set by the admin on a class of its own for each request."""
+
+    actor: User
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "groups" in self.fields:
+            self.fields["groups"] = forms.ModelMultipleChoiceField(
+                access.roles_to_give(self.actor).order_by("name"),
+                required=False,
+                label="Roles",
+                widget=forms.CheckboxSelectMultiple,
+                help_text=_ROLES_HELP,
+            )
+
+
+class UserForm(_RolesMixin, UserChangeForm):  # type: ignore[type-arg]
+    """An account, as the user administration changes it; it holds no single permissions."""
+
+    class Meta:
+        model = User
+        fields = ("username", "password", "first_name", "last_name", "email", "is_active", "is_superuser", "groups")
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        access.lock_admins()
+        others = access.admins().exclude(pk=self.instance.pk)
+        was = access.admins().filter(pk=self.instance.pk).exists()
+        if was and not others.exists() and not self._stays_admin(values):
+            raise forms.ValidationError(_LAST)
+        return values
+
+    def _stays_admin(self, values: dict[str, Any]) -> bool:
+        roles: Any = values.get("groups") or Group.objects.none()
+        app_label, _, codename = access.ADMINISTER.partition(".")
+        administers = roles.filter(permissions__content_type__app_label=app_label, permissions__codename=codename)
+        return bool(values.get("is_active") and (values.get("is_superuser", False) or administers.exists()))
+
+
+class NewUserForm(_RolesMixin, AdminUserCreationForm):
+    """A new account with its first password, which the user must change."""
+
+    class Meta:
+        model = User
+        fields = ("username", "email", "groups")
+
+
+class ResetPasswordForm(AdminPasswordChangeForm):
+    """A new password for somebody else, which they must change when they next sign in."""
+
+    def __init__(self, user: User, *args: Any, by: User, **kwargs: Any) -> None:
+        super().__init__(user, *args, **kwargs)
+        self.by = by
+
+    def save(self, commit: bool = True) -> User:
+        password = self.cleaned_data["password1"] if self.cleaned_data.get("set_usable_password", True) else None
+        services.reset_password(user=self.user, password=password, by=self.by)
+        return self.user
+
+
+class ChangePasswordForm(allauth.ChangePasswordForm):  # type: ignore[misc]
+    """A person's own new password; their keys end with it if they say so."""
+
+    end_keys = forms.BooleanField(required=False, label="Also revoke my API keys")
+
+    def save(self) -> None:
+        super().save()
+        if self.cleaned_data["end_keys"]:
+            services.revoke_keys(user=self.user)
+
+
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A new key: whose, what for, what it may do, how long."""
+
+    scopes = forms.MultipleChoiceField(choices=ApiToken.Scope.choices, widget=forms.CheckboxSelectMultiple)
+    days = forms.IntegerField(min_value=1, max_value=730, initial=90, help_text="How long it lives, in days.")
+
+    class Meta:
+        model = ApiToken
+        fields = ("user", "name")
