@@ -85,7 +85,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
-    "axes",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -116,7 +115,6 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "cataract.accounts.middleware.SessionLimits",
     "cataract.accounts.middleware.UnfinishedAccounts",
-    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "cataract.urls"
@@ -435,14 +433,14 @@ USE_TZ = True
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 # Sign-in, second factors and the list of sessions are django-allauth's. Nobody signs up, and attempts are counted over
-# all processes by axes, not by allauth in each of them.
+# all processes by cataract/accounts/attempts.py, not by allauth in each of them.
 ACCOUNT_ADAPTER = "cataract.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
@@ -472,12 +470,6 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers themselves allow
 SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=30)
 # Longest session, in hours, however active.
 SESSION_HOURS = env.float("SESSION_HOURS", default=12)
-AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = 0.25  # hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_VERBOSE = False
-AXES_LOCKOUT_TEMPLATE = "locked.html"
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -501,6 +493,7 @@ SESSION_COOKIE_AGE = int(SESSION_HOURS * 3600)
 CSRF_COOKIE_HTTPONLY = True
 # Two systems side by side on one host (two PORTs) must not log each other out.
 SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else f"session-{PORT}"
+DEVICE_COOKIE_NAME = "__Host-device" if PRODUCTION else f"device-{PORT}"
 CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else f"csrf-{PORT}"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None

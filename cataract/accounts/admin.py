@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
 from cataract.accounts import access, forms, services
-from cataract.core import tokens
 from cataract.core.admin import ModelAdmin, ReadOnlyAdmin
 from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
@@ -37,10 +36,10 @@ class AccountAdmin(UserAdmin):  # type: ignore[type-arg]
         ("Rights", {"fields": ("is_active", "groups", "is_superuser")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    add_fieldsets = ((None, {"fields": ("username", "email", "groups", "password1", "password2")}),)
+    add_fieldsets = ((None, {"fields": ("username", "email", "groups", "is_service", "password1", "password2")}),)
     readonly_fields = ("last_login", "date_joined")
     filter_horizontal = ()
-    actions = ("sign_out", "remove_second_factor", retract_labels)
+    actions = ("sign_out", "let_try_again", "remove_second_factor", retract_labels)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         allowed = super().has_change_permission(request, obj)
@@ -71,7 +70,9 @@ class AccountAdmin(UserAdmin):  # type: ignore[type-arg]
         super().save_related(request, form, formsets, change)
         user, by = form.instance, user_of(request)
         services.set_roles(user=user, roles=form.cleaned_data.get("groups", user.groups.all()), by=by)
-        if not change:
+        if not change and form.cleaned_data["is_service"]:
+            services.make_service_account(user=user, by=by)
+        elif not change:
             services.reset_password(user=user, password=form.cleaned_data.get("password1") or None, by=by)
         elif "is_active" in form.changed_data and not user.is_active:
             services.close_account(user=user, by=by)
@@ -100,6 +101,13 @@ class AccountAdmin(UserAdmin):  # type: ignore[type-arg]
         by = user_of(request)
         ended = sum(services.end_sessions(user=user, by=by) for user in chosen if access.may_manage(by, user))
         self.message_user(request, f"{ended} session{'' if ended == 1 else 's'} ended.", messages.INFO)
+
+    @admin.action(description="Let the chosen users try to sign in again at once", permissions=["change"])
+    def let_try_again(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
+        by = user_of(request)
+        for user in chosen:
+            services.forget_failures(user=user, by=by)
+        self.message_user(request, "They can try again now.", messages.INFO)
 
     @admin.action(description="Remove the second factors of the chosen users", permissions=["change"])
     def remove_second_factor(self, request: HttpRequest, chosen: QuerySet[User]) -> None:
@@ -136,6 +144,10 @@ class KeyAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"actor": user_of(request)})
+
     def get_fields(self, request: HttpRequest, obj: Model | None = None) -> Any:
         seen = ("user", "name", "scopes", "created_at", "expires_at", "last_used_at", "revoked_at")
         return self.fields if obj is None else seen
@@ -145,8 +157,12 @@ class KeyAdmin(ModelAdmin):
         return super().add_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: Any, change: bool) -> None:
-        token, plain = tokens.create_token(
-            user=obj.user, name=obj.name, scopes=form.cleaned_data["scopes"], days=form.cleaned_data["days"]
+        token, plain = services.make_key(
+            user=obj.user,
+            name=obj.name,
+            scopes=form.cleaned_data["scopes"],
+            days=form.cleaned_data["days"],
+            by=user_of(request),
         )
         obj.pk, obj.digest = token.pk, token.digest
         obj.scopes, obj.expires_at = token.scopes, token.expires_at
@@ -156,7 +172,7 @@ class KeyAdmin(ModelAdmin):
     @admin.action(description="Revoke the chosen keys", permissions=["revoke"])
     def revoke(self, request: HttpRequest, chosen: QuerySet[ApiToken]) -> None:
         for token in chosen:
-            tokens.revoke_token(token=token)
+            services.revoke_key(key=token, by=user_of(request))
         self.message_user(request, "Keys revoked.", messages.INFO)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:

@@ -3,12 +3,14 @@
 from typing import Any
 
 from allauth.account import forms as allauth
+from allauth.account.adapter import get_adapter
 from django import forms
 from django.contrib.auth.forms import AdminPasswordChangeForm, AdminUserCreationForm, UserChangeForm
 from django.contrib.auth.models import Group, User
 
 from cataract.accounts import access, services
 from cataract.core.models import ApiToken
+from cataract.roles import NOT_FOR_SERVICES
 
 _ROLES_HELP = "What the user may do. You can give the roles listed here."
 _LAST = "This is the last account that can administer the system. Make another admin first."
@@ -40,6 +42,9 @@ class UserForm(_RolesMixin, UserChangeForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or self.cleaned_data
+        unfit = {role.name for role in values.get("groups", ())} & NOT_FOR_SERVICES
+        if unfit and services.is_service(self.instance):
+            self.add_error("groups", f"{', '.join(sorted(unfit)).capitalize()}: only for people.")
         access.lock_admins()
         others = access.admins().exclude(pk=self.instance.pk)
         was = access.admins().filter(pk=self.instance.pk).exists()
@@ -55,11 +60,30 @@ class UserForm(_RolesMixin, UserChangeForm):  # type: ignore[type-arg]
 
 
 class NewUserForm(_RolesMixin, AdminUserCreationForm):
-    """A new account with its first password, which the user must change."""
+    """A new account with its first password, which the user must change, or that of another system without one."""
+
+    is_service = forms.BooleanField(
+        required=False,
+        label="Service account",
+        help_text="For another system: it has API keys and cannot sign in. Leave the passwords empty.",
+    )
 
     class Meta:
         model = User
         fields = ("username", "email", "groups")
+
+    def validate_passwords(self, *args: Any, **kwargs: Any) -> None:
+        if self.cleaned_data.get("is_service"):
+            self.cleaned_data["usable_password"] = "false"
+        super().validate_passwords(*args, **kwargs)
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        if values.get("is_service"):
+            unfit = {role.name for role in values.get("groups", ())} & NOT_FOR_SERVICES
+            if unfit:
+                self.add_error("groups", f"{', '.join(sorted(unfit)).capitalize()}: only for people.")
+        return values
 
 
 class ResetPasswordForm(AdminPasswordChangeForm):
@@ -68,6 +92,12 @@ class ResetPasswordForm(AdminPasswordChangeForm):
     def __init__(self, user: User, *args: Any, by: User, **kwargs: Any) -> None:
         super().__init__(user, *args, **kwargs)
         self.by = by
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        if services.is_service(self.user):
+            self.add_error("password1", "A service account has no password: it uses API keys.")
+        return values
 
     def save(self, commit: bool = True) -> User:
         password = self.cleaned_data["password1"] if self.cleaned_data.get("set_usable_password", True) else None
@@ -80,10 +110,24 @@ class ChangePasswordForm(allauth.ChangePasswordForm):  # type: ignore[misc]
 
     end_keys = forms.BooleanField(required=False, label="Also revoke my API keys")
 
+    def clean_oldpassword(self) -> str:
+        """The present password, guessed no faster here than at the sign-in."""
+        adapter, password = get_adapter(), str(self.cleaned_data.get("oldpassword", ""))
+        if not adapter.reauthenticate(self.user, password):
+            raise adapter.validation_error("enter_current_password")
+        return password
+
     def save(self) -> None:
         super().save()
         if self.cleaned_data["end_keys"]:
             services.revoke_keys(user=self.user)
+
+
+class OwnKeyForm(forms.Form):
+    """A key with which a program of one's own reads cases in one's name."""
+
+    name = forms.CharField(max_length=64, help_text="By which you will know it.")
+    days = forms.IntegerField(min_value=1, max_value=90, initial=90, label="Days", help_text="How long it lives.")
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -95,3 +139,14 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = ApiToken
         fields = ("user", "name")
+
+    actor: User
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or self.cleaned_data
+        if ApiToken.Scope.REVIEW in values.get("scopes", ()) and values.get("user") != self.actor:
+            self.add_error("scopes", "A key that reads cases is made by its reader only, under My account.")
+        user = values.get("user")
+        if user is not None and user != self.actor and not access.may_manage(self.actor, user):
+            self.add_error("user", "This account is not yours to change.")
+        return values

@@ -15,6 +15,7 @@ from django.http import HttpRequest
 from cataract.accounts import events, services, sessions
 from cataract.core.http import step_up
 from cataract.core.http.addresses import client_address
+from cataract.core.tokens import session_mark
 
 
 @receiver(signals.user_logged_in)
@@ -24,7 +25,8 @@ def start_session(sender: Any, request: HttpRequest, user: User, **_: Any) -> No
     step_up.record_confirmation(request)
     if client_address(request):
         UserSession.objects.create_from_request(request, user=user)
-    events.record("signed_in", user=user, address=client_address(request))
+    mark = session_mark(request.session.session_key) if request.session.session_key else None
+    events.record("signed_in", user=user, address=client_address(request), session=mark)
 
 
 @receiver(signals.user_logged_out)

@@ -8,10 +8,11 @@ from django.contrib.auth.models import Group, User
 from django.db import transaction
 
 from cataract.accounts import events
-from cataract.accounts.models import Account
+from cataract.accounts.models import Account, FailedSignIns
 from cataract.core import tokens
+from cataract.core.errors import BadField
 from cataract.core.models import ApiToken
-from cataract.roles import STAFF
+from cataract.roles import NOT_FOR_SERVICES, STAFF
 
 
 @transaction.atomic
@@ -23,6 +24,24 @@ def set_roles(*, user: User, roles: Iterable[Group], by: User | None) -> None:
     user.save(update_fields=["is_staff"])
     if before != after:
         events.record("roles_changed", user=user, by=by, before=sorted(before), after=sorted(after))
+
+
+@transaction.atomic
+def make_service_account(*, user: User, by: User | None) -> None:
+    """Make `user` the account of another system: it has keys, no password, no sessions, and reads no cases.
+
+    Raises BadField for a role that reads cases or works in the admin.
+    """
+    unfit = user.groups.filter(name__in=NOT_FOR_SERVICES).values_list("name", flat=True)
+    if unfit:
+        raise BadField(
+            "groups", f"A service account cannot be {' or '.join(sorted(unfit))}: these roles are for people."
+        )
+    user.set_unusable_password()
+    user.save(update_fields=["password"])
+    Account.objects.update_or_create(user=user, defaults={"is_service": True, "must_change_password": False})
+    end_sessions(user=user, by=by)
+    events.record("made_service_account", user=user, by=by)
 
 
 @transaction.atomic
@@ -41,6 +60,8 @@ def reset_password(*, user: User, password: str | None, by: User | None) -> None
 
     Ends every session and revokes every key of the user. `password=None` leaves them without a password.
     """
+    if password is not None and is_service(user):
+        raise BadField("password1", "A service account has no password: it uses API keys.")
     user.set_password(password)
     user.save(update_fields=["password"])
     known_to_another = password is not None and by != user
@@ -78,6 +99,13 @@ def end_sessions(*, user: User, by: User | None = None, except_key: str = "") ->
 
 
 @transaction.atomic
+def forget_failures(*, user: User, by: User | None) -> None:
+    """Let `user` try to sign in again at once, from wherever."""
+    FailedSignIns.objects.filter(user=user).delete()
+    events.record("waits_ended", user=user, by=by)
+
+
+@transaction.atomic
 def end_session(*, session: UserSession) -> None:
     """Sign the user of this session out there."""
     session.end()
@@ -92,6 +120,26 @@ def revoke_keys(*, user: User, by: User | None = None) -> int:
     if keys:
         events.record("keys_revoked", user=user, by=by, keys=len(keys))
     return len(keys)
+
+
+@transaction.atomic
+def make_key(*, user: User, name: str, scopes: list[str], days: int, by: User) -> tuple[ApiToken, str]:
+    """Make an API key of `user` and return it with its text, which is shown once. Raises BadField."""
+    row, text = tokens.create_token(user=user, name=name, scopes=scopes, days=days, by=by)
+    events.record("key_made", user=user, by=by, key=row.pk, scopes=row.scopes, expires=row.expires_at.isoformat())
+    return row, text
+
+
+@transaction.atomic
+def revoke_key(*, key: ApiToken, by: User) -> None:
+    """End one key. Safe to repeat."""
+    tokens.revoke_token(token=key)
+    events.record("key_revoked", user=key.user, by=by, key=key.pk)
+
+
+def is_service(user: User) -> bool:
+    """Whether this is the account of another system."""
+    return Account.objects.filter(user=user, is_service=True).exists()
 
 
 def must_change_password(user: User) -> bool:

@@ -40,6 +40,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("second-factor/passkeys/<int:pk>/edit/", _form(webauthn.edit_webauthn), name="mfa_edit_webauthn"),
     path("second-factor/passkeys/<int:pk>/remove/", _form(webauthn.remove_webauthn), name="mfa_remove_webauthn"),
+    path("keys/", views.keys, name="account_keys"),
+    path("keys/<int:pk>/revoke/", views.revoke_key, name="account_revoke_key"),
     path("stay/", views.stay, name="account_stay"),
     path("kept/", views.kept_form, name="account_kept_form"),
 ]

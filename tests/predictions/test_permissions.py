@@ -189,6 +189,8 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "accounts/second-factor/passkeys/confirm/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
     "accounts/second-factor/passkeys/<int:pk>/edit/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
     "accounts/second-factor/passkeys/<int:pk>/remove/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
+    "accounts/keys/": {"GET": (SIGNED_IN, ""), "POST": (READERS, "")},
+    "accounts/keys/<int:pk>/revoke/": {"POST": (SIGNED_IN, "")},
     "accounts/stay/": {"POST": (SIGNED_IN, "")},
     "accounts/kept/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
 }
@@ -308,7 +310,7 @@ def test_the_admin_is_for_staff() -> None:
     }
     assert len(addresses) > 40
     for client in (client_of(role) for role in ("anonymous", "screener", "reader", "integrator")):
-        for address in sorted(addresses - {"/admin/login/", "/admin/logout/"}):
+        for address in sorted(addresses - {"/admin/login/", "/admin/logout/", "/admin/password_change/"}):
             if "(?P<" in address:
                 continue  # the catch-all
             answer = client.get(address)
