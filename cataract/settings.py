@@ -272,6 +272,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 299},
     },
+    "sweep-sessions": {
+        "task": "cataract.accounts.tasks.sweep_sessions",
+        "schedule": 3600.0,
+        "options": {"expires": 3599},
+    },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 

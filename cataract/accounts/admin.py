@@ -4,6 +4,9 @@ import copy
 import functools
 from typing import Any
 
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
@@ -18,8 +21,14 @@ from cataract.core.http.users import user_of
 from cataract.core.models import ApiToken
 from review.retraction.admin import RETRACT, retract_labels
 
-admin.site.unregister(User)
-admin.site.unregister(Group)
+for model in (
+    User,
+    Group,
+    Authenticator,
+    EmailAddress,
+    UserSession,
+):  # the last three have no page: they are people's own
+    admin.site.unregister(model)
 
 
 @admin.register(User)

@@ -4,8 +4,13 @@ import time
 from collections.abc import Callable
 
 import pytest
+from allauth.usersessions.models import UserSession
+from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
+from cataract.accounts import worker
 from tests.accounts.test_passwords import PASSWORD, signed_in, works
 from tests.factories import UserFactory
 
@@ -144,11 +149,25 @@ def test_nobody_ends_the_session_of_another(reader: Client) -> None:
 
 def test_an_admin_signs_somebody_out(client: Client, reader: Client) -> None:
     client.force_login(UserFactory.create(roles=["admin"]))
-    from django.contrib.auth.models import User
-
     user = User.objects.get(username="reader")
     client.post("/admin/auth/user/", {"action": "sign_out", "_selected_action": [user.pk]})
     assert not is_in(reader)
+
+
+def test_sessions_that_are_over_leave_nothing(reader: Client) -> None:
+    other = signed_in("reader")
+    Session.objects.filter(pk=other.session.session_key).update(expire_date=timezone.now())
+    gone = signed_in("reader")
+    Session.objects.filter(pk=gone.session.session_key).delete()
+    worker.sweep_sessions()
+    assert Session.objects.count() == UserSession.objects.count() == 1
+    assert is_in(reader)
+
+
+def test_secrets_and_sessions_of_people_have_no_admin_page(client: Client) -> None:
+    client.force_login(UserFactory.create(is_superuser=True, is_staff=True))
+    for name in ("mfa/authenticator", "usersessions/usersession", "account/emailaddress"):
+        assert client.get(f"/admin/{name}/").status_code == 404, name
 
 
 def test_a_session_without_a_date_is_over(reader: Client) -> None:
