@@ -14,7 +14,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
-from cataract.accounts import access, forms, services
+from cataract.accounts import access, events, forms, services
 from cataract.core.admin import ModelAdmin, ReadOnlyAdmin
 from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
@@ -85,6 +85,10 @@ class AccountAdmin(UserAdmin):  # type: ignore[type-arg]
             services.reset_password(user=user, password=form.cleaned_data.get("password1") or None, by=by)
         elif "is_active" in form.changed_data and not user.is_active:
             services.close_account(user=user, by=by)
+        elif "is_active" in form.changed_data:
+            events.record("account_opened", user=user, by=by)
+        if "is_superuser" in form.changed_data:
+            events.record("superuser_changed", user=user, by=by, is_superuser=user.is_superuser)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
         """Django's page for a new password, with a form that knows who sets it."""

@@ -12,4 +12,5 @@ def record(event: str, *, user: User | None, by: User | None = None, **details: 
 
     Called in the transaction of the act. `details` hold no password, key or code.
     """
-    log.info("%s: user=%s by=%s %s", event, user and user.pk, (by or user) and (by or user).pk, details)  # type: ignore[union-attr]
+    actor = by or user
+    log.info("%s: user=%s by=%s %s", event, user and user.pk, actor and actor.pk, details)
