@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from cataract.core.models import ApiToken
 from cataract.core.querysets import StatusQuerySet
 from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
 from predictions.answering.models import Prediction
@@ -243,6 +244,17 @@ class Reading(models.Model):
     unsure = models.BooleanField(default=False)
     note = models.TextField(blank=True)
     viewer = models.JSONField(default=dict, blank=True, help_text="Zoom and filters in use at the answer.")
+    key = models.ForeignKey(
+        ApiToken,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The API key of the answer.",
+    )
+    session = models.CharField(  # noqa: DJ001  # null, so that the column is added without rewriting the table
+        max_length=32, null=True, blank=True, help_text="The mark of the session of the answer, as at its sign-in."
+    )
     retracted_at = models.DateTimeField(null=True, blank=True)
     taken_back_by = models.ForeignKey(
         Amendment,
