@@ -18,7 +18,7 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
-MOST_LISTED = 4_000
+MOST_LISTED = 2_000
 
 
 class FirstRows(Paginator):  # type: ignore[type-arg]

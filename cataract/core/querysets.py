@@ -91,6 +91,9 @@ class Counted:
 
 
 def count_up_to(rows: "models.QuerySet[Any]", most: int = 250) -> Counted:
-    """How many rows there are, or that there are more than `most`."""
-    found = rows.order_by().values("pk")[: most + 1].count()
+    """How many rows there are, or that there are more than `most`.
+
+    Counted in their order: an index on it, which lists the first of them, stops as early here.
+    """
+    found = rows.values("pk")[: most + 1].count()
     return Counted(min(found, most), found > most)

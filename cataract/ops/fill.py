@@ -285,7 +285,8 @@ class _Drawing:
         return str(prediction["decision"]) if self._numbers.random() < 0.8 else self._numbers.choice(_ANSWERS)
 
     def _draw_reading(self, rows: Rows, case: dict[str, Any], reader: int, role: str, answer: str) -> dict[str, Any]:
-        at = case["created_at"] + timedelta(minutes=self._numbers.randint(1, 60) + 60 * len(role))
+        waited = timedelta(minutes=self._numbers.randint(1, 60) + 60 * len(role))
+        at = min(case["created_at"] + waited, self._now)
         reading = {
             "id": self._uuid(),
             "case_id": case["id"],

@@ -10,7 +10,7 @@ from predictions.drift.models import DriftSegment
 class PeriodSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     until = serializers.DateTimeField()
-    photos = serializers.IntegerField(help_text="At most 5,000, the newest.")
+    photos = serializers.IntegerField(help_text="At most 3,000, the newest.")
 
 
 class DriftMeasureSerializer(serializers.Serializer[Any]):

@@ -20,7 +20,7 @@ from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.releases.models import Release
 from predictions.results.wording import REASONS
 
-_MAX_ROWS = 5000  # the newest of each period
+_MAX_ROWS = 3000  # the newest of each period
 _QUALITY = ("brightness", "contrast", "sharpness", "short_side")
 _SCORES = ("fast_probability", "probability")
 

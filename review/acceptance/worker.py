@@ -43,12 +43,17 @@ def judge_sites(*, seconds: float = _SCORING_SECONDS) -> None:
 
 
 def judge_if_changed(*, seconds: float = _SCORING_SECONDS) -> None:
-    """As `judge_sites`, but only the sites where something is new since their last count, or an hour has passed."""
+    """As `judge_sites`, but only the sites where something is new since their last count, or an hour has passed.
+
+    Takes little more than these seconds, except for sites that were never counted: the others wait for the next time.
+    """
     releases, deadline = answering_releases(), time.monotonic() + seconds
     Progress.objects.exclude(release__in=releases).delete()
     for site in _sites_to_count([release.pk for release in releases]):
         for release in releases:
-            _judge_site(site, release, deadline)
+            counted = Progress.objects.filter(site=site, release=release)
+            if time.monotonic() < deadline or not counted.exists():
+                _judge_site(site, release, deadline)
 
 
 def _sites_to_count(releases: Sequence[str]) -> list[Site]:

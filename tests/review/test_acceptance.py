@@ -217,10 +217,12 @@ def test_a_worker_counts_only_sites_where_something_is_new(site: Site, monkeypat
     Prediction.objects.all().update(mode="fast")
     Label.objects.update(created_at=timezone.now())
     worker.judge_if_changed(seconds=0)
-    assert Progress.objects.filter(site=site, to_score=1).exists(), "there was no time to score it"
-    assert sites_counted() == ["Hillside"] and Rescore.objects.count() == 1, "so it is due again"
+    assert not Rescore.objects.exists(), "there was no time"
+    assert sites_counted() == ["Hillside"] and Rescore.objects.count() == 1
     assert sites_counted() == ["Hillside"], "with the score"
     assert sites_counted() == []
+    Progress.objects.filter(site=other).update(to_score=1)
+    assert sites_counted() == ["Lakeside"] and sites_counted() == [], "what was left to score"
 
 
 def test_with_release_its_own_band_decides_and_pages_say_whose_guarantee_that_is(site: Site, settings: Any) -> None:

@@ -17,7 +17,7 @@ from tests.predictions.test_clusters import arrive
 from tests.review.makers import make_case
 from tests.training.makers import label_photo, label_photos
 from training.change_control.rules import rules
-from training.datasets import selectors
+from training.datasets import selectors, services
 from training.datasets.models import Dataset, DatasetItem
 from training.datasets.selectors import training_rows
 from training.datasets.services import NotEnoughLabels, freeze_dataset, preview
@@ -59,6 +59,30 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
         "its group of photos merged with one of another split": 1,
         "the answer is cannot judge": 1,
     }
+
+
+def test_a_label_that_changes_while_a_dataset_is_frozen_is_in_it_or_not_but_never_half(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    label_photos()
+    reads: list[int] = []
+
+    def read_labels() -> Any:
+        found = selectors.dataset_labels()
+        reads.append(len(found[0]))
+        if len(reads) == 1:
+            label_photo("normal", "train", 906)
+        return found
+
+    monkeypatch.setattr(services, "dataset_labels", read_labels)
+    dataset = freeze_dataset(user=None)
+    assert len(reads) == 2 and reads[1] == reads[0] + 1
+    assert dataset.items.count() == reads[1] and Dataset.objects.count() == 1
+    assert dataset.fingerprint == services.fingerprint_of(selectors.dataset_labels()[0])
+    for item in dataset.items.select_related("image", "label"):
+        stored = (item.image, item.answer, item.split, item.cluster, item.weight)
+        image = item.label.image
+        assert stored == (image, item.label.answer, image.split, image.cluster_id, item.label.weight)
 
 
 def test_the_preview_says_whose_readings_a_run_would_learn_from() -> None:
