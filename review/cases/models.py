@@ -93,7 +93,11 @@ class ReviewCase(models.Model):
 
     class Meta:
         ordering: ClassVar = ["priority", "created_at"]
-        indexes: ClassVar = [models.Index(fields=["status", "priority", "shuffle"], name="case_queue")]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "priority", "shuffle"], name="case_queue"),
+            models.Index(fields=["-created_at", "id"], name="case_newest"),
+            models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="case_leased"),
+        ]
         permissions: ClassVar = [
             ("read_reviewcase", "Can claim and answer review cases"),
             ("adjudicate_reviewcase", "Can adjudicate where two readers differ"),
@@ -216,7 +220,7 @@ class Reading(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="readings")
-    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
     role = models.CharField(max_length=11, choices=Role)
     blind_answer = models.CharField(max_length=10, choices=Answer)
     blind_at = models.DateTimeField(default=timezone.now)
@@ -265,6 +269,13 @@ class Reading(models.Model):
 
     class Meta:
         ordering: ClassVar = ["blind_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["reader", "-blind_at"], name="reading_of_reader"),
+            models.Index(fields=["blind_at"], name="reading_by_time"),
+            models.Index(
+                fields=["case"], condition=Q(final_answer="", retracted_at__isnull=True), name="reading_pending"
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["case", "role"],

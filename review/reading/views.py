@@ -171,7 +171,7 @@ def ahead(request: HttpRequest, pk: UUID) -> HttpResponse:
         }
         for following in services.claim_ahead(case=case, reader=user)
     ]
-    return JsonResponse({"cases": cases, "progress": progress.in_words(progress.counts(user))})
+    return JsonResponse({"cases": cases, "progress": progress.in_words(progress.today_of(user))})
 
 
 @require_POST

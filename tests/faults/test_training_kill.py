@@ -47,7 +47,7 @@ print(json.dumps({{
 
 @pytest.fixture
 def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
-    system = System(tmp_path, FAULT_INJECTION="1", TRAINING_SILENT_SECONDS="8")
+    system = System(tmp_path, FAULT_INJECTION="1", TRAINING_SILENT_SECONDS="8", TRAINING_RESUMES="0")
     system.take_database(migrated)
     try:
         system.start_broker()

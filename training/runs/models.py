@@ -41,8 +41,8 @@ def _alone_with(model: str) -> models.UniqueConstraint:
 class TrainingRun(models.Model):
     """One attempt to turn a Dataset into a Release.
 
-    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED -> QUEUED when no
-    heartbeat has come for TRAINING_SILENT_SECONDS.
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED when no heartbeat has come for
+    TRAINING_SILENT_SECONDS; INTERRUPTED -> QUEUED by itself TRAINING_RESUMES times, then by a person.
     """
 
     class Status(models.TextChoices):

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('predictions', '0019_releases_rejected_with_a_reason'),
-        ('review', '0010_acceptance_evidence'),
+        ('review', '0011_indexes_for_long_lists'),
     ]
 
     operations = [
