@@ -1,5 +1,6 @@
 """How django-allauth behaves in this product."""
 
+import ipaddress
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -46,7 +47,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         return reverse("home")
 
     def get_client_ip(self, request: HttpRequest) -> str:
-        return client_address(request) or "0.0.0.0"
+        """The caller's address, or 0.0.0.0 where a proxy wrote something else."""
+        try:
+            return str(ipaddress.ip_address(client_address(request) or ""))
+        except ValueError:
+            return "0.0.0.0"
 
 
 def _in_words(seconds: int) -> str:

@@ -12,7 +12,8 @@ def keep(request: HttpRequest, *, user: User) -> bool:
 
     Not one with a file, with a password or of more than 64 kB.
     """
-    if not 0 < int(request.headers.get("Content-Length") or 0) <= _MOST_BYTES or request.FILES:
+    length = request.headers.get("Content-Length", "")
+    if not length.isdecimal() or int(length[:20]) > _MOST_BYTES or request.FILES:
         return False
     fields = request.POST.copy()
     fields.pop("csrfmiddlewaretoken", None)

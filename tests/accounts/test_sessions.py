@@ -130,6 +130,13 @@ def test_sessions_are_listed_with_device_and_time_and_can_be_ended(reader: Clien
     assert is_in(reader)
 
 
+def test_an_address_that_is_none_does_not_keep_anybody_out() -> None:
+    UserFactory.create(username="far", roles=["reader"])
+    client = Client()
+    client.post("/accounts/login/", {"login": "far", "password": PASSWORD}, REMOTE_ADDR="unknown")
+    assert "0.0.0.0" in client.get("/accounts/sessions/").content.decode()
+
+
 def test_sign_out_everywhere_else(reader: Client) -> None:
     others = [signed_in("reader") for _ in range(3)]
     assert reader.post("/accounts/sessions/").status_code == 302

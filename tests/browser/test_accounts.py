@@ -78,3 +78,19 @@ def test_pages_of_the_account(site: Site) -> None:
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Set up an app")
     site.look(page, "account-app")
+
+
+def test_a_warning_comes_before_an_idle_session_ends(site: Site) -> None:
+    page = site.log_in("reader")
+    page.clock.install()
+    page.goto("/accounts/")
+    page.clock.fast_forward(27 * 60_000)
+    stay = page.get_by_role("button", name="Stay signed in")
+    expect(stay).to_have_count(0)
+    page.clock.fast_forward(61_000)
+    expect(stay).to_be_focused()
+    site.look(page, "account-warning")
+    with page.expect_response("**/accounts/stay/") as answer:
+        page.keyboard.press("Enter")
+    assert answer.value.status == 204
+    expect(stay).to_have_count(0)
