@@ -8,3 +8,4 @@ class CataractConfig(AppConfig):
     def ready(self) -> None:
         from cataract import celery  # noqa: F401  `delay()` needs the app configured in every process
         from cataract.core import checks  # noqa: F401  registers the system checks
+        from cataract.ops.audit import receivers  # noqa: F401  record what Django and its admin do

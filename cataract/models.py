@@ -1,5 +1,6 @@
-"""Django finds the models of this package here. Import a model from its room, such as `cataract.ops.notices.models`."""
+"""Django finds the models of this package here. Import a model from its room, such as `cataract.core.audit.models`."""
 
+from cataract.core.audit import models as audit
 from cataract.ops.notices import models as notices
 
-__all__ = ["notices"]
+__all__ = ["audit", "notices"]

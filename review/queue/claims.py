@@ -11,7 +11,7 @@ from django.utils import timezone
 from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import diversity
-from review.queue.policy import in_order, offered
+from review.queue.policy import in_order, is_beside_claimed, offered
 
 AHEAD = 2  # cases claimed in advance, so the next photo is there at once
 AHEAD_LEASE = timedelta(minutes=3)
@@ -47,7 +47,7 @@ def claim(case: ReviewCase, user: User, *, until: datetime | None = None) -> boo
 
 def claim_next(user: User, *, until: datetime | None = None) -> ReviewCase | None:
     """Claim the next unclaimed case in this user's order; None when there is none."""
-    unclaimed = offered(user).filter(is_unclaimed()).select_related("image", "prediction")
+    unclaimed = offered(user).filter(is_unclaimed(), ~is_beside_claimed(user)).select_related("image", "prediction")
     while candidates := list(in_order(unclaimed, user)[:CANDIDATES]):
         for case in diversity.spread(candidates, user.pk):
             if claim(case, user, until=until):
