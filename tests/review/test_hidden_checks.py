@@ -35,7 +35,8 @@ def read(reader: User, case: ReviewCase, answer: str = "cataract") -> Reading:
 
 def read_long_ago(reader: User, days: float = 15) -> Reading:
     reading = read(reader, make_case("cataract"))
-    Reading.objects.filter(pk=reading.pk).update(blind_at=timezone.now() - timedelta(days=days))
+    with lifted():
+        Reading.objects.filter(pk=reading.pk).update(blind_at=timezone.now() - timedelta(days=days))
     reading.refresh_from_db()
     return reading
 
