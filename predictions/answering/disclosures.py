@@ -24,7 +24,7 @@ def record_shown(*, predictions: Iterable[Prediction], user: User) -> None:
         new = list({each.pk: each for each in shown if each.pk not in known}.values())
         if not new:
             continue
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             rows = [Disclosure(prediction_id=each.pk, image_id=each.image_id, user=user) for each in new]
             Disclosure.objects.bulk_create(rows, ignore_conflicts=True)
             done = [each for each in new if each.status == Prediction.Status.DONE]

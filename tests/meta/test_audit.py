@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from cataract.core.audit import chain
 from cataract.core.audit.models import Act, AuditEntry, AuditSeal
-from cataract.core.audit.services import record
+from cataract.core.audit.services import current, record
 from cataract.core.models import ApiToken
 from cataract.core.tokens import create_token, revoke_token
 from cataract.ops.audit import heads, worker
@@ -278,6 +278,7 @@ def test_an_auditor_searches_the_log_page_by_page_and_downloads_it(log: User, cl
     image = EyeImage.objects.get()
     assert "No entries" in client.get(f"/audit/?object={image.pk}&until=2020-01-01").content.decode()
     assert client.get("/audit/?since=nonsense").status_code == 422
+    assert current.get() is None
     lines = b"".join(client.get("/audit/?act=read&format=csv").streaming_content).decode().splitlines()
     assert len(lines) == 2 and "eve" in lines[1] and acts()[-1] == "exported"
 

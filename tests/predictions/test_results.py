@@ -96,7 +96,8 @@ def test_fhir_is_valid_and_an_ungradable_photo_is_no_negative(
     row = caller.send(1, opacity=1.0, eye="OS")
     with lifted():
         FinalResult.objects.all().delete()  # it waits for clinicians
-    Prediction.objects.filter(pk=row["id"]).update(**change)
+    with lifted():
+        Prediction.objects.filter(pk=row["id"]).update(**change)
     answer = caller.get(f"{URL}/{row['id']}/fhir")
     assert answer.status_code == 200 and answer["Content-Type"].startswith("application/fhir+json")
     body = answer.json()

@@ -1,9 +1,9 @@
 """Who is behind a request, for the audit log."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from cataract.core.audit.services import Actor, current
 from cataract.core.http.addresses import client_address
@@ -13,18 +13,37 @@ from cataract.core.models import ApiToken
 def name_the_actor(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
     """Middleware: what is recorded while a request is answered names its user, session or key, and address.
 
-    The user is asked for when something is recorded: the API finds it later than this. A streamed answer is recorded
-    while it is sent, so its actor stands until the next request of this thread.
+    The user is asked for when something is recorded: the API finds it later than this. What a streamed answer records
+    while it is sent names its actor too.
     """
 
     def middleware(request: HttpRequest) -> HttpResponse:
-        before = current.set(lambda: _actor(request))
-        response = get_response(request)
-        if not response.streaming:
+        def actor() -> Actor:
+            return _actor(request)
+
+        before = current.set(actor)
+        try:
+            response = get_response(request)
+        finally:
             current.reset(before)
+        if isinstance(response, StreamingHttpResponse) and not response.is_async:
+            response.streaming_content = _recorded(response.streaming_content, actor)
         return response
 
     return middleware
+
+
+def _recorded(chunks: Iterable[bytes], actor: Callable[[], Actor]) -> Iterator[bytes]:
+    rest = iter(chunks)
+    while True:
+        before = current.set(actor)
+        try:
+            chunk = next(rest)
+        except StopIteration:
+            return
+        finally:
+            current.reset(before)
+        yield chunk
 
 
 def _actor(request: HttpRequest) -> Actor:
