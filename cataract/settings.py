@@ -9,14 +9,19 @@ The comment above each `env` call describes the variable, and `make docs` copies
 "Default: ..." states a default that is computed.
 """
 
+import contextlib
+import logging
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import environ
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
+
+from cataract.core import logs
 
 
 class _Env(environ.Env):  # type: ignore[misc]
@@ -51,16 +56,23 @@ def _required(name: str) -> str:
 
 
 def _embedded_secret_key() -> str:
-    """The key of this data folder, created once and readable by its owner only."""
+    """The key of this data folder, created once and readable by its owner only. Written whole or not at all."""
     path = DATA_DIR / "secret.key"
     if not path.exists():
         DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(secrets.token_urlsafe(64))
-        except FileExistsError:
-            pass  # another process created it first; use that one
-    return path.read_text().strip()
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, prefix=".secret.") as file:  # mode 0600
+            file.write(secrets.token_urlsafe(64))
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process created it first; use that one
+                os.link(file.name, path)
+    key = path.read_text().strip()
+    if not key:
+        raise ImproperlyConfigured(
+            f"{path} is empty. Restore it from a backup: without its key all API keys end and everybody signs in "
+            "again. If there is no backup, or the system is new, delete the file; the next start makes another key."
+        )
+    return key
 
 
 # Signs sessions and the digests of API keys. Default: a random key in `DATA_DIR`, created on first use.
@@ -85,11 +97,15 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_htmx",
     "csp",
-    "axes",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_filters",
+    "django_structlog",
     "cataract.apps.CataractConfig",
     "predictions",
     "review",
@@ -97,6 +113,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cataract.core.http.observation.Observe",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -110,7 +127,9 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "axes.middleware.AxesMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "cataract.accounts.middleware.SessionLimits",
+    "cataract.accounts.middleware.UnfinishedAccounts",
 ]
 
 ROOT_URLCONF = "cataract.urls"
@@ -143,7 +162,10 @@ if PRODUCTION or env.str("DATABASE_URL", default=""):
     DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
     if DATABASES["default"]["ENGINE"].endswith("postgresql"):
         wait = f"-c lock_timeout={DATABASE_WAIT_SECONDS}s -c idle_in_transaction_session_timeout=60s"
-        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", wait)
+        # jit: compiling a query takes longer than running it, and PostgreSQL would do so for each page of the review.
+        # random_page_cost: no disk turns. With the default PostgreSQL reads a million rows where an index gives ten.
+        plans = "-c jit=off -c random_page_cost=1.1"
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", f"{wait} {plans}")
 else:
     DATABASES = {
         "default": {
@@ -274,6 +296,16 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour=3, minute=30),
         "options": {"expires": 3600},
     },
+    "refresh-statistics": {
+        "task": "cataract.ops.statistics.refresh_statistics",
+        "schedule": 3600.0,
+        "options": {"expires": 3599},
+    },
+    "sweep-sessions": {
+        "task": "cataract.accounts.tasks.sweep_sessions",
+        "schedule": 3600.0,
+        "options": {"expires": 3599},
+    },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 
@@ -382,6 +414,9 @@ OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 # After this many seconds without a heartbeat a training run counts as interrupted. The heartbeat is an eighth of it.
 TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)
+# How often an interrupted training run resumes by itself: after a restart, an upgrade or a lost worker. Then a person
+# decides.
+TRAINING_RESUMES = env.int("TRAINING_RESUMES", default=3)
 # Where the accurate model is trained: `auto` is a CUDA device where torch finds one, else the processor; `cpu`; `cuda`.
 TRAINING_DEVICE = env.str("TRAINING_DEVICE", default="auto")
 # Longest training run, in hours. The accurate model's training ends in time for the rest of the run. Keep it below 6:
@@ -432,21 +467,46 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
 USE_TZ = True
 
-LOGIN_URL = "login"
+LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
-LOGOUT_REDIRECT_URL = "login"
-AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+LOGOUT_REDIRECT_URL = "account_login"
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-AXES_FAILURE_LIMIT = 5
-AXES_COOLOFF_TIME = 0.25  # hours
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_VERBOSE = False
-AXES_LOCKOUT_TEMPLATE = "locked.html"
+# Sign-in, second factors and the list of sessions are django-allauth's. Nobody signs up, and attempts are counted over
+# all processes by cataract/accounts/attempts.py, not by allauth in each of them.
+ACCOUNT_ADAPTER = "cataract.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_PRESERVE_USERNAME_CASING = True
+ACCOUNT_FORMS = {"change_password": "cataract.accounts.forms.ChangePasswordForm"}
+# Roles whose people need a second factor; superusers need one if any role does. Default: `admin` with PRODUCTION, else
+# none.
+SECOND_FACTOR_ROLES = env.list("SECOND_FACTOR_ROLES", default=["admin"] if PRODUCTION else [])
+# Minutes after which a person must confirm who they are before they promote, export labels, delete, make keys or change
+# accounts.
+STEP_UP_MINUTES = env.int("STEP_UP_MINUTES", default=5)
+ACCOUNT_REAUTHENTICATION_TIMEOUT = STEP_UP_MINUTES * 60
+MFA_ADAPTER = "cataract.accounts.second_factor.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "cataract.accounts.second_factor.AuthenticateForm",
+    "reauthenticate": "cataract.accounts.second_factor.ReauthenticateForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_RECOVERY_CODES_SHOW_ONCE = True
+MFA_TOTP_ISSUER = "Cataract screening"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not PRODUCTION  # browsers themselves allow it for localhost only
+# Minutes without activity after which a session ends. Signing in again leads back to the same page.
+SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=30)
+# Longest session, in hours, however active.
+SESSION_HOURS = env.float("SESSION_HOURS", default=12)
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -466,10 +526,11 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_AGE = int(SESSION_HOURS * 3600)
 CSRF_COOKIE_HTTPONLY = True
 # Two systems side by side on one host (two PORTs) must not log each other out.
 SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else f"session-{PORT}"
+DEVICE_COOKIE_NAME = "__Host-device" if PRODUCTION else f"device-{PORT}"
 CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else f"csrf-{PORT}"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
@@ -550,14 +611,30 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Logging -------------------------------------------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    # Lowest level of log messages on stderr.
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
-}
+# Lowest level of log messages on stderr: DEBUG, INFO (each request and task), WARNING or ERROR. Default: INFO with
+# PRODUCTION=1, else WARNING.
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO" if PRODUCTION else "WARNING")
+# `json` writes each message as one JSON object, for a log collector; `text` as a line for people. Default: json with
+# PRODUCTION=1, else text.
+LOG_FORMAT = env.str("LOG_FORMAT", default="json" if PRODUCTION else "text")
+LOGGING = logs.configure(LOG_LEVEL, as_json=LOG_FORMAT == "json")
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # the proxy logs addresses; here they would be personal data without a use
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # `core.http.observation` adds the user without a query
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO
+DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.ERROR
+
+# Metrics -------------------------------------------------------------------------------------------------------------
+# Folder in which the processes of one host add up what they count for Prometheus. Containers that share DATA_DIR need
+# one each. Default: `run/metrics` in `DATA_DIR`.
+METRICS_DIR = Path(env.str("METRICS_DIR", default=str(DATA_DIR / "run" / "metrics")))
+with contextlib.suppress(OSError):  # a check says in words that DATA_DIR cannot be written
+    METRICS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)  # read when prometheus_client is imported
+# Port at which a worker answers scrapes of what it counted, where web processes do not run on its host; 0: none.
+WORKER_METRICS_PORT = env.int("WORKER_METRICS_PORT", default=0)
 
 INTENDED_USE = (
     "Screening aid. Not a diagnosis. A negative result does not rule out cataract or another eye disease. "

@@ -1,6 +1,8 @@
 """Celery finds the tasks of this package here; each room has its own module."""
 
+from cataract.accounts import tasks as accounts
+from cataract.ops import statistics
 from cataract.ops.audit import tasks as audit
 from cataract.ops.notices import tasks as notices
 
-__all__ = ["audit", "notices"]
+__all__ = ["accounts", "audit", "notices", "statistics"]

@@ -13,6 +13,7 @@ import psutil
 from celery import current_app
 from django import get_version
 from django.conf import settings
+from django.db.models import Min
 from django.utils import timezone
 
 from cataract.core.broker.server import connect
@@ -30,7 +31,7 @@ def system_state() -> dict[str, Any]:
     """Everything that `GET /system` returns. The broker has 2.5 s to answer; otherwise its fields are null."""
     now = timezone.now()
     queued = Prediction.objects.of_kept_photos().in_status(Prediction.Status.QUEUED)
-    oldest = queued.order_by("created_at").values_list("created_at", flat=True).first()
+    oldest = queued.aggregate(at=Min("created_at"))["at"]
     done = Prediction.objects.in_status(Prediction.Status.DONE)
     totals = [row["total"] for row in done.values_list("timings", flat=True)[:LAST] if "total" in row]
     last_minutes = done.filter(done_at__gte=now - timedelta(minutes=5)).count()
@@ -50,8 +51,8 @@ def system_state() -> dict[str, Any]:
             "process": psutil.Process().memory_info().rss,
             "available": psutil.virtual_memory().available,
         },
-        "disk_free_bytes": shutil.disk_usage(_existing(Path(settings.PHOTO_DIR))).free,
-        **_ask_broker(),
+        "disk_free_bytes": free_bytes(settings.PHOTO_DIR),
+        **ask_broker(),
     }
 
 
@@ -73,7 +74,12 @@ def versions() -> dict[str, str]:
     }
 
 
-def _ask_broker() -> dict[str, Any]:
+def free_bytes(folder: Path) -> int:
+    """Free bytes on the disk of a folder that may not exist yet."""
+    return shutil.disk_usage(_existing(Path(folder))).free
+
+
+def ask_broker() -> dict[str, Any]:
     """Messages by queue and the workers that answer; both null when the broker does not answer in time."""
     found: dict[str, Any] = {"queues": None, "workers": None}
 

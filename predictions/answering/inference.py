@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
+from cataract.core import metrics
 from cataract.core.failpoints import hit
 from cataract.ml.arrays import Pixels, finite_or_none
 from cataract.ml.cascade.cascade import Cascade, Outcome
@@ -89,6 +90,7 @@ def finish(
         final_results.replace_ungradable(prediction)
         announce(prediction, Prediction.Status.DONE, final_results.settle_by_ai(prediction))
     hit("predict.answered")
+    metrics.count_answer(prediction.decision, prediction.needs_review, prediction.reasons, prediction.timings)
     return True
 
 

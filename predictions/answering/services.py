@@ -18,6 +18,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from cataract.core import idempotency
 from cataract.core.audit.models import Act
@@ -68,6 +69,7 @@ def upload_photo(
         also=None if claim is None else lambda prediction: idempotency.keep_claim(claim, prediction),
     )
     prediction = received.prediction
+    bind_contextvars(prediction=str(prediction.pk))
     if not answers_here:
         nudge(tasks.predict, prediction.pk)
         _await_worker(prediction)

@@ -7,7 +7,7 @@ from django.db import migrations, models
 from cataract.core.record import Kept, drop, keep
 
 KEPT = {
-    "Prediction": Kept(when="OLD.status = 'done'", once=("replaced_by_id", "replaced_at")),
+    "Prediction": Kept(when="OLD.status = 'done'", free=("has_case",), once=("replaced_by_id", "replaced_at")),
     "FinalResult": Kept(once=("superseded_at",)),
     "Disclosure": Kept(),
     "ConsentChange": Kept(cleared=("patient_id",)),  # a purge forgets the patient
@@ -39,12 +39,12 @@ def _model(apps, name):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("predictions", "0020_disclosures_by_photo"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
+    dependencies = [("predictions", "0020_indexes_for_long_lists"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
     operations = [
         migrations.AlterField(
             model_name='disclosure',
             name='image',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='disclosures', to='predictions.eyeimage'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='disclosures', to='predictions.eyeimage'),
         ),
         migrations.AlterField(
             model_name='disclosure',

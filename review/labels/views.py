@@ -6,6 +6,7 @@ from django.views.decorators.http import require_GET
 
 from cataract.core.audit.models import Act
 from cataract.core.audit.services import record
+from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from predictions.answering.services import disclose_photos
 from review.cases.models import ReviewCase
@@ -21,6 +22,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     if form is None:
         raise Http404("No such format.")
     labels = exports.labels_to_export(training_only=request.GET.get("training") == "1")
+    require_confirmation(request)
     user = user_of(request)
     with_ai = user.has_perm(VIEW_READINGS)
     if has_any(user, READ, ADJUDICATE):  # the file tells what others answered: its photos are no longer read blind

@@ -18,9 +18,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 
-from cataract.ml.learn.build import base_release
-from cataract.ml.learn.fit import activations
-from cataract.ml.learn.fit.towers import CONFIG
+from cataract.ml.learn.accurate import activations
+from cataract.ml.learn.towers import base_release
+from cataract.ml.learn.towers.towers import CONFIG
 from cataract.ml.synthetic import render_eye
 from predictions.embeddings import similar
 from predictions.embeddings import worker as embeddings_worker
@@ -120,7 +120,8 @@ def test_a_checkpoint_becomes_the_encoder_of_the_champion(
     assert (job.status, job.embedded, job.unreadable) == ("done", EyeImage.objects.count(), 0)
     image = EyeImage.objects.first()
     assert image is not None
-    assert len(similar.nearest(image, EyeImage.objects.all(), encoder=new.encoder, count=3)) == 3
+    candidates = list(EyeImage.objects.values_list("pk", flat=True))
+    assert len(similar.nearest(image, candidates, encoder=new.encoder, count=3)) == 3
 
 
 def _as_open_clip(tower: base_release.Tower, photo: Any) -> Any:

@@ -14,6 +14,7 @@ class Act(models.TextChoices):
     SIGNED_OUT = "signed_out", "signed out"
     SIGN_IN_FAILED = "sign_in_failed", "failed to sign in"
     RIGHTS_CHANGED = "rights_changed", "changed somebody's rights"
+    ACCOUNT_CHANGED = "account_changed", "changed an account"
     KEY_MADE = "key_made", "made an API key"
     KEY_REVOKED = "key_revoked", "revoked an API key"
     ADMIN_CHANGED = "admin_changed", "changed something in the admin"
@@ -61,7 +62,7 @@ class AuditEntry(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+", db_index=False
     )
     username = models.CharField(max_length=150, blank=True, help_text="As it was then; empty for the system itself.")
-    session = models.CharField(max_length=16, blank=True, help_text="The beginning of a hash of the session's key.")
+    session = models.CharField(max_length=32, blank=True, help_text="The mark of the session, as at its sign-in.")
     key = models.BigIntegerField(null=True, blank=True, help_text="The id of the API key.")
     address = models.CharField(max_length=64, blank=True)
     kind = models.CharField(max_length=60, blank=True, help_text="The model of the object, as app.model.")

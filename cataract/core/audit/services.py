@@ -4,7 +4,6 @@ done without one.
 `record` costs one INSERT. It takes no lock: the order of the chain is given shortly afterwards, by `chain.seal`.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ class Actor:
     """Who acts, and by what: a session or an API key, from an address."""
 
     user: User | None = None
-    session_key: str = ""
+    session: str = ""
     key: int | None = None
     address: str = ""
 
@@ -67,9 +66,8 @@ def _who(user: User | None) -> dict[str, Any]:
     asked = current.get()
     actor = asked() if asked is not None else Actor()
     who = user or actor.user
-    session = hashlib.sha256(actor.session_key.encode()).hexdigest()[:16] if actor.session_key else ""
     name = "" if who is None else who.get_username()
-    return {"user": who, "username": name, "session": session, "key": actor.key, "address": actor.address[:64]}
+    return {"user": who, "username": name, "session": actor.session, "key": actor.key, "address": actor.address[:64]}
 
 
 def _what(about: Model | None) -> dict[str, str]:

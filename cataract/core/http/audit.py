@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from cataract.core.audit.services import Actor, current
 from cataract.core.http.addresses import client_address
 from cataract.core.models import ApiToken
+from cataract.core.tokens import session_mark
 
 
 def name_the_actor(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -48,11 +49,13 @@ def _recorded(chunks: Iterable[bytes], actor: Callable[[], Actor]) -> Iterator[b
 
 def _actor(request: HttpRequest) -> Actor:
     user, token = getattr(request, "user", None), getattr(request, "auth", None)
-    session = getattr(request, "session", None)
     is_token = isinstance(token, ApiToken)
+    session = None if is_token else getattr(getattr(request, "session", None), "session_key", None)
     return Actor(
         user=user if isinstance(user, User) else None,
-        session_key="" if is_token or session is None else session.session_key or "",
+        session=session_mark(session.session_key)
+        if not is_token and session is not None and session.session_key
+        else "",
         key=token.pk if is_token else None,
         address=client_address(request) or "",
     )

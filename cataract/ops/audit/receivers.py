@@ -1,34 +1,15 @@
-"""What Django and its admin do by themselves, unseen by our services: sign-in, sign-out, rights, edits in the admin."""
+"""What Django and its admin do by themselves, unseen by our services: rights, and edits in the admin."""
 
 import json
 from typing import Any
 
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.auth.models import User
-from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db.models.signals import m2m_changed, post_save
 from django.dispatch import receiver
 
 from cataract.core.audit.models import Act
 from cataract.core.audit.services import record
-
-
-@receiver(user_logged_in)
-def signed_in(user: User, **_: Any) -> None:
-    record(Act.SIGNED_IN, user=user)
-
-
-@receiver(user_logged_out)
-def signed_out(user: User | None, **_: Any) -> None:
-    if user is not None:
-        record(Act.SIGNED_OUT, user=user)
-
-
-@receiver(user_login_failed)
-def sign_in_failed(credentials: dict[str, Any], **_: Any) -> None:
-    """A name that is no account's may be a password typed into the wrong field: it is not kept."""
-    named = User.objects.filter(username=credentials.get("username") or "").first()
-    record(Act.SIGN_IN_FAILED, about=named)
 
 
 @receiver(m2m_changed, sender=User.groups.through)

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from cataract.core.audit.models import Act, AuditEntry
 from cataract.core.record import unprotected
+from cataract.core.tokens import ending_soon
 from cataract.ops.notices.models import Notice
 from predictions.acceptance.models import Acceptance
 from predictions.answering.models import FinalResult, Prediction
@@ -46,6 +47,7 @@ def current() -> Iterator[Finding]:
     yield from failed_predictions()
     yield from lost_acceptances()
     yield from broken_record()
+    yield from ending_keys()
 
 
 def failed_runs() -> Iterator[Finding]:
@@ -123,3 +125,11 @@ def broken_record() -> Iterator[Finding]:
         yield Finding(Notice.Kind.AUDIT_BROKEN, str(last.pk), f"Faults found: {last.detail['count']}.")
     if tables := unprotected(connection):
         yield Finding(Notice.Kind.AUDIT_BROKEN, "triggers", f"Tables without their triggers: {', '.join(tables)}.")
+
+
+def ending_keys() -> Iterator[Finding]:
+    """Keys that end within two weeks and were used in the last month: whatever uses one stops working then."""
+    used = ending_soon().filter(last_used_at__gte=timezone.now() - LOOKS_BACK).select_related("user")
+    for key in used:
+        words = f"{key.name} of {key.user.get_username()} ends on {key.expires_at:%Y-%m-%d}"
+        yield Finding(Notice.Kind.KEY_ENDS, str(key.pk), words)
