@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 
 # What may change, as the migrations state it; a new column of a table of the record must be decided on.
 MAY_CHANGE = {
+    "predictions_prediction": {"has_case"},
     "predictions_deletion": {"status", "purge_after", "ended_by_id"},
 }
 

@@ -53,9 +53,7 @@ def _actor(request: HttpRequest) -> Actor:
     session = None if is_token else getattr(getattr(request, "session", None), "session_key", None)
     return Actor(
         user=user if isinstance(user, User) else None,
-        session=session_mark(session.session_key)
-        if not is_token and session is not None and session.session_key
-        else "",
+        session=session_mark(session) if session else "",
         key=token.pk if is_token else None,
         address=client_address(request) or "",
     )
