@@ -42,7 +42,6 @@ class Act(models.TextChoices):
     FLIP_EXPLAINED = "flip_explained", "stated why a flip is accepted"
     LIVE_TEST = "live_test", "started or ended a live test"
     ACCEPTANCE_CHANGED = "acceptance_changed", "accepted or withdrew automatic answers"
-    AI_SWITCHED = "ai_switched", "switched the AI on or off"
     TRAINING_STARTED = "training_started", "started or stopped a training run"
     CHAIN_VERIFIED = "chain_verified", "verified the audit log"
     CHAIN_BROKEN = "chain_broken", "found the audit log changed"
