@@ -51,10 +51,10 @@ test: $(VENV)/.dev
 	$(IN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(if $(filter-out 0,$(COVERAGE)),--cov --cov-report=) $(ARGS)
 
 # The runs of minutes that kill or starve processes, and the long versions of some tests: more crashes, promotions and
-# racing readers, and the whole loop on every store.
-LONG := tests/faults tests/review/test_races.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py
+# racing readers, every page for every pair of roles, and the whole loop on every store.
+LONG := tests/faults tests/review/test_races.py tests/review/test_blind_roles.py tests/meta/test_audit.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py
 faults: $(VENV)/.dev
-	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 LARGE_ENCODER=1 $(IN)/python -m pytest $(LONG) -m "" -k "not fuzz" $(ARGS)
+	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 LARGE_ENCODER=1 BLIND_WALK=full $(IN)/python -m pytest $(LONG) -m "" -k "not fuzz" $(ARGS)
 
 fuzz: $(VENV)/.dev
 	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)

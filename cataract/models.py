@@ -1,6 +1,7 @@
-"""Django finds the models of this package here. Import a model from its room, such as `cataract.ops.notices.models`."""
+"""Django finds the models of this package here. Import a model from its room, such as `cataract.core.audit.models`."""
 
 from cataract.accounts import models as accounts
+from cataract.core.audit import models as audit
 from cataract.ops.notices import models as notices
 
-__all__ = ["accounts", "notices"]
+__all__ = ["accounts", "audit", "notices"]

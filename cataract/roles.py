@@ -45,6 +45,7 @@ _LOOK = (
     "training.view_comparison",
     "training.view_trainingpolicy",
     "training.view_triggerfiring",
+    "cataract.view_auditentry",
 )
 _READ = ("review.read_reviewcase",)
 

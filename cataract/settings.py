@@ -123,6 +123,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "cataract.core.http.audit.name_the_actor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
@@ -288,6 +289,12 @@ CELERY_BEAT_SCHEDULE = {
         "task": "cataract.ops.notices.tasks.sweep_notices",
         "schedule": 300.0,
         "options": {"expires": 299},
+    },
+    "seal-audit": {"task": "cataract.ops.audit.tasks.seal_audit", "schedule": 5.0, "options": {"expires": 4}},
+    "verify-audit": {
+        "task": "cataract.ops.audit.tasks.verify_audit",
+        "schedule": crontab(hour=3, minute=30),
+        "options": {"expires": 3600},
     },
     "refresh-statistics": {
         "task": "cataract.ops.statistics.refresh_statistics",
@@ -542,6 +549,8 @@ EMAIL_URL = env.str("EMAIL_URL", default="")
 SENDS_MAIL = bool(EMAIL_URL)
 vars().update(env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 10  # seconds
+# Addresses that get the signed head of the audit log each night, with commas between them. Needs `EMAIL_URL`.
+AUDIT_HEADS_TO = env.list("AUDIT_HEADS_TO", default=[])
 # Sender of all e-mails. Required with `EMAIL_URL`.
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("EMAIL_FROM", default="")
 # Address under which people reach the system, for links in e-mails: `https://screening.clinic.example`. Required with

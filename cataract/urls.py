@@ -18,6 +18,7 @@ urlpatterns = [
     path("", include("predictions.urls")),
     path("review/", include("review.urls")),
     path("notices/", include("cataract.ops.notices.urls")),
+    path("audit/", include("cataract.ops.audit.urls")),
     path("training/", include("training.urls")),
     path("api/v1/", include("predictions.api_urls")),
     path("api/v1/", include("review.api_urls")),

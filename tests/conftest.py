@@ -14,12 +14,15 @@ from typing import Any
 
 import pytest
 
+from tests.record import let_tests_empty_the_tables
+
 pytest_plugins = ["tests.services", "tests.system"]
 EYES = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "eyes"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "photos: needs the real photos beside the checkout")
+    let_tests_empty_the_tables()
     if os.environ.get("REQUIRE_PHOTOS") == "1" and not EYES.is_dir():
         raise pytest.UsageError(f"REQUIRE_PHOTOS=1, but there is no folder {EYES}.")
 

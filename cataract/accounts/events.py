@@ -4,7 +4,19 @@ import logging
 
 from django.contrib.auth.models import User
 
+from cataract.core.audit import services as audit
+from cataract.core.audit.models import Act
+
 log = logging.getLogger(__name__)
+
+_ACTS = {
+    "signed_in": Act.SIGNED_IN,
+    "signed_out": Act.SIGNED_OUT,
+    "sign_in_failed": Act.SIGN_IN_FAILED,
+    "roles_changed": Act.RIGHTS_CHANGED,
+    "superuser_changed": Act.RIGHTS_CHANGED,
+}
+_OF_KEYS = ("key_made", "key_revoked", "keys_revoked")  # `core.tokens` records each key
 
 
 def record(event: str, *, user: User | None, by: User | None = None, **details: object) -> None:
@@ -14,3 +26,9 @@ def record(event: str, *, user: User | None, by: User | None = None, **details: 
     """
     actor = by or user
     log.info("%s: user=%s by=%s %s", event, user and user.pk, actor and actor.pk, details)
+    if event in _OF_KEYS:
+        return
+    act = _ACTS.get(event, Act.ACCOUNT_CHANGED)
+    who = None if act == Act.SIGN_IN_FAILED else actor
+    told = {name: value for name, value in details.items() if name not in ("address", "session")}
+    audit.record(act, about=user, user=who, event=event, **told)

@@ -170,6 +170,8 @@ def enough_is_audited(app_configs: Sequence[Any] | None, **_: Any) -> list[Check
 @register(SETTINGS)
 def mail_is_configured_completely(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
     """With a mail server, the sender's address and the links in the mails are set too."""
+    if not settings.SENDS_MAIL and settings.AUDIT_HEADS_TO:
+        return [Error("AUDIT_HEADS_TO names addresses, but EMAIL_URL is empty.", hint="Set it.", id="cataract.E005")]
     if not settings.SENDS_MAIL:
         return []
     needed = {"EMAIL_FROM": settings.DEFAULT_FROM_EMAIL, "PUBLIC_URL": settings.PUBLIC_URL}

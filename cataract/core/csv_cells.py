@@ -12,7 +12,12 @@ _BYTE_ORDER_MARK = "\ufeff"  # without it Excel takes UTF-8 for the code page of
 
 def safe_cell(cell: Any) -> Any:
     """The cell, with an apostrophe before a text that a spreadsheet would run as a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA_STARTS) else cell
+    return f"'{cell}" if isinstance(cell, str) and _is_formula(cell) else cell
+
+
+def _is_formula(cell: str) -> bool:
+    """Whether a spreadsheet would run it: some pass over the blanks before a formula."""
+    return cell.startswith(_FORMULA_STARTS) or cell.lstrip().startswith(_FORMULA_STARTS)
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:

@@ -4,8 +4,10 @@
 so an illegal, repeated or late change touches no row.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from django.db import models
@@ -13,6 +15,14 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 M = TypeVar("M", bound=models.Model)
+T = TypeVar("T")
+
+
+def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """These items in lists of at most `size`."""
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 class StatusQuerySet(models.QuerySet[M]):

@@ -19,6 +19,7 @@ from django.utils import timezone
 from cataract.core.broker.server import BrokerUnavailable, connect, ping
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
+from cataract.ops.audit.worker import faults_of
 from cataract.ops.backup.services import last_backup
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
@@ -35,6 +36,7 @@ BACKUP_HOURS: Final = 30
 LOW_DISK_BYTES: Final = 1_000_000_000
 NO_CHAMPION_CURE: Final = "Run `manage.py install_starter`, or promote a release."
 Progress = Callable[[str], None]
+_AUDITED = 10_000
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     yield from check_releases(say)
     yield from check_predictions()
     yield from check_training()
+    yield from check_audit()
 
 
 def check_database() -> Iterator[Finding]:
@@ -295,6 +298,18 @@ def check_training() -> Iterator[Finding]:
     interrupted = TrainingRun.objects.filter(status=TrainingRun.Status.INTERRUPTED).count()
     if interrupted:
         yield Finding("note", "training", f"{interrupted} training runs were interrupted.")
+
+
+def check_audit() -> Iterator[Finding]:
+    """The triggers that keep the record, and the newest part of the audit log with its heads; all of it each night."""
+    faults = list(faults_of(newest=_AUDITED))
+    cure = "Run `manage.py audit_verify`, keep the database as it is, and tell your security officer."
+    for fault in faults[:5]:
+        yield Finding("error", "audit", fault, cure)
+    if not faults:
+        yield Finding(
+            "ok", "audit", f"The record is kept, and the newest {_AUDITED:,} entries of the audit log are whole."
+        )
 
 
 def _some(names: list[str], most: int = 5) -> str:

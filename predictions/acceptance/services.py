@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import BadField, DomainError
 from predictions.acceptance.models import Acceptance, Scope
 from predictions.releases.models import Release
@@ -75,6 +77,10 @@ def _stated(reason: str) -> str:
 
 
 def _write(scope: Scope, side: str, release: Release, **values: Any) -> Acceptance:
-    return Acceptance.objects.create(
+    acceptance = Acceptance.objects.create(
         site_id=scope.site, device_id=scope.device, by_device=scope.by_device, side=side, release=release, **values
     )
+    # A device that is merged into another one takes its rows with it.
+    kept = () if scope.device else ("site_id", "side", "release_id", "accepted", "basis", "reason", "by_id", "at")
+    record(Act.ACCEPTANCE_CHANGED, about=acceptance, user=acceptance.by, columns=kept, accepted=acceptance.accepted)
+    return acceptance

@@ -34,6 +34,11 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
             return everything
         return everything.filter(image__in=EyeImage.objects.visible_to(user).values("pk"))
 
+    def known_to(self, user: User) -> Self:
+        """The predictions of photos that `user` sent, asked about, or was shown an answer for."""
+        shown = Disclosure.objects.filter(image=OuterRef("image_id"), user_id=user.pk)
+        return self.filter(Q(image__uploaded_by_id=user.pk) | Q(requested_by_id=user.pk) | Exists(shown))
+
     def in_use(self) -> Self:
         """Without the predictions of withdrawn photos."""
         return self.filter(image__withdrawn_at__isnull=True)
@@ -323,9 +328,9 @@ class FinalResult(models.Model):
 class Disclosure(models.Model):
     """A user has been shown an answer for an image, the AI's or people's: that user is never its blind reader."""
 
-    prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="disclosures")
-    image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="disclosures", db_index=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    prediction = models.ForeignKey(Prediction, on_delete=models.PROTECT, related_name="disclosures")
+    image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="disclosures", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -21,13 +21,15 @@ from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
 from cataract.core import idempotency
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.broker.nudge import nudge
 from cataract.core.errors import QueueFull
 from cataract.core.failpoints import hit
 from cataract.core.models import IdempotentRequest
-from predictions.answering import inference, tasks
+from predictions.answering import disclosures, inference, tasks
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
-from predictions.answering.models import Disclosure, Prediction
+from predictions.answering.models import Prediction
 from predictions.photos import intake
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.models import EyeImage
@@ -149,6 +151,9 @@ def receive_photo(
         if also is not None:
             also(prediction)
         predictions[:] = [prediction]
+        record(
+            Act.PHOTO_SENT, about=image, user=user, columns=("sha256", "stored_sha256"), prediction=str(prediction.pk)
+        )
         hit("upload.in_transaction")
 
     started = time.perf_counter()
@@ -178,20 +183,13 @@ def predict_again(*, image: EyeImage) -> Prediction:
 def disclose(*, predictions: list[Prediction], user: User) -> None:
     """Record that `user` has been shown these answers, and is therefore never the blind reader of these photos."""
     shown = [prediction for prediction in predictions if prediction.decision or prediction.final_result is not None]
-    Disclosure.objects.bulk_create(
-        [Disclosure(prediction=prediction, image_id=prediction.image_id, user=user) for prediction in shown],
-        ignore_conflicts=True,
-    )
+    disclosures.record_shown(predictions=shown, user=user)
 
 
 def disclose_photos(*, images: Iterable[UUID], user: User) -> None:
     """Record that `user` has been shown answers about these photos: the AI's, or those of people who read them."""
     answered = Prediction.objects.filter(image__in=list(images)).exclude(status=Prediction.Status.QUEUED)
-    rows = answered.values_list("pk", "image_id")
-    Disclosure.objects.bulk_create(
-        [Disclosure(prediction_id=prediction, image_id=image, user=user) for prediction, image in rows],
-        ignore_conflicts=True,
-    )
+    disclosures.record_shown(predictions=answered, user=user)
 
 
 def _refuse_duplicate(image: EyeImage, facts: PhotoFacts, *, user: User | None, send_anyway: bool) -> None:

@@ -18,6 +18,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, marked, problems
 from cataract.core.http.limits import with_limits
 from cataract.core.http.users import user_of
@@ -181,6 +183,8 @@ class BatchResultsCsv(APIView):
 
 def csv_answer(batch: Batch, user: User) -> StreamingHttpResponse:
     """Stream the results as a file; records that the caller has seen the answers in it."""
+
+    record(Act.EXPORTED, about=batch, user=user, what="results of a batch")
 
     def lines() -> Iterator[str]:
         return results_csv(batch, lambda shown: answering_services.disclose(predictions=shown, user=user))

@@ -9,11 +9,17 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import DomainError
+from cataract.core.querysets import in_batches
 from predictions.consent.models import ConsentChange
 from predictions.photos.clusters import one_at_a_time
 from predictions.photos.models import EyeImage
 from predictions.sites.models import Patient
+
+KEPT = ("image_id", "before", "after", "reason", "by_id", "at")
+_AT_ONCE = 200
 
 
 class PatientWithdrew(DomainError):
@@ -48,7 +54,10 @@ def change_consent_of_patient(*, patient: Patient, may_train: bool, reason: str,
             consent_withdrawn_at=None if may_train else timezone.now()
         )
         if changed:
-            ConsentChange.objects.create(patient=patient, before=not may_train, after=may_train, reason=reason, by=user)
+            change = ConsentChange.objects.create(
+                patient=patient, before=not may_train, after=may_train, reason=reason, by=user
+            )
+            record(Act.CONSENT_CHANGED, about=patient, user=user, rows=[change], columns=KEPT, may_train=may_train)
         return _change(EyeImage.objects.filter(patient=patient), may_train, reason, user, patient)
 
 
@@ -62,8 +71,11 @@ def _change(photos: QuerySet[EyeImage], may_train: bool, reason: str, user: User
     differing = photos.exclude(status=EyeImage.Status.PURGED).filter(may_train=not may_train)
     ids = list(differing.values_list("pk", flat=True))
     EyeImage.objects.filter(pk__in=ids).update(may_train=may_train)
-    ConsentChange.objects.bulk_create(
-        ConsentChange(image_id=pk, patient=patient, before=not may_train, after=may_train, reason=reason, by=user)
-        for pk in ids
-    )
+    for some in in_batches(ids, _AT_ONCE):
+        changes = ConsentChange.objects.bulk_create(
+            ConsentChange(image_id=pk, patient=patient, before=not may_train, after=may_train, reason=reason, by=user)
+            for pk in some
+        )
+        photos_of = [str(pk) for pk in some]
+        record(Act.CONSENT_CHANGED, user=user, rows=changes, columns=KEPT, may_train=may_train, photos=photos_of)
     return len(ids)

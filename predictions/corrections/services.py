@@ -11,6 +11,8 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import BadField, WrongStatus
 from predictions.answering.models import FinalResult, Prediction
 from predictions.answering.services import predict_again
@@ -144,6 +146,7 @@ def _record(
     correction = Correction.objects.create(
         image=image, kind=kind, before=before, after=after, reason=reason.strip(), by=user
     )
+    record(Act.CORRECTED, about=image, user=user, correction=str(correction.pk), how=str(kind))
     image.refresh_from_db()
     gone = Q(image__withdrawn_at__isnull=False) | Q(twin__withdrawn_at__isnull=False)
     answered = WrongPatientCheck.objects.about(image.pk).filter(Q(image__patient=F("twin__patient")) | gone)

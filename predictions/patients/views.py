@@ -10,6 +10,8 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.documents import pdf
 from cataract.core.http import keyset
 from cataract.core.http.users import user_of
@@ -67,6 +69,7 @@ def letter_pdf(request: HttpRequest, patient_id: UUID, kind: str) -> HttpRespons
     content = pdf.render(
         letter.write(overview, at), footer=settings.INTENDED_USE, photo=lambda image: letter_photo(photos[image])
     )
+    record(Act.EXPORTED, about=overview.patient, user=user_of(request), what=f"letter: {kind}")
     response = HttpResponse(content, content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="{kind}-{str(patient_id)[:8]}-{at:%Y-%m-%d}.pdf"'
     return response

@@ -1,12 +1,13 @@
 """Stored photos, the words by which copies are found, clusters, and near-copies under two patient keys."""
 
 import uuid
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
-from django.db.models import Exists, OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery, Value
+from django.db.models.lookups import Exact, IsNull
 from django.utils import timezone
 
 from cataract.core.querysets import StatusQuerySet
@@ -82,6 +83,15 @@ class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
     def waiting_for_comparison(self) -> Self:
         """The kept photos that have not been compared with the others yet: they are in no dataset until then."""
         return self.kept().filter(compared_at__isnull=True)
+
+    def same_eye_as(self, *, cluster: Any, patient: Any, eye: Any) -> Self:
+        """The photos of a cluster that may show the same eye as one of them: that photo, its copies, other shots.
+
+        An answer about one of them is an answer about all. The other eye of the patient is left out where both eyes are
+        stated. `cluster`, `patient` and `eye`: the photo's own, as expressions.
+        """
+        is_unknown = Q(Exact(eye, Value(""))) | Q(IsNull(patient, True)) | Q(eye="") | Q(patient__isnull=True)
+        return self.filter(is_unknown | Q(eye=eye) | ~Q(patient=patient), cluster=cluster)
 
     def patients(self) -> models.QuerySet[Patient]:
         """The patients on these photos, each with `last_photo_at`: to look for one of them.

@@ -7,6 +7,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from predictions.releases.errors import AlreadyInstalled, PromotionConflict, RejectionRefused, refuse_damage
 from predictions.releases.models import LiveTest, Promotion, Release
 from predictions.releases.serving import load_verified
@@ -53,9 +55,13 @@ def make_champion(*, release: Release, user: User | None, reason: str, is_rollba
             release_promoted.send(sender=Release, release=release, previous=previous, user=user)
             data = {"release": release.pk, "previous": previous and previous.pk, "is_rollback": is_rollback}
             webhooks.record(WebhookEndpoint.Event.RELEASE_PROMOTED, data)
-            return Promotion.objects.create(
+            promotion = Promotion.objects.create(
                 release=release, previous=previous, promoted_by=user, reason=reason, is_rollback=is_rollback
             )
+            kept = ("release_id", "previous_id", "promoted_by_id", "reason", "is_rollback", "created_at")
+            act = Act.ROLLED_BACK if is_rollback else Act.PROMOTED
+            record(act, about=release, user=user, rows=[promotion], columns=kept)
+            return promotion
     except IntegrityError:  # the database allows one champion: another promotion came first
         raise PromotionConflict("Another user promoted a release. Look again before promoting.") from None
 
@@ -73,6 +79,7 @@ def reject_release(*, release: Release, user: User | None, reason: str) -> Relea
         if not moved:
             raise RejectionRefused(f"Release {release.pk} is {release.status}: only a challenger can be rejected.")
         LiveTest.objects.filter(challenger=release).end(user=user, reason=f"Release {release.pk} was rejected.")
+        record(Act.RELEASE_REJECTED, about=release, user=user, columns=("rejected_at", "rejected_by_id", "rejection"))
     return release
 
 

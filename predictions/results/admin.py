@@ -10,13 +10,10 @@ from django.http import HttpRequest, HttpResponse
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.http.users import user_of
 from predictions.answering import services
+from predictions.answering.blindness import reads_blind
 from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.photos import search
 from predictions.results.wording import describe
-
-
-def _may_read(request: HttpRequest) -> bool:
-    return any(user_of(request).has_perm(f"review.{act}_reviewcase") for act in ("read", "adjudicate"))
 
 
 class DisclosingAdmin(ReadOnlyAdmin):
@@ -41,10 +38,10 @@ class DisclosingAdmin(ReadOnlyAdmin):
         return found if own is None else found | Q(pk=own)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
-        return () if _may_read(request) else super().get_list_filter(request)
+        return () if reads_blind(user_of(request)) else super().get_list_filter(request)
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
-        return not (request and _may_read(request)) and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
+        return not (request and reads_blind(user_of(request))) and super().lookup_allowed(lookup, value, request)  # type: ignore[arg-type]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         response = super().changelist_view(request, extra_context)

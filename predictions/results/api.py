@@ -17,6 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record, record_view
 from cataract.core.http.api import NewestFirst, has_scope, problems
 from cataract.core.http.users import user_of
 from predictions.answering import services
@@ -97,6 +99,7 @@ class Explanation(APIView):
     def get(self, request: Request, prediction_id: UUID) -> HttpResponse:
         prediction = _disclosed(request, prediction_id)
         response = HttpResponse(heat_map_png(prediction), content_type="image/png")
+        record_view(Act.PHOTO_VIEWED, photo=prediction.image, user=user_of(request), size="heat map")
         response["Cache-Control"] = "private, no-store"
         return response
 
@@ -120,7 +123,9 @@ class Fhir(APIView):
         | problems(401, 403, 404),
     )
     def get(self, request: Request, prediction_id: UUID) -> Response:
-        return Response(fhir.bundle(_disclosed(request, prediction_id)))
+        prediction = _disclosed(request, prediction_id)
+        record(Act.EXPORTED, about=prediction, user=user_of(request), what="FHIR")
+        return Response(fhir.bundle(prediction))
 
 
 def _disclosed(request: Request, prediction_id: UUID) -> Prediction:

@@ -9,6 +9,7 @@ from django_filters import rest_framework as filters  # type: ignore[import-unty
 from django_filters.fields import IsoDateTimeField  # type: ignore[import-untyped]
 
 from predictions.answering.answers import Answer
+from predictions.answering.blindness import reads_blind
 from predictions.answering.models import FinalResult, Prediction, PredictionQuerySet
 from predictions.news.models import News
 from predictions.photos.models import EyeImage
@@ -32,6 +33,8 @@ class EndFilter(filters.IsoDateTimeFilter):  # type: ignore[misc]
 
 
 class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
+    BY_ANSWER: ClassVar = ("state", "answer", "decision", "status", "needs_review", "changed_since", "new")
+
     patient = filters.CharFilter(field_name="image__patient__key", label="Patient key", help_text="The whole key.")
     patient_prefix = filters.CharFilter(
         field_name="image__patient__key",
@@ -86,10 +89,22 @@ class PredictionFilter(filters.FilterSet):  # type: ignore[misc]  # the package 
 
     def filter_queryset(self, queryset: PredictionQuerySet) -> QuerySet[Prediction]:
         """Withdrawn photos are listed when asked for, and for whoever follows what has changed."""
+        if self.leaves_out_blind:
+            queryset = queryset.known_to(self.request.user)
         asked = self.form.cleaned_data
         is_hidden = asked.get("withdrawn") is None and not asked.get("changed_since")
         found: QuerySet[Prediction] = super().filter_queryset(queryset.in_use() if is_hidden else queryset)
         return found
+
+    @property
+    def active(self) -> set[str]:
+        """The names of the filters that narrow the list, or would if they were valid."""
+        return {name for name in self.filters if any(self.data.getlist(name))}
+
+    @property
+    def leaves_out_blind(self) -> bool:
+        """Whether the list is chosen by answers, for somebody who may still read some of its photos blind."""
+        return not self.active.isdisjoint(self.BY_ANSWER) and reads_blind(self.request.user)
 
     def in_state(self, rows: PredictionQuerySet, _name: str, states: list[str]) -> PredictionQuerySet:
         return rows.in_state(*states) if states else rows
@@ -130,11 +145,6 @@ class UploadsFilter(PredictionFilter):
         """Make a field a choice of names: of these rows, and the one that is chosen already."""
         names = {*rows.values_list("name", flat=True)[:_MOST_NAMES], self.data.get(name)} - {None, ""}
         fields[name].widget = forms.Select(choices=[("", empty), *((each, each) for each in sorted(names))])
-
-    @property
-    def active(self) -> set[str]:
-        """The names of the filters that narrow the list, or would if they were valid."""
-        return {name for name in self.filters if any(self.data.getlist(name))}
 
     @property
     def shows_more(self) -> bool:

@@ -5,6 +5,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.broker.nudge import nudge
 from cataract.core.errors import DomainError, WrongStatus
 from predictions.photos.models import EyeImage
@@ -22,6 +24,8 @@ from predictions.retention.trash import (
     wrong,
 )
 from predictions.sites.models import Patient, Site
+
+KEPT_HOLD = ("patient_id", "reason", "placed_by_id", "placed_at")
 
 
 class SamePerson(DomainError):
@@ -91,8 +95,10 @@ def purge_now(*, deletion: Deletion, user: User | None) -> Deletion:
     if is_on_hold(patients_of(deletion)):
         raise OnHold
     trashed = Deletion.objects.filter(pk=deletion.pk).in_status(Deletion.Status.TRASHED)
-    if not trashed.update(purge_after=timezone.now(), ended_by=user):
-        raise wrong(deletion)
+    with transaction.atomic():
+        if not trashed.update(purge_after=timezone.now(), ended_by=user):
+            raise wrong(deletion)
+        record(Act.DELETION_MOVED, about=deletion, user=user, to="purge now")
     nudge(tasks.purge, deletion.pk)
     deletion.refresh_from_db()
     return deletion
@@ -107,7 +113,9 @@ def place_hold(*, patient: Patient, reason: str, user: User) -> LegalHold:
         lock([patient.pk])
         try:
             with transaction.atomic():
-                return LegalHold.objects.create(patient=patient, reason=reason, placed_by=user)
+                hold = LegalHold.objects.create(patient=patient, reason=reason, placed_by=user)
+                record(Act.HOLD_CHANGED, about=hold, user=user, columns=KEPT_HOLD, how="placed")
+                return hold
         except IntegrityError:
             return LegalHold.objects.standing().get(patient=patient)
 
@@ -115,13 +123,17 @@ def place_hold(*, patient: Patient, reason: str, user: User) -> LegalHold:
 def lift_hold(*, hold: LegalHold, reason: str, user: User) -> LegalHold:
     """Allow deletions of this patient again. Raises WrongStatus when it is lifted already."""
     standing = LegalHold.objects.standing().filter(pk=hold.pk)
-    if not standing.update(lifted_at=timezone.now(), lifted_by=user, lift_reason=reason):
-        raise WrongStatus("This hold is lifted already.")
+    with transaction.atomic():
+        if not standing.update(lifted_at=timezone.now(), lifted_by=user, lift_reason=reason):
+            raise WrongStatus("This hold is lifted already.")
+        record(Act.HOLD_CHANGED, about=hold, user=user, how="lifted")
     hold.refresh_from_db()
     return hold
 
 
 def _end(deletion: Deletion, status: Deletion.Status, user: User) -> None:
-    if not Deletion.objects.filter(pk=deletion.pk).move(status, ended_at=timezone.now(), ended_by=user):
-        raise wrong(deletion)
+    with transaction.atomic():
+        if not Deletion.objects.filter(pk=deletion.pk).move(status, ended_at=timezone.now(), ended_by=user):
+            raise wrong(deletion)
+        record(Act.DELETION_MOVED, about=deletion, user=user, to=str(status))
     deletion.refresh_from_db()

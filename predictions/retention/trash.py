@@ -9,6 +9,8 @@ from django.contrib.auth.models import User
 from django.db.models import Exists, F, OuterRef, QuerySet
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import DomainError, WrongStatus
 from predictions.photos.models import EyeImage
 from predictions.retention.models import Deletion, LegalHold
@@ -44,6 +46,8 @@ def request_deletion(
         raise NothingToDelete
     deletion = Deletion.objects.create(kind=kind, site=site, patient=patient, reason=reason, requested_by=user)
     deletion.images.set(chosen)
+    kept = ("kind", "site_id", "patient_id", "reason", "requested_at")
+    record(Act.DELETION_ASKED, about=deletion, user=user, columns=kept, photos=len(chosen))
     if is_on_hold(patients_of(deletion)):
         raise OnHold
     if kind == Deletion.Kind.RETENTION or not site.deletion_needs_two:
@@ -70,6 +74,7 @@ def trash(deletion: Deletion, *, confirmed_by: User | None = None) -> None:
     deletion.images.remove(*lost)
     EyeImage.objects.filter(deletions=deletion).move(EyeImage.Status.TRASHED, removed_at=now)
     deletion.refresh_from_db()
+    record(Act.DELETION_MOVED, about=deletion, user=confirmed_by or deletion.requested_by, to=str(deletion.status))
 
 
 def lock(patients: Iterable[Any]) -> None:

@@ -17,6 +17,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.failpoints import hit
 from predictions.answering.models import Prediction
 from predictions.batches.models import Batch, BatchItem
@@ -160,6 +162,7 @@ def _finish(deletion: Deletion) -> bool:
             return False
         if not Deletion.objects.filter(pk=deletion.pk).move(Deletion.Status.PURGED, ended_at=timezone.now()):
             return False
+        record(Act.DELETION_MOVED, about=deletion, to=str(Deletion.Status.PURGED), photos=deletion.images.count())
         patient = deletion.patient
         if patient is not None and not patient.images.exists():
             _forget_patient(patient)

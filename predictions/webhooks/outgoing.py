@@ -19,6 +19,9 @@ from django.conf import settings
 
 TIMEOUT_SECONDS = 5.0  # for each wait on the network
 CALL_SECONDS = 10.0  # for a whole call, even if data keeps arriving
+# NAT64 (RFC 6052) and IPv4-compatible addresses hold an IPv4 address in their last 32 bits.
+_HOLD_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_OWN_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: whatever a network makes of it
 
 
 class AddressRefused(Exception):
@@ -119,5 +122,13 @@ def _is_inside(host: str) -> bool:
 
 def _is_public(address: str) -> bool:
     found = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
-    return found.is_global and not found.is_multicast and (inner is None or inner.is_global)
+    inner = _inner(found) if isinstance(found, ipaddress.IPv6Address) else None
+    is_own = found.version == 6 and found in _OWN_NAT64
+    return found.is_global and not found.is_multicast and not is_own and (inner is None or inner.is_global)
+
+
+def _inner(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address stands for: mapped, 6to4, NAT64 (RFC 6052) or IPv4-compatible."""
+    if any(address in network for network in _HOLD_IPV4):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour

@@ -139,8 +139,8 @@ class ReviewCase(models.Model):
 class ShownFirst(models.Model):
     """A reader was deliberately shown the AI's answer before reading, to measure its influence on readers."""
 
-    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="shown_first")
-    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="shown_first")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     at = models.DateTimeField(default=timezone.now)
 
     class Meta:

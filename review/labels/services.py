@@ -5,9 +5,14 @@ from collections.abc import Sequence
 from django.db import transaction
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from review.cases.models import Reading, ReviewCase
 from review.labels.models import Label
 
+KEPT = (
+    "image_id", "answer", "provenance", "may_train", "case_id", "outcome_id", "weight", "created_at", "supersedes_id",
+)  # fmt: skip
 # A stronger provenance replaces a weaker or equal one, never the other way round. Outcomes stand beside all of them.
 RANK: dict[str, int] = {
     Label.Provenance.AFTER_AI: 0,
@@ -48,4 +53,5 @@ def make_label(*, case: ReviewCase, readings: Sequence[Reading], answer: str) ->
         )
         links = [Label.readings.through(label=label, reading=reading) for reading in readings]
         Label.readings.through.objects.bulk_create(links)
+        record(Act.LABELLED, about=label, columns=KEPT, case=str(case.pk), readings=[str(each.pk) for each in readings])
     return label

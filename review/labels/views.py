@@ -4,6 +4,8 @@ from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpRes
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from predictions.answering.services import disclose_photos
@@ -26,6 +28,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     if has_any(user, READ, ADJUDICATE):  # the file tells what others answered: its photos are no longer read blind
         still_read = ReviewCase.objects.filter(status__in=ReviewCase.OPEN, image__labels__in=labels.values("pk"))
         disclose_photos(images=still_read.values_list("image_id", flat=True), user=user)
+    record(Act.EXPORTED, user=user, what="labels", labels=labels.count(), with_ai=with_ai)
     name = f"labels-{timezone.localdate().isoformat()}.{form.extension}"
     return StreamingHttpResponse(
         form.write(labels, with_ai=with_ai),

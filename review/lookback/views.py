@@ -13,6 +13,8 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import BadField
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.polling import polling
@@ -99,6 +101,8 @@ def answers_csv(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     require_confirmation(request)
     look_back, user = get_object_or_404(LookBack, pk=pk), user_of(request)
     answers = ranking.ranked(look_back, user, FilterForm(request.GET).filters())
+
+    record(Act.EXPORTED, about=look_back, user=user, what="answers of a look-back")
 
     def lines() -> Iterator[str]:
         return ranking.answers_csv(

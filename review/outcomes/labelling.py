@@ -7,9 +7,12 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.ml.labels import CLASSES
 from predictions.answering.models import Prediction
 from review.labels.models import Label
+from review.labels.services import KEPT
 from review.outcomes.models import Outcome
 from review.outcomes.photos import with_photos
 
@@ -36,7 +39,7 @@ def label_photos(*, patients: Iterable[UUID] | None = None) -> int:
         for pk in changed:
             if pk in wanted:
                 outcome, answer, may_train = wanted[pk]
-                Label.objects.create(
+                label = Label.objects.create(
                     image_id=pk,
                     answer=answer,
                     provenance=Label.Provenance.OUTCOME,
@@ -45,6 +48,7 @@ def label_photos(*, patients: Iterable[UUID] | None = None) -> int:
                     supersedes=held.get(pk),
                     created_at=now,
                 )
+                record(Act.LABELLED, about=label, columns=KEPT, outcome=str(outcome))
     return len(changed)
 
 

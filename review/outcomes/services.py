@@ -7,8 +7,11 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import BadField, DomainError
-from predictions.answering.models import Disclosure, Prediction
+from predictions.answering.disclosures import record_shown
+from predictions.answering.models import Prediction
 from predictions.sites.models import Patient
 from predictions.sites.services import find_site
 from review.outcomes.facts import OutcomeFacts
@@ -84,7 +87,10 @@ def _store(user: User, facts: OutcomeFacts, corrects: Outcome | None) -> Outcome
     old = [each.pk for each in (corrects, of_the_day) if each is not None]
     if standing.filter(pk__in=old).update(superseded_at=timezone.now()) != len(set(old)):
         raise OutcomeChanged
-    return Outcome.objects.create(recorded_by=user, supersedes=corrects or of_the_day, **values)
+    outcome = Outcome.objects.create(recorded_by=user, supersedes=corrects or of_the_day, **values)
+    kept = ("patient_id", "eye", "cataract", "operated", "seen_on", "source", "note", "recorded_by_id", "created_at")
+    record(Act.OUTCOME_RECORDED, about=outcome, user=user, columns=kept)
+    return outcome
 
 
 # Blindness ------------------------------------------------------------------------------------------------------------
@@ -92,11 +98,5 @@ def disclose(*, outcomes: Iterable[Outcome], user: User) -> None:
     """Record that `user` knows these outcomes, and is therefore never a blind reader of a photo of these eyes."""
     eyes = {(outcome.patient_id, outcome.eye) for outcome in outcomes}
     predictions = Prediction.objects.filter(image__patient__in={patient for patient, _ in eyes})
-    Disclosure.objects.bulk_create(
-        [
-            Disclosure(prediction=prediction, image_id=prediction.image_id, user=user)
-            for prediction in predictions.select_related("image")
-            if (prediction.image.patient_id, prediction.image.eye) in eyes
-        ],
-        ignore_conflicts=True,
-    )
+    known = [each for each in predictions.select_related("image") if (each.image.patient_id, each.image.eye) in eyes]
+    record_shown(predictions=known, user=user)

@@ -11,7 +11,7 @@ from django.utils import timezone
 from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import diversity
-from review.queue.policy import in_order, not_for_another, offered
+from review.queue.policy import in_order, is_beside_claimed, not_for_another, offered
 
 AHEAD = 2  # cases claimed in advance, so the next photo is there at once
 AHEAD_LEASE = timedelta(minutes=3)
@@ -62,7 +62,7 @@ def _first_offered(user: User) -> list[ReviewCase]:
     """
     unclaimed = ReviewCase.objects.filter(is_unclaimed(), not_for_another(user), status__in=ReviewCase.OPEN)
     ordered = in_order(unclaimed, user).values_list("pk", flat=True)
-    offered_now = offered(user).filter(is_unclaimed()).select_related("image", "prediction")
+    offered_now = offered(user).filter(is_unclaimed(), ~is_beside_claimed(user)).select_related("image", "prediction")
     found: list[ReviewCase] = []
     start, size = 0, 4 * CANDIDATES
     while len(found) < CANDIDATES and (keys := list(ordered[start : start + size])):

@@ -111,19 +111,22 @@ def shows_ai_first(case: ReviewCase, reader: User) -> bool:
 def knows_answer(user: User) -> Q:
     """Cases this user cannot read blind: the user saw an answer, uploaded the photo or requested the answer.
 
-    An answer about a near-duplicate counts as one about the photo.
+    Any photo of the same eye counts, and so do copies of it, under whatever patient.
     """
-    own = Disclosure.objects.filter(user_id=user.pk)
-    shown = (
-        Q(Exists(own.filter(image=OuterRef("image_id"))))
-        | Q(Exists(own.filter(image=OuterRef("image__near_duplicate_of"))))
-        | Q(Exists(own.filter(image__near_duplicate_of=OuterRef("image_id"))))
+    shown = Disclosure.objects.filter(image=OuterRef("pk"), user_id=user.pk)
+    asked = Prediction.objects.filter(image=OuterRef("pk"), requested_by_id=user.pk)
+    return Q(Exists(_same_eye().filter(Q(uploaded_by_id=user.pk) | Exists(shown) | Exists(asked))))
+
+
+def _same_eye() -> QuerySet[EyeImage]:
+    """The photos that show the eye of the case in the outer query."""
+    return EyeImage.objects.same_eye_as(
+        cluster=OuterRef("image__cluster"), patient=OuterRef("image__patient"), eye=OuterRef("image__eye")
     )
-    return shown | Q(image__uploaded_by_id=user.pk) | Q(prediction__requested_by_id=user.pk)
 
 
 def has_seen(case: ReviewCase, user: User) -> bool:
-    """Whether this user knows the AI's answer on this case."""
+    """Whether this user knows an answer on this case, the AI's or another reader's."""
     return ReviewCase.objects.filter(knows_answer(user), pk=case.pk).exists()
 
 
@@ -155,6 +158,13 @@ def not_for_another(user: User) -> Q:
     """Cases that are assigned to nobody or to this user, and overdue ones."""
     overdue = Q(created_at__lt=timezone.now() - overdue_after())
     return Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue
+
+
+def is_beside_claimed(user: User) -> Q:
+    """Cases of an eye of which this user has claimed another photo: answering that one shows what the AI said of it."""
+    running = ReviewCase.objects.filter(claimed_by=user, lease_until__gt=timezone.now(), status__in=ReviewCase.OPEN)
+    others = running.filter(kind=ReviewCase.Kind.CASE).exclude(pk=OuterRef(OuterRef("pk")))
+    return Q(Exists(_same_eye().filter(Exists(others.filter(image=OuterRef("pk"))))))
 
 
 def is_replaced() -> Q:

@@ -7,6 +7,8 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import DomainError
 from cataract.core.tokens import Credential
 from predictions.answering import final_results
@@ -109,5 +111,7 @@ def _take_back(amendment: Amendment, *, to: ReviewCase.Status, roles: Sequence[R
     amendment.answer_before, amendment.at = label.answer if label is not None else "", now
     amendment.reason = amendment.reason.strip()
     amendment.save(force_insert=True)
+    kept = ("case_id", "kind", "by_id", "reason", "answer_before", "answer", "at")
+    record(Act.AMENDED, about=amendment, user=amendment.by, columns=kept, case=str(case.pk), kind_of=amendment.kind)
     case.readings.standing().filter(role__in=roles).update(retracted_at=now, taken_back_by=amendment)
     case.status = to

@@ -17,6 +17,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record_view
 from cataract.core.http.api import IDEMPOTENCY_KEY, post_once
 from cataract.core.http.users import credential_of, user_of
 from cataract.core.models import ApiToken
@@ -95,7 +97,9 @@ class PhotoView(ReviewView):
         case = find_case(pk)
         if not access.may_see_photo(case, user_of(request)):
             self.permission_denied(request)
-        return HttpResponse(photo_of(case), content_type="image/jpeg", headers={"Cache-Control": "private"})
+        data = photo_of(case)
+        record_view(Act.PHOTO_VIEWED, photo=case.image, user=user_of(request), case=str(case.pk))
+        return HttpResponse(data, content_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 class AnswerView(ReviewView):

@@ -7,6 +7,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record_view
 from cataract.core.http.users import user_of
 from cataract.ml.release.manifest import ReleaseCorrupt
 from review.cases.permissions import find_case
@@ -21,7 +23,9 @@ def photo(request: HttpRequest, pk: UUID) -> HttpResponse:
     case = find_case(pk)
     if not access.may_see_photo(case, user_of(request)):
         raise PermissionDenied
-    return _jpeg(photo_of(case))
+    data = photo_of(case)
+    record_view(Act.PHOTO_VIEWED, photo=case.image, user=user_of(request), case=str(case.pk))
+    return _jpeg(data)
 
 
 @require_GET
@@ -35,7 +39,9 @@ def other_photo(request: HttpRequest, pk: UUID, image: UUID) -> HttpResponse:
     other = access.other_photos(case, has_answered=has_answered).filter(pk=image).first()
     if other is None:
         raise Http404("No such photo of this patient.")
-    return _jpeg(view_of(other, mirrored=case.mirrored))
+    data = view_of(other, mirrored=case.mirrored)
+    record_view(Act.PHOTO_VIEWED, photo=other, user=user, case=str(case.pk))
+    return _jpeg(data)
 
 
 @require_GET
@@ -46,9 +52,11 @@ def heat(request: HttpRequest, pk: UUID) -> HttpResponse:
     if not access.may_see_ai(case, access.own_reading(case, user_of(request))):
         raise PermissionDenied
     try:
-        return _jpeg(heat_of(case))
+        data = heat_of(case)
     except ReleaseCorrupt as error:
         raise Http404("The release that answered is no longer installed.") from error
+    record_view(Act.PHOTO_VIEWED, photo=case.image, user=user_of(request), case=str(case.pk), size="heat map")
+    return _jpeg(data)
 
 
 def _jpeg(data: bytes) -> HttpResponse:

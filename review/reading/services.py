@@ -14,6 +14,8 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.tokens import Credential
 from predictions.answering import final_results
 from predictions.answering.answers import Answer
@@ -23,6 +25,11 @@ from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
 from review.reading import access, transitions
 
+KEPT = (
+    "case_id", "reader_id", "blind_answer", "blind_at", "blind_seconds", "ai_shown_at", "ai_shown_first", "grade",
+    "detail", "unsure", "note", "viewer",
+)  # fmt: skip
+KEPT_FINAL = ("final_answer", "final_at", "final_seconds")
 NOTHING = Credential()  # neither a key nor a session
 EXTRA_READING_WITHIN = timedelta(minutes=10)  # a blind answer is still kept this long after its case was resolved
 
@@ -145,6 +152,7 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
         final_at=now if is_final else None,
         **fields,
     )
+    record(Act.READ, about=reading, user=reader, columns=KEPT, case=str(case.pk), role=reading.role)
     if decision:  # that the AI agrees is shown as well
         transitions.disclose(case, reader)
     if is_final:
@@ -175,6 +183,7 @@ def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any])
         final_at=now,
         **fields,
     )
+    record(Act.READ, about=reading, user=reader, columns=(*KEPT, *KEPT_FINAL), case=str(case.pk), role=reading.role)
     was_read_again = case.readings.standing().filter(role__in=transitions.LATER_ROLES[Reading.Role.FIRST]).exists()
     label = Label.objects.standing().filter(case=case).first()
     is_read_once = case.status == ReviewCase.Status.RESOLVED and not was_read_again
@@ -196,6 +205,8 @@ def store_final_answer(*, reading: Reading, answer: str, seconds: float | None =
         stored = pending.update(final_answer=answer, final_at=timezone.now(), final_seconds=seconds)
         reading.refresh_from_db()
         if stored:
+            final = {"columns": KEPT_FINAL, "case": str(reading.case_id)}
+            record(Act.READ_FINAL, about=reading, user=reading.reader, **final)
             transitions.advance(reading.case, reading)
         elif reading.final_answer != answer or reading.retracted_at:
             raise transitions.Conflict("Your answer is final already. Undo it to answer again.")
@@ -255,6 +266,8 @@ def decide(
         session=made_by.session,
         **_more(answer, grade, detail),
     )
+    kept = (*KEPT, *KEPT_FINAL)
+    record(Act.READ, about=reading, user=adjudicator, columns=kept, case=str(case.pk), role=reading.role)
     transitions.advance(case, reading)
     return reading
 
@@ -306,6 +319,7 @@ def _reopen(case: ReviewCase, reading: Reading, reader: User) -> bool:
 def _retract(reading: Reading) -> None:
     if not Reading.objects.standing().filter(pk=reading.pk).update(retracted_at=timezone.now()):
         raise transitions.Conflict("This answer is undone already.")
+    record(Act.READING_UNDONE, about=reading, user=reading.reader, case=str(reading.case_id))
 
 
 def settle_abandoned() -> int:

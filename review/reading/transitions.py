@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db.models import UUIDField, Value
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
 from predictions.answering import final_results
+from predictions.answering.disclosures import record_shown
 from predictions.answering.models import Disclosure, FinalResult
+from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
 from review.labels.services import make_label
 from review.queue import claims, policy
@@ -54,8 +57,12 @@ def closed_message(case: ReviewCase, user: User) -> str:
 
 
 def first_disclosure(case: ReviewCase, user: User) -> Disclosure | None:
-    """When this user was first shown the AI's answer on this photo."""
-    return Disclosure.objects.filter(image=case.image_id, user=user).order_by("at").first()
+    """When this user was first shown an answer on this photo, or on another one of the same eye."""
+    of = case.image
+    photos = EyeImage.objects.same_eye_as(
+        cluster=Value(of.cluster_id), patient=Value(of.patient_id, UUIDField()), eye=Value(of.eye)
+    )
+    return Disclosure.objects.filter(image__in=photos, user=user).order_by("at").first()
 
 
 def status_before(case: ReviewCase, reading: Reading) -> ReviewCase.Status:
@@ -74,8 +81,7 @@ def disclose(case: ReviewCase, reader: User) -> None:
     """Record that this reader is shown the AI's answer. A repeated call changes nothing."""
     if case.prediction is None:
         return
-    row = Disclosure(prediction=case.prediction, user=reader, image_id=case.image_id)
-    Disclosure.objects.bulk_create([row], ignore_conflicts=True)
+    record_shown(predictions=[case.prediction], user=reader)
 
 
 def ensure_claim(case: ReviewCase, user: User, *, roles: tuple[Reading.Role, ...]) -> bool:

@@ -5,6 +5,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import DomainError
 from predictions.answering import final_results
 from predictions.photos.models import EyeImage
@@ -34,6 +36,7 @@ def retract_reader(*, reader: User, reason: str, user: User) -> Retraction:
         retraction = Retraction.objects.create(reader=reader, reason=reason, by=user)
         for case in cases:
             _retract_case(case, reader, retraction)
+        record(Act.LABELS_RETRACTED, about=retraction, user=user, columns=("reader_id", "reason", "by_id", "at"))
     return retraction
 
 

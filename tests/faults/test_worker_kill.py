@@ -36,10 +36,11 @@ import io
 from pathlib import Path
 from PIL import Image
 from cataract.ml.synthetic import render_eye
-from predictions.answering import services, tasks
-from predictions.answering.models import FinalResult, Prediction
-from predictions.embeddings.models import Embedding
+from predictions.answering import tasks
+from predictions.answering.models import Prediction
+from predictions.photos import intake
 from predictions.photos.facts import PhotoFacts
+from predictions.photos.services import store_photo
 from predictions.releases.services import make_champion
 from predictions.releases.store import register_release
 from tests.releases import make_tiny_release
@@ -51,13 +52,8 @@ images = []
 for seed in range(10):
     buffer = io.BytesIO()
     Image.fromarray(render_eye(seed, opacity=seed / 10)).save(buffer, "PNG")
-    prediction = services.upload_photo(
-        user=None, data=buffer.getvalue(), name=f"{seed}.png", source="command", facts=PhotoFacts(f"P-{seed}", "OD")
-    )
-    images.append(prediction.image)
-FinalResult.objects.all().delete()
-Prediction.objects.all().delete()
-Embedding.objects.all().delete()
+    photo = intake.examine(buffer.getvalue(), name=f"{seed}.png")
+    images.append(store_photo(photo, PhotoFacts(f"P-{seed}", "OD"), user=None, source="command")[0])
 rows = Prediction.objects.bulk_create([Prediction(image=images[n % len(images)]) for n in range(ROWS)])
 for row in rows:
     for _ in range(TIMES):

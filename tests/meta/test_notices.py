@@ -17,6 +17,7 @@ from predictions.drift.models import DriftCheck, DriftSegment
 from review.cases.models import ReviewCase
 from review.reading import services as reading_services
 from tests.factories import PredictionFactory, ReaderFactory, ReleaseFactory, TrainingRunFactory, UserFactory
+from tests.record import lifted
 from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
@@ -101,7 +102,8 @@ def test_failed_predictions_stand_until_people_answered_them(admin: User) -> Non
     reading_services.store_blind_answer(case=case, reader=ReaderFactory.create(), answer="normal")
     worker.sweep()
     assert Notice.objects.open().get().detail == f"1 photo sent on {day}"
-    Prediction.objects.update(created_at=timezone.now() - timedelta(days=40))
+    with lifted():
+        Prediction.objects.update(created_at=timezone.now() - timedelta(days=40))
     assert opened() == set()
 
 

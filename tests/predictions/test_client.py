@@ -11,6 +11,7 @@ from clients.cataract_client import Client, main
 from predictions.answering import final_results
 from predictions.answering.models import Prediction
 from tests.factories import PredictionFactory, UserFactory
+from tests.record import lifted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,7 +24,8 @@ def test_the_client_waits_for_the_final_result_and_follows_changes(
     client = Client(live_server.url, key)
     row = PredictionFactory.create(decision="normal", image__uploaded_by=sender)
     long_ago = datetime.now(UTC) - timedelta(days=1)
-    Prediction.objects.update(created_at=long_ago, done_at=long_ago)
+    with lifted():
+        Prediction.objects.update(created_at=long_ago, done_at=long_ago)
     since = datetime.now(UTC) - timedelta(minutes=1)
     assert list(client.changes(since)) == []
     with pytest.raises(TimeoutError):

@@ -79,6 +79,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/drift/<uuid:pk>/restart/": {"POST": (ADMINS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
     "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
+    "audit/": {"GET": (LOOKERS, "")},
     "notices/": {"GET": (ADMINS, "")},
     "notices/seen/": {"POST": (ADMINS, "")},
     "notices/<uuid:pk>/seen/": {"POST": (ADMINS, "")},

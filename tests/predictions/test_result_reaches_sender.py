@@ -20,6 +20,7 @@ from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookDelivery
 from review.cases.models import ReviewCase
 from tests.factories import AdjudicatorFactory, PredictionFactory, ReaderFactory, UserFactory
+from tests.record import lifted
 from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
@@ -201,14 +202,16 @@ def test_clinicians_who_overrule_an_answer_of_the_ai_alone_amend_it(sender: User
 def test_readers_who_read_again_take_their_answer_back(case: ReviewCase, sender: User) -> None:
     final_results.settle_by_people(image=case.image, answer="cataract", basis="double", is_final=True)
     final_results.take_back(image=case.image)
-    FinalResult.objects.update(superseded_at=timezone.now() + timedelta(minutes=5))
+    with lifted():
+        FinalResult.objects.update(superseded_at=timezone.now() + timedelta(minutes=5))
     shown = words_of(browser(sender).get(f"/results/{case.prediction_id}/"))
     assert "Clinician review pending" in shown and "Answer taken back" in shown
 
 
 def test_changed_since_finds_what_changed_and_state_what_is_final(case: ReviewCase, sender: User) -> None:
     hour_ago = timezone.now() - timedelta(hours=1)
-    Prediction.objects.update(created_at=hour_ago - timedelta(days=1), done_at=hour_ago - timedelta(days=1))
+    with lifted():
+        Prediction.objects.update(created_at=hour_ago - timedelta(days=1), done_at=hour_ago - timedelta(days=1))
     other = PredictionFactory.create(image__uploaded_by=sender, created_at=hour_ago, done_at=hour_ago)
 
     def asked(**query: Any) -> list[str]:
@@ -224,7 +227,8 @@ def test_changed_since_finds_what_changed_and_state_what_is_final(case: ReviewCa
 
 def test_whoever_opens_a_list_or_a_result_is_no_blind_reader(case: ReviewCase) -> None:
     final_results.settle_by_people(image=case.image, answer="cataract", basis="double", is_final=True)
-    Prediction.objects.update(decision="", release=None)  # only people answered
+    with lifted():
+        Prediction.objects.update(decision="", release=None)  # only people answered
     for address in ("/uploads/", f"/results/{case.prediction_id}/", "/uploads/?answer=cataract"):
         adjudicator = AdjudicatorFactory.create()  # reads cases, and sees every photo
         assert browser(adjudicator).get(address).status_code == 200

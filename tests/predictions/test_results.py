@@ -18,6 +18,7 @@ from predictions.answering.models import Disclosure, FinalResult, Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 from tests.factories import LabelFactory, UserFactory, jpeg_bytes
+from tests.record import lifted
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/predictions"
@@ -69,7 +70,8 @@ def test_similar_cases_are_confirmed_and_of_other_patients(caller: Caller) -> No
     caller.send(5, "P-5", 1.0)  # unconfirmed
     for row in (same_patient, confirmed, foreign):
         LabelFactory.create(image=EyeImage.objects.get(pk=row["image"]["id"]), provenance="blind")
-    Disclosure.objects.all().delete()
+    with lifted():
+        Disclosure.objects.all().delete()
     cases = caller.get(f"{URL}/{asked['id']}/similar").json()["cases"]
     assert [case["image"] for case in cases] == [confirmed["image"]["id"]]
     assert cases[0]["answer"] == "cataract" and -1 <= cases[0]["similarity"] <= 1
@@ -92,8 +94,10 @@ def test_fhir_is_valid_and_an_ungradable_photo_is_no_negative(
     caller: Caller, change: dict[str, Any], finding: str, report_status: str, status: str
 ) -> None:
     row = caller.send(1, opacity=1.0, eye="OS")
-    FinalResult.objects.all().delete()  # it waits for clinicians
-    Prediction.objects.filter(pk=row["id"]).update(**change)
+    with lifted():
+        FinalResult.objects.all().delete()  # it waits for clinicians
+    with lifted():
+        Prediction.objects.filter(pk=row["id"]).update(**change)
     answer = caller.get(f"{URL}/{row['id']}/fhir")
     assert answer.status_code == 200 and answer["Content-Type"].startswith("application/fhir+json")
     body = answer.json()
@@ -126,7 +130,8 @@ def test_drift_says_nothing_of_few_photos_and_finds_darker_ones(caller: Caller) 
     assert body["measures"]["brightness"]["verdict"] == "not_enough_data" and body["recent"]["photos"] == 1
     assert body["measures"]["brightness"]["psi"] is None
     assert set(body["reasons"]["recent"].values()) == {0.0} and set(body["reasons"]["reference"].values()) == {None}
-    Prediction.objects.update(reasons=["no_colour", "other_finding"])
+    with lifted():
+        Prediction.objects.update(reasons=["no_colour", "other_finding"])
     recent = caller.get("/api/v1/drift").json()["reasons"]["recent"]
     assert {reason for reason, share in recent.items() if share == 1} == {"no_colour", "other_finding"}
     template, rng = EyeImage.objects.get(), np.random.default_rng(0)

@@ -28,6 +28,7 @@ from review.cases.models import ReviewCase
 from review.labels.models import Label
 from review.queue import worker as queue
 from tests.factories import EyeImageFactory, LabelFactory, PredictionFactory, UserFactory, jpeg_bytes
+from tests.record import lifted
 from tests.system import BASE_DIR, System
 from training.datasets.selectors import unlabelled_photos, usable_labels
 
@@ -68,7 +69,8 @@ def test_a_photo_in_the_trash_is_seen_nowhere_and_can_be_restored(champion: Rele
     LabelFactory.create(image=image)
     other = PredictionFactory.create(image__patient_key="P-2", image__split="train")
     ReviewCase.objects.all().delete()
-    Prediction.objects.filter(image=image).update(needs_review=True, reasons=["uncertain"], review_propensity=1)
+    with lifted():
+        Prediction.objects.filter(image=image).update(needs_review=True, reasons=["uncertain"], review_propensity=1)
     queue.sweep()
     case = ReviewCase.objects.get(image=image)
     Embedding.objects.get_or_create(image=image, encoder=champion.encoder, defaults={"vector": b"\0" * 8})

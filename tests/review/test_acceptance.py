@@ -38,6 +38,7 @@ from tests.factories import (
     UserFactory,
     jpeg_bytes,
 )
+from tests.record import lifted
 from tests.releases import make_tiny_release
 from tests.review.makers import read
 
@@ -378,7 +379,8 @@ def test_photos_count_in_order_up_to_the_first_that_waits_for_its_reader(site: S
     read(site, "cataract", "cataract", 2)
     evidence = gather(site, Release.objects.get())
     assert len(evidence.photos) == 3 and evidence.waiting == 1
-    Prediction.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(days=31))
+    with lifted():
+        Prediction.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(days=31))
     assert len(gather(site, Release.objects.get()).photos) == 5, "after a month it is left out"
 
 

@@ -77,7 +77,7 @@ def test_csv_has_a_column_for_each_value_and_the_numbers_of_readers() -> None:
     assert plain.fieldnames == list(exports.record(label, with_ai=False))
 
 
-@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1"])
+@pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1"])
 def test_no_cell_runs_as_a_formula(formula: str) -> None:
     read(image=EyeImageFactory.create(site_name=formula, patient_key=formula))
     (row,) = list(csv.DictReader(io.StringIO(text("csv").removeprefix("\ufeff"), newline="")))

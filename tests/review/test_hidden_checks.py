@@ -21,6 +21,7 @@ from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
 from review.reading import services, transitions
 from tests.factories import EyeImageFactory, LabelFactory, PatientFactory, ReaderFactory, jpeg_bytes
+from tests.record import lifted
 from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
@@ -34,7 +35,8 @@ def read(reader: User, case: ReviewCase, answer: str = "cataract") -> Reading:
 
 def read_long_ago(reader: User, days: float = 15) -> Reading:
     reading = read(reader, make_case("cataract"))
-    Reading.objects.filter(pk=reading.pk).update(blind_at=timezone.now() - timedelta(days=days))
+    with lifted():
+        Reading.objects.filter(pk=reading.pk).update(blind_at=timezone.now() - timedelta(days=days))
     reading.refresh_from_db()
     return reading
 
@@ -91,7 +93,8 @@ def test_no_control_where_no_case_waits_or_the_reader_knows_the_photo(only_contr
     reader = ReaderFactory.create()
     LabelFactory.create()
     assert hidden_checks.claim_if_drawn(reader) is None  # nothing waits, so a case out of nowhere would stand out
-    Label.objects.all().delete()
+    with lifted():
+        Label.objects.all().delete()
     LabelFactory.create(image__uploaded_by=reader)
     make_case()
     assert hidden_checks.claim_if_drawn(reader) is None

@@ -18,6 +18,7 @@ from review.cases.models import Reading, ReviewCase
 from review.queue import opening, policy
 from review.reading import services as reading_services
 from tests.factories import AdjudicatorFactory, ReaderFactory
+from tests.record import lifted
 from tests.releases import make_tiny_release
 from tests.review.makers import make_case
 from tests.review.test_pages import logged_in, stored_image
@@ -96,7 +97,8 @@ def test_asking_for_a_reader_by_hand(champion: object) -> None:
     image: EyeImage = stored_image(uploaded_by=sender)
     prediction = Prediction.objects.get(review_case=make_case("normal", image=image))
     ReviewCase.objects.all().delete()
-    Prediction.objects.update(needs_review=False, reasons=[], review_propensity=0.05)
+    with lifted():
+        Prediction.objects.update(needs_review=False, reasons=[], review_propensity=0.05)
     address = f"/review/request/{prediction.pk}/"
     assert logged_in(other).post(address).status_code == 404, "not theirs to see"
     client = logged_in(sender)

@@ -14,6 +14,7 @@ from review.labels.models import Label
 from review.reading import services as reading_services
 from tests.factories import ClusterFactory, LabelFactory, ReaderFactory, UserFactory
 from tests.predictions.test_clusters import arrive
+from tests.record import lifted
 from tests.review.makers import make_case
 from tests.training.makers import label_photo, label_photos
 from training.change_control.rules import rules
@@ -43,7 +44,8 @@ def test_labels_that_may_not_train_are_left_out_and_counted_by_reason() -> None:
     label_photos()
     no_consent = label_photo("cataract", "train", 901, may_train=False)
     after_ai = label_photo("cataract", "train", 902)
-    Label.objects.filter(pk=after_ai.pk).delete()  # a label is never edited, not even by a test
+    with lifted():
+        Label.objects.filter(pk=after_ai.pk).delete()  # a label is never edited, not even by a test
     after_ai.provenance, after_ai.may_train = Label.Provenance.AFTER_AI, False
     after_ai.save(force_insert=True)
     merged = label_photo("normal", "train", 903)
@@ -159,7 +161,8 @@ def test_a_photo_that_left_its_split_or_its_consent_after_the_freeze_is_not_trai
 
 def test_too_few_labels_are_refused_with_what_is_missing() -> None:
     label_photos(train=10, calibration=3)
-    Label.objects.filter(answer="cataract", image__split="train").delete()
+    with lifted():
+        Label.objects.filter(answer="cataract", image__split="train").delete()
     with pytest.raises(NotEnoughLabels, match=r"cataract in the training split: 0 .* 10 needed"):
         freeze_dataset(user=None)
 

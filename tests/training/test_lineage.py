@@ -20,6 +20,7 @@ from predictions.releases.models import Release
 from predictions.retention import worker as retention
 from predictions.retention.models import Deletion
 from tests.factories import DatasetFactory, ReleaseFactory, TrainingRunFactory, UserFactory
+from tests.record import lifted
 from tests.training.makers import capture_published, label_photo, label_photos
 from training.datasets.models import DatasetItem
 from training.datasets.services import freeze_dataset
@@ -204,7 +205,8 @@ def test_a_photo_that_taught_without_a_label_is_listed() -> None:
 
     label = label_photo("normal", "train", 1)
     photo = label.image
-    Label.objects.all().delete()
+    with lifted():
+        Label.objects.all().delete()
     TrainingRunFactory.create(started_at=timezone.now(), parameters={"distillation": {"weight": 0.3}}, status="running")
     found = lineage_of_photos(EyeImage.objects.filter(pk=photo.pk))
     assert [use.roles for use in found.uses] == [{"taught": 1}]

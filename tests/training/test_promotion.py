@@ -22,6 +22,7 @@ from predictions.releases import serving, store
 from predictions.releases.models import Promotion, Release
 from review.labels.models import Label
 from tests.factories import SiteFactory, TrainingRunFactory, UserFactory
+from tests.record import lifted
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photo, label_photos
 from training.change_control.rules import rules
@@ -314,9 +315,11 @@ def test_the_test_photos_accumulate_and_new_labels_only_warn(
 ) -> None:
     early = label_photos(test=2)
     freeze_dataset(user=None)
-    Label.objects.filter(pk=early[-1].pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))  # before it was made
+    with lifted():
+        Label.objects.filter(pk=early[-1].pk).update(created_at=datetime(2026, 1, 1, tzinfo=UTC))  # before it was made
     late = label_photo("cataract", "test", 901)
-    Label.objects.filter(pk=late.pk).update(weight=20.0)
+    with lifted():
+        Label.objects.filter(pk=late.pk).update(weight=20.0)
     challenger = store.register_release(folder=make_tiny_release(tmp_path / "made", seed=3, name="challenger"))
     worker.compare_with_champion(challenger.pk)
     report = Comparison.objects.standing(challenger).report  # type: ignore[union-attr]

@@ -16,6 +16,7 @@ from predictions.photos.models import EyeImage
 from predictions.releases import serving, store
 from predictions.releases.models import Release
 from review.labels.models import Label
+from tests.record import lifted
 from tests.training.makers import capture_published, label_photo, label_photos, photo_bytes
 from training.comparison.models import Comparison
 from training.datasets import vectors
@@ -33,7 +34,8 @@ def test_the_fast_model_is_fitted_and_registered_and_never_saw_the_test_photos(
     labels = label_photos()
     twin = EyeImage.objects.get(pk=labels[0].image_id)
     unlabelled = [label_photo("normal", split, seed) for split, seed in (("train", 700), ("test", 701), ("train", 702))]
-    Label.objects.filter(pk__in=[label.pk for label in unlabelled]).delete()
+    with lifted():
+        Label.objects.filter(pk__in=[label.pk for label in unlabelled]).delete()
     EyeImage.objects.filter(pk=unlabelled[2].image_id).update(cluster=twin.cluster_id)
     parameters = {"trials": 2, "seconds": 30, "distillation": {"weight": 0.3, "floor": 0.5}}
     run = runs_services.start_training(user=None, kind="fast", reason="a real fit", parameters=parameters)

@@ -51,14 +51,21 @@ class Comparison(models.Model):
         """Ids of the photos that the champion gets right and the challenger wrong."""
         return [flip["image"] for flip in self.report.get("flips", []) if flip["kind"] == "right_to_wrong"]
 
+    def standing_causes(self) -> "dict[str, FlipCause]":
+        """The last cause of each photo, by the photo's id."""
+        return {str(cause.image_id): cause for cause in self.causes.select_related("noted_by")}
+
     def flips_without_cause(self) -> list[str]:
         """Ids of the photos that turn from right to wrong and have no cause yet, in the order of the report."""
-        stated = {str(image) for image in self.causes.values_list("image_id", flat=True)}
+        stated = self.standing_causes()
         return [image for image in self.right_to_wrong() if image not in stated]
 
 
 class FlipCause(models.Model):
-    """Why a person accepts that the challenger gets a photo wrong that the champion gets right."""
+    """Why a person accepts that the challenger gets a photo wrong that the champion gets right.
+
+    Append-only: the last cause of a photo counts.
+    """
 
     class Cause(models.TextChoices):
         LABEL = "label", "the label is wrong"
@@ -66,7 +73,7 @@ class FlipCause(models.Model):
         RARE = "rare", "a rare finding, looked at and accepted"
         MODEL = "model", "an error of the challenger, accepted"
 
-    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="causes")
+    comparison = models.ForeignKey(Comparison, on_delete=models.PROTECT, related_name="causes")
     image = models.ForeignKey(EyeImage, on_delete=models.PROTECT, related_name="+")
     cause = models.CharField(max_length=5, choices=Cause)
     noted_by = models.ForeignKey(
@@ -75,8 +82,8 @@ class FlipCause(models.Model):
     noted_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        ordering: ClassVar = ["noted_at", "pk"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["comparison", "image"], name="one_cause_per_flip"),
             models.CheckConstraint(condition=Q(cause__in=["label", "photo", "rare", "model"]), name="flip_cause"),
         ]
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.utils import timezone
+from django.db import transaction
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.broker.nudge import nudge
 from cataract.core.errors import WrongStatus
 from predictions.releases.models import Release
@@ -33,7 +35,7 @@ def note_flips(*, user: User | None, release: Release, causes: Mapping[str, str]
 
 
 def note_flip(*, user: User | None, comparison: Comparison | None, image: str, cause: str) -> None:
-    """Store why it is accepted that this photo turns from right to wrong; a later cause replaces the first.
+    """Store why it is accepted that this photo turns from right to wrong; the last cause counts, and all stay.
 
     Raises PromotionRefused for a photo that is no such flip, and for an unknown cause.
     """
@@ -41,8 +43,9 @@ def note_flip(*, user: User | None, comparison: Comparison | None, image: str, c
         raise PromotionRefused(f"Photo {image} does not turn from right to wrong: it needs no cause.")
     if cause not in FlipCause.Cause.values:
         raise PromotionRefused(f"{cause!r} is not a cause. Choose one of {', '.join(FlipCause.Cause.values)}.")
-    FlipCause.objects.update_or_create(
-        comparison=comparison,
-        image_id=UUID(image),
-        defaults={"cause": cause, "noted_by": user, "noted_at": timezone.now()},
-    )
+    last = comparison.standing_causes().get(image)
+    if last is None or last.cause != cause or last.noted_by != user:
+        with transaction.atomic():
+            noted = FlipCause.objects.create(comparison=comparison, image_id=UUID(image), cause=cause, noted_by=user)
+            kept = ("comparison_id", "image_id", "cause", "noted_by_id", "noted_at")
+            record(Act.FLIP_EXPLAINED, about=comparison.challenger, user=user, rows=[noted], columns=kept)

@@ -11,6 +11,8 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.db import transaction
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import DomainError
 from cataract.ml.labels import CLASSES
 from cataract.ml.photos.copies import group_copies, picture_of
@@ -24,6 +26,7 @@ from predictions.photos.services import store_photo
 from predictions.releases import serving
 from predictions.sites import services as sites
 from review.labels.models import Label
+from review.labels.services import KEPT
 
 _SPLIT_FOLDERS = {"train": Split.TRAIN, "training": Split.TRAIN, "test": Split.TEST, "testing": Split.TEST}
 Progress = Callable[[int, int, str], None]  # done, total, what
@@ -199,7 +202,8 @@ def _label(image: EyeImage, answer: str, report: ImportReport) -> str:
         if other is not None:
             report.conflicts.append([image.original_name, other.image.original_name])
             return f"NOT labelled {answer}: its near-duplicate is labelled {other.answer}"
-        Label.objects.create(image=image, answer=answer, provenance=Label.Provenance.IMPORTED, may_train=True)
+        label = Label.objects.create(image=image, answer=answer, provenance=Label.Provenance.IMPORTED, may_train=True)
+        record(Act.LABELLED, about=label, columns=KEPT, how="imported")
     report.labelled += 1
     return f"labelled {answer}"
 

@@ -121,7 +121,7 @@ def gates(comparison: Comparison | None) -> list[Block]:
         for gate in report["gates"]
     ]
     flips = Counter(flip["kind"] for flip in report["flips"])
-    causes = Counter(cause.get_cause_display() for cause in comparison.causes.all())
+    causes = Counter(cause.get_cause_display() for cause in comparison.standing_causes().values())
     stated = ", ".join(f"{cause}: {count}" for cause, count in causes.items()) or "none stated yet"
     return [
         Paragraph(f"Champion: {comparison.champion_id}. Compared {comparison.created_at:%Y-%m-%d %H:%M} UTC."),

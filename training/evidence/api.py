@@ -7,7 +7,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.http.api import has_scope, problems
+from cataract.core.http.users import user_of
 from predictions.releases.models import Release
 from training.evidence.export import evidence_pdf
 
@@ -23,6 +26,7 @@ class Evidence(APIView):
     )
     def get(self, request: Request, release_id: str) -> HttpResponse:
         release = get_object_or_404(Release, pk=release_id)
+        record(Act.EXPORTED, about=release, user=user_of(request), what="evidence")
         response = HttpResponse(evidence_pdf(release), content_type="application/pdf")
         response["Content-Disposition"] = f'attachment; filename="evidence-{release.pk}.pdf"'
         return response

@@ -6,6 +6,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
+from cataract.core.http.users import user_of
 from predictions.releases.models import Release
 from training.comparison.models import ReleaseReview
 from training.evidence.export import evidence_pdf
@@ -29,6 +32,7 @@ def page(request: HttpRequest, release_id: str) -> HttpResponse:
 def download(request: HttpRequest, release_id: str) -> HttpResponse:
     """Report and model card as a PDF."""
     release = _release(request, release_id)
+    record(Act.EXPORTED, about=release, user=user_of(request), what="evidence")
     response = HttpResponse(evidence_pdf(release), content_type="application/pdf")
     response["Content-Disposition"] = f'attachment; filename="evidence-{release.pk}.pdf"'
     return response

@@ -4,6 +4,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.errors import DomainError
 from predictions.releases import serving
 from predictions.releases.errors import refuse_damage
@@ -56,6 +58,7 @@ def start_live_test(
                 reason=reason.strip(),
                 started_by=user,
             )
+            record(Act.LIVE_TEST, about=test, user=user, release=release.pk, how="started")
     except IntegrityError:
         raise LiveTestRefused(
             "A live test of this kind is running, and only one runs at a time. Stop it first."
@@ -65,10 +68,12 @@ def start_live_test(
 
 def stop_live_test(*, user: User | None, test: LiveTest, reason: str = "") -> LiveTest:
     """End a live test: the champion answers every photo from now on. Raises LiveTestRefused if it has ended."""
-    if not LiveTest.objects.filter(pk=test.pk).end(user=user, reason=reason.strip() or "Stopped by hand."):
+    with transaction.atomic():
+        ended = LiveTest.objects.filter(pk=test.pk).end(user=user, reason=reason.strip() or "Stopped by hand.")
         test.refresh_from_db()
-        raise LiveTestRefused(f"This live test has ended already: {test.end_reason}")
-    test.refresh_from_db()
+        if not ended:
+            raise LiveTestRefused(f"This live test has ended already: {test.end_reason}")
+        record(Act.LIVE_TEST, about=test, user=user, release=test.challenger_id, how="ended")
     return test
 
 

@@ -17,6 +17,7 @@ from cataract.core.errors import DomainError
 from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from predictions.acceptance import rules
+from predictions.answering.services import disclose_photos
 from predictions.photos.models import EyeImage
 from predictions.releases import services as releases_services
 from predictions.releases.models import Promotion, Release
@@ -143,7 +144,8 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         order = comparison.right_to_wrong() if comparison else []
         if comparison is None or str(image_id) not in order:
             raise Http404
-        noted = comparison.causes.select_related("noted_by").filter(image=image_id).first()
+        disclose_photos(images=[image_id], user=user_of(request))
+        noted = comparison.standing_causes().get(str(image_id))
         sent = request.POST if request.method == "POST" else None
         form = FlipForm(sent, initial={"cause": noted.cause} if noted else {})
         if form.is_valid():
@@ -193,7 +195,9 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         comparison = Comparison.objects.standing(release)
         form = form or PromoteForm()
         report = comparison.report if comparison else {}
-        causes = {str(c.image_id): c for c in comparison.causes.select_related("noted_by")} if comparison else {}
+        flips = report.get("flips", [])
+        disclose_photos(images=[UUID(flip["image"]) for flip in flips], user=user_of(request))
+        causes = comparison.standing_causes() if comparison else {}
         context = {
             "title": f"Release {release.pk}",
             "release": release,
@@ -201,7 +205,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "comparison": comparison,
             "report": report,
             "measures": list(measure_rows(report)),
-            "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
+            "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in flips],
             "left": comparison.flips_without_cause() if comparison else [],
             "form": form,
             "rejection": rejection or RejectionForm(),

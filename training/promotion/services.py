@@ -10,6 +10,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from predictions.releases.models import Promotion, Release
 from predictions.releases.services import make_champion, restore_previous_champion
 from training.comparison.promotable import MIN_REASON, PromotionRefused, check_promotable
@@ -61,7 +63,9 @@ def confirm_promotion(*, user: User, request: PromotionRequest) -> Promotion:
 
 def decline_promotion(*, user: User, request: PromotionRequest) -> None:
     """Close a request without promoting; its author may do so too. Raises PromotionRefused."""
-    _decide(request, user)
+    with transaction.atomic():
+        _decide(request, user)
+        record(Act.PROMOTION_ASKED, about=request.release, user=user, declined=request.pk)
 
 
 def open_request(release: Release) -> PromotionRequest | None:
@@ -82,9 +86,12 @@ def rollback(*, user: User | None, reason: str) -> Promotion:
 def _request(user: User, release: Release, reason: str, acknowledge_too_few: bool) -> PromotionRequest:
     try:
         with transaction.atomic():
-            return PromotionRequest.objects.create(
+            request = PromotionRequest.objects.create(
                 release=release, reason=reason, acknowledge_too_few=acknowledge_too_few, requested_by=user
             )
+            kept = ("release_id", "reason", "acknowledge_too_few", "requested_by_id", "requested_at")
+            record(Act.PROMOTION_ASKED, about=release, user=user, rows=[request], columns=kept)
+            return request
     except IntegrityError:
         raise PromotionRefused(
             "This promotion has already been requested: another admin must confirm or decline it."

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -15,6 +16,7 @@ from django.views.decorators.http import require_POST
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
+from predictions.answering.services import disclose_photos
 from training.comparison.admin_utils import release_admin_url
 from training.comparison.models import Comparison
 from training.label_checks import services as label_checks
@@ -76,7 +78,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             "form": form,
             "preview": found,
             "counted": counted,
-            **_label_check(),
+            **_label_check(user_of(request)),
             "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE),
             "parallel": settings.TRAINING_PARALLEL,
         }
@@ -86,7 +88,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         """The labels that are probably wrong. The start page polls this while a worker looks for them."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        return self.page(request, "admin/training/_labels.html", _label_check())
+        return self.page(request, "admin/training/_labels.html", _label_check(user_of(request)))
 
     def check_labels(self, request: HttpRequest) -> HttpResponse:
         if not self.has_add_permission(request):
@@ -150,12 +152,15 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(_run_page(run_id))
 
 
-def _label_check() -> dict[str, Any]:
+def _label_check(user: User) -> dict[str, Any]:
+    """The last check of the labels, whose suspects `user` is shown with their labels."""
     check = LabelCheck.objects.first()
+    suspects = label_checks.standing_suspects(check)
+    disclose_photos(images=[label.image_id for label, _ in suspects], user=user)
     return {
         "check": check,
         "checking": check is not None and check.status in LabelCheck.ACTIVE,
-        "suspects": label_checks.standing_suspects(check),
+        "suspects": suspects,
     }
 
 

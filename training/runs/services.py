@@ -7,6 +7,8 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.core.broker.nudge import nudge
 from cataract.core.errors import ADD_TRAINING_SET, DomainError, WrongStatus
 from cataract.ml.learn.packages import has_torch
@@ -69,6 +71,7 @@ def start_training(
                 reason=reason,
                 parameters={**(parameters or {}), **promise(parameters or {}, _promised_by(base))},
             )
+            record(Act.TRAINING_STARTED, about=run, user=user, dataset=dataset.pk, base=base.pk)
             nudge(runs_tasks.run_training, run.pk)
     except IntegrityError:
         raise AlreadyRunning(_active_sentence(kind)) from None

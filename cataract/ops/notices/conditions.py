@@ -6,10 +6,13 @@ from datetime import timedelta
 from typing import Final
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from cataract.core.audit.models import Act, AuditEntry
+from cataract.core.record import unprotected
 from cataract.core.tokens import ending_soon
 from cataract.ops.notices.models import Notice
 from predictions.acceptance.models import Acceptance
@@ -43,6 +46,7 @@ def current() -> Iterator[Finding]:
     yield from late_queue()
     yield from failed_predictions()
     yield from lost_acceptances()
+    yield from broken_record()
     yield from ending_keys()
 
 
@@ -112,6 +116,15 @@ def lost_acceptances() -> Iterator[Finding]:
         if not row.accepted and row.basis == Acceptance.Basis.EVIDENCE and row.at >= timezone.now() - LOOKS_BACK:
             where = f"{row.site}, {row.device}" if row.device else str(row.site)
             yield Finding(Notice.Kind.ACCEPTANCE_LOST, str(row.pk), f"{where}: {row.get_side_display()}. {row.reason}")
+
+
+def broken_record() -> Iterator[Finding]:
+    """The last verification of the audit log found faults, or the triggers that keep the record are gone."""
+    last = AuditEntry.objects.filter(act__in=[Act.CHAIN_VERIFIED, Act.CHAIN_BROKEN]).first()
+    if last is not None and last.act == Act.CHAIN_BROKEN:
+        yield Finding(Notice.Kind.AUDIT_BROKEN, str(last.pk), f"Faults found: {last.detail['count']}.")
+    if tables := unprotected(connection):
+        yield Finding(Notice.Kind.AUDIT_BROKEN, "triggers", f"Tables without their triggers: {', '.join(tables)}.")
 
 
 def ending_keys() -> Iterator[Finding]:

@@ -55,6 +55,12 @@ ADVICE: dict[str, Advice] = {
         "Open automatic answers",
         lambda notice: reverse("review:acceptance"),
     ),
+    Notice.Kind.AUDIT_BROKEN: Advice(
+        "Somebody changed the database past its triggers, or it was restored from a backup. Run manage.py "
+        "audit_verify, keep the database as it is, and tell your security officer.",
+        "Open the audit log",
+        lambda notice: f"{reverse('audit:log')}?act=chain_broken",
+    ),
     Notice.Kind.KEY_ENDS: Advice(
         "Make a new key, give it to the system that uses this one, and revoke this one. Until then both work.",
         "Open API keys",

@@ -9,6 +9,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from predictions.photos import storage
 from review.labels import exports
 
@@ -43,6 +45,7 @@ class Command(BaseCommand):
                 count = labels.count()
                 _write_file(export, exports.FORMATS[options["format"]], labels, with_ai=with_ai)
             export.rename(out)
+            record(Act.EXPORTED, what="labels", labels=count, with_ai=with_ai)
         except DatabaseError as error:
             raise CommandError(f"The database is not ready ({error}). Run `manage.py migrate`.") from None
         except FileNotFoundError as error:
