@@ -15,8 +15,10 @@ _ACTS = {
     "sign_in_failed": Act.SIGN_IN_FAILED,
     "roles_changed": Act.RIGHTS_CHANGED,
     "superuser_changed": Act.RIGHTS_CHANGED,
+    "key_made": Act.KEY_MADE,
+    "key_revoked": Act.KEY_REVOKED,
+    "keys_revoked": Act.KEY_REVOKED,
 }
-_OF_KEYS = ("key_made", "key_revoked", "keys_revoked")  # `core.tokens` records each key
 
 
 def record(event: str, *, user: User | None, by: User | None = None, **details: object) -> None:
@@ -26,8 +28,6 @@ def record(event: str, *, user: User | None, by: User | None = None, **details: 
     """
     actor = by or user
     log.info("%s: user=%s by=%s %s", event, user and user.pk, actor and actor.pk, details)
-    if event in _OF_KEYS:
-        return
     act = _ACTS.get(event, Act.ACCOUNT_CHANGED)
     who = None if act == Act.SIGN_IN_FAILED else actor
     told = {name: value for name, value in details.items() if name not in ("address", "session")}

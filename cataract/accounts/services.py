@@ -85,7 +85,7 @@ def remove_second_factor(*, user: User, by: User | None) -> None:
     """Remove every second factor of somebody who has lost theirs, and sign them out everywhere."""
     removed, _ = Authenticator.objects.filter(user=user).delete()
     end_sessions(user=user, by=by)
-    events.record("second_factor_removed", user=user, by=by, rows=removed)
+    events.record("second_factor_removed", user=user, by=by, removed=removed)
 
 
 @transaction.atomic

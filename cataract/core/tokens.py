@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.contrib.auth.models import User
-from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from cataract.core.audit.models import Act
-from cataract.core.audit.services import record
 from cataract.core.errors import BadField
 from cataract.core.models import ApiToken
 
@@ -48,15 +45,13 @@ def create_token(
     if not 1 <= days <= 730:
         raise BadField("days", "A key lives 1 to 730 days.")
     plain = new_key()
-    with transaction.atomic():
-        token = ApiToken.objects.create(
-            user=user,
-            name=name,
-            digest=digest(plain),
-            scopes=sorted(set(scopes)),
-            expires_at=timezone.now() + timedelta(days=days),
-        )
-        record(Act.KEY_MADE, about=token, of=user.pk, scopes=token.scopes)
+    token = ApiToken.objects.create(
+        user=user,
+        name=name,
+        digest=digest(plain),
+        scopes=sorted(set(scopes)),
+        expires_at=timezone.now() + timedelta(days=days),
+    )
     return token, plain
 
 
@@ -82,6 +77,4 @@ def ending_soon() -> QuerySet[ApiToken]:
 
 def revoke_token(*, token: ApiToken) -> None:
     """End a key's life now. Safe to repeat."""
-    with transaction.atomic():
-        if ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now()):
-            record(Act.KEY_REVOKED, about=token, of=token.user_id)
+    ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=timezone.now())

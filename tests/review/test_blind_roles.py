@@ -43,11 +43,11 @@ PAIRS = [(reads, other) for reads in READS for other in OTHERS] + [READS]
 EVERY_PAGE = "BLIND_WALK" in os.environ  # as in `make faults`: all pairs are asked for every page
 # Counts and rates over all photos change with every answer and belong to nobody's photo.
 SUMMARIES = (
-    "review/agreement/", "review/acceptance/", "review/drift/", "api/v1/acceptance", "api/v1/system", "api/v1/drift",
-    "notices/", "admin/training/predictions/livetest",
+    "metrics", "review/agreement/", "review/acceptance/", "review/drift/", "api/v1/acceptance", "api/v1/system",
+    "api/v1/drift", "notices/", "admin/training/predictions/livetest",
 )  # fmt: skip
 # Pages of the admin about accounts and the system: what they show differs from world to world, and no photo is there.
-ELSEWHERE = ("admin/auth/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")
+ELSEWHERE = ("accounts/", "admin/auth/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")
 SEARCHES = ("?decision=cataract", "?q=P-1")
 
 
