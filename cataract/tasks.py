@@ -3,6 +3,7 @@
 from cataract.accounts import tasks as accounts
 from cataract.ops import statistics
 from cataract.ops.audit import tasks as audit
+from cataract.ops.backup import tasks as backup
 from cataract.ops.notices import tasks as notices
 
-__all__ = ["accounts", "audit", "notices", "statistics"]
+__all__ = ["accounts", "audit", "backup", "notices", "statistics"]
