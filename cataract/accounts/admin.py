@@ -94,7 +94,7 @@ class AccountAdmin(UserAdmin):  # type: ignore[type-arg]
         """Django's page for a new password, with a form that knows who sets it."""
         require_confirmation(request)
         page = copy.copy(self)
-        page.change_password_form = functools.partial(forms.ResetPasswordForm, by=user_of(request))  # type: ignore[assignment]
+        page.change_password_form = functools.partial(forms.ResetPasswordForm, by=user_of(request))
         return super(AccountAdmin, page).user_change_password(request, id, form_url)
 
     def has_retract_permission(self, request: HttpRequest) -> bool:

@@ -59,7 +59,7 @@ class UserForm(_RolesMixin, UserChangeForm):  # type: ignore[type-arg]
         return bool(values.get("is_active") and (values.get("is_superuser", False) or administers.exists()))
 
 
-class NewUserForm(_RolesMixin, AdminUserCreationForm):
+class NewUserForm(_RolesMixin, AdminUserCreationForm):  # type: ignore[type-arg]
     """A new account with its first password, which the user must change, or that of another system without one."""
 
     is_service = forms.BooleanField(
@@ -86,7 +86,7 @@ class NewUserForm(_RolesMixin, AdminUserCreationForm):
         return values
 
 
-class ResetPasswordForm(AdminPasswordChangeForm):
+class ResetPasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
     """A new password for somebody else, which they must change when they next sign in."""
 
     def __init__(self, user: User, *args: Any, by: User, **kwargs: Any) -> None:
@@ -101,8 +101,9 @@ class ResetPasswordForm(AdminPasswordChangeForm):
 
     def save(self, commit: bool = True) -> User:
         password = self.cleaned_data["password1"] if self.cleaned_data.get("set_usable_password", True) else None
-        services.reset_password(user=self.user, password=password, by=self.by)
-        return self.user
+        user: User = self.user
+        services.reset_password(user=user, password=password, by=self.by)
+        return user
 
 
 class ChangePasswordForm(allauth.ChangePasswordForm):  # type: ignore[misc]

@@ -27,7 +27,7 @@ def needs_one(user: User) -> bool:
 
 
 def has_one(user: User) -> bool:
-    return Authenticator.objects.filter(user=user, type__in=_FACTORS).exists()
+    return bool(Authenticator.objects.filter(user=user, type__in=_FACTORS).exists())
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):  # type: ignore[misc]

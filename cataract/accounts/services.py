@@ -116,7 +116,9 @@ def end_session(*, session: UserSession) -> None:
 def revoke_keys(*, user: User, by: User | None = None) -> int:
     """Revoke every API key of `user` that still lives; returns how many there were."""
     living = ApiToken.objects.filter(user=user, revoked_at__isnull=True)
-    keys = [tokens.revoke_token(token=token) for token in living]
+    keys = list(living)
+    for key in keys:
+        tokens.revoke_token(token=key)
     if keys:
         events.record("keys_revoked", user=user, by=by, keys=len(keys))
     return len(keys)

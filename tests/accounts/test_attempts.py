@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from cataract.accounts.models import FailedSignIns
-from tests.accounts.test_passwords import NEW, PASSWORD, signed_in
-from tests.factories import UserFactory
+from tests.accounts.test_passwords import NEW, signed_in
+from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 

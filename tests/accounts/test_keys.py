@@ -15,8 +15,8 @@ from cataract.core.tokens import session_mark
 from cataract.ops.notices import worker
 from cataract.ops.notices.models import Notice
 from review.cases.models import Reading
-from tests.accounts.test_passwords import PASSWORD, signed_in
-from tests.factories import ReaderFactory, UserFactory
+from tests.accounts.test_passwords import signed_in
+from tests.factories import PASSWORD, ReaderFactory, UserFactory
 from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db

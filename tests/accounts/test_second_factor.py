@@ -16,9 +16,9 @@ from django.test import Client
 from cataract.core import tokens
 from cataract.core.models import ApiToken
 from predictions.releases.models import Release
-from tests.accounts.test_passwords import PASSWORD, key_of, signed_in
+from tests.accounts.test_passwords import key_of, signed_in
 from tests.accounts.test_sessions import later as later  # a fixture
-from tests.factories import UserFactory
+from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 APP, CODE = "/accounts/second-factor/app/add/", "/accounts/second-factor/code/"
@@ -32,7 +32,7 @@ def limits(settings: Any) -> None:
 
 def code_for(secret: str, *, periods: int = 0) -> str:
     """What the app shows now, or so many half-minutes later."""
-    return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + periods))
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + periods)))
 
 
 def confirm(client: Client, to: str = "/") -> None:

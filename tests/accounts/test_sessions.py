@@ -11,8 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from cataract.accounts import worker
-from tests.accounts.test_passwords import PASSWORD, signed_in, works
-from tests.factories import UserFactory
+from tests.accounts.test_passwords import signed_in, works
+from tests.factories import PASSWORD, UserFactory
 
 pytestmark = pytest.mark.django_db
 MINUTE, HOUR = 60.0, 3600.0
