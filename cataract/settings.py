@@ -299,6 +299,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 3600.0,
         "options": {"expires": 3599},
     },
+    "back-up": {
+        "task": "cataract.ops.backup.tasks.back_up_nightly",
+        "schedule": crontab(hour=2, minute=30),
+        "options": {"expires": 3600},
+    },
     "sweep-training": {"task": "training.runs.tasks.sweep", "schedule": 15.0, "options": {"expires": 14}},
 }
 
@@ -616,6 +621,21 @@ DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
 DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO
 DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = logging.DEBUG
 DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.ERROR
+
+# Backups -------------------------------------------------------------------------------------------------------------
+# Where a worker backs up the installation each night at half past two: a folder on another disk, or a place that restic
+# knows (`s3:https://host/bucket`, `sftp:user@host:/folder`). Empty: no nightly backup.
+BACKUP_REPOSITORY = env.str("BACKUP_REPOSITORY", default="")
+# The password that encrypts the backups. Keep a copy elsewhere: nothing is restored without it.
+BACKUP_PASSWORD = env.str("BACKUP_PASSWORD", default="")
+# The file that holds the password of the backups, readable by this user only.
+BACKUP_PASSWORD_FILE = env.str("BACKUP_PASSWORD_FILE", default="")
+# How many daily backups are kept, beside the last three.
+BACKUP_KEEP_DAILY = env.int("BACKUP_KEEP_DAILY", default=7)
+# How many weekly backups are kept.
+BACKUP_KEEP_WEEKLY = env.int("BACKUP_KEEP_WEEKLY", default=5)
+# How many monthly backups are kept.
+BACKUP_KEEP_MONTHLY = env.int("BACKUP_KEEP_MONTHLY", default=12)
 
 # Metrics -------------------------------------------------------------------------------------------------------------
 # Folder in which the processes of one host add up what they count for Prometheus. Containers that share DATA_DIR need

@@ -118,7 +118,15 @@ RULES = (
         "above 0",
     ),
     Rule(
-        ("ALWAYS_READ_WEEKLY", "DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES", "TRAINING_RESUMES"),
+        (
+            "ALWAYS_READ_WEEKLY",
+            "BACKUP_KEEP_DAILY",
+            "BACKUP_KEEP_MONTHLY",
+            "BACKUP_KEEP_WEEKLY",
+            "DECODER_PROCESSES",
+            "TRAINING_MAX_GIGABYTES",
+            "TRAINING_RESUMES",
+        ),
         lambda number: number >= 0,
         "0 or more",
     ),
