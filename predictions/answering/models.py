@@ -1,6 +1,7 @@
 """Predictions: what a release answered for a photo, what its sender is told in the end, and who has been shown it."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import ClassVar, Self
 
@@ -210,6 +211,10 @@ class Prediction(models.Model):
             return self.State.REPLACED
         return self.State.WAITING if result is None else self.State(result.status)
 
+    def is_shown_to(self, user: User) -> bool:
+        """Whether the answer was stored together with the note that `user` is shown it, by this very object."""
+        return bool(vars(self).get("shown_to_id") == user.pk)
+
     @property
     def asks_whose_photo(self) -> bool:
         """Whether a near-copy of its photo belongs to another patient and nobody has checked yet."""
@@ -295,6 +300,15 @@ class FinalResult(models.Model):
         return self.basis != self.Basis.AI
 
 
+class DisclosureQuerySet(models.QuerySet["Disclosure"]):
+    def record(self, predictions: Iterable[Prediction], user: User) -> None:
+        """Store that `user` is shown these answers; what is stored already stays as it is."""
+        rows = [
+            Disclosure(prediction=prediction, image_id=prediction.image_id, user=user) for prediction in predictions
+        ]
+        self.bulk_create(rows, ignore_conflicts=True)
+
+
 class Disclosure(models.Model):
     """A user has been shown an answer for an image, the AI's or people's: that user is never its blind reader."""
 
@@ -302,6 +316,8 @@ class Disclosure(models.Model):
     image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="disclosures")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     at = models.DateTimeField(default=timezone.now)
+
+    objects = DisclosureQuerySet.as_manager()
 
     class Meta:
         constraints: ClassVar = [
