@@ -13,6 +13,7 @@ import pytest
 from cataract.ml.cascade import explain
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.fast import FastModel
+from cataract.ml.encoding.framing import Frame, Framing
 from cataract.ml.labels import CATARACT, NORMAL, Decision
 from cataract.ml.release.manifest import ReleaseCorrupt, read_manifest, write_json, write_manifest
 from cataract.ml.synthetic import render_eye
@@ -192,8 +193,8 @@ def test_the_heat_map_covers_the_photo(cascade: Cascade) -> None:
 def test_the_heat_map_is_warm_where_the_model_looks(row: float, column: float) -> None:
     """A model that reads one place only: covering that place moves its score, covering another does not."""
 
-    class Looks:
-        def accurate_score(self, photo: np.ndarray, pupil: object) -> float:
+    class Looks(_AsItComes):
+        def accurate_score(self, photo: np.ndarray, frame: object, pupil: object) -> float:
             height, width = photo.shape[:2]
             y, x = int(row * height), int(column * width)
             return float(photo[y - 8 : y + 8, x - 8 : x + 8].astype(float).std())
@@ -206,8 +207,13 @@ def test_the_heat_map_is_warm_where_the_model_looks(row: float, column: float) -
     assert not explain.heatmap(_Blind(), photo).any()  # type: ignore[arg-type]
 
 
-class _Blind:
+class _AsItComes:
+    def find_frame(self, photo: np.ndarray) -> Frame:
+        return Framing().find(photo)
+
+
+class _Blind(_AsItComes):
     """Answers without looking."""
 
-    def accurate_score(self, photo: np.ndarray, pupil: object) -> float:
+    def accurate_score(self, photo: np.ndarray, frame: object, pupil: object) -> float:
         return 1.0

@@ -8,9 +8,9 @@ import pytest
 from cataract.ml.cascade import gate
 from cataract.ml.encoding import features, layout
 from cataract.ml.encoding.pupil import find_pupil
-from cataract.ml.learn.starter import photo_gate
-from cataract.ml.learn.starter.outliers import draw_outliers
-from cataract.ml.learn.starter.photo_gate import fit_photo_gate
+from cataract.ml.learn.starter.gate import photo_gate
+from cataract.ml.learn.starter.gate.outliers import draw_outliers
+from cataract.ml.learn.starter.gate.photo_gate import fit_photo_gate
 from cataract.ml.photos.quality import Quality, measure_quality
 from cataract.ml.synthetic import render_eye
 

@@ -1,6 +1,6 @@
 """Pictures that are not external photos of an eye are never decided automatically: photos from libraries, and drawings.
 
-None of these were used to fit the gate (`starter.outliers`): other photos, other kinds of drawings. At most 3 in 100
+None of these were used to fit the gate (`gate.outliers`): other photos, other kinds of drawings. At most 3 in 100
 may be decided without a clinician, and at most 5 in 100 real eyes refused.
 """
 

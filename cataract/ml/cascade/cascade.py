@@ -1,6 +1,7 @@
 """Release folder -> Cascade; Cascade.predict(photos) -> outcomes. Read top to bottom.
 
-gate (quality) -> pupil, views -> trunk -> embedding -> gate (an eye?) -> fast -> if unsure: accurate -> policy
+framing -> gate (quality) -> pupil, views -> trunk -> embedding -> gate (an eye?) -> fast -> if unsure: accurate
+-> policy
 """
 
 import json
@@ -16,8 +17,9 @@ from cataract.ml.arrays import Floats, Pixels, finite_or_none
 from cataract.ml.cascade import calibration, gate, policy
 from cataract.ml.cascade.accurate import AccurateModel
 from cataract.ml.cascade.fast import FastModel
-from cataract.ml.encoding import features
+from cataract.ml.encoding import features, framing
 from cataract.ml.encoding.encoder import Encoder, prepare
+from cataract.ml.encoding.framing import Frame, Framing
 from cataract.ml.encoding.layout import measure_layout
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.labels import Advice, Decision, Mode, Reason, Route
@@ -60,10 +62,18 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Encoded:
-    """One photo in the cascade: thumbnail, prepared views, the trunk's activations, the fast model's input (D,)."""
+class _Framed:
+    """The photo in a picture: upright, without margins."""
 
+    pixels: Pixels
     thumbnail: Pixels
+    pupil: Pupil | None
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """One photo in the cascade: prepared views, the trunk's activations, the fast model's input (D,)."""
+
     batch: Floats
     activations: Floats
     vector: Floats
@@ -94,6 +104,7 @@ class Cascade:
         )
         self._fast = FastModel(read("fast.txt").decode(), dim=self.spec.dim)
         self._calibration = read_json("calibration.json")
+        self._framing = Framing.from_json(read_json(framing.FILE)) if framing.FILE in manifest.files else Framing()
         self._gate = gate.Gate.from_json(read_json("gate.json"))
         if len(self._gate.mean) != len(self._gate_input(np.zeros(self.spec.dim, dtype=np.float32))):
             raise ValueError(f"the gate was fitted on {len(self._gate.mean)} numbers, not on this {self._gate.space}")
@@ -151,12 +162,20 @@ class Cascade:
 
     def embed(self, photos: Sequence[Pixels]) -> Floats:
         """The fast model's inputs, (N, D) float32, for any photos: the gate is skipped."""
-        vectors = [self._encode(_checked(photo), self._look(photo)).vector for photo in photos]
+        vectors = [self._encode(self._look(*self._cut(_checked(photo)))).vector for photo in photos]
         return np.stack(vectors) if vectors else np.zeros((0, self.spec.dim), dtype=np.float32)
 
-    def accurate_score(self, photo: Pixels, pupil: Pupil | None = None) -> float:
-        """The accurate model's raw score of one photo; `pupil` fixes where the pupil view is cut."""
-        batch = prepare(_checked(photo), self.spec, pupil)
+    def find_frame(self, picture: Pixels) -> Frame:
+        """Which part of an (H, W, 3) picture is judged, and which way up."""
+        return self._framing.find(_checked(picture))
+
+    def accurate_score(self, picture: Pixels, frame: Frame | None = None, pupil: Pupil | None = None) -> float:
+        """The accurate model's raw score of one picture.
+
+        frame, pupil: what was found on another copy of it, the pupil in the cut photo; found here when not given.
+        """
+        photo = (frame or self.find_frame(picture)).cut(_checked(picture))
+        batch = prepare(photo, self.spec, pupil)
         return self._accurate.score(self._encoder, batch, self._encoder.activate(batch))
 
     def make_golden(self, photos: Mapping[str, Pixels], *, tolerance: float = 1e-3) -> dict[str, Any]:
@@ -177,15 +196,17 @@ class Cascade:
 
     def _predict_one(self, photo: Pixels, mode: Mode, *, check_sure: bool = False) -> Outcome:
         clock = _Clock()
-        quality = measure_quality(photo)
+        pixels, thumbnail = self._cut(photo)
+        clock.lap("frame")
+        quality = measure_quality(pixels)
         advice = self._gate.advice(quality)
         if advice:
             return self._refused(policy.refuse(Reason.QUALITY), gate.report(quality, advice, None), None, clock)
-        pupil = self._look(photo)
+        framed = self._look(pixels, thumbnail)
         clock.lap("pupil")
-        encoded = self._encode(photo, pupil)
+        encoded = self._encode(framed)
         clock.lap("encode")
-        likeness = self._compare(photo, pupil, encoded)
+        likeness = self._compare(framed, encoded)
         clock.lap("gate")
         if self._gate.refuses(likeness):
             report = gate.report(quality, Advice.NO_EYE_FOUND, likeness)
@@ -263,19 +284,24 @@ class Cascade:
             release_id=self.release_id,
         )
 
-    def _look(self, photo: Pixels) -> Pupil | None:
-        return find_pupil(photo) if self.spec.handmade or "pupil" in self.spec.views else None
+    def _cut(self, picture: Pixels) -> tuple[Pixels, Pixels]:
+        """The photo in a picture, and its thumbnail."""
+        frame = self._framing.find(picture)
+        return frame.cut(picture), frame.thumbnail
 
-    def _encode(self, photo: Pixels, pupil: Pupil | None) -> _Encoded:
-        thumbnail = features.make_thumbnail(photo)
-        batch = prepare(photo, self.spec, pupil)
+    def _look(self, photo: Pixels, thumbnail: Pixels) -> _Framed:
+        needed = self.spec.handmade or "pupil" in self.spec.views
+        return _Framed(photo, thumbnail, find_pupil(photo) if needed else None)
+
+    def _encode(self, framed: _Framed) -> _Encoded:
+        batch = prepare(framed.pixels, self.spec, framed.pupil)
         activations = self._encoder.activate(batch)
         parts = [self._encoder.embed(activations).ravel()]
         if self.spec.handmade:
-            parts.append(features.extract(photo, pupil, thumbnail))
-        return _Encoded(thumbnail, batch, activations, np.concatenate(parts))
+            parts.append(features.extract(framed.pixels, framed.pupil, framed.thumbnail))
+        return _Encoded(batch, activations, np.concatenate(parts))
 
-    def _compare(self, photo: Pixels, pupil: Pupil | None, encoded: _Encoded) -> gate.Likeness:
+    def _compare(self, framed: _Framed, encoded: _Encoded) -> gate.Likeness:
         """How much the photo resembles an eye."""
         distance = self._gate.distance(self._gate_input(encoded.vector))
         embeddings = encoded.vector[: self.spec.embedding_dim * len(self.spec.views)]
@@ -285,9 +311,9 @@ class Cascade:
         handmade = (
             encoded.vector[-features.LENGTH :]
             if self.spec.handmade
-            else features.extract(photo, pupil, encoded.thumbnail)
+            else features.extract(framed.pixels, framed.pupil, framed.thumbnail)
         )
-        layout = measure_layout(encoded.thumbnail, pupil)
+        layout = measure_layout(framed.thumbnail, framed.pupil)
         return gate.Likeness(distance, self._gate.eye.score(np.concatenate([handmade, layout])), other)
 
     def _gate_input(self, vector: Floats) -> Floats:

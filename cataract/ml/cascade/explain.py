@@ -16,19 +16,20 @@ def heatmap(cascade: Cascade, pixels: Pixels) -> Floats:
     """How far the accurate model's score moves when each place is covered, (H, W) float32, 0..1.
 
     pixels: (H, W, 3) uint8. The cover is the photo itself, blurred until no structure is left: it adds no edge or
-    colour. The pupil view stays where it was. Zero everywhere when no place matters. Costs 49 runs of the accurate
-    model.
+    colour. Frame and pupil view stay where they were. Zero everywhere when no place matters. Costs 49 runs of the
+    accurate model.
     """
     small = at_most(pixels, _SIDE)
-    pupil = find_pupil(small)
+    frame = cascade.find_frame(small)
+    pupil = find_pupil(frame.cut(small))
     height, width = small.shape[:2]
     blurred = np.asarray(cv2.GaussianBlur(small, (0, 0), max(height, width) / 8), dtype=np.uint8)
-    score = cascade.accurate_score(small, pupil)
+    score = cascade.accurate_score(small, frame, pupil)
     moved = np.zeros((_GRID, _GRID), dtype=np.float32)
     for row in range(_GRID):
         for column in range(_GRID):
             covered = _cover(small, blurred, (row + 0.5) / _GRID, (column + 0.5) / _GRID)
-            moved[row, column] = abs(score - cascade.accurate_score(covered, pupil))
+            moved[row, column] = abs(score - cascade.accurate_score(covered, frame, pupil))
     peak = float(moved.max())
     if not np.isfinite(peak) or peak == 0.0:
         return np.zeros(pixels.shape[:2], dtype=np.float32)

@@ -2,7 +2,7 @@
 
 A release is one folder of plain files, no pickle. Text files are UTF-8; numbers in JSON are finite.
 
-Required, read by inference:
+Read by inference, and required unless said otherwise:
 
 trunk.onnx        input "pixels" (N, 3, S, S) float32, normalised RGB -> output "activations" (any shape, first axis N)
 embed.onnx        input "activations" -> output "embedding" (N, E) float32, each row of L2 norm 1
@@ -16,6 +16,7 @@ calibration.json  {"fast": C, "accurate": C}, where C is one of (`cascade.calibr
 gate.json         {"quality": {...}, "ood": {...}, "eye": {...}}; keys: `cascade.gate`
 policy.json       {"version", "fast_band": {"low", "high"}, "auto": {"normal_below", "cataract_above"},
                    "disagreement_margin", "accurate_weight"}, and what it promises (meaning: `cascade.policy`)
+framing.json      {"weights": [...]}; meaning: `encoding.framing`. Optional: older releases lack it
 golden.json       {"tolerance": t, "cases": [{"name", "png": base64 of a PNG, "expect": {"decision", "fast_score",
                    "accurate_score", "probability"}}]}; made by `release.golden`, numbers may be null
 
@@ -53,6 +54,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from cataract.ml.encoding import framing
 from cataract.ml.encoding.encoder import VIEWS_VERSION, EncoderSpec
 from cataract.ml.release.description import FileRecord, ReleaseDescription
 
@@ -188,7 +190,8 @@ def encoder_hash(files: Mapping[str, FileRecord], encoder: EncoderSpec) -> str:
     spec = encoder.as_json()
     keys = ("image_size", "mean", "std", "resize_mode", "views", "handmade")
     preprocessing = json.dumps([VIEWS_VERSION, {key: spec[key] for key in keys}], sort_keys=True)
-    parts = (files["trunk.onnx"].sha256, files["embed.onnx"].sha256, preprocessing)
+    parts = [files["trunk.onnx"].sha256, files["embed.onnx"].sha256, preprocessing]
+    parts += [files[framing.FILE].sha256] if framing.FILE in files else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

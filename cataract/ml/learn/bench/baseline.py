@@ -19,15 +19,19 @@ from torch import nn
 from cataract.ml.arrays import Floats
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec, cut_views
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.encoding.pupil import find_pupil
 
 
 class PlainWay:
     """Two torch encoders and a scikit-learn classifier; may be called from many threads at once."""
 
-    def __init__(self, model: nn.Module, spec: EncoderSpec, classifier: LGBMClassifier) -> None:
-        """model: the open_clip model of the release; classifier: fitted on spec.dim features."""
-        self._spec = spec
+    def __init__(
+        self, model: nn.Module, spec: EncoderSpec, classifier: LGBMClassifier, framing: Framing | None = None
+    ) -> None:
+        """model: the open_clip model of the release; classifier: fitted on spec.dim features; framing: the release's,
+        none by default."""
+        self._spec, self._framing = spec, framing or Framing()
         self._fast: Any = model.eval()
         self._accurate: Any = copy.deepcopy(model).eval()
         self._head = nn.Linear(spec.embedding_dim, 1).eval()
@@ -44,7 +48,7 @@ class PlainWay:
     def __call__(self, data: bytes) -> Floats:
         """A photo file through both models; returns the embedding of its views, (V * E,), to compare."""
         image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)).convert("RGB"))
-        pixels = np.asarray(image, dtype=np.uint8)
+        pixels = self._framing.cut(np.asarray(image, dtype=np.uint8))
         needs_pupil = self._spec.handmade or "pupil" in self._spec.views
         pupil = find_pupil(pixels) if needs_pupil else None
         views = cut_views(pixels, self._spec.views, pupil)

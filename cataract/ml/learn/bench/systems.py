@@ -8,6 +8,7 @@ from typing import Any
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.gate import QUALITY_LIMITS
 from cataract.ml.encoding import features
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.learn.packages import has_open_clip, has_torch
 from cataract.ml.release import manifest as release
 
@@ -63,7 +64,7 @@ def _plain_of_release(folder: Path, manifest: release.Manifest, threads: int) ->
     spec = manifest.encoder
     trees = release.read_file(folder, manifest, "fast.txt").count(b"\nTree=")
     classifier = baseline.fit_classifier(spec.dim, trees=max(trees, 1), threads=threads)
-    return baseline.PlainWay(towers.load_encoder(folder), spec, classifier)
+    return baseline.PlainWay(towers.load_encoder(folder), spec, classifier, Framing.of(folder))
 
 
 def _open_gate() -> dict[str, Any]:

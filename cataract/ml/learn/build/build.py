@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.cascade.fast import FastModel
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import make_soft_labels
@@ -126,7 +127,7 @@ def _fit_accurate(build: Build) -> Floats | None:
     train = data.rows("train")
     fit = fit_accurate(
         build.base,
-        data.thumbnails(train),
+        data.thumbnails(train, Framing.of(build.base)),
         data.y[train],
         data.clusters[train],
         data.cluster_weights(train),

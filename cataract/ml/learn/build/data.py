@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats, Pixels, at_most
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.photos import images
 
@@ -60,8 +61,8 @@ class TrainingData:
         counts = [len(np.unique(self.clusters[rows][self.y[rows] == label])) for label in (0, 1)]
         return min(counts) >= MIN_CALIBRATION_CLUSTERS
 
-    def thumbnails(self, rows: NDArray[np.int64]) -> "Thumbnails":
-        return Thumbnails([self.paths[row] for row in rows])
+    def thumbnails(self, rows: NDArray[np.int64], framing: Framing) -> "Thumbnails":
+        return Thumbnails([self.paths[row] for row in rows], framing)
 
     def calibration_photos(self, reporter: Reporter) -> Iterator[Pixels]:
         """The photos on which thresholds are set: the calibration split, and the training split where it is small.
@@ -76,10 +77,10 @@ class TrainingData:
 
 
 class Thumbnails(Sequence[Pixels]):
-    """Small copies of stored photos. Each is decoded when it is read, to keep memory flat."""
+    """Small copies of stored photos, framed. Each is decoded when it is read, to keep memory flat."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
+    def __init__(self, paths: Sequence[Path], framing: Framing) -> None:
+        self._paths, self._framing = paths, framing
 
     def __len__(self) -> int:
         return len(self._paths)
@@ -90,5 +91,5 @@ class Thumbnails(Sequence[Pixels]):
     def __getitem__(self, index: slice) -> "Thumbnails": ...
     def __getitem__(self, index: int | slice) -> "Pixels | Thumbnails":
         if isinstance(index, slice):
-            return Thumbnails(self._paths[index])
-        return at_most(images.decode(self._paths[index].read_bytes()), _THUMBNAIL_SIDE)
+            return Thumbnails(self._paths[index], self._framing)
+        return at_most(self._framing.cut(images.decode(self._paths[index].read_bytes())), _THUMBNAIL_SIDE)

@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cataract.ml.encoding import framing
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.release.manifest import Manifest, verify
 
-_COPIED = ("trunk.onnx", "embed.onnx", "gate.json", "encoder.safetensors", "open_clip.json", "start.safetensors")
+_COPIED = (
+    "trunk.onnx",
+    "embed.onnx",
+    framing.FILE,
+    "gate.json",
+    "encoder.safetensors",
+    "open_clip.json",
+    "start.safetensors",
+)
 
 
 @dataclass(frozen=True)

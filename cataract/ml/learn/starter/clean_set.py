@@ -118,7 +118,7 @@ def embed_clean_set(
     rows = photos.rows(eyes=True, sources=[photos.home, *photos.other_sources])
     pixels, pupils, vectors, scores, augmented = [], [], [], [], []
     for index, row in enumerate(rows):
-        pixels.append(images.decode(photos.paths[row].read_bytes()))
+        pixels.append(photos.framing.cut(images.decode(photos.paths[row].read_bytes())))
         pupils.append(find_pupil(pixels[-1]))
         vectors.append(embed(pixels[-1], pupils[-1]))
         scores.append(embed.score(pixels[-1], pupils[-1]))

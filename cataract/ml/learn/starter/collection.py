@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats, Pixels, at_most
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.labels import CATARACT, CLASSES
 from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.learn.starter.gate.framing_rule import fit_framing
 from cataract.ml.learn.starter.labels import NO_EYE, Curation, Label
 from cataract.ml.photos import duplicates, images
 from cataract.ml.photos.copies import join_copies
@@ -25,11 +27,11 @@ DRAWN = 160  # pairs of synthetic eyes, four pairs as one original
 
 @dataclass(frozen=True)
 class Collection:
-    """All photos in memory, long side at most 256; those of the first folder, the clean set, come first.
+    """All photos in memory, framed, long side at most 256; those of the first folder, the clean set, come first.
 
     clean: how many these are. noisy: how many of the further folders follow; the rest comes from other sources.
     sources: the name of each photo's folder. hashes: of each photo, mirrored and turned ones included. y, other: see
-    `Label`. published: y before the curation.
+    `Label`. published: y before the curation. framing: how each was framed.
     """
 
     paths: list[Path]
@@ -42,6 +44,7 @@ class Collection:
     other: Floats
     clean: int
     noisy: int
+    framing: Framing
 
     @property
     def home(self) -> str:
@@ -75,26 +78,35 @@ def collect(folders: Sequence[Path], others: Path | None = None, reporter: Repor
         counts.append(len(inside))
     for source in sorted(others.iterdir()) if others else ():
         found += _photos(source, source.name, curation)
-    pixels, hashes, pupils = [], [], []
+    pixels, hashes = [], []
     for index, (path, _, _) in enumerate(found):
         photo = images.decode(path.read_bytes(), min_side=_SIDE)
         hashes.append(duplicates.dihedral_hashes(photo))
         pixels.append(at_most(photo, _SIDE))
-        pupils.append(find_pupil(pixels[-1]))
         if index % 100 == 0:
             reporter.progress("reading", index / len(found), f"photo {index + 1} of {len(found)}")
+    labels = [label for _, _, label in found]
+    whole = [index for index, label in enumerate(labels) if label.cataract != NO_EYE and _is_upright(index, counts)]
+    framing = fit_framing([pixels[index] for index in whole])
+    pixels = [framing.cut(picture) for picture in pixels]
     return Collection(
         paths=[path for path, _, _ in found],
         sources=np.array([source for _, source, _ in found]),
         pixels=pixels,
         hashes=hashes,
-        pupils=pupils,
-        y=np.array([label.cataract for _, _, label in found], dtype=np.int64),
+        pupils=[find_pupil(photo) for photo in pixels],
+        y=np.array([label.cataract for label in labels], dtype=np.int64),
         published=np.array([path.parent.name == CATARACT for path, _, _ in found], dtype=np.int64),
-        other=np.array([label.other for _, _, label in found], dtype=np.float32),
+        other=np.array([label.other for label in labels], dtype=np.float32),
         clean=counts[0],
         noisy=sum(counts[1:]),
+        framing=framing,
     )
+
+
+def _is_upright(index: int, counts: Sequence[int]) -> bool:
+    """Not so the photos of the second kind of folder, which were augmented offline: turned, for instance."""
+    return not counts[0] <= index < sum(counts)
 
 
 def _photos(

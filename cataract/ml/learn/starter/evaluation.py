@@ -77,7 +77,7 @@ def effective_rank(vectors: Floats) -> float:
 def _scored(models: Models, cascade: Cascade) -> HeldOut:
     """The raw scores of the test photos by the release, without its gate."""
     clean, rows = models.clean, np.flatnonzero(models.test)
-    scores = [cascade.accurate_score(clean.pixels[row], clean.pupils[row]) for row in rows]
+    scores = [cascade.accurate_score(clean.pixels[row]) for row in rows]
     accurate = np.array(scores, dtype=np.float32)
     return HeldOut(models.fast_scores(rows), accurate, clean.y[rows], clean.clusters[rows], "")
 

@@ -11,14 +11,15 @@ from torch import nn
 
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.fast import FastModel
+from cataract.ml.encoding import framing
 from cataract.ml.learn.fit.calibrate import HeldOut
 from cataract.ml.learn.fit.fast import FastFit, fit_fast
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.clean_set import AugmentedSet, CleanSet, choose_test_photos, embed_clean_set
 from cataract.ml.learn.starter.collection import Collection
 from cataract.ml.learn.starter.encoder import export_encoder, train_further
-from cataract.ml.learn.starter.other_finding import fit_other_finding
-from cataract.ml.learn.starter.photo_gate import OUTLIERS, fit_photo_gate
+from cataract.ml.learn.starter.gate.other_finding import fit_other_finding
+from cataract.ml.learn.starter.gate.photo_gate import OUTLIERS, fit_photo_gate
 from cataract.ml.release.manifest import write_json
 
 _NOISY, _OUTLIERS = 500, OUTLIERS  # photos of the noisy folders, and drawn outliers, that fit the gate
@@ -96,6 +97,7 @@ def fit_models(
         base, photos, clusters, checkpoint, leave_out=left_out, seed=seed, steps=steps, reporter=reporter
     )
     spec = export_encoder(network, folder)
+    write_json(folder / framing.FILE, photos.framing.as_json())
     clean = embed_clean_set(photos, clusters, folder, spec, reporter)
     test = choose_test_photos(clean, photos.home, start, seed)
     fitted = np.flatnonzero(~test & ~np.isin(clean.sources, left_out))
@@ -125,6 +127,7 @@ def _fit_gate(
     gate = fit_photo_gate(
         clean.pixels,
         clean.clusters,
+        framing=photos.framing,
         others=[photos.pixels[row] for row in drawn],
         strange=[photos.pixels[row] for row in strange],
         outliers=_OUTLIERS,

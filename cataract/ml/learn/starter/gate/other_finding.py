@@ -8,10 +8,10 @@ from sklearn.linear_model import LogisticRegression
 
 from cataract.ml.arrays import Floats
 from cataract.ml.learn.starter.clean_set import CleanSet, cluster_weights
-from cataract.ml.learn.starter.photo_gate import fit_linear_rule, rounded
+from cataract.ml.learn.starter.gate.linear_rule import fit_linear_rule, rounded
 
 _STRENGTH = 0.003  # scikit-learn's C; 0.03 finds fewer conditions of sources that were left out
-_FLAGGED = 0.2  # share of the eyes without another condition that is flagged
+_FLAGGED = 0.25  # share of the eyes without another condition that is flagged
 
 
 def fit_other_finding(clean: CleanSet, home: str, seed: int) -> dict[str, Any] | None:

@@ -12,8 +12,8 @@ import numpy as np
 
 from cataract.ml.arrays import Pixels, at_most, convert
 from cataract.ml.encoding.pupil import Pupil, find_pupil
-from cataract.ml.learn.starter import procedural_images
-from cataract.ml.learn.starter.procedural_images import Canvas
+from cataract.ml.learn.starter.gate import procedural_images
+from cataract.ml.learn.starter.gate.procedural_images import Canvas
 from cataract.ml.synthetic import render_eye
 
 

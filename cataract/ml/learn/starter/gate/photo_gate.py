@@ -14,22 +14,22 @@ from sklearn.linear_model import LogisticRegression
 from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.cascade.gate import fit_gate
 from cataract.ml.encoding import features, layout
+from cataract.ml.encoding.framing import Framing
 from cataract.ml.encoding.layout import measure_layout
 from cataract.ml.encoding.pupil import find_pupil
 from cataract.ml.learn.reporter import SILENT, Reporter
-from cataract.ml.learn.starter.outliers import draw_outliers
+from cataract.ml.learn.starter.gate.linear_rule import fit_linear_rule, rounded
+from cataract.ml.learn.starter.gate.outliers import draw_outliers
 from cataract.ml.synthetic import render_eye
 
 OUTLIERS = 2000
 _EYES_WEIGH = 5.0  # a cluster of eyes counts as so many outliers
 _OTHERS_WEIGH = 0.1  # of offline augmentations: their edges come from no camera
 _DRAWN, _DRAWN_WEIGH = 150, 0.5  # synthetic eyes with open lids: being drawn must not make an outlier
-_STRENGTH = (
-    0.005  # scikit-learn's C, of {0.005, 0.05}: the same on sources that were left out, and steadier when turned
-)
+_STRENGTH = 0.005  # scikit-learn's C, of {0.005, 0.05}: the same on sources that were left out
 _REAL_WEIGH = 3.0  # a photo of something else counts as so many drawn outliers
-_TURNS = (1, 2, 3)  # quarter turns in which every eye is shown too
 _REFUSED, _DOUBTED = 0.01, 0.05  # shares of held-out eyes below the limits
+_AS_IT_COMES = Framing()
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ class _Samples:
     is_eye: NDArray[np.bool_]
     weights: NDArray[np.float64]
 
-    def and_eyes(self, turned: Floats, clusters: NDArray[np.int64]) -> "_Samples":
-        """These and eyes, (turns, N, D), each cluster of which weighs the same."""
+    def and_eyes(self, x: Floats, clusters: NDArray[np.int64]) -> "_Samples":
+        """These and eyes, (N, D), each cluster of which weighs the same."""
         _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
-        weights = np.tile(_EYES_WEIGH / len(turned) / counts[inverse], len(turned))
-        x = turned.reshape(-1, turned.shape[-1])
+        weights = _EYES_WEIGH / counts[inverse]
         return _Samples(
             np.concatenate([self.x, x]),
             np.concatenate([self.is_eye, np.ones(len(x), dtype=bool)]),
@@ -67,6 +66,7 @@ def fit_photo_gate(
     eyes: Sequence[Pixels],
     clusters: NDArray[np.int64],
     *,
+    framing: Framing = _AS_IT_COMES,
     others: Sequence[Pixels] = (),
     strange: Sequence[Pixels] = (),
     outliers: int = OUTLIERS,
@@ -75,31 +75,24 @@ def fit_photo_gate(
 ) -> dict[str, Any]:
     """The whole content of gate.json, the same for every encoder.
 
-    eyes: photos (H, W, 3) uint8 with their clusters (N,), N >= 20; others: further photos of eyes, augmented offline,
-    which count little; strange: photos of anything else; outliers: how many more are drawn. The limits are quantiles
-    over eyes whose cluster was left out (five folds, one photo a cluster): see `_REFUSED` and `_DOUBTED`, and
-    `gate.fit_gate`.
+    eyes: framed photos (H, W, 3) uint8 with their clusters (N,), N >= 20; framing: of the release; others: further
+    photos of eyes, augmented offline, which count little; strange: photos of anything else; outliers: how many more are
+    drawn. The limits are quantiles over eyes whose cluster was left out (five folds, one photo a cluster): see
+    `_REFUSED` and `_DOUBTED`, and `gate.fit_gate`.
     """
-    turned = np.stack(
-        [
-            _describe(
-                [np.ascontiguousarray(np.rot90(eye, turn)) for eye in eyes],
-                _Part(reporter, 0.1 * turn, 0.1 * turn + 0.1, "describing photos of eyes"),
-            )
-            for turn in (0, *_TURNS)
-        ]
-    )
-    statistics = fit_gate(turned[0][:, : features.LENGTH], space="handmade", groups=clusters, seed=seed)
-    known = _known(eyes, others, strange, outliers, seed, reporter)
+    described = _describe(eyes, _Part(reporter, 0.0, 0.2, "describing photos of eyes"))
+    statistics = fit_gate(described[:, : features.LENGTH], space="handmade", groups=clusters, seed=seed)
+    known = _known(eyes, framing, others, strange, outliers, seed, reporter)
     reporter.progress("gate", 0.9, "telling eyes from outliers")
-    soft, hard = np.quantile(_held_out(turned, clusters, known, seed), [_DOUBTED, _REFUSED])
-    weights, bias = _fit(known.and_eyes(turned, clusters))
+    soft, hard = np.quantile(_held_out(described, clusters, known, seed), [_DOUBTED, _REFUSED])
+    weights, bias = _fit(known.and_eyes(described, clusters))
     eye = {"weights": rounded(weights), "bias": bias, "soft": float(soft), "hard": float(hard)}
     return {**statistics, "eye": eye}
 
 
 def _known(
     eyes: Sequence[Pixels],
+    framing: Framing,
     others: Sequence[Pixels],
     strange: Sequence[Pixels],
     outliers: int,
@@ -111,7 +104,8 @@ def _known(
     opened = [
         render_eye(5000 + index, opacity=index % 5 / 4, size=(96, 160, 320, 480)[index % 4]) for index in range(_DRAWN)
     ]
-    x = _describe([*drawn, *strange, *others, *opened], _Part(reporter, 0.4, 0.9, "describing outliers"))
+    pictures = [framing.cut(picture) for picture in (*drawn, *strange, *others, *opened)]
+    x = _describe(pictures, _Part(reporter, 0.2, 0.9, "describing outliers"))
     weights = np.repeat(
         [1.0, _REAL_WEIGH, _OTHERS_WEIGH, _DRAWN_WEIGH], [len(drawn), len(strange), len(others), len(opened)]
     )
@@ -131,32 +125,16 @@ def _describe(photos: Sequence[Pixels], part: _Part) -> Floats:
     return rows
 
 
-def _held_out(turned: Floats, clusters: NDArray[np.int64], known: _Samples, seed: int) -> NDArray[np.float64]:
-    """The log-odds of the first photo of each cluster, upright, by a rule that did not see its cluster."""
+def _held_out(x: Floats, clusters: NDArray[np.int64], known: _Samples, seed: int) -> NDArray[np.float64]:
+    """The log-odds of the first photo of each cluster, by a rule that did not see its cluster."""
     cluster = np.unique(clusters, return_inverse=True)[1]
     fold_of = np.random.default_rng(seed).permutation(int(cluster.max()) + 1)[cluster] % 5
     scores = np.zeros(len(cluster))
     for fold in range(5):
-        weights, bias = _fit(known.and_eyes(turned[:, fold_of != fold], cluster[fold_of != fold]))
-        scores[fold_of == fold] = turned[0, fold_of == fold] @ weights + bias
+        weights, bias = _fit(known.and_eyes(x[fold_of != fold], cluster[fold_of != fold]))
+        scores[fold_of == fold] = x[fold_of == fold] @ weights + bias
     return scores[np.unique(cluster, return_index=True)[1]]
 
 
 def _fit(samples: _Samples) -> tuple[NDArray[np.float64], float]:
     return fit_linear_rule(samples.x, samples.is_eye, samples.weights, LogisticRegression(C=_STRENGTH, max_iter=500))
-
-
-def fit_linear_rule(
-    x: Floats, y: NDArray[Any], weights: NDArray[np.float64], regression: LogisticRegression
-) -> tuple[NDArray[np.float64], float]:
-    """Fit the regression on standardised features (N, D); return weights (D,) and bias of the plain ones."""
-    mean, spread = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
-    spread = np.where(spread < 1e-6, 1.0, spread)
-    regression.fit((x - mean) / spread, y, sample_weight=weights)
-    plain = regression.coef_[0] / spread
-    return plain, float(regression.intercept_[0] - plain @ mean)
-
-
-def rounded(weights: NDArray[np.float64]) -> list[float]:
-    """Five digits of each weight, as gate.json keeps them."""
-    return [float(f"{weight:.5g}") for weight in weights]
