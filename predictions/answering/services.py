@@ -84,21 +84,24 @@ def upload_photo(
     return Prediction.objects.as_shown().get(pk=prediction.pk)
 
 
-def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[Prediction, bool]:
+def upload_once(
+    *, user: User, endpoint: str, key: str, is_shown: bool = True, **upload: Any
+) -> tuple[Prediction, bool]:
     """`upload_photo`, once per (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
 
-    The caller shows `user` the answer, and calls `disclose` for it. The key is stored with the photo: an upload that
-    was refused or never committed leaves its key free. Raises IdempotencyKeyReused when the key came with another
-    request, UploadRunning while the first one is running, and what `upload_photo` raises.
+    Whoever shows `user` the answer calls `disclose` for it; `is_shown`: in the response to this request. The key is
+    stored with the photo: an upload that was refused or never committed leaves its key free. Raises
+    IdempotencyKeyReused when the key came with another request, UploadRunning while the first one is running, and what
+    `upload_photo` raises.
     """
     if not key:
-        return upload_photo(user=user, is_shown=True, **upload), False
+        return upload_photo(user=user, is_shown=is_shown, **upload), False
     claim = idempotency.claim_key(user=user, endpoint=endpoint, key=key, body_sha256=_digest(upload))
     earlier = _replay(claim)
     if earlier is not None:
         return earlier, True
     try:
-        return upload_photo(user=user, is_shown=True, claim=claim, **upload), False
+        return upload_photo(user=user, is_shown=is_shown, claim=claim, **upload), False
     except (DuplicatePhoto, IntegrityError):
         earlier = _replay(claim)  # the same request, sent twice at once
         if earlier is None:
