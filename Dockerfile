@@ -37,6 +37,10 @@ COPY review review
 COPY training training
 COPY templates templates
 COPY static static
+# The commit that releases, MLflow runs and the image's label name: docker build --build-arg CODE_COMMIT=$(git rev-parse HEAD)
+ARG CODE_COMMIT=
+LABEL org.opencontainers.image.revision=$CODE_COMMIT
+RUN echo "$CODE_COMMIT" > cataract/commit.txt
 
 FROM code AS web
 COPY --from=core-packages /venv /venv

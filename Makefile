@@ -35,7 +35,7 @@ help:
 	@echo "make lint     ruff, mypy, lint-imports, hadolint, migrations, deploy check"
 	@echo "make faults   kill the web process a thousand times, and other long tests"
 	@echo "make fuzz     send 100,000 broken photos"
-	@echo "make simulate check the promises of automatic answers in many simulated clinics"
+	@echo "make simulate check the promises of automatic answers, the release gates and drift in many simulated clinics"
 	@echo "make load     measure the throughput of whole systems (ARGS=... goes to manage.py load)"
 	@echo "make lock     update the locked requirements"
 	@echo "make docs     regenerate docs/file-tree.md and docs/settings.md"
@@ -51,16 +51,17 @@ test: $(VENV)/.dev
 	$(IN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(if $(filter-out 0,$(COVERAGE)),--cov --cov-report=) $(ARGS)
 
 # The long versions of some tests: more crashes, promotions and racing readers, and the whole loop on every store.
-LONG := tests/faults tests/review/test_races.py tests/flows/test_loop.py tests/browser/test_loop.py
+LONG := tests/faults tests/review/test_races.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py
 faults: $(VENV)/.dev
-	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 $(IN)/python -m pytest $(LONG) -k "not fuzz" $(ARGS)
+	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 LARGE_ENCODER=1 $(IN)/python -m pytest $(LONG) -k "not fuzz" $(ARGS)
 
 fuzz: $(VENV)/.dev
 	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)
 
-# The two promises of automatic answers, in many simulated clinics.
+# The two promises of automatic answers, the errors of the release gates, and how drift is found, in simulated clinics.
 simulate: $(VENV)/.dev
-	SIMULATIONS=2000 $(IN)/python -m pytest tests/ml/test_risk.py -k "hold" -s --timeout=900 $(ARGS)
+	SIMULATIONS=2000 $(IN)/python -m pytest tests/ml/test_risk.py tests/ml/test_paired.py -k "test_risk or hold or rarely" -s --timeout=1800 $(ARGS)
+	DRIFT_YEARS=30 DRIFT_SHIFTS=100 $(IN)/python -m pytest tests/ml/test_drift.py -k "simulated" -s --timeout=3600 $(ARGS)
 
 # Starts whole systems on 127.0.0.1 and deletes them afterwards.
 load: $(VENV)/.core

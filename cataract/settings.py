@@ -191,6 +191,7 @@ CELERY_TASK_ROUTES = {
     "predictions.shadow.tasks.score_in_shadow": {"queue": "default"},  # must not delay the photos that users wait for
     "predictions.embeddings.tasks.sweep_embeddings": {"queue": "default"},
     "predictions.photos.tasks.compare_photos": {"queue": "default"},
+    "predictions.drift.tasks.watch_for_drift": {"queue": "default"},
     "predictions.answering.tasks.*": {"queue": "predict"},
     "predictions.batches.tasks.*": {"queue": "predict"},
     "training.runs.tasks.run_training": {"queue": "train"},
@@ -216,6 +217,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "predictions.photos.tasks.compare_photos",
         "schedule": 6.0,
         "options": {"expires": 5},
+    },
+    "watch-for-drift": {
+        "task": "predictions.drift.tasks.watch_for_drift",
+        "schedule": 60.0,
+        "options": {"expires": 59},
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
@@ -255,6 +261,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 59},
     },
+    "log-drift": {"task": "training.triggers.tasks.log_drift", "schedule": 300.0, "options": {"expires": 299}},
     "sweep-notices": {
         "task": "cataract.ops.notices.tasks.sweep_notices",
         "schedule": 300.0,
@@ -321,16 +328,22 @@ ALWAYS_READ_WEEKLY = env.int("ALWAYS_READ_WEEKLY", default=20)
 ACCURATE_CHECK_RATE = env.float("ACCURATE_CHECK_RATE", default=0.05)
 # Share of these checks that may disagree before admins get a notice.
 ACCURATE_CHECK_LIMIT = env.float("ACCURATE_CHECK_LIMIT", default=0.05)
-# What automatic answers promise, of a newly trained release and at a site that accepts them: at most this share of all
-# cataracts is answered "normal" without a clinician.
+# False alarms of drift that may be expected in a year, of all photos, sites and devices together. Lower finds drift
+# later.
+DRIFT_FALSE_ALARMS = env.float("DRIFT_FALSE_ALARMS", default=0.5)
+# What automatic answers promise at a site that accepts them, and of a newly trained release where the variable is set:
+# at most this share of all cataracts is answered "normal" without a clinician. A retraining keeps what the release that
+# it starts from promises, where no variable is set.
 AUTO_MAX_MISSED = env.float("AUTO_MAX_MISSED", default=0.01)
 # And at most this share of the answers "cataract" given without a clinician is wrong.
 AUTO_MAX_FALSE_ALARMS = env.float("AUTO_MAX_FALSE_ALARMS", default=0.05)
 # The confidence of each of the two limits.
 AUTO_CONFIDENCE = env.float("AUTO_CONFIDENCE", default=0.95)
 # The share of eyes with cataract where a release will serve: probabilities and AUTO_MAX_FALSE_ALARMS are meant for it.
-# 0: the share among the photos that it is calibrated on.
+# 0: as the release that the retraining starts from.
 AUTO_PREVALENCE = env.float("AUTO_PREVALENCE", default=0.0)
+AUTO_PROMISE = ("AUTO_MAX_MISSED", "AUTO_MAX_FALSE_ALARMS", "AUTO_CONFIDENCE", "AUTO_PREVALENCE")
+AUTO_STATED = tuple(name for name in AUTO_PROMISE if name in env.ENVIRON)
 PREDICTION_ATTEMPTS = 3
 # After this many seconds without a sign of life from a worker, another one takes over its photo.
 PREDICTION_LEASE_SECONDS = env.int("PREDICTION_LEASE_SECONDS", default=60)
@@ -362,7 +375,10 @@ OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 # After this many seconds without a heartbeat a training run counts as interrupted. The heartbeat is an eighth of it.
 TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)
-# Longest training run, in hours. Keep it below 6: after that the broker delivers the task again.
+# Where the accurate model is trained: `auto` is a CUDA device where torch finds one, else the processor; `cpu`; `cuda`.
+TRAINING_DEVICE = env.str("TRAINING_DEVICE", default="auto")
+# Longest training run, in hours. The accurate model's training ends in time for the rest of the run. Keep it below 6:
+# after that the broker delivers the task again.
 TRAINING_MAX_HOURS = env.float("TRAINING_MAX_HOURS", default=5)
 # Most memory for one training run, in gigabytes. 0 means three quarters of the machine's memory, divided by the number
 # of runs when it starts.
@@ -374,13 +390,21 @@ TRAINING_PARALLEL = env.bool("TRAINING_PARALLEL", default=False)
 PROMOTION_NEEDS_TWO = env.bool("PROMOTION_NEEDS_TWO", default=False)
 
 # MLflow: only training/tracking/ talks to it -------------------------------------------------------------------------
+# Address on which MLflow listens under `make run`. MLflow asks nobody for a password: let others reach it only through
+# a proxy that does.
+MLFLOW_HOST = env.str("MLFLOW_HOST", default="127.0.0.1")
 # Port of MLflow's pages under `make run`. Default: `PORT` + 1000.
 MLFLOW_PORT = env.int("MLFLOW_PORT", default=PORT + 1000)
+# Host names and addresses, separated by commas and without ports, by which browsers on other machines open MLflow's
+# pages under `make run`. MLflow answers 403 to any other.
+MLFLOW_ALLOWED_HOSTS = env.list("MLFLOW_ALLOWED_HOSTS", default=[])
 # Where training runs are recorded. Default: SQLite in `DATA_DIR`.
 MLFLOW_TRACKING_URI = env.str("MLFLOW_TRACKING_URI", default=f"sqlite:///{DATA_DIR / 'mlflow' / 'mlflow.db'}")
 MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
-# Address of MLflow's pages that the admin links to. Default: this host at `MLFLOW_PORT`.
-MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default=f"http://127.0.0.1:{MLFLOW_PORT}")
+_MLFLOW_NAME = MLFLOW_ALLOWED_HOSTS[0] if MLFLOW_ALLOWED_HOSTS else MLFLOW_HOST.replace("0.0.0.0", "127.0.0.1")
+# Address of MLflow's pages that the admin links to. Default: the first of `MLFLOW_ALLOWED_HOSTS`, else `MLFLOW_HOST`,
+# at `MLFLOW_PORT`.
+MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default="") or f"http://{_MLFLOW_NAME}:{MLFLOW_PORT}"
 
 # Web -----------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"

@@ -125,9 +125,11 @@ class Client:
             address = self._path_of(page["next"]) if page["next"] else None
 
     def train(self, *, idempotency_key: str = "", **choices: Any) -> dict[str, Any]:
-        """Start a training run (needs the scope admin); choices: model, reason, base_release, trials, minutes, epochs,
-        distil, teach_weight, teach_floor, max_missed, max_false_alarms, confidence, prevalence. What is left out keeps
-        its default."""
+        """Start a training run (needs the scope admin).
+
+        choices: model, reason, base_release, search, trials, minutes, epochs, distil, teach_weight, teach_floor,
+        max_missed, max_false_alarms, confidence, prevalence. What is left out keeps its default.
+        """
         return self.call("POST", "training-runs", choices, idempotency_key=idempotency_key)
 
     def wait_run(self, run_id: str, *, seconds: float = 6 * 3600) -> dict[str, Any]:
@@ -318,6 +320,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--model", choices=["fast", "accurate", "both"], help="both, when not given")
     train.add_argument("--reason", help="why, for the record")
     train.add_argument("--base-release", help="whose encoder to start from; else the champion's")
+    train.add_argument("--search", choices=["tpe", "grid"], help="how the fast model's parameters are searched")
     for name in _WHOLE:
         train.add_argument(f"--{name}", type=int)
     for name in _NUMBERS:

@@ -40,6 +40,7 @@ urlpatterns: list[URLPattern] = [
     path("batches/<uuid:batch_id>/results", batches_api.BatchResults.as_view(), name="api-batch-results"),
     path("batches/<uuid:batch_id>/results.csv", batches_api.BatchResultsCsv.as_view(), name="api-batch-csv"),
     path("releases", releases_api.Releases.as_view(), name="api-releases"),
+    path("releases/<str:release_id>/reject", releases_api.RejectRelease.as_view(), name="api-reject"),
     path("drift", drift_api.DriftView.as_view(), name="api-drift"),
     path("webhooks", webhooks_api.Webhooks.as_view(), name="api-webhooks"),
     path("webhooks/<uuid:endpoint_id>", webhooks_api.OneWebhook.as_view(), name="api-webhook"),

@@ -9,6 +9,7 @@ from predictions.answering import models as answering
 from predictions.batches import models as batches
 from predictions.consent import models as consent
 from predictions.corrections import models as corrections
+from predictions.drift import models as drift
 from predictions.embeddings import models as embeddings
 from predictions.news import models as news
 from predictions.photos import models as photos
@@ -26,6 +27,7 @@ __all__ = [
     "consent",
     "core",
     "corrections",
+    "drift",
     "embeddings",
     "news",
     "photos",

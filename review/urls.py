@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from review.acceptance import views as acceptance_views
 from review.agreement import views as agreement_views
+from review.drift import views as drift_views
 from review.labels import views as label_views
 from review.lookback import views as lookback_views
 from review.outcomes import views as outcome_views
@@ -18,6 +19,9 @@ urlpatterns: list[URLPattern] = [
     path("acceptance/", acceptance_views.acceptance_page, name="acceptance"),
     path("acceptance/decide/", acceptance_views.decide, name="acceptance-decide"),
     path("acceptance/count/", acceptance_views.count_now, name="acceptance-count"),
+    path("drift/", drift_views.drift_page, name="drift"),
+    path("drift/<uuid:pk>/", drift_views.segment_page, name="drift-segment"),
+    path("drift/<uuid:pk>/restart/", drift_views.restart_segment, name="drift-restart"),
     path("labels/export/", label_views.export, name="export"),
     path("next/", reading_views.next_case, name="next"),
     path("look-backs/", lookback_views.look_backs_page, name="look-backs"),

@@ -23,6 +23,11 @@ class RecordingReporter(Reporter):
         self.metrics: list[dict[str, Any]] = []
         self._stop, self._on_metric = stop, on_metric
 
+    @property
+    def trials(self) -> list[dict[str, Any]]:
+        """The metrics of the trials of a search."""
+        return [values for values in self.metrics if "trial" in values]
+
     def progress(self, stage: str, fraction: float, message: str = "") -> None:
         self.stages.append(stage)
         self.fractions.append(fraction)
@@ -30,6 +35,9 @@ class RecordingReporter(Reporter):
     def metric(self, values: Mapping[str, Any], step: int) -> None:
         self.metrics.append(dict(values))
         self._on_metric(self.metrics[-1])
+
+    def log(self, line: str) -> None:
+        return None
 
     def should_stop(self) -> bool:
         return self._stop()

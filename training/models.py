@@ -6,6 +6,7 @@ from training.label_checks import models as label_checks
 from training.livetests import models as livetests
 from training.promotion import models as promotion
 from training.runs import models as runs
+from training.tracking import models as tracking
 from training.triggers import models as triggers
 
-__all__ = ["comparison", "datasets", "label_checks", "livetests", "promotion", "runs", "triggers"]
+__all__ = ["comparison", "datasets", "label_checks", "livetests", "promotion", "runs", "tracking", "triggers"]

@@ -134,6 +134,47 @@ def curve(
     return _chart(260, top + side + 30, title, parts)
 
 
+class Moment(NamedTuple):
+    """A value at one time with its interval; None where there is none. `is_marked` makes its dot stand out."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    is_marked: bool = False
+
+
+def timeline(title: str, moments: Sequence[Moment], *, rest: float) -> SafeString:
+    """Values with their intervals from the first to the last moment, around the value `rest` of no change.
+
+    The first and the last moment are named below, the ends of the axis at the left.
+    """
+    left, top, tall = 40, 10, 130
+    edges = [edge for moment in moments for edge in (moment.value, moment.low, moment.high) if edge is not None]
+    low, high = min([rest, *edges]), max([rest, *edges])
+    span = (high - low) or 1.0
+    step = (_WIDTH - left - 2 * _EDGE) / max(len(moments) - 1, 1)
+
+    def place(value: float) -> float:
+        return top + tall * (high - value) / span
+
+    parts = [_line("axis", left, place(rest), _WIDTH, place(rest))]
+    parts += [_text(left - 6, place(value) + 4, f"{value:.1f}", anchor="end") for value in {low, high}]
+    placed = [(left + _EDGE + step * number, moment) for number, moment in enumerate(moments)]
+    for x, moment in placed:
+        if moment.low is not None and moment.high is not None:
+            parts.append(_line("grid" if not moment.is_marked else "axis", x, place(moment.low), x, place(moment.high)))
+    parts += [_line("line", x, place(one.value), to, place(other.value)) for (x, one), (to, other) in pairwise(placed)]
+    parts += [_dot(x, place(moment.value)) for x, moment in placed if moment.is_marked or len(moments) < 3]
+    if moments:
+        parts.append(_text(left, top + tall + 22, moments[0].name, anchor="start"))
+    if len(moments) > 1:
+        parts.append(_text(_WIDTH, top + tall + 22, moments[-1].name, anchor="end"))
+    newest = f"{len(moments)} looks, the newest {moments[-1].value:.2f}" if moments else "no looks"
+    marked = sum(moment.is_marked for moment in moments)
+    return _chart(_WIDTH, top + tall + 28, f"{title}: {newest}; marked at {marked}", parts)
+
+
 def levels(title: str, names: Sequence[str], points: Sequence[tuple[str, int]]) -> SafeString:
     """How something went through named levels: one point per moment, (its name, its level), level 0 at the top.
 

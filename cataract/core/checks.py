@@ -86,9 +86,11 @@ RULES = (
     # A share of the confident answers is always read by clinicians, or live sensitivity cannot be estimated.
     Rule(("AUDIT_RATE",), lambda rate: 0 < rate <= 1, "above 0 and at most 1"),
     _one_of("AUTO_ANSWERS", "accepted", "release"),
+    _one_of("TRAINING_DEVICE", "auto", "cpu", "cuda"),
     Rule(("AUTO_MAX_MISSED", "AUTO_MAX_FALSE_ALARMS"), lambda share: 0 < share < 0.5, "above 0 and below 0.5"),
     Rule(("AUTO_PREVALENCE",), lambda share: 0 <= share < 1, "at least 0 and below 1"),
     Rule(("AUTO_CONFIDENCE",), lambda confidence: 0.5 <= confidence < 1, "at least 0.5 and below 1"),
+    Rule(("DRIFT_FALSE_ALARMS",), lambda number: 0 < number <= 12, "above 0 and at most 12"),
     Rule(("SPLIT_FRACTIONS",), _are_splits, "positive shares of train, calibration and test that add up to 1"),
     Rule(
         (

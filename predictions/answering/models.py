@@ -163,6 +163,7 @@ class Prediction(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["status", "lease_until"], name="prediction_waiting"),
             models.Index(fields=["needs_review", "status"], name="prediction_for_review"),
+            models.Index(fields=["release", "done_at"], name="prediction_of_release"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=Q(status__in=["queued", "done", "failed"]), name="prediction_status"),

@@ -1,4 +1,4 @@
-"""How recent photos and answers differ from earlier ones."""
+"""How recent photos and answers differ from earlier ones, and a new beginning of what is watched."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 
 from cataract.ml.labels import Reason
 from cataract.ml.statistics.drift import MINIMUM, Drift, compare
 from cataract.ml.statistics.metrics import wilson
+from cataract.ml.statistics.monitoring import FIRST, Windows
 from predictions.answering.models import Prediction
+from predictions.drift.errors import ReasonMissing, SegmentChanged
+from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.releases.models import Release
 from predictions.results.wording import REASONS
 
@@ -84,6 +89,63 @@ def recent_drift(*, days: int = 7, reference_days: int = 90) -> dict[str, Any]:
             "reference": _facts(accurate_checks(since=start, until=middle)),
         },
     }
+
+
+def restart_segment(*, segment: DriftSegment, user: User, reason: str) -> DriftCheck:
+    """Take the newest photos of a segment as its reference from now on: what has changed there is wanted, or stays.
+
+    Raises ReasonMissing, and SegmentChanged where a worker has counted meanwhile.
+    """
+    if not reason.strip():
+        raise ReasonMissing
+    state = DriftSegment.State
+    windows = Windows(segment.windows.recent or segment.windows.reference)
+    segment.windows = windows
+    mine = DriftSegment.objects.filter(pk=segment.pk, version=segment.version)
+    with transaction.atomic():
+        changed = mine.update(
+            reference=segment.reference,
+            recent=[],
+            fresh=0,
+            state=state.COLLECTING if len(windows.reference) < FIRST else state.STABLE,
+            since=None,
+            confirmed_at=None,
+            looked_at=None,
+            version=segment.version + 1,
+        )
+        if not changed:
+            raise SegmentChanged
+        return DriftCheck.objects.create(
+            segment=segment,
+            release_id=segment.release_id,
+            state=DriftCheck.State.RESTARTED,
+            n_reference=len(windows.reference),
+            by=user,
+            reason=reason.strip(),
+        )
+
+
+def segments_for(user: Any) -> list[dict[str, Any]]:
+    """What this user may see of the segments, as the API gives them: two queries."""
+    segments = list(DriftSegment.objects.visible_to(user).named())
+    newest = DriftCheck.objects.looks().newest_of(segments)
+    return [
+        {
+            "kind": segment.kind,
+            "site": None if segment.site is None else segment.site.name,
+            "device": None if segment.device is None else segment.device.name,
+            "release": segment.release_id,
+            "state": segment.state,
+            "since": segment.since,
+            "confirmed_at": segment.confirmed_at,
+            "looked_at": None if (check := newest.get(segment.pk)) is None else check.at,
+            "n_reference": len(segment.reference),
+            "n_recent": len(segment.recent),
+            "measures": {} if check is None else check.measures,
+            "estimated": {} if check is None else check.estimated,
+        }
+        for segment in segments
+    ]
 
 
 def _rows(since: datetime, until: datetime) -> list[dict[str, Any]]:

@@ -12,6 +12,13 @@ class PromotionConflict(DomainError):
     status = 409
 
 
+class RejectionRefused(DomainError):
+    """The release cannot be rejected; the message says why."""
+
+    code = "rejection_refused"
+    status = 409
+
+
 class AlreadyInstalled(DomainError):
     code = "already_installed"
     status = 409

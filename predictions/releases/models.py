@@ -34,7 +34,8 @@ class ReleaseQuerySet(StatusQuerySet["Release"]):
 class Release(models.Model):
     """The deployable unit: a verified folder below the release folder, named by its id.
 
-    CHALLENGER -> CHAMPION -> RETIRED -> CHAMPION (rollback); CHALLENGER -> REJECTED. BASE stays BASE: an encoder to
+    CHALLENGER -> CHAMPION -> RETIRED -> CHAMPION (rollback); CHALLENGER -> REJECTED, by a person or by the training
+    run that made it, with the reason; no move leads from there. BASE stays BASE: an encoder to
     train from, whose models know nothing; no move leads from it to CHAMPION.
     """
 
@@ -53,6 +54,11 @@ class Release(models.Model):
     metrics = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     promoted_at = models.DateTimeField(null=True, blank=True)
+    rejected_at = models.DateTimeField(null=True, blank=True)
+    rejected_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    rejection = models.TextField(blank=True, help_text="Why it was rejected.")
 
     objects = ReleaseQuerySet.as_manager()
 
@@ -67,6 +73,9 @@ class Release(models.Model):
             ),
             models.CheckConstraint(
                 condition=~Q(status="champion") | Q(promoted_at__isnull=False), name="champion_was_promoted"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="rejected") | ~Q(rejection=""), name="rejected_release_says_why"
             ),
         ]
 

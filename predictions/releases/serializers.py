@@ -1,5 +1,7 @@
 """Serializers of releases."""
 
+from typing import Any
+
 from rest_framework import serializers
 
 from predictions.releases.models import Release
@@ -14,5 +16,19 @@ class ReleaseSerializer(serializers.ModelSerializer[Release]):
 
     class Meta:
         model = Release
-        fields = ("id", "status", "encoder", "created_at", "promoted_at", "metrics", "promises")
+        fields = (
+            "id",
+            "status",
+            "encoder",
+            "created_at",
+            "promoted_at",
+            "rejected_at",
+            "rejection",
+            "metrics",
+            "promises",
+        )
         read_only_fields = fields
+
+
+class RejectSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=1000)

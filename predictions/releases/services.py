@@ -1,4 +1,4 @@
-"""Change the champion: install the starter, promote a release, roll back."""
+"""Change the champion: install the starter, promote a release, roll back. Reject a challenger."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from predictions.releases.errors import AlreadyInstalled, PromotionConflict, refuse_damage
+from predictions.releases.errors import AlreadyInstalled, PromotionConflict, RejectionRefused, refuse_damage
 from predictions.releases.models import LiveTest, Promotion, Release
 from predictions.releases.serving import load_verified
 from predictions.releases.signals import release_promoted
@@ -58,6 +58,22 @@ def make_champion(*, release: Release, user: User | None, reason: str, is_rollba
             )
     except IntegrityError:  # the database allows one champion: another promotion came first
         raise PromotionConflict("Another user promoted a release. Look again before promoting.") from None
+
+
+def reject_release(*, release: Release, user: User | None, reason: str) -> Release:
+    """Reject a challenger for good, and end its live tests. Raises RejectionRefused."""
+    reason = reason.strip()
+    if not reason:
+        raise RejectionRefused("State why the release is rejected.")
+    with transaction.atomic():
+        moved = Release.objects.filter(pk=release.pk).move(
+            Release.Status.REJECTED, rejected_at=timezone.now(), rejected_by=user, rejection=reason
+        )
+        release.refresh_from_db()
+        if not moved:
+            raise RejectionRefused(f"Release {release.pk} is {release.status}: only a challenger can be rejected.")
+        LiveTest.objects.filter(challenger=release).end(user=user, reason=f"Release {release.pk} was rejected.")
+    return release
 
 
 def restore_previous_champion(*, user: User | None, reason: str) -> Promotion:

@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 
 from cataract.core.failpoints import hit
 from cataract.core.files import sync_folder
@@ -18,11 +19,11 @@ log = logging.getLogger(__name__)
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
-def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -> Release:
+def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER, rejection: str = "") -> Release:
     """Register a release folder: verify it, copy it below RELEASE_DIR, check its golden predictions, create its row.
 
-    The same release again returns its row. `status` is challenger, rejected or base: champions are made by
-    `make_champion`. Raises ReleaseCorrupt and leaves nothing behind.
+    The same release again returns its row. `status` is challenger or base: champions are made by `make_champion`. With
+    a `rejection`, the reason, the release is registered as rejected. Raises ReleaseCorrupt and leaves nothing behind.
     """
     manifest = verify(folder)
     if not _ID.fullmatch(manifest.id):
@@ -33,7 +34,9 @@ def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER) -
     release, _ = Release.objects.get_or_create(
         pk=manifest.id,
         defaults={
-            "status": status,
+            "status": Release.Status.REJECTED if rejection else status,
+            "rejected_at": timezone.now() if rejection else None,
+            "rejection": rejection,
             "manifest_sha256": manifest.sha256,
             "encoder": manifest.encoder.hash,
             "manifest": manifest.raw,

@@ -10,20 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cataract.ml.statistics.metrics import wilson
+from cataract.ml.statistics.intervals import Estimate, nothing, weighted_share, wilson
 
 RESAMPLES = 1000
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A value with its 95 % interval and number of cases; None where it is undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -35,44 +25,10 @@ class Measure:
     note: str = ""
 
 
-def nothing(n: int = 0) -> Estimate:
-    return Estimate(None, None, None, n)
-
-
 # Shares ---------------------------------------------------------------------------------------------------------------
 def share(hits: int, n: int) -> Estimate:
     """A plain share of independent cases, with Wilson's interval."""
     return Estimate(hits / n, *wilson(hits, n), n) if n else nothing()
-
-
-def weighted_share(hit: ArrayLike, weight: ArrayLike, clusters: ArrayLike | None = None) -> Estimate:
-    """The share of all cases that `hit`, from a sample in which each stands for `weight` (1 / probability) cases.
-
-    hit: (N,) 0/1; weight: (N,) > 0; clusters: (N,) ids. The value is Hajek's ratio sum(w h) / sum(w). The interval is
-    Wilson's with an effective number of cases (Korn and Graubard 1998; Dean and Pagano 2015): the smaller of what the
-    linearised variance over clusters and what Kish's design effect leave. The second keeps the interval wide where the
-    few heavy cases happen to agree and the first sees no variance.
-
-    Raises ValueError when the lengths differ or a weight is not a positive, finite number.
-    """
-    hits, weights = np.asarray(hit, dtype=np.float64), np.asarray(weight, dtype=np.float64)
-    groups = np.arange(len(hits)) if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1]
-    if not len(hits) == len(weights) == len(groups):
-        raise ValueError("Hits, weights and clusters must have the same length.")
-    if not (np.isfinite(weights) & (weights > 0)).all():
-        raise ValueError("Every weight must be a positive, finite number.")
-    if not len(hits):
-        return nothing()
-    total = weights.sum()
-    value = float((weights * hits).sum() / total)
-    mass = np.bincount(groups, weights)
-    effective = float(total**2 / (mass**2).sum())
-    residual = np.bincount(groups, weights * (hits - value))
-    if len(residual) > 1:
-        variance = len(residual) / (len(residual) - 1) * float((residual**2).sum()) / total**2
-        if variance > 0:
-            effective = min(effective, value * (1 - value) / variance)
-    return Estimate(value, *wilson(value * effective, effective), len(hits))
 
 
 # Agreement ------------------------------------------------------------------------------------------------------------

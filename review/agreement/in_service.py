@@ -2,17 +2,19 @@
 
 The photos of the stream are read whatever the AI says. Where enough of them are read, the figures are theirs,
 unweighted. Until then they come from all cases: readers read all doubtful photos and a random sample of the sure ones,
-so each case that was read stands for 1 / propensity photos.
+so each case that was read stands for 1 / propensity photos. A photo that the AI cannot judge goes to a person, so it
+counts as called cataract (docs/measures.md).
 """
 
 from collections import Counter, defaultdict
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import Q
 from django.utils.timezone import localtime
 
-from cataract.ml.labels import CATARACT, CLASSES, NORMAL, Reason, Route, is_sure
-from predictions.answering.answers import Answer
+from cataract.ml.labels import CATARACT, CLASSES, NORMAL, Decision, Reason, Route, is_sure
+from cataract.ml.statistics.intervals import weighted_share
 from predictions.answering.models import Prediction
 from review.agreement import estimates
 from review.agreement.estimates import Measure
@@ -30,7 +32,7 @@ UNWEIGHTED = "mostly doubtful photos; not the performance in service"
 
 
 class SampledCase(NamedTuple):
-    """A case whose prediction was cataract or normal, with its truth once it is read."""
+    """A case of a prediction, with its truth once it is read."""
 
     decision: str
     propensity: float
@@ -44,18 +46,29 @@ class SampledCase(NamedTuple):
     sure: bool
     always_read: bool = False
 
+    @property
+    def is_positive(self) -> bool:
+        """Whether the AI sends the patient on: cataract, or it cannot judge the photo."""
+        return self.decision != NORMAL
 
-def rows(since: datetime | None = None) -> list[SampledCase]:
-    """The cases of predictions that were cataract or normal, opened since then (None: all)."""
+    @property
+    def is_right(self) -> bool:
+        return self.is_positive == (self.truth == CATARACT)
+
+
+def rows(since: datetime | None = None, *, where: Q | None = None) -> list[SampledCase]:
+    """The cases of predictions, opened since then (None: all), of these cases alone."""
     cases = ReviewCase.objects.filter(
         kind=ReviewCase.Kind.CASE,
         prediction__status=Prediction.Status.DONE,
-        prediction__decision__in=[Answer.CATARACT, Answer.NORMAL],
+        prediction__decision__in=Prediction.Decision.values,
     ).exclude(status=ReviewCase.Status.WITHDRAWN)
     # Found by a check of the accurate model alone: chosen for what was known of them.
     cases = cases.exclude(prediction__route=Route.FAST, reasons=[Reason.DISAGREEMENT])
     if since is not None:
         cases = cases.filter(created_at__gte=since)
+    if where is not None:
+        cases = cases.filter(where)
     labels = {
         image: (answer, provenance)
         for image, answer, provenance in Label.objects.standing()
@@ -126,15 +139,13 @@ def measures(rows: list[SampledCase]) -> list[Measure]:
     # Urgent cases are read first. Weighting by class corrects for cases that are still waiting.
     shares = estimates.read_share([f"{r.decision} {r.propensity}" for r in rows], [r.is_read for r in rows])
     judged = [(r, r.propensity * s) for r, s in zip(rows, shares, strict=True) if r.truth in CLASSES]
-    called, truth = ([getattr(r, field) == CATARACT for r, _ in judged] for field in ("decision", "truth"))
+    called, truth = [r.is_positive for r, _ in judged], [r.truth == CATARACT for r, _ in judged]
     clusters = [r.cluster for r, _ in judged]
     weighted, unweighted = estimates.live(
         called=called, truth=truth, propensity=[p for _, p in judged], clusters=clusters
     )
     sure = [(r, 1 / p) for r, p in judged if r.sure]
-    right = estimates.weighted_share(
-        [r.decision == r.truth for r, _ in sure], [w for _, w in sure], [r.cluster for r, _ in sure]
-    )
+    right = weighted_share([r.is_right for r, _ in sure], [w for _, w in sure], [r.cluster for r, _ in sure])
     return [
         Measure("Sensitivity, all photos", weighted.sensitivity),
         Measure("Sensitivity, unweighted", unweighted.sensitivity, UNWEIGHTED),
@@ -148,8 +159,8 @@ def _unweighted(judged: list[SampledCase]) -> list[Measure]:
     """The same measures of the stream: plain shares, with intervals by patient."""
 
     def measure(name: str, rows: list[SampledCase]) -> Measure:
-        hits, clusters = [row.decision == row.truth for row in rows], [row.cluster for row in rows]
-        return Measure(name, estimates.weighted_share(hits, [1.0] * len(rows), clusters), FROM_STREAM)
+        hits, clusters = [row.is_right for row in rows], [row.cluster for row in rows]
+        return Measure(name, weighted_share(hits, [1.0] * len(rows), clusters), FROM_STREAM)
 
     return [
         measure("Sensitivity, all photos", [row for row in judged if row.truth == CATARACT]),
@@ -169,7 +180,7 @@ def cataract_by_month() -> list[Measure]:
     for answer, sent, cluster in rows.values_list("answer", "image__created_at", "image__cluster_id"):
         found[f"{localtime(sent):%Y-%m}"].append((answer == CATARACT, cluster))
     return [
-        Measure(month, estimates.weighted_share([hit for hit, _ in hits], [1.0] * len(hits), [c for _, c in hits]))
+        Measure(month, weighted_share([hit for hit, _ in hits], [1.0] * len(hits), [c for _, c in hits]))
         for month, hits in list(found.items())[-12:]
     ]
 
@@ -196,7 +207,7 @@ def against_outcomes(since: datetime | None = None) -> list[Measure]:
         in_the_end[eye] |= result is not None and result.answer == CATARACT
     patients = [str(patient) for patient, *_ in by_ai]
     return [
-        Measure(name, estimates.weighted_share([called[eye] for eye in by_ai], [1.0] * len(by_ai), patients), note)
+        Measure(name, weighted_share([called[eye] for eye in by_ai], [1.0] * len(by_ai), patients), note)
         for name, called, note in (
             ("The AI had said cataract", by_ai, ""),
             ("The final result said cataract", in_the_end, "provisional results included"),
@@ -211,10 +222,11 @@ def per_release(rows: list[SampledCase]) -> list[tuple[str, list[Measure]]]:
 
 
 def counts(rows: list[SampledCase]) -> dict[str, int]:
-    """How many cases were sampled, read, labelled after the AI was shown, and neither cataract nor normal."""
+    """How many cases were sampled and read; and of these labelled after the AI was shown, and of neither class."""
     return {
         "chosen": len(rows),
         "read": sum(row.is_read for row in rows),
         "after_ai": sum(row.provenance == Label.Provenance.AFTER_AI for row in rows),
         "neither": sum(row.is_read and row.truth not in CLASSES for row in rows),
+        "cannot_judge": sum(row.is_read and row.decision == Decision.UNGRADABLE for row in rows),
     }

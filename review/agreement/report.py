@@ -11,9 +11,10 @@ from itertools import combinations
 from typing import NamedTuple
 from uuid import UUID
 
+from cataract.ml.statistics.intervals import Estimate
 from predictions.answering.answers import Answer, contradicts
 from review.agreement import estimates
-from review.agreement.estimates import Estimate, Measure
+from review.agreement.estimates import Measure
 from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
 from review.queue import policy

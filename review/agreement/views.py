@@ -12,11 +12,12 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_GET
 
 from cataract.core import charts
+from cataract.ml.statistics.intervals import Estimate
 from predictions.answering.answers import Answer
 from predictions.drift.services import accurate_checks_by_week
 from review.agreement import in_service
 from review.agreement import report as agreement_report
-from review.agreement.estimates import Estimate, Measure
+from review.agreement.estimates import Measure
 from review.cases.permissions import overseers_only
 
 WEEKS = 12  # of checks by the accurate model

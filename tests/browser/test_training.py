@@ -26,7 +26,6 @@ from training.runs.models import TrainingRun
 
 @pytest.fixture(autouse=True)
 def published(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    monkeypatch.setitem(rules()["comparison"], "bootstrap", 100)
     monkeypatch.setitem(rules()["latency"], "slack_ms", 10_000.0)  # the browser keeps these cores busy
     return capture_published(monkeypatch)
 
@@ -115,7 +114,7 @@ def test_a_worse_release_cannot_be_promoted(
     monkeypatch.setitem(rules()["latency"], "slack_ms", 10.0)  # refused either way: show the plan as it is
     for least in ("min_positive_clusters", "min_negative_clusters"):
         monkeypatch.setitem(rules()["comparison"], least, 2)
-    challenger = compared(tmp_path / "made", seed=3, contrary=True, band="wide")
+    challenger = compared(tmp_path / "made", seed=3, refuse_all=True)
     page = site.log_in("admin")
     page.goto(f"/admin/training/releasereview/{challenger.pk}/change/")
     page.wait_for_load_state("networkidle")

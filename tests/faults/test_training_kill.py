@@ -95,10 +95,11 @@ def test_a_killed_training_is_interrupted_goes_on_and_is_never_half_a_release(sy
 
     train_until(system, "succeeded")
     second, third = run_row(system)[2].partition("Attempt 2:")[2].split("Attempt 3:")
-    assert "epoch 2 of fit 1 of 4" in second, "it goes on after the last epoch"
-    assert "trial 1" not in second and "epoch 1 of fit 1 of 4" not in second, "and repeats nothing"
+    assert "epoch 2 of fit 1 of" in second, "it goes on after the last epoch"
+    assert "trial 1" not in second and "epoch 1 of fit 1 of" not in second, "and repeats nothing"
     assert "The last attempt finished the release" in third and "epoch" not in third
     with sqlite3.connect(system.data_dir / "db.sqlite3") as database:
         releases = dict(database.execute("SELECT id, status FROM predictions_release").fetchall())
-    assert releases == {starter[0]: "champion", made: "challenger"}
+    assert releases.pop(starter[0]) == "champion"
+    assert releases in ({made: "challenger"}, {made: "rejected"}), "so few photos may teach nothing"
     assert not list((system.data_dir / "releases").glob(".building-*"))

@@ -242,12 +242,15 @@ def look_into_mlflow(loop: Loop, *, champion: str, challenger: str) -> None:
     assert parent.data.tags["dataset"] == loop.one("SELECT dataset_id FROM training_trainingrun")
     assert parent.inputs is not None
     assert parent.inputs.dataset_inputs[0].dataset.digest == parent.data.tags["dataset"][:36]
-    assert "cascade_roc_auc" in parent.data.metrics
-    assert [point.step for point in client.get_metric_history(run, "validation_loss")] == [1, 2]
+    assert {"held_out_cascade_roc_auc", "cv_log_loss", "cv_log_loss_sd"} <= set(parent.data.metrics)
+    assert [point.step for point in client.get_metric_history(run, "accurate_validation_loss")] == [1, 2]
+    assert len(client.get_metric_history(run, "fast_validation_log_loss")) > 2
     trials = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run}'")
-    assert len(trials) == TRIALS and all("log_loss" in trial.data.metrics for trial in trials)
-    files = {file.path for folder in ("release", "evaluation") for file in client.list_artifacts(run, folder)}
-    assert {"release/manifest.json", "release/card.md", "evaluation/confusion.svg", "evaluation/errors.json"} <= files
+    assert len(trials) == TRIALS and all(
+        {"cv_log_loss", "pruned_log_loss"} & set(trial.data.metrics) for trial in trials
+    )
+    files = {file.path for folder in ("", "model", "evaluation") for file in client.list_artifacts(run, folder)}
+    assert {"model/MLmodel", "card.md", "evaluation/confusion.svg", "evaluation/errors.json"} <= files
 
 
 def await_alias(loop: Loop, alias: str, release: str) -> None:

@@ -40,6 +40,18 @@ def test_compose_reads_the_file_and_every_service_is_watched() -> None:
 
 
 @pytest.mark.services
+def test_the_commit_and_the_name_of_mlflow_reach_images_and_services() -> None:
+    done = compose_config(**SECRETS, CODE_COMMIT="abc", MLFLOW_NAME="eyes.example", MLFLOW_PORT="6000")
+    services = yaml.safe_load(done.stdout)["services"]
+    for name in ("web", "trainer"):
+        assert services[name]["build"]["args"]["CODE_COMMIT"] == "abc"
+    web = services["web"]["environment"]
+    assert (web["MLFLOW_ALLOWED_HOSTS"], web["MLFLOW_PORT"], web["MLFLOW_UI_URL"]) == ("eyes.example", "6000", "")
+    allowed = next(part for part in services["mlflow"]["command"] if part.startswith("--allowed-hosts="))
+    assert {"mlflow:5000", "eyes.example", "eyes.example:*"} <= set(allowed.partition("=")[2].split(","))
+
+
+@pytest.mark.services
 @pytest.mark.parametrize("secret", sorted(SECRETS))
 def test_compose_refuses_to_start_without_a_secret(secret: str) -> None:
     done = compose_config(**{name: value for name, value in SECRETS.items() if name != secret})

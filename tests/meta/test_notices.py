@@ -9,15 +9,15 @@ from django.core import mail
 from django.test import Client
 from django.utils import timezone
 
-from cataract.ops.notices import conditions, worker
+from cataract.ops.notices import worker
 from cataract.ops.notices.models import Notice
 from cataract.ops.notices.tasks import sweep_notices
 from predictions.answering.models import Prediction
+from predictions.drift.models import DriftCheck, DriftSegment
 from review.cases.models import ReviewCase
 from review.reading import services as reading_services
-from tests.factories import PredictionFactory, ReaderFactory, TrainingRunFactory, UserFactory
+from tests.factories import PredictionFactory, ReaderFactory, ReleaseFactory, TrainingRunFactory, UserFactory
 from tests.review.makers import make_case
-from training.triggers.models import TrainingPolicy
 
 pytestmark = pytest.mark.django_db
 
@@ -105,17 +105,19 @@ def test_failed_predictions_stand_until_people_answered_them(admin: User) -> Non
     assert opened() == set()
 
 
-@pytest.mark.parametrize(("limit", "found"), [(None, ["brightness"]), (0.3, ["brightness", "contrast"]), (9.0, [])])
-def test_drift_beyond_the_policy(monkeypatch: pytest.MonkeyPatch, limit: float | None, found: list[str]) -> None:
-    measures = {
-        "brightness": {"psi": 1.2, "expected_psi": 0.05, "verdict": "large"},
-        "contrast": {"psi": 0.4, "expected_psi": 0.05, "verdict": "moderate"},
-        "sharpness": {"psi": None, "expected_psi": None, "verdict": "not_enough_data"},
-    }
-    monkeypatch.setattr("training.triggers.worker.recent_drift", lambda: {"measures": measures})
-    TrainingPolicy.objects.create(pk=1, max_drift=limit)
-    assert [finding.key for finding in conditions.drift()] == found
-    assert opened() == {("drift", name) for name in found}
+def test_a_confirmed_drift_is_a_notice_until_it_is_gone(admin: User) -> None:
+    segment = DriftSegment.objects.create(kind="all", release=ReleaseFactory.create(), state="suspected")
+    assert opened() == set()
+    row = {"difference": -0.62, "p": 1e-6, "alpha": 1e-4, "has_drifted": True}
+    DriftCheck.objects.create(segment=segment, release=segment.release, state="drifted", measures={"brightness": row})
+    noon = timezone.now().replace(hour=12)
+    DriftSegment.objects.update(state="drifted", since=noon, confirmed_at=noon)
+    assert opened() == {("drift", str(segment.pk))}
+    page = logged_in(admin).get("/notices/").content.decode()
+    assert f"All photos, since about {noon:%Y-%m-%d}: brightness 0.6 standard deviations lower" in page
+    assert f'href="/review/drift/{segment.pk}/"' in page
+    DriftSegment.objects.update(state="stable", since=None, confirmed_at=None)
+    assert opened() == set()
 
 
 def test_new_notices_are_mailed_once_and_name_no_patient(admin: User, settings: Any) -> None:

@@ -56,7 +56,10 @@ def test_each_figure_counts_the_photos_that_it_is_about() -> None:
     assert count(eyes["automatic"]) == (13, 15)
     assert count(eyes["wrong_cataract"]) == (2, 8)  # the unsure one went to a person
     assert count(eyes["wrong_normal"]) == (1, 5)
-    assert eyes["specificity"]["value"] == pytest.approx(6 / 9)  # it was graded wrongly all the same
+    assert eyes["specificity"]["value"] == pytest.approx(
+        6 / 10
+    )  # the unsure one was graded wrongly, the ungraded one is referred
+    assert eyes["roc_auc"]["n"] == 14
     assert eyes["sensitivity"]["value"] == pytest.approx(4 / 5)
     assert 0.5 < eyes["roc_auc"]["value"] < 1
     assert web["other_conditions"] is web["no_colour"] is web["not_an_eye"] is None
@@ -85,8 +88,9 @@ def test_the_sources_are_pooled_and_intervals_are_exact() -> None:
 
 def test_a_measure_without_photos_does_not_exist() -> None:
     eyes = by_source([Judged("web", NORMAL, NO_GRADE)])["pooled"]["eyes"]
-    for name in ("wrong_cataract", "wrong_normal", "specificity", "sensitivity", "roc_auc", "ece"):
+    for name in ("wrong_cataract", "wrong_normal", "sensitivity", "roc_auc", "ece"):
         assert eyes[name]["value"] is None
+    assert (eyes["specificity"]["value"], eyes["specificity"]["n"]) == (0, 1), "a healthy eye that goes to a person"
     assert by_source([])["pooled"]["eyes"] is None
 
 

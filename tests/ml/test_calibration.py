@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cataract.ml.cascade import calibration
-from cataract.ml.statistics.metrics import ece
+from cataract.ml.statistics.metrics import evaluate
 
 
 def sample(n: int, seed: int, sharpness: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,8 @@ def test_fitting_makes_probabilities_honest() -> None:
     fitted = calibration.fit_platt(*sample(2000, 1))
     scores, y = sample(4000, 2)
     p = calibration.apply(fitted, scores)
-    assert ece(y, p) < 0.03 < ece(y, calibration.apply({"kind": "temperature", "temperature": 1.0}, scores))
+    as_it_comes = calibration.apply({"kind": "temperature", "temperature": 1.0}, scores)
+    assert evaluate(y, p)["ece"]["value"] < 0.03 < evaluate(y, as_it_comes)["ece"]["value"]
     assert ((p >= 0) & (p <= 1)).all() and (np.diff(p[np.argsort(scores)]) >= 0).all()
 
 

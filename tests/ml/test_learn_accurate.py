@@ -1,11 +1,13 @@
 """The accurate model: the same data and seed give the same model, whether or not the fit was killed half-way."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from cataract.ml.learn.fit import accurate
 from cataract.ml.learn.fit.accurate import AccurateFit, fit_accurate
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.synthetic import render_eye
@@ -24,6 +26,23 @@ def fit(**options: Any) -> AccurateFit:
     n = np.arange(12)
     photos = [render_eye(int(seed), opacity=0.6 * (seed % 2), size=96) for seed in n]
     return fit_accurate(STARTER, photos, n % 2, n, epochs=2, seed=3, folds=2, **options)
+
+
+def test_fine_tuned_weights_count_only_as_far_as_they_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The share of the fine-tuned weights is chosen out of fold; three foldings say how much the figures vary."""
+    found = fit(repeats=2)
+    assert found.share in accurate._SHARES and len(found.repeats) == 2
+    assert {"log_loss", "roc_auc", "accuracy"} <= set(found.repeats[0])
+
+    def wrecked(job: Any, data: Any, number: int) -> Any:
+        network = copy.deepcopy(job.start)
+        network.head.weight.data.neg_()
+        return job.start, network, [{"validation_loss": 9.0}]
+
+    monkeypatch.setattr(accurate, "_fit", wrecked)
+    kept, start = fit(), accurate._starting_point(STARTER, 3).state_dict()
+    assert kept.share == 0.0
+    assert all(np.array_equal(value.numpy(), start[name].numpy()) for name, value in kept.state.items())
 
 
 def test_a_killed_fit_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:

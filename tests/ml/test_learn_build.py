@@ -1,6 +1,7 @@
 """Building a release from labelled photos: complete or not at all, reproducibly, and never on the test split."""
 
 import json
+import shutil
 import time
 from dataclasses import replace
 from importlib import import_module
@@ -12,6 +13,7 @@ from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.learn.build.build import LightInstall, build_release
+from cataract.ml.learn.build.changed_copies import embed_copies
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import Distillation
@@ -44,7 +46,7 @@ def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
     second = build_release(tmp_path / "b", tiny_release, dataset, BuildConfig(kind="fast", trials=2))
     assert first.id == second.id
     assert (tmp_path / "a" / "accurate.onnx").read_bytes() == (tiny_release / "accurate.onnx").read_bytes()
-    assert [values["trial"] for values in reporter.metrics] == [0, 1]
+    assert [values["trial"] for values in reporter.trials] == [0, 1]
     assert first.encoder.hash == Cascade.load(tiny_release).encoder_hash
     assert "too small by itself" in first.data["calibrated_on"]
 
@@ -62,6 +64,23 @@ def test_photos_are_read_once_and_a_withdrawn_one_leaves_the_cache(
     other = Cascade.load(make_tiny_release(tmp_path / "other", seed=9))
     with pytest.raises(FileNotFoundError):  # another encoder
         embed_photos(other, [tmp_path / "gone"], dataset.sha256s[1:2], cache)
+
+
+def test_changed_copies_are_the_same_each_time_and_a_withdrawn_one_leaves_the_cache(
+    tiny_release: Path, dataset: TrainingData, tmp_path: Path
+) -> None:
+    cascade, cache = Cascade.load(tiny_release), tmp_path / "copies.npz"
+    first = embed_copies(cascade, dataset.paths[:4], dataset.sha256s[:4], cache)
+    assert first.of.tolist() == [row for row in range(4) for _ in range(3)]
+    again = embed_copies(cascade, [tmp_path / "gone"] * 3, dataset.sha256s[1:4], cache)
+    np.testing.assert_array_equal(again.vectors, first.vectors[3:])
+    np.testing.assert_array_equal(
+        embed_copies(cascade, dataset.paths[:1], dataset.sha256s[:1]).vectors, first.vectors[:3]
+    )
+    with pytest.raises(FileNotFoundError):  # it was not requested the last time
+        embed_copies(cascade, [tmp_path / "gone"], dataset.sha256s[:1], cache)
+    plain = embed_photos(cascade, dataset.paths[:4], dataset.sha256s[:4]).vectors
+    assert not np.isclose(first.vectors, plain[first.of]).all(axis=1).any(), "each copy is changed"
 
 
 @pytest.mark.slow
@@ -93,8 +112,39 @@ def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_it_is_stopped_in_each_stage_and_reaches_no_later_one(dataset: TrainingData, tmp_path: Path) -> None:
-    for stage in ("reading", "teaching", *STAGES[1:]):
+def test_the_figures_of_the_model_that_is_kept_do_not_move(dataset: TrainingData, tmp_path: Path) -> None:
+    """Train both, promote, then train one on the same labels: the other one has seen them and must not judge itself."""
+
+    def figures(name: str, base: Path, kind: str) -> dict[str, dict[str, float]]:
+        build_release(tmp_path / name, base, dataset, BuildConfig(kind=kind, trials=1, epochs=1))
+        return dict(json.loads((tmp_path / name / "metrics.json").read_text()))
+
+    both = figures("both", STARTER, "both")
+    after_accurate, after_fast = (figures(kind, tmp_path / "both", kind) for kind in ("accurate", "fast"))
+    assert after_accurate["fast"] == both["fast"]
+    assert after_fast["accurate"] == both["accurate"]
+
+
+def test_photos_that_the_kept_model_was_fitted_on_leave_the_pool(
+    tiny_release: Path, dataset: TrainingData, tmp_path: Path
+) -> None:
+    """An older release keeps no out-of-fold scores: what it has seen says nothing about it."""
+    one = build_release(tmp_path / "one", tiny_release, dataset, BuildConfig(kind="fast", trials=1))
+    two = build_release(tmp_path / "two", tmp_path / "one", dataset, BuildConfig(kind="fast", trials=1))
+    assert one.data["calibration_clusters"] == two.data["calibration_clusters"] == 16
+    old = tmp_path / "old"
+    shutil.copytree(tmp_path / "one", old)
+    (old / "out_of_fold.npz").unlink()
+    manifest = json.loads((old / "manifest.json").read_text())
+    del manifest["files"]["out_of_fold.npz"]
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    three = build_release(tmp_path / "three", old, dataset, BuildConfig(kind="fast", trials=1))
+    assert three.data["calibration_clusters"] == 6, "the calibration split alone"
+
+
+@pytest.mark.slow
+def test_it_is_stopped_in_a_stage_and_reaches_no_later_one(dataset: TrainingData, tmp_path: Path) -> None:
+    for stage in ("reading", "teaching", "accurate", "quantisation"):
         assert _stopped_in(stage, dataset, tmp_path) == stage
         assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
 

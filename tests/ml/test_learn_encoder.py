@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from cataract.ml.encoding.encoder import Graph
-from cataract.ml.learn.fit import towers
+from cataract.ml.learn.fit import cut, towers
 from cataract.ml.learn.fit.export import ExportFailed, to_onnx
 
 SMALL_TEXT = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
@@ -36,7 +36,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 def check_parity(model: Any, size: int) -> None:
     model.eval()
     pixels = np.random.default_rng(0).normal(size=(2, 3, size, size)).astype(np.float32)
-    trunk, tail = towers.split(model.visual)
+    trunk, tail = cut.split(model.visual)
     with torch.no_grad():
         expected = model.encode_image(torch.from_numpy(pixels), normalize=True).numpy()
         activations = trunk(torch.from_numpy(pixels)).numpy()
@@ -69,7 +69,7 @@ def test_an_encoder_is_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_a_tower_that_cannot_be_cut_is_refused() -> None:
     with pytest.raises(ValueError, match="cannot be cut"):
-        towers.split(torch.nn.Linear(2, 2))
+        cut.split(torch.nn.Linear(2, 2))
 
 
 def test_a_graph_that_computes_something_else_is_refused() -> None:

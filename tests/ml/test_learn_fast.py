@@ -37,19 +37,19 @@ class Killed(BaseException):
 
 def test_a_killed_search_goes_on_and_ends_as_it_would_have(tmp_path: Path) -> None:
     def die(trial: dict[str, Any]) -> None:
-        if trial["trial"] == 1:
+        if trial.get("trial") == 1:
             raise Killed
 
     with pytest.raises(Killed):
         fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), reporter=RecordingReporter(on_metric=die))
     reporter = RecordingReporter()
     resumed = fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 5}), reporter=reporter)
-    assert [trial["trial"] for trial in reporter.metrics] == [1, 2], "the first trial was finished before the kill"
+    assert [trial["trial"] for trial in reporter.trials] == [1, 2], "the first trial was finished before the kill"
     assert resumed.text == fit().text
 
     other = RecordingReporter()
     fit(checkpoint=Checkpoint.of(tmp_path / "kept", {"seed": 6}), reporter=other)
-    assert len(other.metrics) == 3, "what was kept for another question is not used"
+    assert len(other.trials) == 3, "what was kept for another question is not used"
 
 
 def test_soft_labels_are_used_only_when_they_help() -> None:
@@ -70,6 +70,42 @@ def test_of_many_photos_a_part_is_searched_on_and_all_are_fitted(monkeypatch: py
     assert FastModel(part.text, dim=12).score(problem()[0]).shape == (90,)
 
 
+def test_a_logistic_regression_is_taken_where_it_is_better_out_of_fold() -> None:
+    rng = np.random.default_rng(1)
+    y = np.arange(60) % 2
+    x = rng.normal(size=(60, 20)).astype(np.float32) * np.linspace(0.1, 9, 20, dtype=np.float32)
+    x += (0.4 * np.linspace(0.1, 9, 20) * (2 * y[:, None] - 1)).astype(np.float32)  # a little in each of many features
+    one, two = (fit_fast(x, y, np.arange(60), trials=1, seed=2, linear=True) for _ in range(2))
+    assert one.text == two.text and one.text.startswith("{")
+    assert one.candidates["logistic regression"] < one.candidates["LightGBM"]
+    model = FastModel(one.text, dim=20)
+    assert np.corrcoef(model.score(x), one.oof_scores)[0, 1] > 0.9
+    low, high = model.score_range(x[0])
+    assert low < float(model.score(x[:1])[0]) < high < low + 0.01
+    with pytest.raises(ValueError, match="takes 20 features"):
+        FastModel(one.text, dim=21)
+    assert not fit().text.startswith("{"), "only where it is asked for"
+
+
+def test_figures_are_of_foldings_that_the_search_has_not_seen_and_of_no_copy() -> None:
+    x, y, groups = problem()
+    rng = np.random.default_rng(4)
+    copies = np.concatenate([x, x + rng.normal(scale=9, size=x.shape).astype(np.float32)])
+    found = fit_fast(copies, np.tile(y, 2), np.tile(groups, 2), copies=len(y), trials=2, seed=5)
+    assert len(found.repeats) == 3 and len({repeat["log_loss"] for repeat in found.repeats}) == 3
+    measured = found.oof_scores[: len(y)]
+    assert found.repeats[0]["accuracy"] == pytest.approx(np.mean((measured > 0) == (y == 1)))
+
+
+def test_a_grid_is_searched_in_order_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cataract.ml.learn.fit.search.GRID", {"num_leaves": [7, 4], "num_iterations": [60, 90]})
+    x, y, groups = problem()
+    trials = fit_fast(x, y, groups, trials=30, seed=1, method="grid").trials
+    tried = [(trial["params"]["num_leaves"], trial["params"]["num_iterations"]) for trial in trials]
+    assert tried == [(7, 60), (7, 90), (4, 60), (4, 90)]
+    assert len(fit_fast(x, y, groups, trials=3, seed=1, method="grid").trials) == 3
+
+
 def test_a_search_prunes_trials_that_fall_behind() -> None:
     x, y, groups = problem()
     trials = fit_fast(x, y, groups, trials=9, seed=1).trials
@@ -81,8 +117,8 @@ def test_a_search_prunes_trials_that_fall_behind() -> None:
 def test_trials_are_reported_and_the_best_is_kept() -> None:
     reporter = RecordingReporter()
     result = fit(reporter=reporter)
-    assert [trial["trial"] for trial in reporter.metrics] == [0, 1, 2]
-    best = min(reporter.metrics, key=lambda trial: float(trial["log_loss"]))
+    assert [trial["trial"] for trial in reporter.trials] == [0, 1, 2]
+    best = min(reporter.trials, key=lambda trial: float(trial["log_loss"]))
     assert result.params == best["params"] == pytest.approx(read_params(result.text), rel=1e-4)
     assert result.oof_scores.shape == (90,) and best["roc_auc"] > 0.7
 

@@ -12,13 +12,13 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
+from cataract.ml.encoding.cover import cover
 from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.learn.starter import collection, left_out, models, starter
 from cataract.ml.learn.starter.clean_set import CleanSet, Embedder, choose_test_photos
 from cataract.ml.learn.starter.evaluation import effective_rank
 from cataract.ml.learn.starter.labels import NO_EYE, Curation
 from cataract.ml.learn.starter.left_out import groups
-from cataract.ml.learn.starter.shortcuts import cover
 from cataract.ml.photos import duplicates
 from cataract.ml.photos.images import decode
 from cataract.ml.synthetic import render_eye

@@ -8,9 +8,9 @@ import pytest
 
 from cataract.ml.arrays import Pixels
 from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.encoding.cover import cover
 from cataract.ml.encoding.pupil import find_pupil
 from cataract.ml.labels import Decision, Reason
-from cataract.ml.learn.starter.shortcuts import cover
 from cataract.ml.photos.images import decode
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"

@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,11 @@ PHOTOS = [render_eye(seed, opacity=seed % 2 * 0.9, size=112) for seed in range(6
 
 
 @pytest.fixture
+def six_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantise, "FEWEST_PHOTOS", 6)
+
+
+@pytest.fixture
 def unfinished(tiny_release: Path, tmp_path: Path) -> tuple[Path, ReleaseDescription]:
     """A release before its golden predictions and its manifest, with what its manifest will say."""
     folder = Path(shutil.copytree(tiny_release, tmp_path / "release"))
@@ -36,6 +42,7 @@ def kinds_of(graph: Path) -> set[str]:
     return {node.op_type for node in load_model_from_string(graph.read_bytes()).graph.node}
 
 
+@pytest.mark.usefixtures("six_suffice")
 def test_weights_that_change_no_answer_are_taken(unfinished: tuple[Path, ReleaseDescription]) -> None:
     folder, description = unfinished
     before = {name: (folder / name).stat().st_size for name in GRAPHS}
@@ -52,6 +59,7 @@ def test_weights_that_change_no_answer_are_taken(unfinished: tuple[Path, Release
     assert json.loads((folder / "golden.json").read_text())["tolerance"] == golden_tolerance(quantisation) == 0.05
 
 
+@pytest.mark.usefixtures("six_suffice")
 def test_one_decision_that_changes_keeps_all_of_it_at_32_bits(
     unfinished: tuple[Path, ReleaseDescription], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,15 +83,22 @@ def test_one_decision_that_changes_keeps_all_of_it_at_32_bits(
 
 
 def test_a_probability_that_moves_by_two_hundredths_is_too_much() -> None:
-    assert quantise.Trial(photos=10, changed=0, most_moved=0.0199).is_safe
-    assert not quantise.Trial(photos=10, changed=0, most_moved=0.02).is_safe
-    assert not quantise.Trial(photos=10, changed=1, most_moved=0.0).is_safe
-    assert not quantise.Trial(photos=0, changed=0, most_moved=0.0).is_safe
+    assert quantise.Trial(photos=100, changed=0, most_moved=0.0199).is_safe
+    assert not quantise.Trial(photos=100, changed=0, most_moved=0.02).is_safe
+    assert not quantise.Trial(photos=100, changed=1, most_moved=0.0).is_safe
+    assert not quantise.Trial(photos=99, changed=0, most_moved=0.0).is_safe
 
 
-def test_without_a_photo_to_decide_on_nothing_is_quantised(unfinished: tuple[Path, ReleaseDescription]) -> None:
+@pytest.mark.parametrize("photos", [[], PHOTOS])
+def test_with_few_photos_to_decide_on_nothing_is_quantised(
+    photos: list[Any], unfinished: tuple[Path, ReleaseDescription]
+) -> None:
     folder, description = unfinished
-    assert set(quantise_if_safe(folder, description, []).precision.values()) == {"fp32"}
+    quantisation = quantise_if_safe(folder, description, photos)
+    assert set(quantisation.precision.values()) == {"fp32"}
+    assert quantisation.decision == (
+        f"int8 refused: {len(photos)} photos are too few to compare answers on (at least 100)"
+    )
 
 
 def test_graphs_without_matrix_products_are_left_alone(unfinished: tuple[Path, ReleaseDescription]) -> None:

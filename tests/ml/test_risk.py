@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cataract.ml.cascade.policy import Policy, decide
-from cataract.ml.cascade.risk import RiskLimits, choose_thresholds, photos_needed, promises, upper_bound
+from cataract.ml.cascade.policy import Policy, audit_rate, decide
+from cataract.ml.cascade.risk import (
+    RiskLimits,
+    choose_thresholds,
+    photos_needed,
+    promises,
+    upper_bound,
+    weighted_upper_bound,
+)
 from cataract.ml.labels import NORMAL
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate, final_probability, probabilities
 
@@ -235,3 +242,85 @@ def test_how_many_photos_a_limit_needs() -> None:
     needed = photos_needed(1, 200, 0.01, 0.95)
     assert needed is not None and upper_bound(needed / 200, needed, 0.95) <= 0.01
     assert upper_bound((needed - 1) / 200, needed - 1, 0.95) > 0.01
+
+
+def read_by_queue(held: HeldOut, made: tuple[Json, Json], seed: int, rate: float = 0.05) -> HeldOut:
+    """The photos that people read: all doubtful ones, and of the sure ones the audit sample, with their weights."""
+    fast, accurate = probabilities(held, made[0])
+    normal, cataract, _ = served(held, *made)
+    p = final_probability(made[1], fast, accurate)
+    chance = np.where(normal | cataract, [audit_rate(float(each), rate) for each in p], 1.0)
+    read = np.random.default_rng(seed).random(len(p)) < chance
+    return replace(held, weights=1 / chance).take(read)
+
+
+QUEUE_LIMITS = RiskLimits(missed=0.05, false_alarms=0.1)
+
+
+def test_promises_hold_on_labels_that_the_queue_chose() -> None:
+    """Doubtful photos are read up to twenty times as often as sure ones: counted alike, they hide the missed ones."""
+    coming, sets = future(FAIR), SETS // 10
+    broken, alike, on = np.zeros(2), np.zeros(2), np.zeros(2)
+    for seed in range(sets):
+        first = calibrate(clinic(600, 0.3, seed, FAIR), RiskLimits(missed=0.2, false_alarms=0.2))
+        labels = read_by_queue(clinic(6000, 0.3, 1000 + seed, FAIR), first, seed)
+        weighted = calibrate(labels, QUEUE_LIMITS)
+        for count, made in ((broken, weighted), (alike, calibrate(replace(labels, weights=np.zeros(0)), QUEUE_LIMITS))):
+            missed, false = true_risks(coming, made, 0.3)
+            count += missed > QUEUE_LIMITS.missed, false > QUEUE_LIMITS.false_alarms
+        on += weighted[1]["normal"]["threshold"] > 0, weighted[1]["cataract"]["threshold"] < 1
+        assert abs(weighted[1]["prevalence"] - 0.3) < 0.08
+    print(f"broken {broken / sets}, without weights {alike / sets}, on {on / sets} (missed, false alarms)")
+    assert (broken / sets <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / sets)).all()
+    assert alike.max() / sets > 0.3, "without weights the promise is broken"
+    assert on[0] / sets > 0.5 and on[1] > 0
+
+
+def test_a_retraining_answers_about_as_many_photos_as_before() -> None:
+    """The patients that are always read calibrate by themselves: labels of doubtful photos switch nothing off."""
+    limits, before, after = RiskLimits(missed=0.05, false_alarms=0.1), [], []
+    for seed in range(SETS // 10):
+        first = calibrate(clinic(600, 0.3, seed), limits)
+        arrived = clinic(8000, 0.3, 1000 + seed)
+        stream = np.random.default_rng(seed).random(8000) < 520 / 8000  # 20 a week for a year; half of them test
+        assert min(np.bincount(arrived.y[stream])) >= 100, "enough of each class to calibrate alone"
+        before.append(first[1])
+        after.append(calibrate(arrived.take(stream), limits)[1])
+    on = [
+        [np.mean([0 < p["auto"][side] < 1 for p in made]) for side in ("normal_below", "cataract_above")]
+        for made in (before, after)
+    ]
+    coverage = [np.mean([policy["coverage"] for policy in made]) for made in (before, after)]
+    print(f"on before {on[0]}, after {on[1]}; answered alone {coverage}")
+    assert (np.array(on[1]) >= np.array(on[0]) - 0.15).all() and coverage[1] > coverage[0] - 0.1
+
+
+def test_equal_weights_count_as_none_do() -> None:
+    held = clinic(1500, 0.3, 8)
+    one, two = (calibrate(each, RiskLimits())[1] for each in (held, replace(held, weights=np.full(1500, 7.0))))
+    assert one["auto"] == two["auto"] and one["normal"] == two["normal"] and one["cataract"] == two["cataract"]
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.02, 300), (0.1, 60)])
+def test_the_weighted_bound_covers_the_true_share(share: float, n: int) -> None:
+    """Where those who are missed are read rarely, the limit of an effective number is too low."""
+    rng, sets, below = np.random.default_rng(3), 10 * SETS, np.zeros(2)
+    for _ in range(sets):
+        wrong = rng.random(4 * n) < share
+        chance = np.where(wrong, 0.1, np.where(rng.random(4 * n) < 0.5, 1.0, 0.1))
+        read = rng.random(4 * n) < chance
+        weights, missed = 0.1 / chance[read], wrong[read]
+        effective = weights.sum() ** 2 / (weights**2).sum()
+        by_number = float(upper_bound(effective * np.average(missed, weights=weights), effective, 0.95))
+        below += weighted_upper_bound(missed, weights, 0.95) < share, by_number < share
+    print(f"below the truth: {below[0] / sets}, by an effective number {below[1] / sets}")
+    assert below[0] / sets <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / sets)
+    assert below[1] > below[0]
+
+
+def test_the_weighted_bound_of_few_photos() -> None:
+    """Without an error and with equal weights: all is staked on half of the money, so 1 - (2 * 0.05)..(0.05)."""
+    bound = weighted_upper_bound([False] * 100, np.ones(100), 0.95)
+    assert 1 - 0.05 ** (1 / 100) < bound < 1 - (0.05 / 2) ** (1 / 100) + 1e-9
+    assert weighted_upper_bound([True] * 10, np.ones(10), 0.95) == pytest.approx(1.0)
+    assert weighted_upper_bound([False] * 100, np.full(100, 0.1), 0.95) > 0.2, "all of them were likely to be read"

@@ -73,6 +73,9 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/acceptance/": {"GET": (UPLOADERS | LOOKERS, "")},
     "review/acceptance/decide/": {"POST": (ADMINS, "")},
     "review/acceptance/count/": {"POST": (ADMINS, "")},
+    "review/drift/": {"GET": (LOOKERS, "")},
+    "review/drift/<uuid:pk>/": {"GET": (LOOKERS, "")},
+    "review/drift/<uuid:pk>/restart/": {"POST": (ADMINS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
     "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
     "notices/": {"GET": (ADMINS, "")},
@@ -164,6 +167,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "api/v1/releases/<str:release_id>/confirm": {"POST": (ADMINS, "admin")},
     "api/v1/releases/<str:release_id>/evidence.pdf": {"GET": (LOOKERS, "admin")},
     "api/v1/releases/<str:release_id>/promote": {"POST": (ADMINS, "admin")},
+    "api/v1/releases/<str:release_id>/reject": {"POST": (ADMINS, "admin")},
     "accounts/login/": {"GET": (EVERYBODY, ""), "POST": (EVERYBODY, "")},
     "accounts/logout/": {"POST": (EVERYBODY, "")},
 }

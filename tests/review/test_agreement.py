@@ -10,9 +10,10 @@ from django.urls import reverse
 
 from cataract.core import charts
 from cataract.core.charts import Interval
+from cataract.ml.statistics.intervals import nothing
 from review.agreement import in_service
 from review.agreement import report as agreement_report
-from review.agreement.estimates import Measure, nothing
+from review.agreement.estimates import Measure
 from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
@@ -166,7 +167,25 @@ def test_each_read_photo_stands_for_as_many_as_its_chance_says() -> None:
     assert found["Sensitivity, all photos"] == (pytest.approx(4 / 24), 5)
     assert found["Sensitivity, unweighted"] == (pytest.approx(4 / 5), 5)
     assert found["Sure answers that were correct"] == (pytest.approx(0), 1)
-    assert in_service.counts(in_service.rows()) == {"chosen": 5, "read": 5, "after_ai": 0, "neither": 0}
+    assert in_service.counts(in_service.rows()) == {
+        "chosen": 5, "read": 5, "after_ai": 0, "neither": 0, "cannot_judge": 0,
+    }  # fmt: skip
+
+
+def test_a_photo_that_the_ai_cannot_judge_counts_as_sent_on(client: Client) -> None:
+    """As in the gates and in `evaluate`: no cataract is missed by it, and a healthy eye is referred by it."""
+    reader = ReaderFactory.create()
+    for decision, truth in (("ungradable", "cataract"), ("ungradable", "normal"), ("normal", "normal")):
+        case = make_case(
+            decision, needs_review=True, reasons=["ungradable" if decision == "ungradable" else "uncertain"]
+        )
+        read(reader, case, truth, final=truth)
+        read(ReaderFactory.create(), case, truth, final=truth)
+    found = values(in_service.measures(in_service.rows()))
+    assert found["Sensitivity, all photos"] == (1, 1) and found["Specificity, all photos"] == (0.5, 2)
+    assert in_service.counts(in_service.rows())["cannot_judge"] == 2
+    client.force_login(UserFactory.create(roles=["auditor"]))
+    assert "2 of them that the AI could not judge" in client.get(reverse("review:agreement")).content.decode()
 
 
 def of_stream(decision: str, *reasons: str) -> ReviewCase:

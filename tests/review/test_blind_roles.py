@@ -32,8 +32,8 @@ OTHERS = ("screener", "adjudicator", "admin", "superuser")  # beside "reader"; a
 SEE_READINGS = ("auditor", "admin")  # the roles that can open what the first reader answered
 # Counts and rates over all photos change with every answer and belong to nobody's photo.
 SUMMARIES = (
-    "review/agreement/", "review/acceptance/", "api/v1/acceptance", "api/v1/system", "api/v1/drift", "notices/",
-    "admin/training/predictions/livetest",
+    "review/agreement/", "review/acceptance/", "review/drift/", "api/v1/acceptance", "api/v1/system", "api/v1/drift",
+    "notices/", "admin/training/predictions/livetest",
 )  # fmt: skip
 # Pages of the admin about accounts and the system: what they show differs from world to world, and no photo is there.
 ELSEWHERE = ("admin/auth/", "admin/axes/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")

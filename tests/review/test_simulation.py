@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from cataract.ml.cascade.policy import audit_selected
+from cataract.ml.statistics.intervals import Estimate
 from review.agreement import estimates
 
 REPETITIONS = 200
@@ -56,7 +57,7 @@ def make_clinic(seed: int, audit_rate: float = 0.05) -> Clinic:
     )
 
 
-def holds(estimate: estimates.Estimate, truth: float) -> bool:
+def holds(estimate: Estimate, truth: float) -> bool:
     assert estimate.low is not None and estimate.high is not None
     return estimate.low <= truth <= estimate.high
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,19 @@ import pytest
 from django.core.management import CommandError, call_command
 from PIL import Image
 
+from cataract.ml.photos.duplicates import perceptual_hash
+from cataract.ml.photos.images import decode
+from cataract.ml.release.manifest import verify, write_json, write_manifest
+from cataract.ml.synthetic import render_eye
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
+from predictions.releases import store
 from predictions.releases.models import Promotion, Release
 from review.labels.models import Label
 from tests import photos
 from tests.releases import make_tiny_release
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
-from training.change_control.rules import rules
+from training.comparison.models import Comparison
 from training.datasets.selectors import usable_labels
 from training.runs import worker
 from training.runs.models import TrainingRun
@@ -99,6 +105,28 @@ def test_crops_of_test_photos_never_train_or_calibrate(tmp_path: Path, pictures:
     assert not EyeImage.objects.waiting_for_comparison().exists(), "a training may start at once"
 
 
+def test_a_test_file_that_cannot_be_tested_on_is_said_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """61 of 79 test files went to training without a word: the starter knew them."""
+    seen: list[str] = []
+    for seed, (split, label) in enumerate((s, a) for s in ("train", "test") for a in ("normal", "cataract")):
+        folder = tmp_path / "tree" / split / label
+        folder.mkdir(parents=True)
+        pixels = render_eye(40 + seed, opacity=0.9 * (label == "cataract"))
+        Image.fromarray(pixels).save(folder / f"{split}-{label}.png")
+        if split == "test" and label == "normal":
+            seen.append(perceptual_hash(pixels))
+    monkeypatch.setattr("predictions.releases.serving.seen_hashes", lambda: seen)
+    said = command("import_images", tmp_path / "tree", labelled=True, split_from_folders=True).splitlines()
+    why = "the champion was trained on it or on a copy"
+    assert f"test/normal/test-normal.png: stored (training), not test: {why}, labelled normal" in said
+    summary = said.index(f"1 of 2 test files are in training instead: {why}.")
+    assert "4 stored" in said[summary - 1] and "leaks" in " ".join(said[summary + 1 :])
+    again = command("import_images", tmp_path / "tree", labelled=True, split_from_folders=True, quiet=True)
+    assert "1 of 2 test files are in training instead: it was stored before." in again
+
+
 def test_an_import_keeps_the_eye_that_a_dicom_header_names(tmp_path: Path) -> None:
     (tmp_path / "left.dcm").write_bytes(photos.dicom(photos.eye(), ImageLaterality="L"))
     command("import_images", tmp_path)
@@ -169,8 +197,38 @@ def test_evaluate_measures_one_photo_a_picture_and_stores_nothing(champion: Rele
     assert sum(sum(row.values()) for row in result["confusion"].values()) == result["photos"]
     assert result["auto_decided"]["n"] <= result["photos"]
     assert result["metrics"]["roc_auc"]["value"] is not None
-    assert "Decided without a person" in command("evaluate", root)
+    measured, both = result["metrics"], result["by_class"]
+    assert measured["sensitivity"]["n"] == both["cataract"] and measured["specificity"]["n"] == both["normal"]
+    assert measured["ungradable"]["n"] == result["photos"] and result["fitted_on"] == 0
+    said = command("evaluate", root)
+    assert "Decided without a person" in said and "fitted on none of the" in said
+    row = next(line for line in said.splitlines() if line.startswith("Sensitivity at 95 % specificity"))
+    assert re.search(r" to \d\.\d{3} +\d+$", row), row
     assert not EyeImage.objects.exists() and not Prediction.objects.exists()
+
+
+def test_evaluate_counts_refusals_as_the_gates_do_and_says_what_it_was_fitted_on(tmp_path: Path) -> None:
+    """A release that finds no eye in any photo: every patient goes to a person, and nothing has a probability."""
+    root = tmp_path / "labelled"
+    for number, label in enumerate(("normal", "cataract")):
+        (root / label).mkdir(parents=True)
+        for seed in range(2):
+            (root / label / f"{seed}.png").write_bytes(photo_bytes(40 + 2 * number + seed, label))
+    folder = make_tiny_release(tmp_path / "refusing", name="refusing", refuse_all=True)
+    release = store.register_release(folder=folder)
+    result = json.loads(command("evaluate", root, json=True, release=release.pk))
+    values = {
+        name: result["metrics"][name]["value"] for name in ("sensitivity", "specificity", "ungradable", "roc_auc")
+    }
+    assert values == {"sensitivity": 1, "specificity": 0, "ungradable": 1, "roc_auc": None}
+
+    knowing = tmp_path / "knowing"
+    description = verify(make_tiny_release(knowing, name="knowing", seed=5))
+    write_json(knowing / "seen.json", {"hashes": [perceptual_hash(decode(photo_bytes(40, "normal")))]})
+    (knowing / "manifest.json").unlink()
+    write_manifest(knowing, description)
+    said = command("evaluate", root, release=store.register_release(folder=knowing).pk)
+    assert "was fitted on 1 of the" in said
 
 
 def test_evaluate_says_what_is_missing(tmp_path: Path, champion: Release) -> None:
@@ -226,7 +284,6 @@ def test_train_promote_and_rollback_from_the_command_line(
     champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published = capture_published(monkeypatch)
-    monkeypatch.setitem(rules()["comparison"], "bootstrap", 50)
     label_photos(test=1)
     assert "is queued" in command("train", model="fast", reason="new labels")
     with pytest.raises(CommandError, match="Another training run is active"):
@@ -239,8 +296,11 @@ def test_train_promote_and_rollback_from_the_command_line(
     with pytest.raises(CommandError, match="Known releases"):
         command("promote", "absent", reason="The new labels.")
     release = registry_twin(tmp_path)
-    with pytest.raises(CommandError, match="too few photos"):
+    with pytest.raises(CommandError, match=r"too few photos(.|\n)*\n  --acknowledge-too-few"):
         command("promote", release.pk, reason="The new labels.")
+    comparison = Comparison.objects.get(challenger=release)
+    comparison.report["rules"] = "an older one"
+    comparison.save()
     command("promote", release.pk, reason="The new labels.", acknowledge_too_few=True)
     assert Promotion.objects.first().release_id == release.pk  # type: ignore[union-attr]
     assert f"Release {champion.pk} serves again" in command("rollback", reason="It was a test.")
@@ -248,6 +308,4 @@ def test_train_promote_and_rollback_from_the_command_line(
 
 def registry_twin(tmp_path: Path) -> Release:
     """A release that answers just as the champion does, under another name."""
-    from predictions.releases import store
-
     return store.register_release(folder=make_tiny_release(tmp_path / "twin", seed=0, name="twin"))

@@ -95,6 +95,17 @@ def test_the_stream_alone_calibrates_and_tests_once_it_suffices(monkeypatch: pyt
     assert "Test: 4 photos, all of patients that are always read" in page
     assert "6 because their split takes only patients that are always read" in page
     assert preview().new_since_last == 0 and "unweighted" in second.test_source
+    judged, is_stream = selectors.test_labels()
+    assert is_stream and {label.image for label in judged} == {item.image for item in tested}
+
+
+def test_the_photos_that_decide_grow_with_every_label_and_never_shrink_with_a_dataset() -> None:
+    """What was labelled for an earlier dataset still counts, and so does what was labelled after the newest."""
+    label_photos()
+    first = freeze_dataset(user=None)
+    late = label_photo("cataract", "test", 930)
+    judged = {label.image_id for label in selectors.test_labels()[0]}
+    assert judged == set(first.items.filter(split="test").values_list("image", flat=True)) | {late.image_id}
 
 
 def start_page() -> str:
@@ -107,7 +118,8 @@ def test_a_fit_sees_no_test_photo_and_the_gates_see_no_other() -> None:
     label_photos()
     dataset = freeze_dataset(user=None)
     assert set(training_rows(dataset).values_list("split", flat=True)) == {"train", "calibration"}
-    assert set(selectors.test_rows(dataset).values_list("split", flat=True)) == {"test"}
+    labels, is_stream = selectors.test_labels()
+    assert {label.image.split for label in labels} == {"test"} and not is_stream
 
 
 def test_a_photo_that_left_its_split_or_its_consent_after_the_freeze_is_not_trained_on() -> None:
@@ -162,7 +174,8 @@ def test_no_fit_ever_sees_a_near_copy_of_a_test_photo(data: Any, monkeypatch: py
         decided |= now
         freeze_dataset(user=None)
     fitted = {row.image for dataset in Dataset.objects.all() for row in training_rows(dataset)}
-    tested = {row.image for dataset in Dataset.objects.all() for row in selectors.test_rows(dataset)}
+    tested = {row.image for dataset in Dataset.objects.all() for row in dataset.items.filter(split="test")}
+    tested |= {label.image for label in selectors.test_labels()[0]}
     for one, other in itertools.product(fitted, tested):
         assert not is_near([one.perceptual_hash], [other.perceptual_hash])
         assert one.patient_id is None or one.patient_id != other.patient_id

@@ -26,7 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def compared(champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Release:
     """A challenger that was compared on eight synthetic eyes, one of which it gets wrong."""
-    monkeypatch.setitem(rules()["comparison"], "bootstrap", 50)
     monkeypatch.setitem(rules()["since"], "max_photos", 4)
     label_photos(test=4)
     freeze_dataset(user=None)
@@ -55,7 +54,9 @@ def test_the_page_and_the_pdf_say_the_same(client: Client, compared: Release) ->
         "Flow of the data",
         "8 test photos answered by this release",
         "Answers against the truth",
-        "positive predictive value",
+        "Positive predictive value",
+        "all labelled test photos; each counts for 1 / the probability with which it was read",
+        "n 8",
         "Calibration",
         "Decided without a person",
         "At most 1 % of all cataracts would leave as normal unseen (95 % confidence; 0 of 312 here).",

@@ -21,6 +21,7 @@ from review.cases.models import ReviewCase
 from review.queue import opening
 from tests.factories import DatasetFactory, LabelFactory, UserFactory, jpeg_bytes
 from tests.releases import make_tiny_release
+from training.change_control.rules import rules
 from training.comparison.models import Comparison
 from training.comparison.promotable import PromotionRefused
 from training.livetests import services as livetests_services
@@ -235,7 +236,7 @@ def passed(challenger: Release, champion: Release) -> None:
     """A passed comparison. Without a test set no comparison can pass, and the plan would ask for an acknowledgement."""
 
     dataset = DatasetFactory.create()
-    report = {"verdict": "pass", "gates": [], "flips": []}
+    report = {"verdict": "pass", "rules": rules()["version"], "gates": [], "flips": []}
     Comparison.objects.create(challenger=challenger, champion=champion, dataset=dataset, verdict="pass", report=report)
 
 

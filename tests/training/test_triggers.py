@@ -1,5 +1,6 @@
 """The policy starts runs when it should, says why, and never twice for the same labels. The clock is patched."""
 
+import itertools
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,13 +9,17 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.releases import serving
 from predictions.releases.models import Promotion, Release
 from review.cases.models import ReviewCase
-from tests.factories import LabelFactory, UserFactory
+from tests.factories import LabelFactory, SiteFactory, UserFactory
 from tests.review.makers import make_case
 from tests.training.makers import capture_published, label_photo, label_photos
+from training.runs import services as training_services
 from training.runs.models import TrainingRun
+from training.tracking import mlflow_client
+from training.triggers import drift_metrics
 from training.triggers import worker as triggers
 from training.triggers.models import TrainingPolicy, TriggerFiring
 
@@ -92,17 +97,61 @@ def test_a_schedule_starts_a_run_when_the_last_is_old_and_the_labels_are_others(
     assert second is not None and second.reason == "the last run is 7 days old or older"
 
 
-def test_drift_starts_a_run_where_it_passes_its_limit(labelled: Release, monkeypatch: pytest.MonkeyPatch) -> None:
-    psi: dict[str, float | None] = {"psi": None, "expected_psi": None}
-    monkeypatch.setattr(triggers, "recent_drift", lambda: {"measures": {"brightness": psi}})
-    set_policy(max_drift=0.25)
-    assert triggers.check() is None, "not enough photos to say"
-    psi |= {"psi": 0.3, "expected_psi": 0.1}
-    assert triggers.check() is None, "chance alone gives 0.1 of it"
-    psi["psi"] = 0.4
+def test_a_confirmed_drift_starts_one_run_and_never_without_new_labels(
+    labelled: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(triggers, "DRIFT_LABELS", 3)
+    set_policy(on_drift=True)
+    since = timezone.now() - timedelta(days=3)
+    site = SiteFactory.create(name="North")
+    segment = DriftSegment.objects.create(kind="site", site=site, release=labelled, state="suspected")
+    seeds = itertools.count(600)
+
+    def label_photos_of(count: int, **facts: Any) -> None:
+        for _ in range(count):
+            label_photo("normal", "train", next(seeds), **{"site": site} | facts)
+
+    label_photos_of(1)
+    assert triggers.check() is None, "suspected is not confirmed"
+    DriftSegment.objects.update(state="drifted", since=since, confirmed_at=timezone.now())
+    finish(training_services.start_training(user=None, kind="fast", reason="by hand"), labelled)
+    assert triggers.check() is None, "no label is new"
+    label_photos_of(3, site=SiteFactory.create())
+    label_photos_of(3, created_at=since - timedelta(days=1))
+    label_photos_of(2)
+    assert triggers.check() is None, "few labels are of photos that have drifted"
+    label_photos_of(1)
     firing = triggers.check()
-    assert firing is not None and firing.trigger == "drift"
-    assert firing.reason == "brightness has drifted: population stability index 0.40, 0.25 allowed"
+    assert firing is not None and firing.trigger == "drift" and firing.run is not None
+    assert firing.reason.startswith("drift. North, since about ") and firing.reason.endswith(
+        "3 of its photos since have new labels"
+    )
+    finish(firing.run, labelled)
+    label_photos_of(3)
+    assert triggers.check() is None, "one run for one drift"
+    DriftSegment.objects.filter(pk=segment.pk).update(confirmed_at=timezone.now())
+    assert triggers.check() is not None, "a drift that was confirmed later is another one"
+
+
+def test_looks_for_drift_become_metrics_of_the_run_that_made_the_release(labelled: Release) -> None:
+    segment = DriftSegment.objects.create(kind="all", release=labelled)
+    row = {"difference": 0.7, "low": 0.5, "high": 0.9, "p": 1e-6, "alpha": 1e-4, "has_drifted": True}
+    estimate = {"sensitivity": {"value": 0.91, "low": 0.8, "high": 0.97, "n": 200}}
+    for state in ("stable", "drifted"):
+        DriftCheck.objects.create(
+            segment=segment, release=labelled, state=state, measures={"brightness": row}, estimated=estimate
+        )
+    DriftCheck.objects.create(
+        segment=segment, release=labelled, state="restarted", by=UserFactory.create(roles=["admin"]), reason="a lamp"
+    )
+    assert drift_metrics.deliver() == 2
+    assert drift_metrics.deliver() == 0, "each look once"
+    client = mlflow_client.connect()
+    (run,) = client.search_runs([mlflow_client.experiment(client)], filter_string=f"tags.drift_of = '{labelled.pk}'")
+    metrics = run.data.metrics
+    assert metrics["drift/All photos/brightness"] == 0.7 and metrics["drift/All photos/state"] == 2
+    assert metrics["drift/All photos/estimated_sensitivity"] == 0.91
+    assert [point.value for point in client.get_metric_history(run.info.run_id, "drift/All photos/state")] == [0, 2]
 
 
 def test_contradicted_answers_start_a_run_where_they_are_surely_too_many(
@@ -156,7 +205,6 @@ def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
         "is_on": "on",
         "kind": "fast",
         "new_labels": "5",
-        "max_drift": "",
         "max_override_rate": "",
         "every_days": "",
     }

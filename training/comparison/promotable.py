@@ -2,6 +2,7 @@
 
 from cataract.core.errors import DomainError
 from predictions.releases.models import Release
+from training.change_control.rules import rules
 from training.comparison.models import Comparison
 from training.datasets.models import Dataset
 
@@ -21,8 +22,18 @@ def check_promotable(*, release: Release, reason: str, acknowledge_too_few: bool
         raise PromotionRefused(" ".join(refusals))
 
 
+def needs_acknowledgement(release: Release) -> bool:
+    """Whether the plan lets `release` serve only after someone acknowledges that there are too few photos."""
+    if not Release.objects.champions().exists():
+        return False
+    comparison = Comparison.objects.standing(release)
+    return comparison.verdict == Comparison.Verdict.TOO_FEW if comparison else not Dataset.objects.exists()
+
+
 def _refusals(release: Release, reason: str, comparison: Comparison | None, acknowledged: bool) -> list[str]:
     if release.status not in (Release.Status.CHALLENGER, Release.Status.RETIRED):
+        if release.status == Release.Status.REJECTED:
+            return [f"Release {release.pk} was rejected and cannot be promoted: {release.rejection}"]
         return [f"Release {release.pk} is {release.status}: only a challenger or a retired release can be promoted."]
     refusals = []
     if len(reason.strip()) < MIN_REASON:
@@ -37,12 +48,18 @@ def _refusals(release: Release, reason: str, comparison: Comparison | None, ackn
                 "There is no frozen test set to compare it on: acknowledge that there are too few photos to judge it."
             )
         return refusals
+    if comparison.report["rules"] != rules()["version"]:
+        return [*refusals, "It was compared by an earlier version of the change-control plan: compare it again."]
     if comparison.verdict == Comparison.Verdict.FAIL:
         failed = [gate for gate in comparison.report["gates"] if gate["verdict"] == Comparison.Verdict.FAIL]
         failing = [f"{gate['id']} ({gate['reason']})" for gate in failed]
         refusals.append(f"The change-control plan refuses it: {'; '.join(failing)}.")
     if comparison.verdict == Comparison.Verdict.TOO_FEW and not acknowledged:
-        refusals.append("There are too few photos to judge it: acknowledge that, or label more photos first.")
+        open_ = [gate["reason"] for gate in comparison.report["gates"] if gate["verdict"] == Comparison.Verdict.TOO_FEW]
+        refusals.append(
+            "There are too few photos to judge it: acknowledge that, or label more photos first. Undecided: "
+            f"{'; '.join(open_)}."
+        )
     left = len(comparison.flips_without_cause())
     if left:
         photos = "1 photo that turns" if left == 1 else f"{left} photos that turn"

@@ -1,6 +1,7 @@
 """Run two releases on the same photos, judge them by the release gates, and store the Comparison."""
 
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -9,25 +10,38 @@ from uuid import UUID
 from django.conf import settings
 from django.utils.dateparse import parse_datetime
 
+from cataract.ml.arrays import Pixels
 from cataract.ml.cascade.cascade import Cascade, Outcome
+from cataract.ml.encoding.cover import cover
+from cataract.ml.encoding.pupil import find_pupil
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos import images
 from cataract.ml.photos.duplicates import dihedral_hashes, is_near
+from cataract.ml.photos.quality import measure_quality
 from cataract.ml.release.seen import read_seen
 from predictions.photos import storage
 from predictions.photos.models import EyeImage, Split
 from predictions.releases import serving, store
 from predictions.releases.models import Release
+from review.labels.models import Label
 from training.change_control import gates
 from training.change_control.paired import SIDES, Output, Photo
 from training.change_control.rules import rules
+from training.change_control.shortcuts import EYE_COVERED, PUPIL_COVERED
+from training.change_control.subgroups import brightness_band
 from training.comparison.models import Comparison
 from training.datasets.models import Dataset
-from training.datasets.selectors import test_rows, usable_labels
+from training.datasets.selectors import test_labels, usable_labels
+
+STREAM_ALONE = "all labelled test photos of patients that are always read; each counts once"
+ALL_LABELLED = "all labelled test photos; each counts for 1 / the probability with which it was read"
+
+# How to cover a photo, with the reach of the disc in radii of the pupil.
+_WAYS = {PUPIL_COVERED: 1.0, EYE_COVERED: 3.0}
 
 
 class _Row(NamedTuple):
-    """One photo to compare on: a frozen row of a dataset, or a label confirmed since."""
+    """One photo to compare on, with its label of today."""
 
     image: EyeImage
     truth: str
@@ -36,25 +50,33 @@ class _Row(NamedTuple):
 
 
 def compare(*, challenger: Release, champion: Release, dataset: Dataset, reporter: Reporter = SILENT) -> Comparison:
-    """Compare two releases on the test rows of `dataset` and on all labels confirmed since the champion was trained.
+    """Compare two releases on all labelled test photos, and on all labels confirmed since the champion was trained.
 
-    The row replaces an earlier comparison of the same three. Raises ReleaseCorrupt when a release folder is damaged,
-    Cancelled when the reporter asks to stop.
+    dataset: the newest one; a comparison of the same three is replaced. Raises ReleaseCorrupt when a release folder is
+    damaged, Cancelled when the reporter asks to stop.
     """
-    frozen = [_Row(row.image, row.answer, row.cluster, 1.0) for row in test_rows(dataset)]
+    labels, is_stream = test_labels()
+    test = [_row(label, 1.0 if is_stream else label.weight) for label in labels]
     new = _rows_since(trained_at(champion))
     sides = {side: serving.load(release) for side, release in (("champion", champion), ("challenger", challenger))}
     seen = {side: read_seen(store.folder_of(r)) for side, r in (("champion", champion), ("challenger", challenger))}
     fitted = {"champion": _fitted(champion), "challenger": _fitted(challenger)}
-    rows = list({row.image.pk: row for row in (*new, *frozen)}.values())
+    tested = {row.image.pk for row in test}
+    rows = list({row.image.pk: row for row in (*new, *test)}.values())
     photos: dict[Any, Photo] = {}
+    covered = _Covered()
     for number, row in enumerate(rows):
-        photos[row.image.pk] = _photo(row, sides, seen, fitted)
+        pixels = images.decode(storage.read(row.image.stored_name))
+        photo = photos[row.image.pk] = _photo(row, pixels, sides, seen, fitted)
+        if row.image.pk in tested and not photo.seen_by:
+            covered.add(photo, pixels, sides)
         reporter.progress("comparing", (number + 1) / len(rows), f"{number + 1} of {len(rows)} photos")
         reporter.check_stop()
     report = gates.judge(
-        [photos[row.image.pk] for row in frozen],
+        [photos[row.image.pk] for row in test],
         since=[replace(photos[row.image.pk], truth=row.truth, weight=row.weight) for row in new],
+        covered=covered.photos,
+        source=STREAM_ALONE if is_stream else ALL_LABELLED,
     )
     comparison, _ = Comparison.objects.update_or_create(
         challenger=challenger,
@@ -78,7 +100,11 @@ def trained_at(release: Release) -> datetime:
 def _rows_since(start: datetime) -> list[_Row]:
     """The labels confirmed since `start`, newest first, at most as many as the plan allows."""
     newest = usable_labels().filter(created_at__gt=start).order_by("-created_at")[: rules()["since"]["max_photos"]]
-    return [_Row(label.image, label.answer, label.image.cluster_id, label.weight) for label in newest]
+    return [_row(label, label.weight) for label in newest]
+
+
+def _row(label: Label, weight: float) -> _Row:
+    return _Row(label.image, label.answer, label.image.cluster_id, weight)
 
 
 class _Fitted(NamedTuple):
@@ -109,8 +135,36 @@ def _fitted(release: Release) -> _Fitted:
     return found
 
 
-def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]], fitted: dict[str, _Fitted]) -> Photo:
-    pixels = images.decode(storage.read(row.image.stored_name))
+class _Covered:
+    """Test photos answered again with the lens hidden, as many of each class as the plan says.
+
+    Only where the pupil is found for sure: a disc beside it would hide nothing.
+    """
+
+    def __init__(self) -> None:
+        self.photos: dict[str, list[Photo]] = {way: [] for way in _WAYS}
+        self._count: Counter[str] = Counter()
+
+    def add(self, photo: Photo, pixels: Pixels, sides: dict[str, Cascade]) -> None:
+        pupil = find_pupil(pixels)
+        if pupil is None or not pupil.is_sure or self._count[photo.truth] >= rules()["shortcut"]["max_photos"] / 2:
+            return
+        self._count[photo.truth] += 1
+        for way, reach in _WAYS.items():
+            hidden = cover(pixels, pupil, outside=False, reach=reach)
+            outputs = {side: _output(cascade, hidden) for side, cascade in sides.items()}
+            self.photos[way].append(
+                replace(photo, weight=1.0, champion=outputs["champion"], challenger=outputs["challenger"])
+            )
+
+
+def _photo(
+    row: _Row,
+    pixels: Pixels,
+    sides: dict[str, Cascade],
+    seen: dict[str, list[str]],
+    fitted: dict[str, _Fitted],
+) -> Photo:
     hashes = dihedral_hashes(pixels)
     return Photo(
         image=str(row.image.pk),
@@ -118,12 +172,13 @@ def _photo(row: _Row, sides: dict[str, Cascade], seen: dict[str, list[str]], fit
         truth=row.truth,
         champion=_output(sides["champion"], pixels),
         challenger=_output(sides["challenger"], pixels),
-        groups=_groups(row.image),
+        groups=_groups(row.image, pixels),
         seen_by=tuple(side for side in SIDES if fitted[side].knows(row.image) or is_near(hashes, seen[side])),
+        weight=row.weight,
     )
 
 
-def _output(cascade: Cascade, pixels: Any) -> Output:
+def _output(cascade: Cascade, pixels: Pixels) -> Output:
     # Processor time: wall-clock time would charge one of the two for whatever else the machine does.
     started = time.process_time()
     outcome: Outcome = cascade.predict([pixels], mode=settings.CASCADE_MODE)[0]
@@ -131,17 +186,13 @@ def _output(cascade: Cascade, pixels: Any) -> Output:
     return Output(outcome.decision, outcome.probability, outcome.needs_review, milliseconds)
 
 
-def _groups(image: EyeImage) -> dict[str, str]:
+def _groups(image: EyeImage, pixels: Pixels) -> dict[str, str]:
     """The subgroups of a photo. "unknown" is a group of its own."""
-    brightness = image.quality.get("brightness")
-    band = (
-        "unknown" if brightness is None else "dark" if brightness < 70 else "bright" if brightness > 180 else "medium"
-    )
     return {
         "site": image.site.name,
         "device": str(image.device or "unknown"),
         "eye": image.eye or "unknown",
-        "brightness": band,
+        "brightness": brightness_band(measure_quality(pixels).brightness),
     }
 
 

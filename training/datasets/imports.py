@@ -3,7 +3,7 @@
 `scan` reads the folder, `import_folder` stores it; `manage.py evaluate` only scans.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,14 @@ from django.db import transaction
 from cataract.core.errors import DomainError
 from cataract.ml.labels import CLASSES
 from cataract.ml.photos.copies import group_copies, picture_of
+from cataract.ml.photos.duplicates import is_near
 from predictions.photos import intake, worker
 from predictions.photos.clusters import draw_split
 from predictions.photos.facts import PhotoFacts
 from predictions.photos.models import EyeImage, Split
 from predictions.photos.refusals import BadPhoto, PhotoInTrash
 from predictions.photos.services import store_photo
+from predictions.releases import serving
 from predictions.sites import services as sites
 from review.labels.models import Label
 
@@ -46,7 +48,8 @@ class ScannedFile:
 
 @dataclass
 class ImportReport:
-    """What an import did. lines: one per file, for people."""
+    """What an import did. lines: one per file, for people; elsewhere: files that are not in the split that their folder
+    names, by (that split, the split that they are in, why), with the number of files."""
 
     lines: list[str] = field(default_factory=list)
     stored: int = 0
@@ -54,6 +57,8 @@ class ImportReport:
     refused: int = 0
     labelled: int = 0
     excluded: int = 0
+    of_split: Counter[str] = field(default_factory=Counter)
+    elsewhere: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     near_duplicates: list[list[str]] = field(default_factory=list)
     conflicts: list[list[str]] = field(default_factory=list)
     leaks: list[list[str]] = field(default_factory=list)
@@ -153,7 +158,13 @@ def _import_one(
     if new:
         worker.compare(image, is_new=True)
         image.refresh_from_db()
-    words = [f"stored ({image.get_split_display()})" if new else "already stored"]
+    words = [f"stored ({image.get_split_display()})" if new else f"already stored ({image.get_split_display()})"]
+    if forced_split:
+        report.of_split[forced_split] += 1
+        if image.split != forced_split:
+            why = _why_elsewhere(image, photo.hashes, new)
+            report.elsewhere[forced_split, image.split, why] += 1
+            words.append(f"not {Split(forced_split).label}: {why}")
     report.stored += new
     report.known += not new
     report.excluded += new and image.split == Split.EXCLUDED
@@ -162,6 +173,17 @@ def _import_one(
     if label:
         words.append(_label(image, label, report))
     return ", ".join(words)
+
+
+def _why_elsewhere(image: EyeImage, hashes: Sequence[str], is_new: bool) -> str:
+    """Why a photo is not in the split that its folder names."""
+    if image.split == Split.EXCLUDED:
+        return "copies of it are in two splits, so it is in no dataset"
+    if not is_new:
+        return "it was stored before"
+    if is_near(hashes, serving.seen_hashes()):
+        return "the champion was trained on it or on a copy"
+    return "a copy that was stored before it is there"
 
 
 def _label(image: EyeImage, answer: str, report: ImportReport) -> str:

@@ -40,6 +40,17 @@ def _stream_suffices(labels: list[Label], split: str) -> bool:
     return min(patients) >= int(rules()["always_read"]["min_clusters"])
 
 
+def test_labels() -> tuple[list[Label], bool]:
+    """The labelled photos of the test split as of today, and whether only those of the stream are taken.
+
+    A photo never leaves the test split, so this set grows with every label, from dataset to dataset. As in a dataset,
+    the photos of patients that are always read are enough alone once there are enough of each class.
+    """
+    labels = list(usable_labels().filter(image__split=Split.TEST))
+    is_stream = _stream_suffices(labels, Split.TEST)
+    return [label for label in labels if label.image.always_read or not is_stream], is_stream
+
+
 def checkable_labels() -> list[Label]:
     """The usable labels in which a label check looks for wrong ones: never those of the test split."""
     return list(usable_labels().exclude(image__split=Split.TEST))
@@ -48,11 +59,6 @@ def checkable_labels() -> list[Label]:
 def training_rows(dataset: Dataset) -> QuerySet[DatasetItem]:
     """The rows that a fit may read: training and calibration, of images that have kept their split since the freeze."""
     return _rows(dataset, Split.TRAIN, Split.CALIBRATION)
-
-
-def test_rows(dataset: Dataset) -> QuerySet[DatasetItem]:
-    """The frozen test rows. Only the release gates read them."""
-    return _rows(dataset, Split.TEST)
 
 
 def unlabelled_photos(until: datetime) -> QuerySet[EyeImage]:

@@ -11,7 +11,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from cataract.core.errors import DomainError
-from cataract.ml.labels import CLASSES
+from cataract.ml.labels import CATARACT, CLASSES, NORMAL
+from cataract.ml.learn.build.data_warnings import count_warnings
 from predictions.photos.models import Split
 from review.labels.models import Label
 from training.change_control.rules import rules
@@ -30,7 +31,8 @@ class Preview:
     """What a run started now would train on.
 
     sources: (split, which labelled photos it takes), of calibration and test. counts: {split: {answer: photos}};
-    clusters: {split: {answer: clusters}}; readers: (reader, labels that rest on a reading of theirs).
+    clusters: {split: {answer: clusters}}; readers: (reader, labels that rest on a reading of theirs). warnings: what is
+    doubtful about the photos of training and calibration, in sentences.
     """
 
     images: int
@@ -46,6 +48,7 @@ class Preview:
     fingerprint: str
     same_as_last: bool
     missing: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def fingerprint_of(labels: Iterable[Label]) -> str:
@@ -81,6 +84,7 @@ def preview() -> Preview:
         fingerprint=fingerprint,
         same_as_last=last is not None and last.fingerprint == fingerprint,
         missing=_missing(clusters),
+        warnings=count_warnings(*_fitted(clusters)),
     )
 
 
@@ -122,6 +126,14 @@ def _clusters(labels: Iterable[Label]) -> Counter[tuple[str, str]]:
     return Counter(
         (split, answer) for split, answer, _ in {(x.image.split, x.answer, x.image.cluster_id) for x in labels}
     )
+
+
+def _fitted(clusters: Counter[tuple[str, str]]) -> tuple[int, int]:
+    """(normal, cataract): the clusters that a run fits or calibrates on."""
+    normal, cataract = (
+        clusters[Split.TRAIN, answer] + clusters[Split.CALIBRATION, answer] for answer in (NORMAL, CATARACT)
+    )
+    return normal, cataract
 
 
 def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:

@@ -57,8 +57,9 @@ def flow(run: TrainingRun | None, comparison: Comparison | None) -> list[Block]:
     return [
         Chart(chart, "With and without: cataract, by the confirmed label."),
         Paragraph(
-            f"Calibration photos: {dataset.calibration_source}. Test photos: {dataset.test_source}. Patients that are "
-            "always read are drawn before any answer, so their photos describe all photos that come in."
+            f"Calibration photos: {dataset.calibration_source}. Test photos in the dataset: {dataset.test_source}. "
+            "Patients that are always read are drawn before any answer, so their photos describe all photos that come "
+            "in. A comparison takes every labelled test photo of its day."
         ),
         Paragraph(
             f"{stored - labelled} photos had no label that may be used: none yet, no consent, or another finding."
@@ -84,7 +85,7 @@ def _test_levels(report: dict[str, Any]) -> list[Level]:
         for decision, words in DECISION_WORDS.items()
     ]
     return [
-        [[f"{n['images']} test photos answered by this release", f"{n['seen']} of them seen in a training"]],
+        [[f"{n['unseen']} test photos answered by this release", f"{n['seen']} more left out: seen in a training"]],
         decisions,
     ]
 

@@ -14,13 +14,14 @@ def evidence_for(release: Release) -> Document:
     comparison = release.comparisons.select_related("champion", "dataset").first()
     run = release.training_runs.select_related("dataset", "requested_by", "firing").first()
     points = comparison.report["points"] if comparison else []
+    source = comparison.report.get("source", "") if comparison else ""
     return Document(
         title=f"Evidence for release {release.pk}",
         subtitle="Report of diagnostic accuracy in the order of STARD-AI, and model card.",
         sections=[
             Section("What it is", record.identity(release, run, comparison)),
             Section("Flow of the data", record.flow(run, comparison)),
-            Section("Answers against the truth", accuracy.rates(points)),
+            Section("Answers against the truth", accuracy.rates(points, source)),
             Section("Subgroups", accuracy.subgroups(comparison)),
             Section("Calibration", accuracy.calibration(points)),
             Section("Thresholds, and how they were chosen", record.thresholds(release)),

@@ -1,8 +1,8 @@
 """Delete what earlier trainings cached of photos that may not train any more: withdrawn, deleted or purged.
 
 It compares the caches with the rows as they are now, so it can run at any time, and what a training that was already
-running caches again is deleted by the next run. Releases and MLflow are never rewritten: they hold no photo and no
-embedding of one (docs/privacy.md).
+running caches again is deleted by the next run. Releases are never rewritten, and of MLflow only the lists of the
+photos that a run learnt from: neither holds a photo or an embedding of one (docs/privacy.md).
 """
 
 import logging
@@ -18,6 +18,7 @@ from training.datasets.models import DatasetItem
 from training.datasets.vectors import vector_cache
 from training.runs.attempt_folder import checkpoints_of
 from training.runs.models import TrainingRun
+from training.tracking.dataset_rows import forget_rows
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,21 @@ def forget() -> int:
         if _holds_gone(run):
             for folder in checkpoints_of(run):
                 shutil.rmtree(folder, ignore_errors=True)
+    _forget_in_mlflow()
     if forgotten:
         log.info("The caches of training have forgotten %d photos", len(forgotten))
     return len(forgotten)
+
+
+def _forget_in_mlflow() -> None:
+    """Leave the photos that may not train out of the lists in MLflow. One that does not answer is asked again later."""
+    for run in TrainingRun.objects.exclude(mlflow_run_id=""):
+        if _holds_gone(run):
+            try:
+                forget_rows(run.mlflow_run_id, _trainable)
+            except Exception as error:
+                log.warning("MLflow does not answer. Its lists of photos are mended later: %s", error)
+                return
 
 
 def remembered() -> set[str]:
@@ -48,7 +61,7 @@ def remembered() -> set[str]:
 
 def _caches() -> list[Path]:
     """The files with embeddings, and with scores of the accurate model."""
-    return [vector_cache(), vector_cache().with_name("scores.npz")]
+    return [vector_cache(), *(vector_cache().with_name(name) for name in ("scores.npz", "copies.npz"))]
 
 
 def _sha256s(path: Path) -> list[str]:

@@ -74,6 +74,7 @@ def _arm(arm: str, release: str, answers: Sequence[_Answered], cases: list[in_se
         "other_release": sum(row.release != release for row in answers),
         "read": sum(row.is_read for row in cases),
         "measures": rates + [measure_row(measure) for measure in in_service.measures(cases)],
+        "source": in_service.source(cases),
         "latency": latency_row([row.timings["total"] for row in answers if "total" in row.timings]),
     }
 

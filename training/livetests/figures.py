@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from cataract.ml.labels import is_sure
-from review.agreement import estimates
-from review.agreement.estimates import Estimate, Measure
+from cataract.ml.statistics.intervals import Estimate, weighted_share
+from review.agreement.estimates import Measure
 
 
 def share_row(name: str, hits: Sequence[bool], clusters: Sequence[int]) -> dict[str, Any]:
     """The share of photos that `hits`, with its interval by cluster."""
-    return measure_row(Measure(name, estimates.weighted_share(hits, np.ones(len(hits)), clusters)))
+    return measure_row(Measure(name, weighted_share(hits, np.ones(len(hits)), clusters)))
 
 
 def measure_row(measure: Measure) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from predictions.releases.models import LiveTest
 from predictions.shadow.models import ShadowAnswer
 from review.labels.models import Label
 from training.change_control import paired
-from training.change_control.rules import rules
 from training.livetests.figures import is_unsure, latency_row, share_row
 
 FLIPS_SHOWN = 50
@@ -141,13 +140,11 @@ def _labelled(pairs: Sequence[_Pair], labels: Mapping[UUID, Label]) -> dict[str,
         for pair in pairs
         if pair.image in labels
     ]
-    plan = rules()["comparison"]
-    options = {"resamples": plan["bootstrap"], "confidence": plan["confidence"], "seed": 0}
     names = list(paired.MEASURES) if photos else []
     return {
         "photos": len(photos),
         "cataract": sum(photo.truth == CATARACT for photo in photos),
-        "measures": [{"name": name, **asdict(paired.compare_measure(name, photos, **options))} for name in names],
+        "measures": [{"name": name, **asdict(paired.compare_measure(name, photos))} for name in names],
     }
 
 

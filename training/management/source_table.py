@@ -9,8 +9,8 @@ _MEASURES: dict[str, dict[str, str]] = {
         "automatic": "answered automatically",
         "wrong_cataract": 'automatic, healthy eye called "cataract"',
         "wrong_normal": 'automatic, cataract called "normal"',
-        "specificity": "specificity at 0.5",
-        "sensitivity": "sensitivity at 0.5",
+        "specificity": "specificity",
+        "sensitivity": "sensitivity",
         "roc_auc": "ROC-AUC",
         "ece": "ECE",
     },
@@ -36,7 +36,8 @@ def source_table(result: Mapping[str, Any]) -> list[str]:
     lines = [
         f"Release {result['release']} on {result['folder']}",
         f"{result['pooled']['photos']} photos, one per group of near-duplicates in a source, of {result['files']} "
-        f"files; {len(result['refused'])} refused.",
+        f"files; {len(result['refused'])} refused. Each counts once. Fitted on {result['fitted_on']} of "
+        "them, or copies.",
     ]
     for name, figures in [*result["sources"].items(), ("All sources", result["pooled"])]:
         labels = ", ".join(f"{label} {count}" for label, count in figures["labels"].items())
@@ -51,4 +52,4 @@ def source_table(result: Mapping[str, Any]) -> list[str]:
 
 def _line(words: str, entry: Mapping[str, Any]) -> str:
     value = f"{entry['value']:.3f}" if "k" not in entry else f"{entry['k']} of {entry['n']} ({entry['value']:.1%})"
-    return f"    {words:<42}{value:<22}{entry['low']:.3f} to {entry['high']:.3f}"
+    return f"    {words:<42}{value:<22}{entry['low']:.3f} to {entry['high']:.3f}  n {entry['n']}"

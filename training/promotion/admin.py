@@ -17,15 +17,17 @@ from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
 from predictions.acceptance import rules
 from predictions.photos.models import EyeImage
+from predictions.releases import services as releases_services
 from predictions.releases.models import Promotion, Release
 from training.comparison import services as comparison_services
 from training.comparison.admin_utils import release_admin_url, require_promote_permission
 from training.comparison.forms import ReasonForm
+from training.comparison.measure_rows import measure_rows
 from training.comparison.models import Comparison, ReleaseReview
 from training.evidence import views as evidence_views
 from training.evidence.card import card_text
 from training.promotion import services as promotion_services
-from training.promotion.forms import FlipForm, PromoteForm
+from training.promotion.forms import FlipForm, PromoteForm, RejectionForm
 
 
 @admin.register(ReleaseReview)
@@ -57,6 +59,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             path("rollback/", wrap(self.rollback), name="training_rollback"),
             path("<str:release_id>/compare/", wrap(require_POST(self.compare)), name="training_compare"),
             path("<str:release_id>/promote/", wrap(require_POST(self.promote)), name="training_promote"),
+            path("<str:release_id>/reject/", wrap(require_POST(self.reject)), name="training_reject"),
             path("<str:release_id>/decide/", wrap(require_POST(self.decide)), name="training_decide"),
             path("<str:release_id>/flips/<uuid:image_id>/", wrap(self.flip), name="training_flip"),
             *super().get_urls(),
@@ -94,6 +97,23 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
                 messages.success(request, message)
                 return HttpResponseRedirect(release_admin_url(release.pk))
         return self._release_page(request, release, form, status=422)
+
+    def reject(self, request: HttpRequest, release_id: str) -> HttpResponse:
+        """Reject a challenger for good; answer 422 without a reason."""
+        require_promote_permission(request)
+        release = get_object_or_404(Release, pk=release_id)
+        form = RejectionForm(request.POST)
+        if form.is_valid():
+            try:
+                releases_services.reject_release(
+                    release=release, user=user_of(request), reason=form.cleaned_data["reason"]
+                )
+            except DomainError as error:
+                form.add_error(None, str(error))
+            else:
+                messages.success(request, f"Release {release.pk} is rejected.")
+                return HttpResponseRedirect(release_admin_url(release.pk))
+        return self._release_page(request, release, rejection=form, status=422)
 
     def decide(self, request: HttpRequest, release_id: str) -> HttpResponse:
         """Confirm or decline a promotion request."""
@@ -159,7 +179,12 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         return self.page(request, "admin/training/rollback.html", context, 422 if form.errors else 200)
 
     def _release_page(
-        self, request: HttpRequest, release: Release, form: PromoteForm | None = None, status: int = 200
+        self,
+        request: HttpRequest,
+        release: Release,
+        form: PromoteForm | None = None,
+        rejection: RejectionForm | None = None,
+        status: int = 200,
     ) -> HttpResponse:
         comparison = Comparison.objects.standing(release)
         form = form or PromoteForm()
@@ -171,9 +196,12 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
             "champion": Release.objects.champions().first(),
             "comparison": comparison,
             "report": report,
+            "measures": list(measure_rows(report)),
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in report.get("flips", [])],
             "left": comparison.flips_without_cause() if comparison else [],
             "form": form,
+            "rejection": rejection or RejectionForm(),
+            "can_be_rejected": release.status == Release.Status.CHALLENGER,
             "open_request": promotion_services.open_request(release),
             "needs_two": settings.PROMOTION_NEEDS_TWO,
             "card": card_text(release),

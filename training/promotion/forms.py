@@ -1,5 +1,7 @@
 """Forms to promote a release and to state the cause of a flip."""
 
+from typing import Any
+
 from django import forms
 
 from training.comparison.forms import ReasonForm
@@ -16,3 +18,13 @@ class FlipForm(forms.Form):
     """Why it is accepted that the challenger gets this photo wrong."""
 
     cause = forms.ChoiceField(label="Cause", choices=FlipCause.Cause, widget=forms.RadioSelect)
+
+
+class RejectionForm(ReasonForm):
+    """The reason for rejecting a challenger; it stands beside the form of the promotion."""
+
+    prefix = "reject"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].label = "Why is it rejected?"

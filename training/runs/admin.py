@@ -23,6 +23,7 @@ from training.label_checks.models import LabelCheck
 from training.runs import services as runs_services
 from training.runs.forms import StartForm
 from training.runs.models import TrainingRun
+from training.runs.parameters import promise_in_words
 from training.tracking.mlflow_client import run_url
 
 
@@ -132,6 +133,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             "may_act": self.has_add_permission(request),
             "mlflow_url": run_url(run.mlflow_experiment_id, run.mlflow_run_id),
             "comparison": Comparison.objects.standing(run.release) if run.release else None,
+            "promise": promise_in_words(run.parameters, run.base_release.manifest.get("policy") or {}),
         }
         return self.page(request, template, context)
 

@@ -42,13 +42,13 @@ def attempt_folder(run: TrainingRun) -> Iterator[Path]:
 
 
 def remove_leftovers() -> None:
-    """Remove what ended runs left: attempt folders, and charts that MLflow has or will never get."""
+    """Remove what ended runs left: attempt folders, and files that MLflow has or will never get."""
     resumable = {str(pk) for pk in TrainingRun.objects.in_status(*_RESUMABLE).values_list("pk", flat=True)}
     for folder in _folders("*"):
         if folder.name.removeprefix(".building-").split(".")[0] not in resumable:
             shutil.rmtree(folder, ignore_errors=True)
-    for folder in spool.charts_folder("*").parent.glob("*-charts"):
-        if folder.name.removesuffix("-charts") not in resumable | set(spool.waiting()):
+    for folder in spool.run_folder("*").parent.glob("*-files"):
+        if folder.name.removesuffix("-files") not in resumable | set(spool.waiting()):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -6,7 +6,7 @@ from django import forms
 
 from predictions.releases.models import Release
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, DISTIL_LABEL, PROMISE, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, KEPT, PROMISE, SEARCH_LABEL, SEARCHES, parameters_of
 
 
 def _number(name: str) -> forms.Field:
@@ -17,8 +17,9 @@ def _number(name: str) -> forms.Field:
         label=choice.label,
         min_value=choice.type(choice.low),
         max_value=choice.type(choice.high),
-        initial=choice.by_default,
+        initial=choice.default,
         required=False,
+        help_text=KEPT if name in PROMISE else "",
     )
     return number
 
@@ -33,6 +34,7 @@ class StartForm(forms.Form):
         help_text="A base release (`manage.py change_encoder`) brings another encoder; train both models from it.",
     )
     reason = forms.CharField(label="Why", required=False, max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+    search = forms.ChoiceField(label=SEARCH_LABEL, choices=SEARCHES, required=False)
     trials = _number("trials")
     minutes = _number("minutes")
     epochs = _number("epochs")
@@ -47,7 +49,7 @@ class StartForm(forms.Form):
     @property
     def budget(self) -> list[forms.BoundField]:
         """The fields that usually stay as they are."""
-        names = ("trials", "minutes", "epochs", "distil", "teach_weight", "teach_floor")
+        names = ("search", "trials", "minutes", "epochs", "distil", "teach_weight", "teach_floor")
         return [self[name] for name in names]
 
     @property

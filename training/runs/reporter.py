@@ -56,12 +56,13 @@ class RunReporter(Reporter):
         self._memory, self._memory_limit = 0, _memory_limit()
         self._stage, self._fraction = run.stage, 0.0
         self._text = run.log
+        self._process, self._measured = psutil.Process(), list[tuple[str, float, int, int]]()
         self._lock = threading.Lock()
 
     @property
     def over_limit(self) -> str:
         """Which limit was exceeded and what to do, for a person; empty within the limits."""
-        if time.monotonic() - self._started > settings.TRAINING_MAX_HOURS * 3600:
+        if self.seconds_left() < 0:
             hours = settings.TRAINING_MAX_HOURS
             return f"It took longer than {hours:g} hours and was stopped. Ask for fewer trials, or raise the limit."
         if self._memory > (limit := self._memory_limit):
@@ -70,6 +71,10 @@ class RunReporter(Reporter):
                 "stopped. Train one model at a time, or raise TRAINING_MAX_GIGABYTES."
             )
         return ""
+
+    def seconds_left(self) -> float:
+        """How long this attempt may still take."""
+        return float(self._started + settings.TRAINING_MAX_HOURS * 3600 - time.monotonic())
 
     def should_stop(self) -> bool:
         """Cancelled by a person, taken over by another worker, or over a limit."""
@@ -89,7 +94,11 @@ class RunReporter(Reporter):
             self.beat()
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
-        """One trial or epoch: MLflow gets all of it, the run's page and log one line."""
+        """One trial or epoch: MLflow gets all of it, the run's page and log one line. Learning curves: MLflow alone."""
+        self.tracker.series(self._usage())
+        if "trees" in values:
+            mlflow_log.log_metrics(self.tracker, values, step)
+            return
         if "trial" in values:
             stage, name, fraction = "fast", f"trial {step + 1}", (step + 1) / self.run.parameters.get("trials", 20)
         else:
@@ -118,7 +127,7 @@ class RunReporter(Reporter):
 
     def beat(self) -> None:
         """Write the row unless a later attempt owns it, read its cancel request, and measure memory."""
-        self._memory = psutil.Process().memory_info().rss
+        self._memory = self._measure_usage()
         with self._lock:
             values = {
                 "stage": self._stage,
@@ -132,6 +141,30 @@ class RunReporter(Reporter):
                 self.lost.set()
         elif running.filter(cancel_requested=True).exists():
             self.cancelled.set()
+
+    def log_usage(self) -> None:
+        """Send MLflow the measurements that no metric has taken along."""
+        self.tracker.series(self._usage())
+
+    def _measure_usage(self) -> int:
+        """Measure what the run uses, for MLflow's system metrics; return the bytes of memory."""
+        memory = self._process.memory_info().rss
+        values = {
+            "process_memory_megabytes": memory / 1e6,
+            "process_cpu_percentage": self._process.cpu_percent(),
+            "cpu_utilization_percentage": psutil.cpu_percent(),
+            "system_memory_usage_percentage": psutil.virtual_memory().percent,
+        }
+        at, step = round(time.time() * 1000), round(time.monotonic() - self._started)
+        with self._lock:
+            self._measured += [(f"system/{name}", value, at, step) for name, value in values.items()]
+        return int(memory)
+
+    def _usage(self) -> list[tuple[str, float, int, int]]:
+        """What was measured since the last call. The heartbeat measures; the run's own thread alone talks to MLflow."""
+        with self._lock:
+            measured, self._measured = self._measured, []
+        return measured
 
     @contextmanager
     def beating(self) -> Iterator[None]:

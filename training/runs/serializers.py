@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from predictions.releases.models import Release
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, DISTIL_LABEL, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, KEPT, PROMISE, SEARCH_LABEL, SEARCHES, parameters_of
 from training.tracking.mlflow_client import run_url
 
 
@@ -15,7 +15,8 @@ def _number(name: str) -> serializers.Field[Any, Any, Any, Any]:
     """The field of one of `training.runs.parameters.CHOICES`; left out, it keeps its default."""
     choice = CHOICES[name]
     limits: dict[str, Any] = {"min_value": choice.type(choice.low), "max_value": choice.type(choice.high)}
-    shown: dict[str, Any] = {"help_text": choice.label, "required": False}
+    meaning = f"{choice.label}. {KEPT}" if name in PROMISE else choice.label
+    shown: dict[str, Any] = {"help_text": meaning, "required": False}
     if choice.default is not None:
         shown = {"help_text": choice.label, "default": choice.type(choice.default)}
     if choice.type is int:
@@ -45,6 +46,7 @@ def _refuse_nan(value: float) -> None:
 class StartSerializer(serializers.Serializer[Any]):
     model = serializers.ChoiceField(choices=TrainingRun.Kind.choices, default=TrainingRun.Kind.BOTH)
     reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+    search = serializers.ChoiceField(choices=SEARCHES, default=SEARCHES[0][0], help_text=SEARCH_LABEL)
     trials = _number("trials")
     minutes = _number("minutes")
     epochs = _number("epochs")

@@ -40,7 +40,8 @@ def start_training(
     """Freeze the confirmed labels and queue one run on them.
 
     One run at a time trains each model, by a database constraint, unless TRAINING_PARALLEL is on.
-    base: the release whose encoder it starts from; the champion by default. Raises AlreadyRunning, NoBaseRelease,
+    base: the release whose encoder it starts from; the champion by default. What neither `parameters` nor a setting
+    state of the promise is the base's. Raises AlreadyRunning, NoBaseRelease,
     LightInstallation, NotEnoughLabels.
     """
     if kind != TrainingRun.Kind.FAST and not has_torch():
@@ -66,12 +67,18 @@ def start_training(
                 base_release=base,
                 requested_by=user,
                 reason=reason,
-                parameters={**promise({}), **(parameters or {})},
+                parameters={**(parameters or {}), **promise(parameters or {}, _promised_by(base))},
             )
             nudge(runs_tasks.run_training, run.pk)
     except IntegrityError:
         raise AlreadyRunning(_active_sentence(kind)) from None
     return run
+
+
+def _promised_by(base: Release) -> dict[str, Any]:
+    """The policy whose promise a run from `base` keeps: an untrained base promises nothing, so the champion's."""
+    champion = Release.objects.champions().first() if base.status == Release.Status.BASE else None
+    return dict((champion or base).manifest.get("policy") or {})
 
 
 def cancel_run(*, run: TrainingRun) -> TrainingRun:

@@ -16,7 +16,9 @@ from cataract.ml.labels import CATARACT
 from cataract.ml.learn.build.build import LightInstall, build_release
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
+from cataract.ml.learn.build.data_warnings import count_warnings
 from cataract.ml.learn.build.distillation import Distillation
+from cataract.ml.learn.build.verdict import Difference
 from cataract.ml.learn.reporter import Cancelled, Reporter
 from cataract.ml.release.manifest import MANIFEST, Manifest, verify
 from predictions.photos import storage
@@ -27,11 +29,11 @@ from training.comparison.worker import compare
 from training.datasets.selectors import training_rows, unlabelled_photos
 from training.datasets.vectors import stored_vectors, vector_cache
 from training.label_checks.worker import fail_lost_checks
-from training.runs import mlflow_log
+from training.runs import mlflow_log, mlflow_registry
 from training.runs.attempt_folder import CHECKPOINT, RELEASE, attempt_folder, remove_leftovers
 from training.runs.models import TrainingRun
+from training.runs.parameters import promise_in_words
 from training.runs.reporter import RunReporter
-from training.tracking.mlflow_client import reconcile_aliases
 
 UNCLAIMED_SECONDS = 30
 MAX_ATTEMPTS = 5
@@ -55,8 +57,10 @@ def run(run_id: str, *, build: Build | None = None) -> None:
                 mlflow_log.log_start(reporter.tracker, claimed)
                 manifest = _build(claimed, folder, reporter, build or build_release)
                 release = _register(folder / RELEASE, manifest, reporter)
+                mlflow_log.log_release(reporter.tracker, release)
                 comparison = _compare(claimed, release, reporter)
-                mlflow_log.log_release(reporter.tracker, release, comparison)
+                if comparison is not None:
+                    mlflow_log.log_comparison(reporter.tracker, comparison)
                 reporter.beat()
                 reporter.check_stop()
         except Exception as error:
@@ -83,12 +87,7 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
         publish(str(run_id))
     remove_leftovers()
     fail_lost_checks()
-    try:
-        mlflow_log.deliver_waiting()
-        if TrainingRun.objects.exists():  # before the first run a query would only create MLflow's database
-            reconcile_aliases(_newest(Release.Status.CHAMPION), _newest(Release.Status.CHALLENGER))
-    except Exception as error:
-        _log.warning("MLflow does not answer, the records wait: %s", error)
+    mlflow_registry.bring_up_to_date()
 
 
 def _claim(run_id: str) -> TrainingRun | None:
@@ -114,6 +113,10 @@ def _build(run: TrainingRun, folder: Path, reporter: RunReporter, build: Build) 
     base = store.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
     data = _training_data(run)
+    for warning in count_warnings(*(len(np.unique(data.clusters[data.y == label])) for label in (0, 1))):
+        reporter.log(warning)
+    promise = promise_in_words(run.parameters, run.base_release.manifest.get("policy") or {})
+    reporter.log(f"Promise: {'; '.join(promise)}.")
     reporter.progress("reading", 0.0, f"{len(data.paths)} labelled photos, starting from {run.base_release_id}")
     manifest = build(out_dir, base, data, _config(run, folder, reporter), reporter)
     reporter.check_stop()
@@ -148,6 +151,7 @@ def _config(run: TrainingRun, folder: Path, reporter: RunReporter) -> BuildConfi
         distillation=photos,
         cache=vector_cache(),
         checkpoint=folder / CHECKPOINT,
+        device=settings.TRAINING_DEVICE,
         **parameters,
     )
 
@@ -166,7 +170,19 @@ def _register(folder: Path, manifest: Manifest, reporter: RunReporter) -> Releas
     if known is not None:
         reporter.log(f"The run made release {known.pk} again, identical in every file.")
         return known
-    return store.register_release(folder=folder)
+    for warning in manifest.data.get("warnings", []):
+        reporter.log(warning)
+    against_base = manifest.data.get("against_base") or {}
+    rejection = against_base.get("reason", "")
+    for name in ("own", "remembered"):
+        if against_base.get(name):
+            reporter.log(f"Against its base, {_PHOTOS[name]}: {Difference(**against_base[name]).words()}.")
+    if rejection:
+        reporter.log(f"Rejected. {rejection}")
+    return store.register_release(folder=folder, rejection=rejection)
+
+
+_PHOTOS = {"own": "on this installation's photos", "remembered": "on the public photos that the base remembers"}
 
 
 def _compare(run: TrainingRun, release: Release, reporter: RunReporter) -> Comparison | None:
@@ -203,6 +219,7 @@ def _fail(run: TrainingRun, reporter: RunReporter, error: Exception) -> None:
 def _finish(reporter: RunReporter, status: str, mlflow_status: str, **values: Any) -> None:
     """End the run's row and its MLflow run."""
     tracker = reporter.tracker
+    reporter.log_usage()
     tracker.text("log.txt", reporter.text())
     tracker.finish(mlflow_status)
     state = tracker.spool.state
@@ -225,7 +242,3 @@ def _describe(error: Exception) -> str:
     if isinstance(error, LightInstall):
         return f"{text} {ADD_TRAINING_SET}, or train the fast model only."
     return text if text else f"{type(error).__name__}, without a message. The worker's log has the details."
-
-
-def _newest(status: str) -> str:
-    return Release.objects.filter(status=status).values_list("pk", flat=True).first() or ""

@@ -1,60 +1,57 @@
-"""The only module that imports MLflow: runs, artefacts, the model registry and its aliases."""
+"""The connection to MLflow: the client, its experiments, one batch of a run; and the addresses of its pages."""
 
-import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from filelock import FileLock
 
-from cataract.ml.release.manifest import write_json
-
 EXPERIMENT = "cataract"
 MODEL = "cataract-cascade"
+# MLflow's pages open in the view for language models unless the address asks for the one with runs and metrics.
+_CLASSIC = "?workflowType=machine_learning"
 _log = logging.getLogger(__name__)
 
 # Set before mlflow is imported: its own defaults wait for minutes, and it sends usage statistics.
 ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
 
+def home_url() -> str:
+    """The list of experiments in the MLflow UI."""
+    return f"{settings.MLFLOW_UI_URL}/#/experiments{_CLASSIC}"
+
+
 def run_url(experiment_id: str, mlflow_run_id: str) -> str:
     """The URL of a run in the MLflow UI; empty until MLflow has the run."""
     if not mlflow_run_id:
         return ""
-    return f"{settings.MLFLOW_UI_URL}/#/experiments/{experiment_id or 0}/runs/{mlflow_run_id}"
+    return f"{settings.MLFLOW_UI_URL}/#/experiments/{experiment_id or 0}/runs/{mlflow_run_id}{_CLASSIC}"
 
 
-def reconcile_aliases(champion: str, challenger: str) -> bool:
-    """Set MLflow's aliases to the releases that the database names; "" removes one. Returns whether any changed.
+def version_url(version: str) -> str:
+    """The URL of a version of the registered model in the MLflow UI."""
+    return f"{settings.MLFLOW_UI_URL}/#/models/{MODEL}/versions/{version}{_CLASSIC}"
 
-    Calls MLflow only when the aliases are not the ones last set. Raises what MLflow raises.
-    """
-    record = settings.DATA_DIR / "mlflow" / "aliases.json"
-    wanted = {"champion": champion, "challenger": challenger}
-    if record.is_file() and json.loads(record.read_text()) == wanted:
-        return False
-    client = connect()
-    _registered(client)
-    known = dict(client.get_registered_model(MODEL).aliases)
-    for alias, release_id in wanted.items():
-        version = version_of(client, release_id) if release_id else None
-        if version is not None and str(known.get(alias)) != version:
-            client.set_registered_model_alias(MODEL, alias, version)
-        if version is None and alias in known:
-            client.delete_registered_model_alias(MODEL, alias)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    write_json(record, wanted)
-    return True
+
+def is_remote() -> bool:
+    """Whether MLflow runs elsewhere, behind HTTP; else this installation keeps the store itself."""
+    return str(settings.MLFLOW_TRACKING_URI).startswith(("http://", "https://"))
+
+
+def has_store() -> bool:
+    """Whether there is a store to write to without making one."""
+    uri = str(settings.MLFLOW_TRACKING_URI)
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).is_file()
 
 
 def make_store() -> None:
@@ -64,8 +61,7 @@ def make_store() -> None:
 
 def connect() -> Any:
     """An MLflow client of the configured store. Raises what MLflow raises."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    prepare()
     from mlflow import MlflowClient
 
     # MLflow creates and migrates its tables when a store is opened. Two processes that do so at once fail, and now and
@@ -78,108 +74,85 @@ def connect() -> Any:
         return MlflowClient(tracking_uri=settings.MLFLOW_TRACKING_URI, registry_uri=settings.MLFLOW_TRACKING_URI)
 
 
-def _registered(client: Any) -> None:
-    if not client.search_registered_models(f"name='{MODEL}'"):
-        client.create_registered_model(MODEL, description="The cascade: encoder, fast and accurate model, policy.")
+def prepare() -> None:
+    """Set what MLflow reads from the environment, before it is imported; what is set already stays."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
-def version_of(client: Any, release_id: str, *, run: str = "") -> str:
-    """The version of the registered model for this release, created when there is none."""
-    _registered(client)
-    for version in client.search_model_versions(f"name='{MODEL}'"):
-        if version.tags.get("release") == release_id:
-            return str(version.version)
-    source = (settings.RELEASE_DIR / release_id).resolve().as_uri()
-    if run:
-        source = f"{client.get_run(run).info.artifact_uri}/release"
-    made = client.create_model_version(MODEL, source, run_id=run or None, tags={"release": release_id})
-    return str(made.version)
+def experiment(client: Any, name: str = EXPERIMENT) -> str:
+    """The id of an experiment: made when there is none, restored when it was deleted."""
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        location = None if is_remote() else settings.MLFLOW_ARTIFACT_DIR.resolve().as_uri()
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(client.create_experiment(name, artifact_location=location, tags=tags))
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
 
 
-def _experiment(client: Any) -> str:
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        return str(experiment.experiment_id)
-    is_local = settings.MLFLOW_TRACKING_URI.startswith("sqlite:")
-    location = settings.MLFLOW_ARTIFACT_DIR.resolve().as_uri() if is_local else None
-    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+def find_run(client: Any, run_id: str) -> Any | None:
+    """A run by its id, also a deleted one; None where MLflow has none. Raises when MLflow does not answer."""
+    from mlflow.exceptions import MlflowException
+
+    if not run_id:
+        return None
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
-def send(client: Any, event: Mapping[str, Any], state: dict[str, Any]) -> None:
-    """Send one event of a spool to MLflow; `state` receives the ids. Raises what MLflow raises."""
-    if event["do"] == "start":
-        _start(client, event, state)
-        return
-    run = state["run"]
-    match event["do"]:
-        case "metrics":
-            _log_batch(client, run, metrics=event["values"], step=event["step"], at=event["at"])
-        case "trial":
-            _trial(client, event, state)
-        case "artifact":
-            _artifact(client, run, Path(event["path"]), event["under"])
-        case "text":
-            client.log_text(run, event["text"], event["name"])
-        case "model":
-            version_of(client, event["release"], run=run)
-        case "end":
-            client.set_terminated(run, status=event["status"], end_time=event["at"])
-            state["ended"] = True
+def restore_run(client: Any, run: Any) -> bool:
+    """Bring a run back that was deleted, its experiment first; whether it was."""
+    if client.get_experiment(run.info.experiment_id).lifecycle_stage == "deleted":
+        client.restore_experiment(run.info.experiment_id)
+        run = client.get_run(run.info.run_id)
+        if run.info.lifecycle_stage != "deleted":
+            return True
+    if run.info.lifecycle_stage != "deleted":
+        return False
+    client.restore_run(run.info.run_id)
+    return True
 
 
-def _start(client: Any, event: Mapping[str, Any], state: dict[str, Any]) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+def log_batch(
+    client: Any,
+    run: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, float] | None = None,
+    series: Sequence[tuple[str, float, int, int]] = (),
+    tags: Mapping[str, str] | None = None,
+    step: int = 0,
+    at: int = 0,
+) -> None:
+    """Log to one run, as few calls as MLflow allows. series: (name, value, milliseconds since 1970, step)."""
+    from mlflow.entities import Metric, Param, RunTag
 
-    if state["run"]:  # a resumed run continues its MLflow run
-        client.update_run(state["run"], status="RUNNING")
-        state["ended"] = False
-        return
-    state["experiment"] = _experiment(client)
-    run = client.create_run(state["experiment"], start_time=event["at"], run_name=event["name"], tags=event["tags"])
-    state["run"] = run.info.run_id
-    _log_batch(client, state["run"], params=event["params"])
-    data = event["dataset"]
-    entity = Dataset(
-        name=data["name"],
-        digest=data["fingerprint"][:36],
-        source_type="database",
-        source=json.dumps({"table": "training.Dataset", "fingerprint": data["fingerprint"]}),
-        profile=json.dumps(data["counts"]),
+    points = [Metric(name, value, at, step) for name, value in (metrics or {}).items()]
+    points += [Metric(*point) for point in series]
+    client.log_batch(
+        run,
+        metrics=points[:_MOST_METRICS],
+        params=[Param(name, str(value)[:500]) for name, value in (params or {}).items()],
+        tags=[RunTag(name, str(value)[:5000]) for name, value in (tags or {}).items()],
     )
-    client.log_inputs(state["run"], [DatasetInput(entity, [InputTag("mlflow.data.context", "training")])])
+    for start in range(_MOST_METRICS, len(points), _MOST_METRICS):
+        client.log_batch(run, metrics=points[start : start + _MOST_METRICS])
 
 
-def _trial(client: Any, event: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    tags = {"mlflow.parentRunId": state["run"]}
-    child = client.create_run(
-        state["experiment"], start_time=event["at"], run_name=f"trial {event['number']}", tags=tags
-    ).info.run_id
-    _log_batch(client, child, params=event["params"], metrics=event["values"], at=event["at"])
-    client.set_terminated(child, status="KILLED" if event.get("pruned") else "FINISHED", end_time=event["at"])
+_MOST_METRICS = 800  # one call takes 1,000 entries, params and tags included
 
 
-def _artifact(client: Any, run: str, path: Path, under: str) -> None:
+def log_artifact(client: Any, run: str, path: Path, under: str = "") -> None:
+    """A file, or every file of a folder, as artefacts of a run. One that is gone is logged as a warning."""
     if path.is_dir():
         client.log_artifacts(run, str(path), under or None)
     elif path.is_file():
         client.log_artifact(run, str(path), under or None)
     else:
         _log.warning("An artefact of MLflow run %s no longer exists: %s", run, path.name)
-
-
-def _log_batch(
-    client: Any,
-    run: str,
-    *,
-    params: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, float] | None = None,
-    step: int = 0,
-    at: int = 0,
-) -> None:
-    from mlflow.entities import Metric, Param
-
-    client.log_batch(
-        run,
-        metrics=[Metric(name, value, at, step) for name, value in (metrics or {}).items()],
-        params=[Param(name, str(value)[:500]) for name, value in (params or {}).items()],
-    )

@@ -5,6 +5,7 @@ So an MLflow that is down or hangs never stops a training: the sweep delivers la
 """
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 from django.conf import settings
 
 from cataract.ml.release.manifest import write_json
-from training.tracking.mlflow_client import connect, send
+from training.tracking.events import NEW, revive, send
+from training.tracking.mlflow_client import connect
 
 
 class Spool:
@@ -31,19 +33,29 @@ class Spool:
         try:
             return dict(json.loads(self._state_path.read_text()))
         except (OSError, ValueError):
-            return {"delivered": 0, "run": "", "experiment": "", "ended": False}
+            return dict(NEW)
 
     def append(self, event: Mapping[str, Any]) -> None:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"at": int(time.time() * 1000), **event}) + "\n")
 
     def deliver(self) -> dict[str, Any]:
-        """Send the undelivered events in order; delete the file after the last. Raises what MLflow raises."""
+        """Send the undelivered events in order; delete the file after the last. Raises what MLflow raises.
+
+        A run that was deleted by hand meanwhile is restored; one that is gone is recorded again from its beginning.
+        """
         events = [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
         state = self.state
         client = connect()
-        for event in events[state["delivered"] :]:
-            send(client, event, state)
+        revived = False
+        while state["delivered"] < len(events):
+            try:
+                send(client, events[state["delivered"]], state)
+            except Exception:
+                if revived or not revive(client, state):
+                    raise
+                revived = True
+                continue
             state["delivered"] += 1
             write_json(self._state_path, state)
         if state["ended"]:
@@ -51,13 +63,15 @@ class Spool:
         return state
 
     def forget(self) -> None:
+        """Remove the events, and the files that waited with them."""
         self.path.unlink(missing_ok=True)
         self._state_path.unlink(missing_ok=True)
+        shutil.rmtree(run_folder(self.path.stem), ignore_errors=True)
 
 
-def charts_folder(run_id: str) -> Path:
-    """Where the charts of a run wait until MLflow has them."""
-    return settings.DATA_DIR / "mlflow" / "spool" / f"{run_id}-charts"
+def run_folder(run_id: str) -> Path:
+    """Where the files of a run wait until MLflow has them: dataset rows, charts, samples."""
+    return settings.DATA_DIR / "mlflow" / "spool" / f"{run_id}-files"
 
 
 def waiting() -> list[str]:

@@ -2,10 +2,11 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from training.tracking.metric_names import as_metrics
 from training.tracking.spool import Spool
 
 RETRY_SECONDS = 60
@@ -30,12 +31,35 @@ class Tracker:
     ) -> None:
         self._add(do="start", name=name, params=dict(params), tags=dict(tags), dataset=dict(dataset))
 
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        self._add(do="metrics", values=_numbers(values), step=step)
+    def metrics(self, values: Mapping[str, Any], step: int) -> None:
+        """The finite numbers of `values`, named by `as_metrics`."""
+        self._add(do="metrics", values=as_metrics(values), step=step)
 
-    def trial(self, number: int, params: Mapping[str, Any], metrics: Mapping[str, Any], *, pruned: bool) -> None:
-        """One trial of the search for the fast model: a child run, KILLED when the trial was pruned."""
-        self._add(do="trial", number=number, params=dict(params), values=_numbers(metrics), pruned=pruned)
+    def series(self, points: Sequence[tuple[str, float, int, int]]) -> None:
+        """Metrics of other moments: (name, value, milliseconds since 1970, step)."""
+        if points:
+            self._add(do="series", points=[list(point) for point in points])
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        self._add(do="tags", tags=dict(tags))
+
+    def trial(
+        self,
+        number: int,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, Any],
+        *,
+        steps: Mapping[str, Sequence[tuple[int, float]]],
+        seconds: float,
+        pruned: bool,
+    ) -> None:
+        """One trial of the search for the fast model: a child run, KILLED when the trial was pruned.
+
+        steps: metrics with a value a fold, {name: [(fold, value)]}. seconds: how long it took.
+        """
+        values = as_metrics(metrics)
+        about = {"number": number, "params": dict(params), "values": values, "pruned": pruned}
+        self._add(do="trial", steps={name: list(points) for name, points in steps.items()}, seconds=seconds, **about)
 
     def artifact(self, path: Path, under: str = "") -> None:
         """A file, or every file of a folder. It must stay in place until it is delivered."""
@@ -44,9 +68,9 @@ class Tracker:
     def text(self, name: str, text: str) -> None:
         self._add(do="text", name=name, text=text)
 
-    def model(self, release_id: str) -> None:
-        """Register the release, whose files are in the artefact folder `release`, in the model registry."""
-        self._add(do="model", release=release_id)
+    def model(self, release_id: str, folder: Path) -> None:
+        """Log the release in `folder` as the run's model, and enter it in the model registry."""
+        self._add(do="model", release=release_id, folder=str(folder))
 
     def finish(self, status: str) -> None:
         """`status`: FINISHED, FAILED or KILLED (MLflow's words)."""
@@ -68,17 +92,6 @@ class Tracker:
             if self._down:
                 self._say("MLflow is back. All records were delivered.")
             self._down = False
-
-
-def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of a mapping, nested ones as "outer.inner": the only metrics that MLflow takes."""
-    flat: dict[str, float] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{name}.{inner}": number for inner, number in _numbers(value).items()})
-        elif isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf"):
-            flat[str(name)] = float(value)
-    return flat
 
 
 def _first_line(error: Exception) -> str:

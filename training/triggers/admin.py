@@ -15,7 +15,7 @@ from training.triggers.models import TrainingPolicy, TriggerFiring
 class TrainingPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
     """One row to edit; the history of the admin records who changed it."""
 
-    fields = ("is_on", "kind", "new_labels", "max_drift", "max_override_rate", "every_days")
+    fields = ("is_on", "kind", "new_labels", "on_drift", "max_override_rate", "every_days")
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

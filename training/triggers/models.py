@@ -17,10 +17,10 @@ class TrainingPolicy(models.Model):
     new_labels = models.PositiveIntegerField(
         null=True, blank=True, help_text="Start when this many labels are new since the last dataset."
     )
-    max_drift = models.FloatField(
-        null=True,
-        blank=True,
-        help_text="Start when a population stability index of the last 7 days exceeds this; 0.25 is usual.",
+    on_drift = models.BooleanField(
+        "on confirmed drift",
+        default=False,
+        help_text="Start once for each confirmed drift, when 30 of the photos that have drifted have new labels.",
     )
     max_override_rate = models.FloatField(
         null=True,

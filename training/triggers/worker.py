@@ -10,16 +10,19 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
+from cataract.ml.statistics.intervals import weighted_share
 from predictions.answering.answers import contradicts
-from predictions.drift.services import recent_drift
-from review.agreement import estimates, in_service
-from training.datasets.selectors import dataset_labels
+from predictions.drift.models import DriftCheck, DriftSegment
+from predictions.drift.wording import drift_words
+from review.agreement import in_service
+from training.datasets.selectors import dataset_labels, usable_labels
 from training.datasets.services import fingerprint_of
 from training.runs import services
 from training.runs.models import TrainingRun
 from training.triggers.models import TrainingPolicy, TriggerFiring
 
 OVERRIDE_DAYS = 30
+DRIFT_LABELS = 30  # labels of the photos that have drifted, without which a new model could not learn them
 Trigger = TriggerFiring.Trigger
 
 
@@ -74,27 +77,33 @@ def _new_labels(policy: TrainingPolicy) -> str:
     return f"{count} labels are new, {policy.new_labels} asked for" if count >= policy.new_labels else ""
 
 
-def drifted(*, limit: float | None) -> dict[str, str]:
-    """The measures whose stability index exceeds the limit by more than chance, each with a sentence.
-
-    Without a limit, those whose drift is large by itself. Measures with too few photos never count.
-    """
-    found = {}
-    for name, drift in recent_drift()["measures"].items():
-        if drift["psi"] is None:
-            continue
-        is_beyond = drift["verdict"] == "large" if limit is None else drift["psi"] - drift["expected_psi"] > limit
-        if is_beyond:
-            allowed = "" if limit is None else f", {limit:g} allowed"
-            found[name] = f"{name} has drifted: population stability index {drift['psi']:.2f}{allowed}"
-    return found
-
-
 def _drift(policy: TrainingPolicy) -> str:
-    """Whether a measure has drifted beyond the limit of the policy."""
-    if policy.max_drift is None:
+    """Whether a confirmed drift has new labels to learn from, and has not started a run yet."""
+    if not policy.on_drift:
         return ""
-    return next(iter(drifted(limit=policy.max_drift).values()), "")
+    drifted = DriftSegment.objects.drifted().named()
+    newest = DriftCheck.objects.looks().newest_of(drifted)
+    fired = TriggerFiring.objects.filter(trigger=Trigger.DRIFT, run__isnull=False)
+    for segment in drifted:
+        if fired.filter(fired_at__gte=segment.confirmed_at).exists():
+            continue
+        count = _labels_of(segment)
+        if count >= DRIFT_LABELS:
+            return f"drift. {drift_words(segment, newest.get(segment.pk))}; {count} of its photos since have new labels"
+    return ""
+
+
+def _labels_of(segment: DriftSegment) -> int:
+    """How many labels of the photos of a segment since its drift began are missing from the dataset of the last run."""
+    labels = usable_labels().filter(image__created_at__gte=segment.since)
+    if segment.device_id is not None:
+        labels = labels.filter(image__device=segment.device_id)
+    elif segment.site_id is not None:
+        labels = labels.filter(image__site=segment.site_id)
+    last = TrainingRun.objects.first()
+    if last is not None:
+        labels = labels.exclude(pk__in=last.dataset.items.values("label"))
+    return labels.count()
 
 
 def _overrides(policy: TrainingPolicy) -> str:
@@ -103,7 +112,7 @@ def _overrides(policy: TrainingPolicy) -> str:
         return ""
     since = timezone.now() - timedelta(days=OVERRIDE_DAYS)
     read = [row for row in in_service.rows(since) if row.is_read]
-    share = estimates.weighted_share(
+    share = weighted_share(
         [contradicts(row.truth, row.decision) for row in read],
         [1 / row.propensity for row in read],
         [row.cluster for row in read],

@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from cataract.ml.learn.bench.bench import Escalation, Row
 from cataract.ml.learn.bench.retraining import measure_retraining
 from cataract.ml.learn.bench.systems import has_plain_pipeline
 from cataract.ml.learn.bench.timing import Times, disturbance
-from cataract.ml.release.manifest import ReleaseCorrupt
+from cataract.ml.release.manifest import ReleaseCorrupt, read_manifest
 from predictions.releases import store
 from predictions.releases.models import Release
+from training.tracking.measurement import MLFLOW_OPTION, NotRecorded, record
 
 
 class Command(BaseCommand):
@@ -44,10 +46,11 @@ class Command(BaseCommand):
         )
         parser.add_argument("--trials", type=int, default=30, help="Trials of the search for --training (30).")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
+        parser.add_argument("--mlflow", action="store_true", help=MLFLOW_OPTION)
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["training"]:
-            self._training(options["embeddings"], options["trials"], as_json=options["json"])
+            self._training(options)
             return
         threads, rounds, callers = options["threads"], options["rounds"], options["callers"]
         if min(threads, rounds, callers) < 1:
@@ -67,12 +70,24 @@ class Command(BaseCommand):
             )
         except (ReleaseCorrupt, ValueError, OSError) as error:
             raise CommandError(str(error)) from None
-        if options["json"]:
-            self.stdout.write(bench.as_json(rows, costs, threads=threads, rounds=rounds))
-        else:
-            self.stdout.write("\n".join([*_table(rows), "", *_costs(costs)]))
+        result = bench.as_json(rows, costs, threads=threads, rounds=rounds)
+        self.stdout.write(result if options["json"] else "\n".join([*_table(rows), "", *_costs(costs)]))
+        if options["mlflow"]:
+            self._record("speed", _figures(rows, costs), options, json.loads(result))
 
-    def _training(self, photos: int, trials: int, *, as_json: bool) -> None:
+    def _record(self, what: str, figures: dict[str, Any], options: dict[str, Any], result: Any) -> None:
+        chosen = ("threads", "callers", "rounds", "arch", "embeddings", "trials")
+        params = {name: options[name] for name in chosen} | {"photos": "given" if options["images"] else "drawn"}
+        folder = _folder()
+        try:
+            release = read_manifest(folder).id if folder else ""
+            url = record("bench", name=what, figures=figures, params=params, result=result, release=release)
+        except (NotRecorded, ReleaseCorrupt) as error:
+            raise CommandError(str(error)) from None
+        self.stderr.write(f"Recorded: {url}")
+
+    def _training(self, options: dict[str, Any]) -> None:
+        photos, trials = options["embeddings"], options["trials"]
         folder = _folder()
         if folder is None or photos < 100 or trials < 1:
             raise CommandError("--training needs a release, at least 100 embeddings and one trial.")
@@ -82,7 +97,9 @@ class Command(BaseCommand):
             found = measure_retraining(folder, photos=photos, trials=trials, say=self.stderr.write)
         except (ReleaseCorrupt, ValueError) as error:
             raise CommandError(str(error)) from None
-        if as_json:
+        if options["mlflow"]:
+            self._record("retraining", {"retraining": found.as_dict()}, options, found.as_dict())
+        if options["json"]:
             self.stdout.write(json.dumps(found.as_dict()))
             return
         self.stdout.write(
@@ -100,6 +117,13 @@ def _folder() -> Path | None:
         serving = None
     folder = store.folder_of(serving) if serving else Path(settings.STARTER_DIR)
     return folder if folder.is_dir() else None
+
+
+def _figures(rows: Sequence[Row], costs: Sequence[Escalation]) -> dict[str, Any]:
+    """The measurements by system, photos and callers, for MLflow."""
+    return {f"{row.system}/{row.photos}/{row.callers} callers": asdict(row) for row in rows} | {
+        f"{cost.system}/escalation": asdict(cost) for cost in costs
+    }
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

@@ -27,7 +27,8 @@ class _ConsoleReporter(SilentReporter):
         self._last = line
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
-        self.progress("fast", 0.0, f"trial {step + 1}: log loss {values['log_loss']:.3f}")
+        if "trial" in values:
+            self.progress("fast", 0.0, f"trial {step + 1}: log loss {values['log_loss']:.3f}")
 
 
 class Command(BaseCommand):

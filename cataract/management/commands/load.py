@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from cataract.core.checks import SETTINGS
 from cataract.ops import load
 from cataract.ops.load import LoadFailed, Measured, Minute
+from training.tracking.measurement import MLFLOW_OPTION, NotRecorded, record
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 
@@ -45,6 +46,7 @@ class Command(BaseCommand):
             "first; at least 2 (10 shows what grows with the photos of the last minutes)",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON list")
+        parser.add_argument("--mlflow", action="store_true", help=MLFLOW_OPTION)
 
     def handle(self, *_args: Any, **options: Any) -> None:
         callers, rounds, wanted = options["callers"], options["rounds"], options["photos"]
@@ -55,7 +57,7 @@ class Command(BaseCommand):
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also stops the running system
         busy = os.getloadavg()[0]
         if options["minutes"] is not None:
-            self._sustain(options["minutes"], callers, busy, as_json=options["json"])
+            self._sustain(options, busy)
             return
         photos = self._photos(options["images"], callers + wanted)
         chosen = load.ways(options["processes"])
@@ -63,12 +65,13 @@ class Command(BaseCommand):
             found = load.measure(photos, chosen, callers=callers, rounds=rounds, say=self.stderr.write)
         except LoadFailed as error:
             raise CommandError(str(error)) from None
-        if options["json"]:
-            self.stdout.write(json.dumps([asdict(row) for row in found], indent=2))
-        else:
-            self.stdout.write("\n".join(_table(found, callers, busy)))
+        self._tell(found, _table(found, callers, busy), as_json=options["json"])
+        if options["mlflow"]:
+            params = {name: options[name] for name in ("callers", "photos", "rounds", "processes")}
+            self._record("throughput", found, {row.way: asdict(row) for row in found}, params, busy)
 
-    def _sustain(self, minutes: int, callers: int, busy: float, *, as_json: bool) -> None:
+    def _sustain(self, options: dict[str, Any], busy: float) -> None:
+        minutes, callers = options["minutes"], options["callers"]
         if not 2 <= minutes <= 240:
             raise CommandError("--minutes must be at least 2, and at most 240.")
         default = load.ways(1)[1]
@@ -76,10 +79,33 @@ class Command(BaseCommand):
             found = load.sustain(default, minutes=minutes, callers=callers, say=self.stderr.write)
         except LoadFailed as error:
             raise CommandError(str(error)) from None
-        if as_json:
-            self.stdout.write(json.dumps([asdict(row) for row in found], indent=2))
-        else:
-            self.stdout.write("\n".join(_minutes(found, callers, busy)))
+        self._tell(found, _minutes(found, callers, busy), as_json=options["json"])
+        if options["mlflow"]:
+            figures = {f"minute_{row.number}": asdict(row) for row in found}
+            self._record("sustained", found, figures, {"callers": callers, "minutes": minutes}, busy)
+
+    def _tell(self, found: Sequence[Measured | Minute], table: list[str], *, as_json: bool) -> None:
+        self.stdout.write(json.dumps([asdict(row) for row in found], indent=2) if as_json else "\n".join(table))
+
+    def _record(
+        self,
+        name: str,
+        found: Sequence[Measured | Minute],
+        figures: dict[str, Any],
+        params: dict[str, Any],
+        busy: float,
+    ) -> None:
+        try:
+            url = record(
+                "load",
+                name=name,
+                figures={**figures, "load_before": busy},
+                params={**params, "cores": os.cpu_count()},
+                result=[asdict(row) for row in found],
+            )
+        except NotRecorded as error:
+            raise CommandError(str(error)) from None
+        self.stderr.write(f"Recorded: {url}")
 
     def _photos(self, folder: Path | None, count: int) -> list[bytes]:
         if folder is None:

@@ -21,6 +21,7 @@ from cataract.core.broker.server import BrokerUnavailable, give_back_unacknowled
 from cataract.core.checks import SETTINGS
 from cataract.core.locks import AlreadyRunning, locked
 from cataract.ops.supervisor import Service, Supervisor
+from training.tracking.mlflow_client import home_url, is_remote
 
 # A task that runs when the system is told to stop has this long to finish before it is given back to its queue.
 TASK_GRACE_SECONDS = 20.0
@@ -40,12 +41,12 @@ class Command(BaseCommand):
         parser.add_argument("--setup", action="store_true", help="first do what `manage.py setup` does")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        host, mlflow = options["host"], not options["no_mlflow"]
+        host, mlflow = options["host"], not (options["no_mlflow"] or is_remote())
         try:
             with locked(settings.DATA_DIR / "run" / "up.lock"):
                 _refuse_taken_port(host, settings.PORT, "PORT=8001 make run")
                 if mlflow:
-                    _refuse_taken_port("127.0.0.1", settings.MLFLOW_PORT, "MLFLOW_PORT=9001 make run")
+                    _refuse_taken_port(settings.MLFLOW_HOST, settings.MLFLOW_PORT, "MLFLOW_PORT=9001 make run")
                 if options["setup"]:
                     call_command("setup", stdout=self.stdout)
                 _refuse_unready_database()
@@ -170,7 +171,7 @@ class _Announcement:
             ("application", f"{self._base}/"),
             ("admin", f"{self._base}/admin/"),
             ("API", f"{self._base}/api/v1/docs/"),
-            *([("MLflow", settings.MLFLOW_UI_URL)] if mlflow else []),
+            *([("MLflow", home_url())] if mlflow or is_remote() else []),
             ("logs", str(settings.DATA_DIR / "logs")),
         ]
         self._done = False

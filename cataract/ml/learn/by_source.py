@@ -77,8 +77,9 @@ def by_source(outcomes: Iterable[Judged]) -> dict[str, Any]:
     photos, labels       how many; {label: how many}
     eyes                 the photos labelled normal or cataract: `photos`, `ungradable`, `automatic` (an answer without
                          a person), `wrong_cataract` (of the automatic answers on healthy eyes those that say
-                         "cataract"), `wrong_normal` (of those on cataracts, "normal"), and of the graded photos
-                         `specificity` and `sensitivity` at 0.5, `roc_auc`, `ece`
+                         "cataract"), `wrong_normal` (of those on cataracts, "normal"), and `specificity`,
+                         `sensitivity`, `roc_auc` and `ece` as docs/measures.md defines them: an ungradable photo is
+                         referred, so it counts as positive, and has no part in the last two
     other_conditions     `photos`, `ungradable`, `closed_alone` (answered without a person), and of all of them
                          `called_normal`, `called_cataract` (the same, by answer)
     no_colour            near-infrared photos: `photos`, `ungradable`, `closed_alone`

@@ -1,5 +1,6 @@
 """How a training reports progress and metrics and receives a request to stop."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -15,7 +16,15 @@ class Reporter(Protocol):
         """The work has reached `fraction` (0 to 1) of `stage`."""
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
-        """The metrics of one trial of the search ("trial" is among the values) or of one epoch."""
+        """The metrics of one trial of the search ("trial" is among the values), of one number of trees ("trees" is), or
+        of one epoch."""
+
+    def log(self, line: str) -> None:
+        """A sentence for the people who read the run's log."""
+
+    def seconds_left(self) -> float:
+        """How long the training may still take; infinite without a limit."""
+        return math.inf
 
     def should_stop(self) -> bool:
         """Whether the training must stop. Asked between the steps of a fit, every few seconds at least."""
@@ -34,6 +43,9 @@ class SilentReporter(Reporter):
         return None
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
+        return None
+
+    def log(self, line: str) -> None:
         return None
 
 

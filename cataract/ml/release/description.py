@@ -64,6 +64,7 @@ class ReleaseDescription:
     """What the builder of a release states about it; the rest of the manifest is read from its folder.
 
     base: id of the release whose encoder was taken over. created_at: ISO 8601, the time of writing when empty.
+    code_commit: of the code that built it, the one that runs when empty.
     """
 
     name: str

@@ -8,7 +8,8 @@ trunk.onnx        input "pixels" (N, 3, S, S) float32, normalised RGB -> output 
 embed.onnx        input "activations" -> output "embedding" (N, E) float32, each row of L2 norm 1
 accurate.onnx     input "activations" -> output "logit" (N,) float32, positive means cataract
                   First axis dynamic in all three, no external data. An accepted int8 variant replaces the file.
-fast.txt          LightGBM model text (binary objective); feature count == manifest encoder.dim
+fast.txt          LightGBM model text (binary objective), or a logistic regression as JSON:
+                  {"coefficients": [D numbers], "intercept": b}; feature count == manifest encoder.dim
 calibration.json  {"fast": C, "accurate": C}, where C is one of (`cascade.calibration`)
                     {"kind": "temperature", "temperature": T}
                     {"kind": "platt", "slope": a, "intercept": b}
@@ -24,6 +25,8 @@ Optional, never read by inference:
 
 encoder.safetensors, open_clip.json   the tower's weights and its open_clip model config, to train from
 seen.json         {"hashes": [16 hex digits, ...]}: perceptual hashes of the photos it was fitted on
+rehearsal.npz     public photos that every retraining includes, as the fast model sees them (`learn.build.rehearsal`)
+out_of_fold.npz   scores of the installation's own photos by models fitted without them (`learn.build.out_of_fold`)
 metrics.json      what was measured when the release was built
 card.md           the model card
 
@@ -33,9 +36,10 @@ manifest.json, written last (as types: `release.description`):
  "id": "<name>-<first 8 hex digits of the content hash>",
  "name": "starter",
  "created_at": "2026-01-31T12:00:00+00:00",
- "code_commit": "", "base": "" (id of the release whose encoder was taken over),
+ "code_commit": of the code that built it, "base": "" (id of the release whose encoder was taken over),
  "encoder": {"name", "arch", "hash", "image_size": S, "mean": [3], "std": [3],
              "resize_mode": "squash" | "shortest" | "longest" (open_clip's words),
+             "interpolation": "bicubic" (also where it is absent) | "bilinear",
              "views": [some of "full", "centre", "pupil"], "handmade": bool,
              "embedding_dim": E, "dim": D = E * len(views) (+ features.LENGTH when handmade)},
  "accurate": {"views": [subset of encoder.views], "flip": bool (average with the mirrored view)},
@@ -56,6 +60,7 @@ from typing import Any
 
 from cataract.ml.encoding import framing
 from cataract.ml.encoding.encoder import VIEWS_VERSION, EncoderSpec
+from cataract.ml.release.commit import code_commit
 from cataract.ml.release.description import FileRecord, ReleaseDescription
 
 FORMAT = 1
@@ -175,6 +180,7 @@ def draft_manifest(folder: Path, description: ReleaseDescription) -> Manifest:
         "format": FORMAT,
         "id": f"{description.name}-{hashlib.sha256(listing.encode()).hexdigest()[:8]}",
         "created_at": description.created_at or datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_commit": description.code_commit or code_commit(),
         "encoder": {**stated["encoder"], "hash": encoder_hash(files, description.encoder)},
         "files": {name: record.as_json() for name, record in files.items()},
         "policy": json.loads((folder / "policy.json").read_text(encoding="utf-8")),
@@ -188,7 +194,9 @@ def encoder_hash(files: Mapping[str, FileRecord], encoder: EncoderSpec) -> str:
     `encoder.hash` itself is not read.
     """
     spec = encoder.as_json()
-    keys = ("image_size", "mean", "std", "resize_mode", "views", "handmade")
+    keys = ["image_size", "mean", "std", "resize_mode", "views", "handmade"]
+    if encoder.interpolation != "bicubic":  # which older releases do not state
+        keys.append("interpolation")
     preprocessing = json.dumps([VIEWS_VERSION, {key: spec[key] for key in keys}], sort_keys=True)
     parts = [files["trunk.onnx"].sha256, files["embed.onnx"].sha256, preprocessing]
     parts += [files[framing.FILE].sha256] if framing.FILE in files else []

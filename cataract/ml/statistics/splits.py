@@ -48,3 +48,9 @@ def _deal(clusters: Sequence[int], labels: Sequence[int], shares: Sequence[float
 
 def _shuffle_key(seed: int, cluster: int) -> bytes:
     return hashlib.sha256(f"{seed}:{cluster}".encode()).digest()
+
+
+def cluster_weights(clusters: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weights under which every cluster weighs as one photo."""
+    _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+    return np.asarray(1 / counts[inverse], dtype=np.float64)

@@ -13,13 +13,13 @@ from django.utils import timezone
 from cataract.ops.notices.models import Notice
 from predictions.acceptance.models import Acceptance
 from predictions.answering.models import FinalResult, Prediction
+from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.drift.services import accurate_checks
+from predictions.drift.wording import drift_words
 from predictions.releases.models import Release
 from review.cases.models import ReviewCase
 from review.queue.policy import overdue_after
 from training.runs.models import TrainingRun
-from training.triggers.models import TrainingPolicy
-from training.triggers.worker import drifted
 
 LOOKS_BACK: Final = timedelta(days=30)  # older failures are history
 CHECKS_OF: Final = timedelta(days=28)
@@ -59,10 +59,11 @@ def failed_runs() -> Iterator[Finding]:
 
 
 def drift() -> Iterator[Finding]:
-    """Measures that have drifted beyond the training policy, or by much where the policy sets no limit."""
-    policy = TrainingPolicy.objects.first()
-    for name, words in drifted(limit=None if policy is None else policy.max_drift).items():
-        yield Finding(Notice.Kind.DRIFT, name, words)
+    """What has drifted for sure: all photos, a site, or a device."""
+    drifted = DriftSegment.objects.drifted().named()
+    newest = DriftCheck.objects.looks().newest_of(drifted)
+    for segment in drifted:
+        yield Finding(Notice.Kind.DRIFT, str(segment.pk), drift_words(segment, newest.get(segment.pk)))
 
 
 def disagreements() -> Iterator[Finding]:

@@ -35,9 +35,9 @@ ADVICE: dict[str, Advice] = {
         lambda notice: reverse("admin:training_trainingrun_change", args=[notice.key]),
     ),
     Notice.Kind.DRIFT: Advice(
-        "Look at recent photos: a new camera, another light, other patients? If they stay, train on them.",
-        "Open the uploads",
-        lambda notice: reverse("predictions:list"),
+        "Look at photos then and now: a new camera, another light, other patients? If they stay, train on them.",
+        "Open drift",
+        lambda notice: reverse("review:drift-segment", args=[notice.key]),
     ),
     Notice.Kind.MODELS_DISAGREE: Advice(
         "Readers get these photos. See since when it is so; where readers side with the accurate model, train again.",

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.errors import DomainError
+from predictions.photos.models import Split
 from training.datasets.imports import ImportReport, import_folder
 from training.management.progress import counter
 
@@ -43,17 +44,28 @@ class Command(BaseCommand):
 
 
 def report(result: ImportReport) -> list[str]:
-    """The report as lines: the counts, then each group of files that a person should look at."""
+    """The report as lines: all counts first, then each group of files that a person should look at."""
+    lists = (
+        (result.near_duplicates, "groups of near-duplicates (each is one cluster)"),
+        (result.leaks, "leaks: the same picture in the training and the test folder"),
+        (result.conflicts, "label conflicts: the same picture with both labels (none of them is labelled)"),
+    )
     lines = [
         "",
         f"{result.stored} stored, {result.known} already stored, {result.refused} refused, "
         f"{result.labelled} labelled, {result.excluded} left out of every dataset.",
+        *_elsewhere(result),
+        *(f"{len(groups)} {sentence}." for groups, sentence in lists),
     ]
-    for groups, sentence in (
-        (result.near_duplicates, "groups of near-duplicates (each is one cluster)"),
-        (result.leaks, "leaks: the same picture in the training and the test folder"),
-        (result.conflicts, "label conflicts: the same picture with both labels (none of them is labelled)"),
-    ):
-        lines.append(f"{len(groups)} {sentence}.")
-        lines += [f"  {' = '.join(names)}" for names in groups]
+    for groups, sentence in lists:
+        if groups:
+            lines += ["", f"{sentence.capitalize()}:", *(f"  {' = '.join(names)}" for names in groups)]
     return lines
+
+
+def _elsewhere(result: ImportReport) -> list[str]:
+    """How many files are not in the split that their folder names, and why."""
+    return [
+        f"{count} of {result.of_split[wanted]} {Split(wanted).label} files are in {Split(got).label} instead: {why}."
+        for (wanted, got, why), count in result.elsewhere.most_common()
+    ]

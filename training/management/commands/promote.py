@@ -8,8 +8,10 @@ from django.core.management.base import BaseCommand, CommandError
 from cataract.core.errors import DomainError
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.releases.models import Promotion, Release
+from training.change_control.rules import rules
 from training.comparison import worker
 from training.comparison.models import Comparison, FlipCause
+from training.comparison.promotable import needs_acknowledgement
 from training.promotion import services as promotion_services
 
 
@@ -36,7 +38,7 @@ class Command(BaseCommand):
             known = ", ".join(Release.objects.values_list("pk", flat=True)) or "none"
             raise CommandError(f"There is no release {options['release']!r}. Known releases: {known}.")
         try:
-            if Comparison.objects.standing(release) is None:
+            if not _is_compared(release):
                 self.stderr.write("Comparing the release with the champion ...")
                 worker.compare_with_champion(release.pk)
             promotion = promotion_services.promote(
@@ -47,14 +49,22 @@ class Command(BaseCommand):
                 causes=dict(cause.partition("=")[::2] for cause in options["cause"]),
             )
         except (DomainError, ReleaseCorrupt) as error:
-            raise CommandError(f"{error}{_open_flips(release)}") from error
+            wanted = _wanted_options(release, acknowledged=options["acknowledge_too_few"])
+            raise CommandError(f"{error}{wanted}") from error
         assert isinstance(promotion, Promotion)  # a request needs a user
         before = f" in place of {promotion.previous_id}" if promotion.previous_id else ""
         self.stdout.write(f"Release {release.pk} serves now{before}.")
 
 
-def _open_flips(release: Release) -> str:
-    """The photos that still need a cause, each as the option that states it."""
+def _is_compared(release: Release) -> bool:
+    """Whether it was compared with the champion by the plan of today."""
     comparison = Comparison.objects.standing(release)
-    left = comparison.flips_without_cause() if comparison else []
-    return "".join(f"\n  --cause {image}=..." for image in left)
+    return comparison is not None and comparison.report["rules"] == rules()["version"]
+
+
+def _wanted_options(release: Release, *, acknowledged: bool) -> str:
+    """The options that a promotion still needs, each on a line."""
+    comparison = Comparison.objects.standing(release)
+    options = [] if acknowledged or not needs_acknowledgement(release) else ["--acknowledge-too-few"]
+    options += [f"--cause {image}=..." for image in (comparison.flips_without_cause() if comparison else [])]
+    return "".join(f"\n  {option}" for option in options)

@@ -12,10 +12,11 @@ from cataract.core.errors import DomainError
 from predictions.photos import worker as photos
 from predictions.releases.models import Release
 from training.comparison.models import Comparison
+from training.datasets.services import preview
 from training.management.progress import counter
 from training.runs import services as runs_services
 from training.runs.models import TrainingRun
-from training.runs.parameters import CHOICES, DISTIL_LABEL, Choice, parameters_of
+from training.runs.parameters import CHOICES, DISTIL_LABEL, SEARCH_LABEL, SEARCHES, Choice, parameters_of
 
 
 def _within(choice: Choice, text: str) -> float:
@@ -45,9 +46,10 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="the reason, for the record")
         for name, choice in CHOICES.items():
             flag, meaning = f"--{name.replace('_', '-')}", choice.label.lower()
-            usual = choice.setting or f"{choice.default:g}"
+            usual = "as the base release" if choice.default is None else f"{choice.default:g}"
             limits = f"{choice.low:g} to {choice.high:g}, {usual} by default"
             parser.add_argument(flag, type=partial(_within, choice), metavar="N", help=f"{meaning} ({limits})")
+        parser.add_argument("--search", choices=[name for name, _ in SEARCHES], help=SEARCH_LABEL.lower())
         parser.add_argument("--distil", action="store_true", help=DISTIL_LABEL.lower())
         parser.add_argument("--wait", action="store_true", help="show the progress until the run is over")
 
@@ -66,6 +68,8 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(str(error)) from error
+        for warning in preview().warnings:
+            self.stdout.write(warning)
         self.stdout.write(f"Training run {run.pk} is queued, on dataset {run.dataset_id[:12]}.")
         if options["wait"]:
             self._wait(run)
@@ -82,6 +86,10 @@ class Command(BaseCommand):
         if run.status != TrainingRun.Status.SUCCEEDED:
             raise CommandError(f"The run is {run.status}. {run.error}".strip())
         comparison = Comparison.objects.standing(run.release) if run.release else None
+        for warning in (run.release.manifest if run.release else {}).get("data", {}).get("warnings", []):
+            self.stdout.write(warning)
+        if run.release is not None and run.release.status == Release.Status.REJECTED:
+            raise CommandError(f"Release {run.release_id} is registered as rejected. {run.release.rejection}")
         self.stdout.write(f"Release {run.release_id} is registered as a challenger.")
         if comparison is not None:
             self.stdout.write(f"Against the champion {comparison.champion_id}: {comparison.get_verdict_display()}.")

@@ -42,7 +42,7 @@ class PlainWay:
             mean=spec.mean,
             std=spec.std,
             resize_mode=spec.resize_mode,
-            interpolation="bicubic",
+            interpolation=spec.interpolation,
         )
 
     def __call__(self, data: bytes) -> Floats:

@@ -38,7 +38,8 @@ class _TrialReporter(SilentReporter):
         self._trials, self._say = trials, say
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
-        self._say(f"trial {step + 1} of {self._trials}: {values['seconds']:.1f} s")
+        if "trial" in values:
+            self._say(f"trial {step + 1} of {self._trials}: {values['seconds']:.1f} s")
 
 
 def measure_retraining(folder: Path, *, photos: int, trials: int, say: Callable[[str], Any]) -> Retraining:

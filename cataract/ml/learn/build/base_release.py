@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from torch import nn
 
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec
+from cataract.ml.encoding.framing import FILE as FRAMING
+from cataract.ml.encoding.framing import Framing
+from cataract.ml.learn.build.architecture import image_config
 from cataract.ml.learn.build.golden import write_golden
+from cataract.ml.learn.fit.cut import check_cut, split
 from cataract.ml.learn.fit.export import to_onnx
 from cataract.ml.learn.fit.quantise import to_int8
-from cataract.ml.learn.fit.towers import CONFIG, MEAN, STD, TailWithHead, create_model, save_encoder, split
+from cataract.ml.learn.fit.towers import MEAN, STD, TailWithHead, create_model, save_encoder
 from cataract.ml.release.description import AccurateSpec, Quantisation, ReleaseDescription
 from cataract.ml.release.manifest import Manifest, write_json, write_manifest
 
@@ -38,27 +41,11 @@ class Tower:
     mean: tuple[float, float, float] = MEAN
     std: tuple[float, float, float] = STD
     resize_mode: str = "shortest"
+    interpolation: str = "bicubic"
 
     @property
     def image_size(self) -> int:
         return int(self.config["vision_cfg"].get("image_size", 224))
-
-
-def image_config(arch: str) -> dict[str, Any]:
-    """The open_clip config of `arch` with the smallest text tower. Raises ValueError when there is no such model."""
-    config = open_clip.get_model_config(arch)
-    if config is None:
-        raise ValueError(
-            f"open_clip knows no architecture {arch!r}. `python -c 'import open_clip; print(open_clip.list_models())'` "
-            "lists them; ViT-B-32 is the reference."
-        )
-    vision = {**config["vision_cfg"], "timm_model_pretrained": False}
-    if "timm_model_name" not in vision:
-        del vision["timm_model_pretrained"]
-    if not isinstance(vision.get("image_size", 224), int):
-        raise ValueError(f"{arch} takes photos of {vision['image_size']} px; only square inputs are supported.")
-    shared = {key: config[key] for key in ("embed_dim", "quick_gelu") if key in config}
-    return {**shared, "vision_cfg": vision, "text_cfg": CONFIG["text_cfg"]}
 
 
 def random_tower(arch: str, *, seed: int = 0) -> Tower:
@@ -76,8 +63,7 @@ def export_tower(tower: Tower, *, seed: int = 0) -> dict[str, bytes]:
     nn.init.zeros_(head.weight), nn.init.zeros_(head.bias)
     size = tower.image_size
     example = np.random.default_rng(seed).normal(size=(2, 3, size, size)).astype(np.float32)
-    with torch.no_grad():
-        activations = trunk(torch.from_numpy(example)).numpy()
+    activations = check_cut(tower.model.visual, trunk, tail, torch.from_numpy(example)).numpy()  # type: ignore[arg-type]
     return {
         "trunk.onnx": to_onnx(trunk, example, source="pixels", target="activations"),
         "embed.onnx": to_onnx(tail, activations, source="activations", target="embedding"),
@@ -91,6 +77,7 @@ def write_base(
     graphs: Mapping[str, bytes],
     gate: Mapping[str, Any],
     *,
+    framing: Framing | None = None,
     views: Sequence[str] = ("full",),
     fast: str = "",
     int8: bool = False,
@@ -99,9 +86,9 @@ def write_base(
     """Write a base release into `folder` (empty, or new).
 
     graphs: of `export_tower`; gate: the content of gate.json, fitted on hand-crafted features, which are the same for
-    every encoder; fast: LightGBM text for the encoder's input, an undecided one when not given; int8: quantise the
-    graphs; trainable: keep the weights that a training starts from. Raises ValueError when the gate needs another
-    encoder.
+    every encoder; framing: how photos are cut and turned first, likewise; fast: LightGBM text for the encoder's input,
+    an undecided one when not given; int8: quantise the graphs; trainable: keep the weights that a training starts from.
+    Raises ValueError when the gate needs another encoder.
     """
     if gate["ood"]["of"] != "handmade":
         raise ValueError("The gate was fitted on another encoder's embeddings. Use one of hand-crafted features.")
@@ -114,6 +101,8 @@ def write_base(
     (folder / "fast.txt").write_text(fast or _undecided(dim), encoding="utf-8")
     plain = {"kind": "temperature", "temperature": 1.0}
     write_json(folder / "calibration.json", {"fast": plain, "accurate": plain})
+    if framing is not None and framing.weights is not None:
+        write_json(folder / FRAMING, framing.as_json())
     # The rule for other findings reads the embeddings of the encoder it was fitted with.
     write_json(folder / "gate.json", {name: part for name, part in gate.items() if name != "other"})
     write_json(folder / "policy.json", _ALL_TO_CLINICIANS)
@@ -139,6 +128,7 @@ def _encoder_spec(tower: Tower, views: Sequence[str], dim: int) -> EncoderSpec:
         mean=tower.mean,
         std=tower.std,
         resize_mode=tower.resize_mode,
+        interpolation=tower.interpolation,
         views=tuple(views),
         handmade=True,
         embedding_dim=int(tower.config["embed_dim"]),

@@ -1,28 +1,29 @@
 """Confirmed labels -> a release: embed, fit, calibrate, measure, write. Read `build_release` top to bottom.
 
-A build of kind "fast" never imports torch. No build is given the test split.
+A build of kind "fast" needs no torch. No build is given the test split.
 """
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.cascade.fast import FastModel
 from cataract.ml.encoding.framing import Framing
+from cataract.ml.learn.build.changed_copies import embed_copies
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
+from cataract.ml.learn.build.data_warnings import training_warnings
 from cataract.ml.learn.build.distillation import make_soft_labels
 from cataract.ml.learn.build.embedding_cache import EmbeddedPhotos, embed_photos
 from cataract.ml.learn.build.golden import write_golden
+from cataract.ml.learn.build.held_out import Judged, Photos, Refitted, disjoint, judge
 from cataract.ml.learn.build.model_card import write_card
 from cataract.ml.learn.build.rehearsal import Rehearsal
 from cataract.ml.learn.build.release_metrics import flatten_metrics, measure_release
-from cataract.ml.learn.build.score_cache import ScoreCache
+from cataract.ml.learn.build.verdict import compare_with_base
 from cataract.ml.learn.build.workspace import Build, staging_folder
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.fit.fast import FastFit, fit_fast
@@ -34,7 +35,11 @@ from cataract.ml.release.description import ReleaseDescription
 from cataract.ml.release.manifest import Manifest, draft_manifest, write_json, write_manifest
 from cataract.ml.release.seen import read_seen
 
+if TYPE_CHECKING:
+    from cataract.ml.learn.fit.accurate import AccurateFit  # torch
+
 _OUT_OF_FOLD = 3  # folds of the accurate model, where calibration needs the training split too
+_REPEATS = 3  # foldings, each with another seed, that say how much the accurate model's figures vary
 
 
 class LightInstall(ImportError):
@@ -56,20 +61,21 @@ def build_release(
         build.copy_encoder()
         cascade = Cascade.assemble(base, build.base_manifest)
         photos = embed_photos(cascade, data.paths, data.sha256s, config.cache, stored=data.vectors, reporter=reporter)
-        rehearsal = Rehearsal.load(base, cascade.spec.dim).without(photos.hashes)
-        rehearsal.save(folder)
+        known = Rehearsal.load(base, cascade.spec.dim)
+        rehearsal = known.without(photos.hashes)
         soft_labels = None
         if config.trains_fast:
             soft_labels = make_soft_labels(cascade, config.distillation, build.checkpoint, reporter)
 
         build.enter("fast", f"searching the fast model's parameters, {config.trials} trials")
-        fast = _fit_fast(build, photos, rehearsal, soft_labels)
+        fast = _fit_fast(build, cascade, photos, rehearsal, soft_labels)
         build.enter("accurate", "fine-tuning the accurate model")
-        accurate_oof = _fit_accurate(build)
+        accurate = _fit_accurate(build)
 
         build.enter("calibration", "setting the thresholds")
-        held_out = _held_out(build, photos, rehearsal, fast, accurate_oof)
-        description = _calibrate(build, photos, held_out, fast)
+        refitted = Refitted(fast.oof_scores if fast else None, accurate.oof_scores if accurate else None)
+        judged = judge(build, Photos(photos, rehearsal, known), refitted, _uncalibrated(build))
+        description = _calibrate(build, photos, judged, fast, accurate)
         if config.trains_accurate:  # a build of the fast model keeps the encoder, and with it all stored embeddings
             build.enter("quantisation", "comparing answers with 8-bit weights")
             quantisation = quantise_if_safe(folder, description, data.calibration_photos(reporter), reporter)
@@ -91,21 +97,36 @@ def _check(out_dir: Path, data: TrainingData, config: BuildConfig) -> None:
 
 
 def _fit_fast(
-    build: Build, photos: EmbeddedPhotos, rehearsal: Rehearsal, soft_labels: SoftLabels | None
+    build: Build, cascade: Cascade, photos: EmbeddedPhotos, rehearsal: Rehearsal, soft_labels: SoftLabels | None
 ) -> FastFit | None:
-    """Fit and write fast.txt, on the training split and the rehearsal photos; None when the base's is kept."""
+    """Fit and write fast.txt, on the training split with changed copies and on the rehearsal photos; None when the
+    base's is kept. Its out-of-fold scores are of the photos in this order."""
     if not build.config.trains_fast:
         build.copy("fast.txt")
         return None
     data, config = build.data, build.config
     train = data.rows("train")
+    copies = embed_copies(
+        cascade,
+        [data.paths[row] for row in train],
+        [data.sha256s[row] for row in train],
+        config.cache.with_name("copies.npz") if config.cache else None,
+        build.reporter,
+    )
     y = np.concatenate([data.y[train], rehearsal.y])
+    clusters = np.concatenate([data.clusters[train], disjoint(rehearsal.clusters, data.clusters)])
+    weights = np.concatenate([data.cluster_weights(train) / data.weights[train].mean(), rehearsal.weights])
+    weights /= 1 + np.bincount(copies.of, minlength=len(y))  # a photo and its copies weigh as one
+    rows = np.concatenate([np.arange(len(y)), copies.of])
     fit = fit_fast(
-        np.concatenate([photos.vectors[train], rehearsal.vectors]),
-        y,
-        np.concatenate([data.clusters[train], _disjoint(rehearsal.clusters, data.clusters)]),
-        _balanced(np.concatenate([data.cluster_weights(train), rehearsal.weights]), y),
+        np.concatenate([photos.vectors[train], rehearsal.vectors, copies.vectors]),
+        y[rows],
+        clusters[rows],
+        _balanced(weights[rows], y[rows]),
+        copies=len(copies.of),
+        linear=True,
         soft_labels=soft_labels,
+        method=config.search,
         trials=config.trials,
         seconds=config.seconds,
         seed=config.seed,
@@ -116,8 +137,9 @@ def _fit_fast(
     return fit
 
 
-def _fit_accurate(build: Build) -> Floats | None:
-    """Fit and write accurate.onnx; out-of-fold scores of the training split where calibration needs them, else None."""
+def _fit_accurate(build: Build) -> "AccurateFit | None":
+    """Fit and write accurate.onnx on the training split; None when the base's is kept. No out-of-fold scores where
+    calibration does not need them."""
     if not build.config.trains_accurate:
         build.copy("accurate.onnx")
         return None
@@ -134,53 +156,13 @@ def _fit_accurate(build: Build) -> Floats | None:
         epochs=config.epochs,
         seed=config.seed,
         folds=0 if data.calibration_suffices else _OUT_OF_FOLD,
+        repeats=_REPEATS,
+        device=config.device,
         checkpoint=build.checkpoint,
         reporter=build.reporter,
     )
     (build.folder / "accurate.onnx").write_bytes(fit.onnx)
-    return fit.oof_scores if len(fit.oof_scores) else None
-
-
-def _held_out(
-    build: Build, photos: EmbeddedPhotos, rehearsal: Rehearsal, fast: FastFit | None, accurate_oof: Floats | None
-) -> HeldOut:
-    """Scores of photos by models that have not seen them: the calibration split; where that is too small also the
-    training split and the rehearsal photos, by cross-fitting. Raises Cancelled."""
-    data, cache = build.data, build.config.cache
-    model = FastModel((build.folder / "fast.txt").read_text(encoding="utf-8"), dim=photos.vectors.shape[1])
-    accurate = ScoreCache(_uncalibrated(build), cache.with_name("scores.npz") if cache else None)
-
-    def accurate_scores(rows: NDArray[np.int64]) -> Floats:
-        paths, sha256s = [data.paths[row] for row in rows], [data.sha256s[row] for row in rows]
-        return accurate.scores(paths, sha256s, build.reporter)
-
-    own = data.rows("calibration")
-    fast_scores = model.score(photos.vectors[own]) if len(own) else np.zeros(0, dtype=np.float32)
-    note = f"{_NOTE_OWN}: {data.calibration}"
-    held_out = HeldOut(fast_scores, accurate_scores(own), data.y[own], data.clusters[own], note)
-    if not data.calibration_suffices:
-        train = data.rows("train")
-        n = len(train)
-        train_fast = fast.oof_scores[:n] if fast is not None else model.score(photos.vectors[train])
-        train_accurate = accurate_oof if accurate_oof is not None else accurate_scores(train)
-        rehearsal_fast = fast.oof_scores[n:] if fast is not None else rehearsal.fast_scores
-        rehearsal_clusters = _disjoint(rehearsal.clusters, data.clusters)
-        held_out = HeldOut(
-            np.concatenate([held_out.fast, train_fast, rehearsal_fast]),
-            np.concatenate([held_out.accurate, train_accurate, rehearsal.accurate_scores]),
-            np.concatenate([held_out.y, data.y[train], rehearsal.y]),
-            np.concatenate([held_out.clusters, data.clusters[train], rehearsal_clusters]),
-            _NOTE_POOLED,
-        )
-    accurate.save()
-    return held_out
-
-
-_NOTE_OWN = "the calibration split of this installation"
-_NOTE_POOLED = (
-    "the calibration split was too small by itself, so the training split and the photos of the base release were "
-    "added, scored by models of other folds (cross-fitting)"
-)
+    return fit
 
 
 def _uncalibrated(build: Build) -> Cascade:
@@ -193,16 +175,25 @@ def _uncalibrated(build: Build) -> Cascade:
     return Cascade.assemble(build.folder, draft_manifest(build.folder, draft))
 
 
-def _calibrate(build: Build, photos: EmbeddedPhotos, held_out: HeldOut, fast: FastFit | None) -> ReleaseDescription:
+def _calibrate(
+    build: Build, photos: EmbeddedPhotos, judged: Judged, fast: FastFit | None, accurate: "AccurateFit | None"
+) -> ReleaseDescription:
     """Write calibration, policy, metrics, hashes and card; return what the manifest will say. Raises Cancelled."""
-    folder, config, base = build.folder, build.config, build.base_manifest
+    folder, config, base, held_out = build.folder, build.config, build.base_manifest, judged.new
     curves, policy = calibrate(held_out, config.limits, config.prevalence)
-    figures = measure_release(held_out, curves, policy, build.reporter)
+    figures = measure_release(held_out, policy, build.reporter)
     write_json(folder / "calibration.json", curves)
     write_json(folder / "policy.json", policy)
     write_json(folder / "metrics.json", figures)
     write_json(folder / "seen.json", {"hashes": _seen(build.base, photos)})
+    verdict = compare_with_base(build, judged, policy)
     facts = _facts(build, held_out) | ({"distillation": fast.ablation} if fast and fast.ablation else {})
+    if fast is not None:
+        facts["fast_model"] = {"candidates": fast.candidates, "repeats": fast.repeats, "params": fast.params}
+    if accurate is not None:
+        facts["accurate_model"] = {"fine_tuned_share": accurate.share, "repeats": accurate.repeats}
+    facts["warnings"] = training_warnings(build.data, photos)
+    facts["against_base"] = verdict.as_json()
     write_card(folder, base=base, policy=policy, figures=figures, facts=facts, note=held_out.note)
     return ReleaseDescription(
         name=config.name,
@@ -236,8 +227,3 @@ def _balanced(weights: NDArray[np.float64], y: NDArray[np.int64]) -> NDArray[np.
     """The weights scaled so that both classes weigh the same and the mean weight is 1."""
     of_class = np.bincount(y, weights, minlength=2)
     return np.asarray(weights / of_class[y] * len(y) / 2, dtype=np.float64)
-
-
-def _disjoint(clusters: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The clusters renumbered so that no number occurs in `others`."""
-    return np.asarray(clusters + (int(others.max()) + 1 if len(others) else 0), dtype=np.int64)

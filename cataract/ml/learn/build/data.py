@@ -12,6 +12,7 @@ from cataract.ml.arrays import Floats, Pixels, at_most
 from cataract.ml.encoding.framing import Framing
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.photos import images
+from cataract.ml.statistics import splits
 
 # With fewer calibration clusters of a class, the training split is used for calibration too, by cross-fitting.
 MIN_CALIBRATION_CLUSTERS = 30
@@ -51,8 +52,11 @@ class TrainingData:
 
     def cluster_weights(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """The weights of `rows`, each divided by the size of its cluster: copies add no weight."""
-        _, inverse, counts = np.unique(self.clusters[rows], return_inverse=True, return_counts=True)
-        return np.asarray(self.weights[rows] / counts[inverse], dtype=np.float64)
+        return np.asarray(self.weights[rows] * splits.cluster_weights(self.clusters[rows]), dtype=np.float64)
+
+    def chances(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """The weights of `rows`, 1 / the chance with which each was chosen to be read, scaled to a mean of 1."""
+        return np.asarray(self.weights[rows] / self.weights[rows].mean() if len(rows) else np.zeros(0))
 
     @property
     def calibration_suffices(self) -> bool:

@@ -1,5 +1,6 @@
 """Embeddings and perceptual hashes of labelled photos, cached from one build to the next."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,11 +43,14 @@ def embed_photos(
     """
     cached = _load(cache, cascade.encoder_hash)
     entries: _Entries = {}
+    began = time.monotonic()
     for index, (path, sha256) in enumerate(zip(paths, sha256s, strict=True)):
         reporter.check_stop()
         entries[sha256] = cached.get(sha256) or _embed(cascade, path, (stored or {}).get(sha256))
         if index % 20 == 0:
-            reporter.progress("reading", index / len(paths), f"photo {index + 1} of {len(paths)}")
+            left = (time.monotonic() - began) * (len(paths) / max(1, index) - 1) / 60
+            pace = f", {left:.0f} min left" if index else ""
+            reporter.progress("reading", index / len(paths), f"photo {index + 1} of {len(paths)}{pace}")
         if index % _SAVE_EVERY == _SAVE_EVERY - 1 and not cached.keys() >= entries.keys():
             _save(cache, cascade.encoder_hash, cached | entries)
     _save(cache, cascade.encoder_hash, entries)

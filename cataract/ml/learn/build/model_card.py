@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from cataract.ml.cascade.risk import promises
@@ -54,21 +55,65 @@ Retrained from {base.id}; fitted: {facts["kind"]}.
 {facts["train_photos"]} confirmed photos of this installation ({facts["train_cataract"]} with cataract,
 {facts["train_clusters"]} clusters), added to what the base release remembers of its public photos. Each cluster (a
 patient with all near-duplicates) weighs as one photo.
-{_distillation(facts)}
+{"".join(chr(10) + warning + chr(10) for warning in facts["warnings"])}{_distillation(facts)}
 ## Figures
 
-On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters); 95 % intervals. Thresholds were set on the
-same photos, so the test set of the promotion gate is the judge, not this table.
+On {note}. One photo per cluster ({facts["calibration_clusters"]} clusters), unweighted; 95 % intervals. Thresholds
+were set on the same photos, so the test set of the promotion gate is the judge, not this table.
 
 {figure_table(figures, ("cascade", "fast", "accurate"))}
 
-{policy_paragraph(policy, figures)}
+{_fits(facts)}{policy_paragraph(policy, figures)}
+
+## Against its base
+
+{_against_base(facts["against_base"])}
 
 ## Known failures
 
 {KNOWN_FAILURES}
 """
     (folder / "card.md").write_text(text, encoding="utf-8")
+
+
+def _fits(facts: Mapping[str, Any]) -> str:
+    """How each fitted model was chosen, and how much its figures vary between repeated foldings with other seeds."""
+    lines = []
+    if fast := facts.get("fast_model"):
+        tried = ", ".join(f"{name} {loss:.4f}" for name, loss in fast["candidates"].items())
+        spread = _spread(fast["repeats"], "not seen by the search")
+        lines.append(f"Fast model: the lowest log loss in the search ({tried}). {spread}")
+    if accurate := facts.get("accurate_model"):
+        share = f"{accurate['fine_tuned_share']:.0%} of its weights are fine-tuned ones, the rest is its start's."
+        lines.append(f"Accurate model: {share} {_spread(accurate['repeats'], 'with other seeds')}")
+    return "\n".join([*lines, "", ""]) if lines else ""
+
+
+def _spread(repeats: Sequence[Mapping[str, float]], which: str) -> str:
+    if len(repeats) < 2:
+        return ""
+    parts = [
+        f"{title} {fmean(values):.4f} (standard deviation {stdev(values):.4f})"
+        for name, title in (("log_loss", "log loss"), ("roc_auc", "ROC-AUC"), ("accuracy", "accuracy"))
+        for values in [[repeat[name] for repeat in repeats]]
+    ]
+    return f"Mean of {len(repeats)} foldings {which}: {', '.join(parts)}."
+
+
+def _against_base(verdict: Mapping[str, Any]) -> str:
+    """The comparison with the base release out of fold, a line a kind of photo."""
+    rows = [
+        f"| {name} | {each['n']} | {each['new']:.4f} | {each['base']:.4f} | "
+        f"{each['difference']:+.4f} ({each['low']:+.4f} to {each['high']:+.4f}) |"
+        for name, each in (("this installation's", verdict["own"]), ("public", verdict["remembered"]))
+        if each is not None
+    ]
+    table = [
+        "| photos | clusters | log loss | the base's | difference, 95 % interval |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+    return "\n".join([verdict["reason"], "", *table]).strip() if rows else "No photo was scored by both."
 
 
 def _distillation(facts: Mapping[str, Any]) -> str:
@@ -104,10 +149,10 @@ def figure_table(figures: Mapping[str, Any], models: Sequence[str]) -> str:
 
 
 def entry(value: Mapping[str, Any]) -> str:
-    """`0.93 (0.90-0.96)`, or a dash where there is nothing to measure."""
+    """`0.930 (0.902-0.964), n 191`, or a dash where there is nothing to measure."""
     if value["value"] is None:
         return "-"
-    return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f})"
+    return f"{value['value']:.3f} ({value['low']:.3f}-{value['high']:.3f}), n {value['n']}"
 
 
 def policy_paragraph(policy: Mapping[str, Any], figures: Mapping[str, Any]) -> str:

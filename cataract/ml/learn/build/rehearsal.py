@@ -51,9 +51,13 @@ class Rehearsal:
 
     def without(self, hashes: Sequence[Sequence[str]]) -> "Rehearsal":
         """This set without near-duplicates of the photos whose (dihedral) hashes are given."""
-        if not len(self.y) or not hashes:
-            return self
         keep = np.ones(len(self.y), dtype=bool)
         for of_photo in hashes:
             keep[duplicates.near(of_photo, self.hashes.tolist())] = False
         return Rehearsal(**{field.name: getattr(self, field.name)[keep] for field in fields(self)})
+
+    def twins(self, hashes: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+        """For each photo, the row of its nearest near-duplicate in this set, (N,); -1 where there is none."""
+        nearest = [duplicates.nearest(of_photo, self.hashes.tolist()) for of_photo in hashes]
+        rows = [match[0] if match is not None and match[1] <= duplicates.NEAR else -1 for match in nearest]
+        return np.array(rows, dtype=np.int64)

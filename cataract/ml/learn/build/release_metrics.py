@@ -2,28 +2,39 @@
 
 from typing import Any
 
-from cataract.ml.learn.fit.calibrate import HeldOut, final_probability, probabilities
+import numpy as np
+from numpy.typing import NDArray
+
+from cataract.ml.learn.fit.calibrate import HeldOut, cross_calibrated
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.statistics import metrics
 
 
-def measure_release(
-    held_out: HeldOut, curves: dict[str, Any], policy: dict[str, Any], reporter: Reporter
-) -> dict[str, Any]:
-    """The content of metrics.json: both models and the cascade, on one photo per cluster. Raises Cancelled."""
+def measure_release(held_out: HeldOut, policy: dict[str, Any], reporter: Reporter) -> dict[str, Any]:
+    """The content of metrics.json: both models and the cascade, on one photo per cluster, calibrated without it.
+
+    Raises Cancelled.
+    """
     single = held_out.one_each()
-    fast, accurate = probabilities(single, curves)
-    final = final_probability(policy, fast, accurate)
+    fast, accurate, final = cross_calibrated(single, policy)
     models = {}
     for name, p in (("cascade", final), ("fast", fast), ("accurate", accurate)):
         reporter.check_stop()
-        models[name] = metrics.evaluate(single.y, p)
+        models[name] = metrics.evaluate(single.y, p, weights=single.weights)
     return {
         **models,
-        "coverage_at_5_percent_error": metrics.coverage_at_risk(single.y, final, 0.05),
+        "coverage_at_5_percent_error": _coverage_at(0.05, single, final),
         **auto_figures(policy),
         "on": held_out.note,
     }
+
+
+def _coverage_at(error: float, single: HeldOut, final: NDArray[np.float64]) -> float:
+    """The largest weighted share of photos, surest first, whose observed error is at most `error`."""
+    order = np.argsort(-np.abs(final - 0.5), kind="stable")
+    weights, wrong = single.weights[order], ((final >= 0.5) != (single.y == 1))[order]
+    covered = np.cumsum(weights)
+    return float(max((covered / covered[-1])[np.cumsum(weights * wrong) <= error * covered], default=0.0))
 
 
 def auto_figures(policy: dict[str, Any]) -> dict[str, float]:

@@ -84,5 +84,7 @@ def _question(base: Manifest, data: TrainingData, config: BuildConfig) -> dict[s
         "rows": [list(row) for row in rows],
         "weights": data.weights.tolist(),
         "taught": [list(photos.sha256s), photos.weight, photos.floor] if photos else [],
-        "options": [config.kind, config.seed, config.trials, config.seconds, config.epochs],
+        "options": [
+            *(config.kind, config.seed, config.search, config.trials, config.seconds, config.epochs, config.device)
+        ],
     }

@@ -1,10 +1,15 @@
 """Fit the accurate model: the tower's tail and a head, fine-tuned on cached activations of the frozen trunk.
 
-The trunk runs once per photo and augmentation (ONNX Runtime), so an epoch costs only the tail. A checkpoint keeps the
-activations and every finished epoch: a killed fit resumes from its last epoch. A release may carry `start.safetensors`,
-a tail and head to start from; without it the tail starts as the encoder's and the head at random.
+The trunk runs once per photo and augmentation, and its activations stay on disk, so an epoch costs only the tail. A
+checkpoint keeps them and every finished epoch: a killed fit resumes from its last epoch. A release may carry
+`start.safetensors`, a tail and head to start from; without it the tail starts as the encoder's and the head at random.
+
+On few photos fine-tuning overfits soon. So the head alone is fitted first, where that helps (LP-FT, Kumar et al. 2022),
+the rates are low, and the weights of the model are a mean of those before and after, with the share that has the lowest
+log loss out of fold (WiSE-FT, Wortsman et al. 2022); share 0 keeps the start.
 """
 
+import copy
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,39 +23,38 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cataract.ml.arrays import Floats, Pixels
-from cataract.ml.encoding.encoder import Graph, normalise, prepare
-from cataract.ml.encoding.pupil import find_pupil
-from cataract.ml.learn.fit.augment import changes, random_crop
+from cataract.ml.learn.fit.activations import Activations, StoredRows, compute_activations
 from cataract.ml.learn.fit.checkpoint import Checkpoint
+from cataract.ml.learn.fit.cross_validation import fold_metrics, log_loss
+from cataract.ml.learn.fit.cut import split
+from cataract.ml.learn.fit.device import Device
 from cataract.ml.learn.fit.export import to_onnx
-from cataract.ml.learn.fit.towers import TailWithHead, load_encoder, split
+from cataract.ml.learn.fit.time_budget import TimeBudget
+from cataract.ml.learn.fit.towers import TailWithHead, load_encoder
 from cataract.ml.learn.fit.training_state import TrainingState
 from cataract.ml.learn.reporter import SILENT, Reporter
-from cataract.ml.release.manifest import read_manifest
 from cataract.ml.statistics import splits
 
 _BATCH = 64
-_CHANGED = 6000  # augmented crops in all: memory and time do not grow with the photos
+_PASSES = 4  # of each photo in an epoch, augmented differently
 _PATIENCE = 8  # epochs without a better validation loss
+_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)  # of the fine-tuned weights, the rest is the start's
+_PROBE_STRENGTH = 10.0  # inverse, of the head's L2 penalty; embeddings have unit length
 
 
 @dataclass(frozen=True)
 class AccurateFit:
     """A fitted accurate model. onnx: the graph; state: its weights, to start from next time; history: one dict per
-    epoch; oof_scores: mean log-odds of each photo (N,) by models fitted without its cluster, empty without folds."""
+    epoch; share: of the fine-tuned weights in the mean; oof_scores: mean log-odds of each photo (N,) by models fitted
+    without its cluster, empty without folds; repeats: the metrics of each of the repeated foldings, each with another
+    seed."""
 
     onnx: bytes
     state: dict[str, Tensor]
     history: list[dict[str, float]]
+    share: float = 1.0
     oof_scores: Floats = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
-
-
-@dataclass(frozen=True)
-class Activations:
-    """The trunk's output. plain: (N, V, ...) of the serving views; changed: (N, K, ...) of K augmentations of each."""
-
-    plain: NDArray[np.float16]
-    changed: NDArray[np.float16]
+    repeats: list[dict[str, float]] = field(default_factory=list)
 
 
 def fit_accurate(
@@ -63,16 +67,22 @@ def fit_accurate(
     epochs: int = 40,
     seed: int = 0,
     folds: int = 0,
+    repeats: int = 1,
+    device: str = "cpu",
     checkpoint: Checkpoint | None = None,
     reporter: Reporter = SILENT,
 ) -> AccurateFit:
     """Fine-tune on photos, (H, W, 3) uint8 each, labels (N,) 0/1 and clusters (N,); the best validation epoch is kept.
 
     release_folder must be verified and hold `encoder.safetensors`, `open_clip.json` and `trunk.onnx`. `folds` > 1 also
-    gives out-of-fold scores. The metrics of each epoch hold its losses, and which fit it belongs to ("fit", from 0) of
-    how many ("fits"); the last one is the model. The same input and seed give the same model on the same machine, also
-    when the fit was killed and resumes from its `checkpoint`.
-    Raises ValueError when there are not two clusters of each class, Cancelled.
+    gives out-of-fold scores and chooses the share of the fine-tuned weights by them, else by the validation loss;
+    `repeats` of the folding, each with another seed, say how much the metrics vary. The metrics of each epoch hold its
+    losses, and which fit it belongs to ("fit", from 0) of how many ("fits"); the last one is the model. device: "auto",
+    "cpu" or "cuda" (`Device.of`). When the reporter's time runs out, a fit ends after its last possible epoch, which is
+    logged. Otherwise the same input and seed give the same model on the same machine, also when the fit was killed and
+    resumes from its `checkpoint`.
+    Raises ValueError when there are not two clusters of each class, or when device, disk or time do not suffice;
+    Cancelled.
     """
     weight = np.ones(len(y)) if weights is None else np.asarray(weights, dtype=np.float64)
     fewest = min(len(np.unique(groups[y == label])) for label in (0, 1))
@@ -80,18 +90,25 @@ def fit_accurate(
         raise ValueError("The accurate model needs photos from at least two clusters of each class.")
     folds = min(folds, fewest) if folds > 1 else 0
     checkpoint = checkpoint or Checkpoint()
-    arrays = checkpoint.arrays("activations", lambda: vars(_run_trunk(release_folder, photos, seed, reporter)))
-    activations = Activations(**arrays)
-    data = _Data(activations, y, groups, weight)
-    job = _Job(_starting_point(release_folder, seed), epochs, seed, folds + 1, checkpoint, reporter)
-    oof = _out_of_fold(job, data, folds) if folds else np.zeros(0, dtype=np.float32)
-    network, history = _fit(job, data, folds)
+    place = Device.of(device)
+    reporter.log(f"accurate: computing on {place}")
+    with checkpoint.place("activations") as folder:
+        activations = compute_activations(release_folder, photos, folder, seed=seed, device=place, reporter=reporter)
+        data = _Data(activations, y, groups, weight)
+        start = _starting_point(release_folder, seed).to(place.name)
+        fits = folds * repeats + 1
+        job = _Job(start, epochs, seed, fits, checkpoint, reporter, place)
+        share, runs = _out_of_fold(job, data, folds, repeats) if folds else (None, [])
+        network, share, history = _fit_mean(job, data, fits - 1, share)
+        example = activations.plain[:2, 0].astype(np.float32)
     reporter.check_stop()
-    example = activations.plain[:2, 0].astype(np.float32)
     if len(example) < 2:
         example = np.repeat(example, 2, axis=0)
+    network = network.cpu()
     graph = to_onnx(network, example, source="activations", target="logit")
-    return AccurateFit(graph, {k: v.clone() for k, v in network.state_dict().items()}, history, oof)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    measured = [fold_metrics(scores, y, weight) for scores in runs]
+    return AccurateFit(graph, state, history, share, runs[0] if runs else np.zeros(0, dtype=np.float32), measured)
 
 
 def _starting_point(release_folder: Path, seed: int) -> TailWithHead:
@@ -108,24 +125,6 @@ def _starting_point(release_folder: Path, seed: int) -> TailWithHead:
     return network.eval()
 
 
-def _run_trunk(release_folder: Path, photos: Sequence[Pixels], seed: int, reporter: Reporter) -> Activations:
-    """The trunk's activations of every photo: of its serving views, and of augmented random crops."""
-    spec = read_manifest(release_folder).encoder
-    graph = Graph((release_folder / "trunk.onnx").read_bytes(), providers=("CPUExecutionProvider",), threads=1)
-    change = changes(spec.image_size)
-    count = int(np.clip(_CHANGED // max(1, len(photos)), 3, 16))
-    plain, changed = [], []
-    for index, photo in enumerate(photos):
-        reporter.check_stop()
-        pupil = find_pupil(photo)
-        plain.append(graph.run(prepare(photo, spec, pupil)).astype(np.float16))
-        rng = np.random.default_rng((seed, index))
-        change.set_random_seed(int(rng.integers(2**31)))
-        crops = [change(image=random_crop(photo, pupil, spec.image_size, rng))["image"] for _ in range(count)]
-        changed.append(graph.run(normalise(crops, spec)).astype(np.float16))
-    return Activations(np.stack(plain), np.stack(changed))
-
-
 @dataclass(frozen=True)
 class _Data:
     activations: Activations
@@ -134,13 +133,12 @@ class _Data:
     weights: NDArray[np.float64]
 
     def take(self, rows: NDArray[Any]) -> "_Data":
-        chosen = Activations(self.activations.plain[rows], self.activations.changed[rows])
-        return _Data(chosen, self.y[rows], self.groups[rows], self.weights[rows])
+        return _Data(self.activations.take(rows), self.y[rows], self.groups[rows], self.weights[rows])
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What all fits of one call share: their starting point, their budget, and the reporter."""
+    """What all fits of one call share: their starting point, their budget, the reporter and the device."""
 
     start: TailWithHead
     epochs: int
@@ -148,32 +146,103 @@ class _Job:
     fits: int
     checkpoint: Checkpoint
     reporter: Reporter
+    device: Device
 
 
-def _out_of_fold(job: _Job, data: _Data, folds: int) -> Floats:
-    fold_of = splits.folds(data.groups.tolist(), data.y.tolist(), folds, job.seed)
-    scores = np.zeros(len(data.y), dtype=np.float32)
-    for fold in range(folds):
-        network, _ = _fit(job, data.take(fold_of != fold), fold)
-        scores[fold_of == fold] = _score(network, data.activations.plain[fold_of == fold], job.reporter)
-    return scores
+def _out_of_fold(job: _Job, data: _Data, folds: int, repeats: int) -> tuple[float, list[Floats]]:
+    """The share of the fine-tuned weights with the lowest log loss, and the scores (N,) of each folding with it."""
+    scores = np.zeros((len(_SHARES), repeats, len(data.y)), dtype=np.float32)
+    for repeat in range(repeats):
+        fold_of = splits.folds(data.groups.tolist(), data.y.tolist(), folds, job.seed + repeat)
+        for fold in range(folds):
+            inside = fold_of == fold
+            start, tuned, _ = _fit(job, data.take(~inside), folds * repeat + fold)
+            for row, share in enumerate(_SHARES):
+                scores[row, repeat, inside] = _score(
+                    _mean(start, tuned, share), data.activations.plain.take(inside), job
+                )
+    found = [np.mean([log_loss(run, data.y, data.weights) for run in of_share]) for of_share in scores]
+    best = int(np.argmin(found))
+    return _SHARES[best], list(scores[best])
 
 
-def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, list[dict[str, float]]]:
-    """Train on most clusters; stop, and choose the epoch, by the loss on the others. Norm statistics stay frozen."""
+def _fit_mean(
+    job: _Job, data: _Data, number: int, share: float | None
+) -> tuple[TailWithHead, float, list[dict[str, float]]]:
+    """(network, share of the fine-tuned weights, history); without a `share` the validation loss chooses it."""
+    start, tuned, history = _fit(job, data, number)
+    if share is None:
+        validation = _hold_out(data, job.seed)[1]
+        share = min(_SHARES, key=lambda each: _loss(_mean(start, tuned, each), validation, job))
+    job.reporter.log(f"accurate: the weights are {share:.0%} fine-tuned ones and else those of the start")
+    return _mean(start, tuned, share), share, history
+
+
+def _mean(start: TailWithHead, tuned: TailWithHead, share: float) -> TailWithHead:
+    """A network whose weights are the mean of two."""
+    network, before = copy.deepcopy(tuned), start.state_dict()
+    network.load_state_dict(
+        {
+            name: torch.lerp(before[name], value, share) if value.is_floating_point() else value
+            for name, value in tuned.state_dict().items()
+        }
+    )
+    return network.eval()
+
+
+def _probe(job: _Job, data: _Data) -> TailWithHead:
+    """The start with its head fitted again on the embeddings of the photos as they are served; both classes weigh the
+    same. Raises Cancelled."""
+    from sklearn.linear_model import LogisticRegression
+
+    plain = data.activations.plain
+    embeddings = []
+    with torch.no_grad(), job.device.computing():
+        for first in range(0, len(plain), _BATCH):
+            job.reporter.check_stop()
+            for view in range(plain.shape[1]):
+                batch = job.device.put(plain[slice(first, first + _BATCH), view])
+                embeddings.append(job.start.tail(batch).float().cpu().numpy())
+    order = [
+        np.arange(first, min(first + _BATCH, len(plain)))
+        for first in range(0, len(plain), _BATCH)
+        for _ in range(plain.shape[1])
+    ]
+    rows = np.concatenate(order)
+    model: Any = LogisticRegression(C=_PROBE_STRENGTH, max_iter=1000, class_weight="balanced")
+    model.fit(np.concatenate(embeddings).astype(np.float64), data.y[rows], sample_weight=data.weights[rows])
+    network = copy.deepcopy(job.start)
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(model.coef_).to(network.head.weight))
+        network.head.bias.copy_(torch.from_numpy(model.intercept_).to(network.head.bias))
+    return network
+
+
+def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, TailWithHead, list[dict[str, float]]]:
+    """(start, fine-tuned network, history). Start from the given head or one that was fitted again, whichever has the
+    lower loss on held-out clusters; train on the other clusters; stop, and choose the epoch, by that loss too. Norm
+    statistics stay frozen."""
+    seed = job.seed + number
     fitted, validation = _hold_out(data, job.seed)
     name = f"accurate-{number}"
-    state = TrainingState.begin(job.start, job.seed, _loss(job.start, validation, job.reporter))
+    starts = [(_loss(network, validation, job), network) for network in (job.start, _probe(job, fitted))]
+    loss, start = min(starts, key=lambda pair: pair[0])
+    state = TrainingState.begin(start, seed, loss)
     state.restore(job.checkpoint, name)
+    budget = TimeBudget.share(job.reporter, job.fits - number)
     while len(state.history) <= job.epochs and state.waited < _PATIENCE:
+        if budget.is_spent:
+            job.reporter.log(_out_of_time(state, job))
+            break
         epoch = len(state.history)
         state.set_rates(epoch, job.epochs)
-        train_loss = _epoch(state.network, fitted, state.optimizer, state.rng, job.reporter)
-        state.record(epoch, train_loss, _loss(state.network, validation, job.reporter))
+        train_loss = _epoch(state, fitted, job)
+        state.record(epoch, train_loss, _loss(state.network, validation, job))
         state.save(job.checkpoint, name)
         job.reporter.metric({**state.history[-1], "fit": number, "fits": job.fits}, epoch)
+        budget.epoch_ends()
     state.network.load_state_dict(state.best)
-    return state.network.eval(), state.history
+    return start, state.network.eval(), state.history
 
 
 def _hold_out(data: _Data, seed: int) -> tuple[_Data, _Data]:
@@ -184,45 +253,49 @@ def _hold_out(data: _Data, seed: int) -> tuple[_Data, _Data]:
     return data.take(~held), data.take(held)
 
 
-def _epoch(
-    network: TailWithHead,
-    data: _Data,
-    optimizer: torch.optim.Optimizer,
-    rng: np.random.Generator,
-    reporter: Reporter,
-) -> float:
-    """One pass: each photo four times, augmented differently; both classes weigh the same. Returns the mean loss."""
+def _out_of_time(state: TrainingState, job: _Job) -> str:
+    best = min(state.history, key=lambda epoch: epoch["validation_loss"])
+    return (
+        f"accurate: fine-tuning ends after epoch {len(state.history) - 1} of {job.epochs}, because the run may take no "
+        f"longer (TRAINING_MAX_HOURS). The best epoch so far, {best['epoch']:.0f}, is kept."
+    )
+
+
+def _epoch(state: TrainingState, data: _Data, job: _Job) -> float:
+    """One pass: each photo some times, augmented differently; both classes weigh the same. Returns the mean loss."""
     of_class = np.array([data.weights[data.y == label].sum() for label in (0, 1)])
     share = data.weights / of_class[data.y] * len(data.y) / 2
-    rows = np.concatenate([rng.permutation(len(data.y)) for _ in range(4)])
+    copies = data.activations.changed.shape[1]
+    rows = np.concatenate([state.rng.permutation(len(data.y)) for _ in range(min(_PASSES, copies))])
     total = 0.0
     for first in range(0, len(rows), _BATCH):
-        reporter.check_stop()
+        job.reporter.check_stop()
         chosen = rows[first : first + _BATCH]
-        variants = rng.integers(data.activations.changed.shape[1], size=len(chosen))
-        batch = torch.from_numpy(data.activations.changed[chosen, variants].astype(np.float32))
-        target = torch.from_numpy((0.05 + 0.9 * data.y[chosen]).astype(np.float32))
-        weight = torch.from_numpy(share[chosen].astype(np.float32))
-        loss = nn.functional.binary_cross_entropy_with_logits(network(batch), target, weight=weight)
-        optimizer.zero_grad()
+        variants = state.rng.integers(copies, size=len(chosen))
+        batch = job.device.put(data.activations.changed[chosen, variants])
+        target, weight = job.device.put(0.05 + 0.9 * data.y[chosen]), job.device.put(share[chosen])
+        with job.device.computing():
+            log_odds = state.network(batch)
+        loss = nn.functional.binary_cross_entropy_with_logits(log_odds.float(), target, weight=weight)
+        state.optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
+        state.optimizer.step()
         total += loss.item() * len(chosen)
     return total / len(rows)
 
 
-def _score(network: TailWithHead, plain: NDArray[np.float16], reporter: Reporter) -> Floats:
+def _score(network: TailWithHead, plain: StoredRows, job: _Job) -> Floats:
     """Mean log-odds over the views, (N, V, ...) -> (N,): what serving computes without mirroring. Raises Cancelled."""
     log_odds = np.zeros(plain.shape[:2], dtype=np.float32)
-    with torch.no_grad():
+    with torch.no_grad(), job.device.computing():
         for first in range(0, len(plain), _BATCH):
-            reporter.check_stop()
+            job.reporter.check_stop()
             rows = slice(first, first + _BATCH)
             for view in range(plain.shape[1]):
-                log_odds[rows, view] = network(torch.from_numpy(plain[rows, view].astype(np.float32))).numpy()
+                log_odds[rows, view] = network(job.device.put(plain[rows, view])).float().cpu().numpy()
     return np.asarray(log_odds.mean(axis=1), dtype=np.float32)
 
 
-def _loss(network: TailWithHead, data: _Data, reporter: Reporter) -> float:
-    log_odds = _score(network, data.activations.plain, reporter).astype(np.float64)
+def _loss(network: TailWithHead, data: _Data, job: _Job) -> float:
+    log_odds = _score(network, data.activations.plain, job).astype(np.float64)
     return float(np.average(np.logaddexp(0, log_odds) - data.y * log_odds, weights=data.weights))

@@ -9,8 +9,10 @@ import os
 import shutil
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from cataract.ml.release.manifest import write_json
 
-_FORMAT = 1  # increment it when the stored content changes: old checkpoints are discarded
+_FORMAT = 2  # increment it when the stored content changes: old checkpoints are discarded
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -51,6 +53,17 @@ class Checkpoint:
             if path:
                 save_arrays(path, arrays)
         return arrays
+
+    @contextmanager
+    def place(self, name: str) -> Iterator[Path]:
+        """A folder for large files. Without a checkpoint's folder it is removed after the block."""
+        if self._folder is None:
+            with TemporaryDirectory() as temporary:
+                yield Path(temporary)
+        else:
+            folder = self._folder / name
+            folder.mkdir(exist_ok=True)
+            yield folder
 
     def lines(self, name: str) -> list[dict[str, Any]]:
         """The values that `append` saved under `name`, in order. A line that a kill cut short is skipped."""

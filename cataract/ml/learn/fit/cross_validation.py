@@ -62,14 +62,17 @@ class CrossValidation:
 
         Raises Cancelled.
         """
-        for in_fold, rest in self._rest_of_folds if soft_labels is None else self._bin(soft_labels):
+        for in_fold, rest in self.rest_of_folds if soft_labels is None else self._bin(soft_labels):
             booster = train(rest, params, self.seed, self.reporter)
             scores = booster.predict((self.x if inputs is None else inputs)[in_fold], raw_score=True, num_threads=1)
             yield in_fold, scores.astype(np.float32)
 
     @cached_property
-    def _rest_of_folds(self) -> list[tuple[NDArray[np.bool_], Any]]:
-        """What all trials fit on. Sorting the inputs into bins takes longer than many a fit."""
+    def rest_of_folds(self) -> list[tuple[NDArray[np.bool_], Any]]:
+        """For each fold, which photos it holds (N,), and the others as all trials fit on them.
+
+        Sorting the inputs into bins takes longer than many a fit.
+        """
         return list(self._bin(None))
 
     def _bin(self, soft_labels: SoftLabels | None) -> Iterator[tuple[NDArray[np.bool_], Any]]:

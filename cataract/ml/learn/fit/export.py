@@ -21,26 +21,32 @@ class ExportFailed(RuntimeError):
 def to_onnx(module: nn.Module, example: NDArray[np.float32], *, source: str, target: str) -> bytes:
     """The module as an ONNX graph of one file, its first axis free, input `source`, output `target`.
 
-    example: (N, ...) float32, N >= 2. Raises ExportFailed when torch and ONNX Runtime differ by more than `TOLERANCE`.
+    example: (N, ...) float32, N >= 2. Raises ExportFailed when ONNX lacks something that the module needs, or when
+    torch and ONNX Runtime differ by more than `TOLERANCE`.
     """
     module = module.eval()
     tensor = torch.from_numpy(example)
     buffer = io.BytesIO()
     axes: dict[str, Any] = {source: {0: "n"}, target: {0: "n"}}
-    with torch.no_grad(), _plain_attention():
-        torch.onnx.export(
-            module,
-            (tensor[:1],),
-            buffer,  # type: ignore[arg-type]
-            input_names=[source],
-            output_names=[target],
-            dynamic_axes=axes,
-            opset_version=17,
-            dynamo=False,
-        )
+    with torch.no_grad():
         expected = module(tensor).numpy()
-    graph = buffer.getvalue()
-    difference = float(np.abs(run(graph, example) - expected).max())
+        try:
+            with _plain_attention():
+                torch.onnx.export(
+                    module,
+                    (tensor[:1],),
+                    buffer,  # type: ignore[arg-type]
+                    input_names=[source],
+                    output_names=[target],
+                    dynamic_axes=axes,
+                    opset_version=17,
+                    dynamo=False,
+                )
+            graph = buffer.getvalue()
+            difference = float(np.abs(run(graph, example) - expected).max())
+        except Exception as error:  # the exporter and ONNX Runtime raise kinds of their own
+            reason = str(error).strip().split("\n")[0][:200]
+            raise ExportFailed(f"The {target} cannot be exported for ONNX Runtime ({reason}).") from error
     if not difference <= TOLERANCE:
         raise ExportFailed(f"The exported {target} differs from torch by {difference:.2g}; nothing was released.")
     return graph

@@ -11,7 +11,7 @@ from torch import Tensor
 from cataract.ml.learn.fit.checkpoint import Checkpoint
 from cataract.ml.learn.fit.towers import TailWithHead
 
-_RATE_HEAD, _RATE_TAIL = 1e-3, 2e-4
+_RATE_HEAD, _RATE_TAIL = 2e-4, 2e-5  # higher ones only overfit on a few hundred photos (docs/experiments.md)
 
 
 @dataclass
@@ -70,7 +70,7 @@ class TrainingState:
             "numpy": self.rng.bit_generator.state,
         }
         tensors["torch"] = torch.get_rng_state()
-        checkpoint.save_state(name, {name: value.numpy() for name, value in tensors.items()}, facts)
+        checkpoint.save_state(name, {name: value.cpu().numpy() for name, value in tensors.items()}, facts)
 
     def restore(self, checkpoint: Checkpoint, name: str) -> None:
         """Restore the last epoch saved under `name`; change nothing when there is none."""

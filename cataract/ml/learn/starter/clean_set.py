@@ -103,7 +103,7 @@ class AugmentedSet:
         copies = clean.augmented.shape[1]
         x = np.concatenate([clean.vectors, *(clean.augmented[:, number] for number in range(copies))])
         y, clusters = (np.tile(values, copies + 1) for values in (clean.y, clean.clusters))
-        weights = cluster_weights(clusters)
+        weights = splits.cluster_weights(clusters)
         positive = float(weights[y == 1].sum())
         weights[y == 1] *= PREVALENCE / (1 - PREVALENCE) * (weights.sum() - positive) / positive
         return cls(x, y, clusters, weights)
@@ -161,12 +161,6 @@ def choose_test_photos(clean: CleanSet, home: str, start: Path | None, seed: int
     seen = set(json.loads(read_file(start, verify(start), "seen.json"))["hashes"])
     fitted = [cluster for cluster, known in zip(clean.clusters, clean.hashes, strict=True) if known in seen]
     return np.asarray(own & ~np.isin(clean.clusters, fitted), dtype=np.bool_)
-
-
-def cluster_weights(clusters: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Weights under which every cluster weighs as one photo."""
-    _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
-    return np.asarray(1 / counts[inverse], dtype=np.float64)
 
 
 def _majority(y: NDArray[np.int64], clusters: NDArray[np.int64], at_home: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from torch import nn
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec
 from cataract.ml.encoding.pupil import find_pupil
+from cataract.ml.learn.fit.cut import split
 from cataract.ml.learn.fit.export import to_onnx
 from cataract.ml.learn.fit.towers import (
     CONFIG,
@@ -28,7 +29,6 @@ from cataract.ml.learn.fit.towers import (
     create_model,
     load_encoder,
     save_encoder,
-    split,
 )
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.collection import Collection, draw_eyes

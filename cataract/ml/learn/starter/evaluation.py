@@ -14,7 +14,7 @@ from cataract.ml.learn.build.release_metrics import auto_figures
 from cataract.ml.learn.fit.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.fit.cross_validation import FOLDS
 from cataract.ml.learn.fit.fast import fit_fast
-from cataract.ml.learn.starter.clean_set import PREVALENCE, CleanSet, cluster_weights
+from cataract.ml.learn.starter.clean_set import PREVALENCE, CleanSet
 from cataract.ml.learn.starter.models import Models
 from cataract.ml.learn.starter.shortcuts import measure_shortcuts
 from cataract.ml.statistics import metrics, splits
@@ -109,7 +109,7 @@ def _hand_made(clean: CleanSet, seed: int) -> dict[str, Any]:
     """The baseline, LightGBM on the hand-crafted features alone, out of fold on one photo per cluster."""
     y, clusters = clean.y, clean.clusters
     x = clean.vectors[:, clean.spec.embedding_dim * len(clean.spec.views) :]
-    fit = fit_fast(x, y, clusters, cluster_weights(clusters), trials=10, seconds=float("inf"), seed=seed)
+    fit = fit_fast(x, y, clusters, splits.cluster_weights(clusters), trials=10, seconds=float("inf"), seed=seed)
     scores = HeldOut(fit.oof_scores, fit.oof_scores, y, clusters, "")
     one = np.unique(clusters, return_index=True)[1]
     return metrics.evaluate(y[one], _cross_calibrated(scores, RiskLimits(), seed)[0][one])

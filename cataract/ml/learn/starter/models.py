@@ -134,5 +134,7 @@ def _fit_gate(
         seed=seed,
         reporter=reporter,
     )
-    other = fit_other_finding(clean, photos.home, seed)
+    embeddings = clean.vectors[:, : clean.spec.embedding_dim * len(clean.spec.views)]
+    at_home = np.asarray(clean.sources == photos.home, dtype=np.bool_)
+    other = fit_other_finding(embeddings, clean.y, clean.other, clean.clusters, at_home, seed)
     return gate if other is None else {**gate, "other": other}

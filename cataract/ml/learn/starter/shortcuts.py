@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats, Pixels, at_most
+from cataract.ml.encoding.cover import cover
 from cataract.ml.encoding.pupil import Pupil
 from cataract.ml.learn.fit.augment import transplant
 from cataract.ml.learn.fit.cross_validation import FOLDS, CrossValidation
@@ -33,24 +33,6 @@ def measure_shortcuts(clean: CleanSet, home: str, folder: Path, seed: int) -> di
         for key, scores in ((name, fast), (f"{name}_accurate", accurate)):
             figures[key] = metrics.evaluate(clean.y[rows][one], _squash(scores[one]))["roc_auc"]
     return figures
-
-
-def cover(photo: Pixels, pupil: Pupil | None, *, outside: bool) -> Pixels:
-    """The photo with the pupil (or all but it) painted over in the mean colour around the pupil.
-
-    Without a sure pupil, a disc in the middle, a fifth of the width wide, takes its place.
-    """
-    height, width = photo.shape[:2]
-    x, y, radius = (pupil.x, pupil.y, pupil.radius) if pupil is not None and pupil.is_sure else (0.5, 0.5, 0.1)
-    middle = (round(x * width), round(y * height))
-    disc = np.zeros((height, width), dtype=np.uint8)
-    cv2.circle(disc, middle, max(2, round(radius * width)), 255, -1)
-    around = cv2.circle(np.zeros_like(disc), middle, max(3, round(1.4 * radius * width)), 255, -1)
-    hidden = disc == 0 if outside else disc > 0
-    colour = photo[(around > 0) & (disc == 0)].mean(axis=0) if ((around > 0) & (disc == 0)).any() else 128
-    result = photo.copy()
-    result[hidden] = np.asarray(colour, dtype=np.uint8)
-    return result
 
 
 def _changed(clean: CleanSet, rows: NDArray[np.int64], seed: int) -> dict[str, list[tuple[Pixels, Pupil | None]]]:

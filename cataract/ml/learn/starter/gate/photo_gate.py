@@ -20,6 +20,7 @@ from cataract.ml.encoding.pupil import find_pupil
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.learn.starter.gate.linear_rule import fit_linear_rule, rounded
 from cataract.ml.learn.starter.gate.outliers import draw_outliers
+from cataract.ml.statistics.splits import cluster_weights
 from cataract.ml.synthetic import render_eye
 
 OUTLIERS = 2000
@@ -53,8 +54,7 @@ class _Samples:
 
     def and_eyes(self, x: Floats, clusters: NDArray[np.int64]) -> "_Samples":
         """These and eyes, (N, D), each cluster of which weighs the same."""
-        _, inverse, counts = np.unique(clusters, return_inverse=True, return_counts=True)
-        weights = _EYES_WEIGH / counts[inverse]
+        weights = _EYES_WEIGH * cluster_weights(clusters)
         return _Samples(
             np.concatenate([self.x, x]),
             np.concatenate([self.is_eye, np.ones(len(x), dtype=bool)]),

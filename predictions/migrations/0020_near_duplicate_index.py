@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('predictions', '0017_copies_by_visual_words'),
+        ('predictions', '0019_releases_rejected_with_a_reason'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
