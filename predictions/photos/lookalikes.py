@@ -67,7 +67,7 @@ class _Among(Func):
         super().__init__(F(column))
         self._texts = texts
 
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, Any]:
         column, params = compiler.compile(self.source_expressions[0])
         return f"{column} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(self._texts)]
 

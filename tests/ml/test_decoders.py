@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import psutil
@@ -167,25 +167,45 @@ def test_a_photo_that_decodes_too_long_ends_its_child_after_its_processor_time(o
     assert one.examine(JPEG).header.format == "JPEG"
 
 
-def test_one_caller_leaves_a_child_for_others() -> None:
-    slots, order = decoders._Slots(2), []
-    second, done = threading.Event(), threading.Event()
+def asking(slots: decoders._Slots, caller: str | None, do: Callable[[], object]) -> threading.Thread:
+    """A thread that does this with a permit; it has asked for one when this returns."""
 
-    def again() -> None:
-        second.set()
-        with slots.one("A"):
-            order.append("A again")
-        done.set()
+    def run() -> None:
+        with slots.one(caller):
+            do()
 
+    before = len(slots._waiting) + sum(slots._held.values())
+    thread = threading.Thread(target=run)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while len(slots._waiting) + sum(slots._held.values()) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    return thread
+
+
+def test_one_caller_never_has_two_children_and_waits_in_the_order_of_asking() -> None:
+    slots, order = decoders._Slots(3), []
     with slots.one("A"):
-        thread = threading.Thread(target=again)
-        thread.start()
-        second.wait(5)
-        with slots.one("B"):
-            order.append("B")
-        assert not done.wait(0.2)
-    thread.join(5)
-    assert order == ["B", "A again"]
+        threads = [asking(slots, "A", lambda number=number: order.append(f"A {number}")) for number in range(5)]
+        with slots.one("B"), slots.one("C"):
+            other = asking(slots, "D", lambda: order.append("D"))
+        other.join(20)
+        assert order == ["D"] and slots._held["A"] == 1
+    for thread in threads:
+        thread.join(20)
+    assert order == ["D", *(f"A {number}" for number in range(5))] and slots._free == 3
+
+
+def test_derivatives_leave_a_child_for_uploads() -> None:
+    slots, end = decoders._Slots(3), threading.Event()
+    threads = [asking(slots, None, lambda: end.wait(20)) for _ in range(4)]
+    assert slots._held[None] == 2
+    with slots.one("A"):
+        end.set()
+    for thread in threads:
+        thread.join(20)
+    assert slots._free == 3
 
 
 def test_whoever_finds_no_child_in_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,13 +112,14 @@ def count_parts(data: bytes, kind: str, *, most: int) -> int:
     return sum(1 for _ in islice(parts, most + 1))
 
 
-def count_stray(data: bytes, *, most: int) -> int:
+def count_stray(data: bytes, *, most: int, segments: int) -> int:
     """How many bytes before the first scan of a JPEG belong to no segment, at most about `most` + 1.
 
-    Decoders walk over fill bytes and over what damage has left there byte by byte.
+    Decoders walk over fill bytes and over what damage has left there byte by byte. Only the first `segments` are looked
+    at.
     """
     position, stray = 2, 0
-    while stray <= most:
+    while stray <= most and segments:
         found = data.find(b"\xff", position)
         if found < 0:
             return stray + len(data) - position
@@ -129,7 +130,7 @@ def count_stray(data: bytes, *, most: int) -> int:
         if data[marker] == 0 or data[marker] in _WITHOUT_LENGTH:
             stray, position = stray + 2, marker + 1
         else:
-            position = marker + 1 + max(2, int.from_bytes(data[marker + 1 : marker + 3]))
+            position, segments = marker + 1 + max(2, int.from_bytes(data[marker + 1 : marker + 3])), segments - 1
     return stray
 
 

@@ -2,8 +2,8 @@
 
 A child serves one photo at a time over a socket and ends with its caller. Its memory is limited, and its processor time
 for each photo: a second until the header is accepted, and a second again to decode, more only in proportion to pixels
-above 24 million. No sender may occupy the last free child, so slow files of one hold nobody else up. Messages are a
-line of JSON followed by bytes, never pickle. Why a pool and not a process per photo, and what it costs:
+above 24 million. No sender occupies two children, so slow files of one hold nobody else up. Messages are a line of JSON
+followed by bytes, never pickle. Why a pool and not a process per photo, and what it costs:
 docs/decisions/0005-decoder-processes.md.
 """
 
@@ -49,29 +49,52 @@ class PoolBusy(TimeoutError):
 
 
 class _Slots:
-    """Permits to use a child. One caller gets all but one of them, so that others find one free."""
+    """Permits to use a child, in the order of asking.
+
+    A caller has one at most. What comes from nobody (derivatives, commands) gets all but one, so an upload finds one.
+    """
 
     def __init__(self, count: int) -> None:
-        self._free, self._most = count, max(1, count - 1)
+        self._free, self._most_of_nobody = count, max(1, count - 1)
         self._held: Counter[object] = Counter()
-        self._changed = threading.Condition()
+        self._guard = threading.Lock()
+        self._waiting: list[tuple[object, threading.Lock]] = []  # callers, each with a gate at which its thread waits
 
     @contextlib.contextmanager
     def one(self, caller: object) -> Iterator[None]:
         """Hold a permit. Raises PoolBusy."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._free and self._held[caller] < self._most, WAIT_SECONDS):
-                raise PoolBusy("No decoder process became free.")
-            self._free -= 1
-            self._held[caller] += 1
+        self._take(caller)
         try:
             yield
         finally:
-            with self._changed:
+            with self._guard:
                 self._free += 1
                 self._held[caller] -= 1
                 self._held += Counter()  # forget who holds none
-                self._changed.notify_all()
+                self._hand_out()
+
+    def _take(self, caller: object) -> None:
+        place = (caller, threading.Lock())
+        place[1].acquire()
+        with self._guard:
+            self._waiting.append(place)
+            self._hand_out()
+        if place[1].acquire(timeout=WAIT_SECONDS):
+            return
+        with self._guard:
+            if place in self._waiting:  # else its gate was opened at the last moment
+                self._waiting.remove(place)
+                raise PoolBusy("No decoder process became free.")
+
+    def _hand_out(self) -> None:
+        """Open the gates of those who waited longest and may have a permit."""
+        for place in self._waiting[:]:
+            caller, gate = place
+            if self._free and self._held[caller] < (self._most_of_nobody if caller is None else 1):
+                self._free -= 1
+                self._held[caller] += 1
+                self._waiting.remove(place)
+                gate.release()
 
 
 class DecoderPool:

@@ -79,10 +79,12 @@ def inspect(data: bytes, *, limits: Limits = Limits()) -> Header:
 
 def _check_structure(data: bytes, kind: str) -> None:
     """Refuse a file that would take long to read: with more scans, segments, chunks or stray bytes than any photo."""
-    is_slow = containers.count_parts(data, kind, most=MAX_PARTS) > MAX_PARTS
-    if kind == "JPEG" and not is_slow:
-        is_slow = containers.count_scans(data) > MAX_SCANS or containers.count_stray(data, most=MAX_STRAY) > MAX_STRAY
-    if is_slow:
+    is_jpeg = kind == "JPEG"
+    if (  # stray bytes first: the other two search them one by one
+        (is_jpeg and containers.count_stray(data, most=MAX_STRAY, segments=MAX_PARTS) > MAX_STRAY)
+        or containers.count_parts(data, kind, most=MAX_PARTS) > MAX_PARTS
+        or (is_jpeg and containers.count_scans(data) > MAX_SCANS)
+    ):
         raise PhotoRefused(RefusalCode.DECODE_TIMEOUT)
 
 
