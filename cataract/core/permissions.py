@@ -4,6 +4,18 @@ from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
+from django.db.models import IntegerField, QuerySet
+
+from cataract.core.prepared import Parameter, Prepared
+
+
+def _names() -> QuerySet[Permission, tuple[str, str]]:
+    user, names = Parameter("user", IntegerField()), ("content_type__app_label", "codename")
+    own = Permission.objects.filter(user=user).order_by().values_list(*names)
+    return own.union(Permission.objects.filter(group__user=user).order_by().values_list(*names))
+
+
+_NAMES = Prepared(_names)
 
 
 class PermissionsBackend(ModelBackend):
@@ -14,9 +26,6 @@ class PermissionsBackend(ModelBackend):
         if not user_obj.is_active or user_obj.is_anonymous or user_obj.is_superuser or obj is not None:
             return super().get_all_permissions(user_obj, obj)
         if not hasattr(user_obj, "_perm_cache"):
-            names = ("content_type__app_label", "codename")
-            own = Permission.objects.filter(user=user_obj).order_by().values_list(*names)
-            of_groups = Permission.objects.filter(group__user=user_obj).order_by().values_list(*names)
-            user_obj._perm_cache = {f"{app}.{codename}" for app, codename in own.union(of_groups)}
+            user_obj._perm_cache = {f"{app}.{codename}" for app, codename in _NAMES.rows(user=user_obj.pk)}
         found: set[str] = user_obj._perm_cache
         return found

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -25,15 +26,16 @@ from cataract.core.broker.nudge import nudge
 from cataract.core.errors import QueueFull
 from cataract.core.failpoints import hit
 from cataract.core.models import IdempotentRequest
+from cataract.core.prepared import Prepared
 from predictions.answering import inference, tasks
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
-from predictions.answering.models import Disclosure, Prediction
+from predictions.answering.models import Disclosure, Prediction, PredictionQuerySet
 from predictions.photos import intake
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.models import EyeImage
 from predictions.photos.refusals import PhotoInTrash
 from predictions.photos.services import store_photo
-from predictions.releases.arms import who_answers
+from predictions.releases.arms import asking, who_answers
 from predictions.webhooks.models import WebhookEndpoint
 
 log = logging.getLogger(__name__)
@@ -170,14 +172,22 @@ def receive_photo(
 def _look() -> inference.Known:
     """What an upload has to know of the system, in one query: who answers, and who is told. Raises QueueFull."""
     most: int = settings.MAX_QUEUED_PREDICTIONS
-    queued = Prediction.objects.in_status(Prediction.Status.QUEUED).of_kept_photos().order_by()
-    arms = who_answers(
-        is_queue_full=Exists(queued.values("pk")[most - 1 : most]) if most else Value(True),
-        has_webhooks=Exists(WebhookEndpoint.objects.filter(active=True, user__is_active=True)),
-    )
-    if arms.beside.get("is_queue_full", False) or (not arms.beside and queued.count() >= most):
+    arms = who_answers(_with_queue_and_webhooks(most))
+    if arms.beside.get("is_queue_full", False) or (not arms.beside and _queued().count() >= most):
         raise QueueFull
     return inference.Known(arms=arms, has_webhooks=arms.beside.get("has_webhooks", True))
+
+
+@cache
+def _with_queue_and_webhooks(most: int) -> Prepared[dict[str, Any]]:
+    return asking(
+        is_queue_full=Exists(_queued().values("pk")[most - 1 : most]) if most else Value(True),
+        has_webhooks=Exists(WebhookEndpoint.objects.filter(active=True, user__is_active=True)),
+    )
+
+
+def _queued() -> PredictionQuerySet:
+    return Prediction.objects.in_status(Prediction.Status.QUEUED).of_kept_photos().order_by()
 
 
 def retry_prediction(*, prediction: Prediction) -> bool:

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
+from django.db import connection
+from django.db.models import Q
 
-from cataract.ml.photos.duplicates import band_probes, near
+from cataract.ml.photos.duplicates import BANDS, band_probes, near
 from predictions.photos.models import EyeImage
 
-_Candidates = QuerySet[EyeImage, tuple[str, bool]]
+_TABLE = EyeImage._meta.db_table
+_SELECT = "SELECT perceptual_hash"
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,9 @@ def find_lookalikes(*, sha256: str, hashes: Sequence[str]) -> Lookalikes:
 
     One query, and one more where there are any.
     """
-    same = EyeImage.objects.exclude(status=EyeImage.Status.PURGED).filter(sha256=sha256)
-    found = list(candidates(hashes).union(_as_candidates(same, is_same=True), all=True))
+    sql, params = candidates_sql(hashes)
+    same = f"{_SELECT}, TRUE FROM {_TABLE} WHERE sha256 = %s AND status <> %s"
+    found = _found(f"{sql} UNION ALL {same}", [*params, sha256, EyeImage.Status.PURGED])
     is_known = any(is_same for _, is_same in found)
     nearby = _near(hashes, [text for text, is_same in found if not is_same])
     if not is_known and not nearby:
@@ -45,39 +48,26 @@ def find_lookalikes(*, sha256: str, hashes: Sequence[str]) -> Lookalikes:
 
 def near_duplicates(hashes: Sequence[str]) -> list[EyeImage]:
     """The stored photos whose hash is near one of these, oldest first, with their clusters; purged ones have none."""
-    nearby = _near(hashes, [text for text, _ in candidates(hashes)])
+    nearby = _near(hashes, [text for text, _ in _found(*candidates_sql(hashes))])
     return _in_order(Q(perceptual_hash__in=nearby)) if nearby else []
 
 
-def candidates(hashes: Sequence[str]) -> _Candidates:
-    """The stored hashes that agree with one of these in a band, each with False; all near ones are among them."""
-    first, *others = (
-        _as_candidates(EyeImage.objects.filter(_Among(f"band_{number}", probes)), is_same=False)
-        for number, probes in enumerate(band_probes(hashes))
-    )
-    return first.union(*others, all=True)  # to sort out the few that are found twice would cost more
+def candidates_sql(hashes: Sequence[str]) -> tuple[str, list[Any]]:
+    """SQL with its parameters for the stored hashes that agree with one of these in a band, each with FALSE.
+
+    All near ones are among them, some twice: to sort those out would cost more. The values of a band are one parameter.
+    """
+    is_sqlite = connection.vendor == "sqlite"
+    among = "IN (SELECT value FROM json_each(%s))" if is_sqlite else "= ANY(%s)"
+    parts = [f"{_SELECT}, FALSE FROM {_TABLE} WHERE band_{band} {among}" for band in range(BANDS)]
+    probes = band_probes(hashes)
+    return " UNION ALL ".join(parts), [json.dumps(values) for values in probes] if is_sqlite else [*probes]
 
 
-class _Among(Func):
-    """Whether a column has one of these texts, sent as one parameter: hundreds of them cost the ORM milliseconds."""
-
-    output_field = BooleanField()
-
-    def __init__(self, column: str, texts: list[str]) -> None:
-        super().__init__(F(column))
-        self._texts = texts
-
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, Any]:
-        column, params = compiler.compile(self.source_expressions[0])
-        return f"{column} IN (SELECT value FROM json_each(%s))", [*params, json.dumps(self._texts)]
-
-    def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
-        column, params = compiler.compile(self.source_expressions[0])
-        return f"{column} = ANY(%s)", [*params, self._texts]
-
-
-def _as_candidates(photos: QuerySet[EyeImage], *, is_same: bool) -> _Candidates:
-    return photos.order_by().values_list("perceptual_hash", Value(is_same, output_field=BooleanField()))
+def _found(sql: str, params: list[Any]) -> list[tuple[str, bool]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return cursor.fetchall()
 
 
 def _near(hashes: Sequence[str], found: list[str]) -> list[str]:

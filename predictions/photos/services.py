@@ -7,8 +7,9 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Subquery
+from django.db.models import BigIntegerField, CharField, QuerySet, Subquery
 
+from cataract.core.prepared import Parameter, Prepared
 from cataract.ml.photos.duplicates import is_near
 from predictions.photos import clusters, storage, stream
 from predictions.photos.facts import PhotoFacts
@@ -18,7 +19,7 @@ from predictions.photos.models import EyeImage, Split
 from predictions.photos.refusals import PhotoInTrash
 from predictions.releases import serving
 from predictions.sites import services as sites
-from predictions.sites.models import Device, Patient, Site, SiteQuerySet
+from predictions.sites.models import Device, Patient, Site
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _origin(facts: PhotoFacts, user: User | None, site: Site | None) -> _Origin:
     """
     preferred = Site.objects.preferred_by(user) if site is None else Site.objects.filter(pk=site.pk)
     patient: Patient | None = None
-    earlier = _photo_of(preferred, facts.patient_key) if facts.patient_key else None
+    earlier = _photo_of(facts.patient_key, user=user, site=site) if facts.patient_key else None
     if earlier is not None:
         site, patient = earlier.site, earlier.patient
     elif facts.patient_key:
@@ -113,11 +114,26 @@ def _origin(facts: PhotoFacts, user: User | None, site: Site | None) -> _Origin:
     return _Origin(site, patient, sites.ensure_device(site=site, name=facts.device), earlier)
 
 
-def _photo_of(sites: SiteQuerySet, patient_key: str) -> EyeImage | None:
-    """A stored photo of the patient with this key at the first of these sites, with all that a new one shares."""
-    of_patient = EyeImage.objects.filter(patient__site=Subquery(sites.values("pk")[:1]), patient__key=patient_key)
-    with_rows = of_patient.select_related("site", "patient", "device", "cluster")
-    return next(iter(with_rows.order_by()[:1]), None)
+def _photo_of(key: str, *, user: User | None, site: Site | None) -> EyeImage | None:
+    """A stored photo of this patient at that site, else at the one meant by `user`, with all that a new one shares."""
+    if site is not None:
+        found = _PHOTO_AT_SITE.rows(key=key, site=site.pk)
+    else:
+        found = _PHOTO_OF_USER.rows(key=key, user=None if user is None else user.pk)
+    return next(iter(found), None)
+
+
+def _photos_at(site: Parameter | Subquery) -> QuerySet[EyeImage]:
+    with_rows = EyeImage.objects.select_related("site", "patient", "device", "cluster").order_by()
+    return with_rows.filter(patient__site=site, patient__key=Parameter("key", CharField()))[:1]
+
+
+def _site_of_user() -> Subquery:
+    return Subquery(Site.objects.with_own_first(Parameter("user", BigIntegerField())).values("pk")[:1])
+
+
+_PHOTO_AT_SITE = Prepared(lambda: _photos_at(Parameter("site", BigIntegerField())))
+_PHOTO_OF_USER = Prepared(lambda: _photos_at(_site_of_user()))
 
 
 def _may_train(facts: PhotoFacts, origin: _Origin) -> bool:

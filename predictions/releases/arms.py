@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from cataract.core.prepared import Prepared
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.statistics.draws import is_in_share
 from predictions.releases import serving
@@ -52,17 +53,22 @@ class Arms:
         return [] if self.champion is None else serving.seen_by(self.champion.release)
 
 
-def who_answers(**beside: Any) -> Arms:
-    """Who answers now, in one query, so that a promotion reaches every process with the next photo.
-
-    `beside`: expressions to read in the same query.
-    """
+def asking(**beside: Any) -> Prepared[dict[str, Any]]:
+    """The query of `who_answers`, with expressions to read beside it."""
     names = ("pk", "manifest_sha256", "status", "test", "share")
-    rows = list(Release.objects.that_answer().annotate(**beside).values(*names, *beside))
+    return Prepared(lambda: Release.objects.that_answer().annotate(**beside).values(*names, *beside))
+
+
+_ALONE = asking()
+
+
+def who_answers(query: Prepared[dict[str, Any]] = _ALONE) -> Arms:
+    """Who answers now, in one query (see `asking`), so that a promotion reaches every process with the next photo."""
+    rows = query.rows()
     arms = {row["status"]: Arm(row["pk"], row["manifest_sha256"], row["test"], row["share"]) for row in rows}
     champion = arms.pop(Release.Status.CHAMPION, None)
     challenger = next((arm for arm in arms.values() if arm.test is not None), None)
-    return Arms(champion, challenger, {name: rows[0][name] for name in beside} if rows else {})
+    return Arms(champion, challenger, rows[0] if rows else {})
 
 
 def is_on_challenger(test: LiveTest, patient_key: str) -> bool:

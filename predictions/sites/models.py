@@ -10,6 +10,8 @@ from django.db import models
 from django.db.models import Exists, FilteredRelation, OuterRef, Q
 from django.utils import timezone
 
+from cataract.core.prepared import Parameter
+
 
 class SiteQuerySet(models.QuerySet["Site"]):
     def of(self, user: AbstractBaseUser | AnonymousUser | None) -> Self:
@@ -25,8 +27,10 @@ class SiteQuerySet(models.QuerySet["Site"]):
 
     def preferred_by(self, user: AbstractBaseUser | AnonymousUser | None) -> Self:
         """These sites in the order in which they are meant by `user`, who names none: the user's own ones first."""
-        if not isinstance(user, User):
-            return self.order_by("pk")
+        return self.with_own_first(user) if isinstance(user, User) else self.order_by("pk")
+
+    def with_own_first(self, user: User | Parameter) -> Self:
+        """These sites, the oldest of this user first; then the oldest of the others."""
         is_own = Exists(Site.users.through.objects.filter(site=OuterRef("pk"), user=user))
         return self.alias(is_own=is_own).order_by("-is_own", "pk")
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from cataract.ml.photos.duplicates import NEAR, band_probes, near
-from predictions.photos.lookalikes import candidates, find_lookalikes, near_duplicates
+from predictions.photos.lookalikes import candidates_sql, find_lookalikes, near_duplicates
 from predictions.photos.models import EyeImage
 from tests.factories import EyeImageFactory
 
@@ -77,13 +77,16 @@ def test_a_photo_without_a_hash_is_near_to_none() -> None:
 def test_it_reads_an_index_and_no_photo_where_the_database_can() -> None:
     draw = random.Random(0)
     store([EyeImageFactory.build(perceptual_hash=hexed(draw.getrandbits(64))) for _ in range(300)])
+    sql, params = candidates_sql([hexed(draw.getrandbits(64)) for _ in range(8)])
+    is_sqlite = connection.vendor == "sqlite"
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
-        if connection.vendor == "postgresql":
+        if not is_sqlite:
             cursor.execute("SET LOCAL enable_seqscan = off")
             cursor.execute("SET LOCAL enable_bitmapscan = off")
-    plan = str(candidates([hexed(draw.getrandbits(64)) for _ in range(8)]).explain())
-    scan = "USING INDEX image_band_" if connection.vendor == "sqlite" else "Index Only Scan using image_band_"
+        cursor.execute(f"{'EXPLAIN QUERY PLAN' if is_sqlite else 'EXPLAIN'} {sql}", params)
+        plan = str(cursor.fetchall())
+    scan = "USING COVERING INDEX image_band_" if is_sqlite else "Index Only Scan using image_band_"
     assert [plan.count(f"{scan}{number}") for number in range(4)] == [1] * 4, plan
 
 
