@@ -50,10 +50,11 @@ install: $(VENV)/.$(SET)
 test: $(VENV)/.dev
 	$(IN)/python -m pytest --numprocesses=$(JOBS) --dist=worksteal $(if $(filter-out 0,$(COVERAGE)),--cov --cov-report=) $(ARGS)
 
-# The long versions of some tests: more crashes, promotions and racing readers, and the whole loop on every store.
+# The runs of minutes that kill or starve processes, and the long versions of some tests: more crashes, promotions and
+# racing readers, and the whole loop on every store.
 LONG := tests/faults tests/review/test_races.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py
 faults: $(VENV)/.dev
-	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 LARGE_ENCODER=1 $(IN)/python -m pytest $(LONG) -k "not fuzz" $(ARGS)
+	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 LARGE_ENCODER=1 $(IN)/python -m pytest $(LONG) -m "" -k "not fuzz" $(ARGS)
 
 fuzz: $(VENV)/.dev
 	FUZZ=100000 $(IN)/python -m pytest tests/faults/test_fuzz.py $(ARGS)

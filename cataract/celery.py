@@ -3,11 +3,20 @@
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 from celery import Celery
-from celery.signals import beat_embedded_init, worker_init, worker_process_init
+from celery.signals import (
+    beat_embedded_init,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+)
 from django.conf import settings
+from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from cataract.core.locks import AlreadyRunning, take_lock
 from cataract.core.processes import die_with_parent
@@ -17,6 +26,27 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cataract.settings")
 app = Celery("cataract")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+
+@setup_logging.connect  # type: ignore[untyped-decorator]
+def keep_the_log_of_the_settings(**_: Any) -> None:
+    """Workers log as every other process does, not in Celery's own format."""
+
+
+@task_prerun.connect  # type: ignore[untyped-decorator]
+def begin_task(task: Any, **_: Any) -> None:
+    """Remember when the task began."""
+    task.request.began = time.perf_counter()
+
+
+@task_postrun.connect  # type: ignore[untyped-decorator]
+def count_task(task: Any, state: str | None = None, **_: Any) -> None:
+    """Count the task and its time for Prometheus."""
+    from cataract.core.metrics import TASK_SECONDS, TASKS  # only after Django is set up
+
+    TASKS.labels(task.name, state or "unknown").inc()
+    TASK_SECONDS.labels(task.name).observe(time.perf_counter() - getattr(task.request, "began", time.perf_counter()))
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]
@@ -31,6 +61,18 @@ def refuse_second_embedded_worker(sender: Any, **_: Any) -> None:
             f"A worker (process {error.pid}) already runs on {settings.DATA_DIR}. "
             "Set REDIS_URL to run several, or DATA_DIR to run another system."
         ) from None
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def answer_scrapes(**_: Any) -> None:
+    """Show what this worker and its pool counted at WORKER_METRICS_PORT, where that is set."""
+    if settings.WORKER_METRICS_PORT:
+        from prometheus_client import CollectorRegistry, start_http_server
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        start_http_server(settings.WORKER_METRICS_PORT, registry=registry)
 
 
 @beat_embedded_init.connect  # type: ignore[untyped-decorator]

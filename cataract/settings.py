@@ -9,14 +9,19 @@ The comment above each `env` call describes the variable, and `make docs` copies
 "Default: ..." states a default that is computed.
 """
 
+import contextlib
+import logging
 import os
 import secrets
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import environ
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
+
+from cataract.core import logs
 
 
 class _Env(environ.Env):  # type: ignore[misc]
@@ -51,16 +56,23 @@ def _required(name: str) -> str:
 
 
 def _embedded_secret_key() -> str:
-    """The key of this data folder, created once and readable by its owner only."""
+    """The key of this data folder, created once and readable by its owner only. Written whole or not at all."""
     path = DATA_DIR / "secret.key"
     if not path.exists():
         DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(secrets.token_urlsafe(64))
-        except FileExistsError:
-            pass  # another process created it first; use that one
-    return path.read_text().strip()
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, prefix=".secret.") as file:  # mode 0600
+            file.write(secrets.token_urlsafe(64))
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process created it first; use that one
+                os.link(file.name, path)
+    key = path.read_text().strip()
+    if not key:
+        raise ImproperlyConfigured(
+            f"{path} is empty. Restore it from a backup: without its key all API keys end and everybody signs in "
+            "again. If there is no backup, or the system is new, delete the file; the next start makes another key."
+        )
+    return key
 
 
 # Signs sessions and the digests of API keys. Default: a random key in `DATA_DIR`, created on first use.
@@ -90,6 +102,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_filters",
+    "django_structlog",
     "cataract.apps.CataractConfig",
     "predictions",
     "review",
@@ -97,6 +110,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cataract.core.http.observation.Observe",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -375,6 +389,9 @@ OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 SPLIT_FRACTIONS = {"train": 0.6, "calibration": 0.2, "test": 0.2}
 # After this many seconds without a heartbeat a training run counts as interrupted. The heartbeat is an eighth of it.
 TRAINING_SILENT_SECONDS = env.int("TRAINING_SILENT_SECONDS", default=40)
+# How often an interrupted training run resumes by itself: after a restart, an upgrade or a lost worker. Then a person
+# decides.
+TRAINING_RESUMES = env.int("TRAINING_RESUMES", default=3)
 # Where the accurate model is trained: `auto` is a CUDA device where torch finds one, else the processor; `cpu`; `cuda`.
 TRAINING_DEVICE = env.str("TRAINING_DEVICE", default="auto")
 # Longest training run, in hours. The accurate model's training ends in time for the rest of the run. Keep it below 6:
@@ -541,14 +558,30 @@ SPECTACULAR_SETTINGS = {
 }
 
 # Logging -------------------------------------------------------------------------------------------------------------
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    # Lowest level of log messages on stderr.
-    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="WARNING")},
-}
+# Lowest level of log messages on stderr: DEBUG, INFO (each request and task), WARNING or ERROR. Default: INFO with
+# PRODUCTION=1, else WARNING.
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO" if PRODUCTION else "WARNING")
+# `json` writes each message as one JSON object, for a log collector; `text` as a line for people. Default: json with
+# PRODUCTION=1, else text.
+LOG_FORMAT = env.str("LOG_FORMAT", default="json" if PRODUCTION else "text")
+LOGGING = logs.configure(LOG_LEVEL, as_json=LOG_FORMAT == "json")
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # the proxy logs addresses; here they would be personal data without a use
+DJANGO_STRUCTLOG_USER_ID_FIELD = ""  # `core.http.observation` adds the user without a query
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_STATUS_4XX_LOG_LEVEL = logging.INFO
+DJANGO_STRUCTLOG_CELERY_TASK_START_LOG_LEVEL = logging.DEBUG
+DJANGO_STRUCTLOG_CELERY_TASK_FAILURE_LOG_LEVEL = logging.ERROR
+
+# Metrics -------------------------------------------------------------------------------------------------------------
+# Folder in which the processes of one host add up what they count for Prometheus. Containers that share DATA_DIR need
+# one each. Default: `run/metrics` in `DATA_DIR`.
+METRICS_DIR = Path(env.str("METRICS_DIR", default=str(DATA_DIR / "run" / "metrics")))
+with contextlib.suppress(OSError):  # a check says in words that DATA_DIR cannot be written
+    METRICS_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(METRICS_DIR)  # read when prometheus_client is imported
+# Port at which a worker answers scrapes of what it counted, where web processes do not run on its host; 0: none.
+WORKER_METRICS_PORT = env.int("WORKER_METRICS_PORT", default=0)
 
 INTENDED_USE = (
     "Screening aid. Not a diagnosis. A negative result does not rule out cataract or another eye disease. "

@@ -5,6 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from cataract.ops.metrics.views import Metrics
 from cataract.views import home
 
 handler400 = "cataract.core.http.handlers.bad_request"
@@ -20,6 +21,7 @@ urlpatterns = [
     path("api/v1/", include("review.api_urls")),
     path("api/v1/", include("training.api_urls")),
     path("api/v1/", include("cataract.ops.urls")),
+    path("metrics", Metrics.as_view(), name="metrics"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
     path(

@@ -156,6 +156,7 @@ _OURS = {
     "SECRET_KEY",
     "PORT",
     "MLFLOW_PORT",
+    "MLFLOW_TRACKING_URI",
     "PRODUCTION",
     "LOG_LEVEL",
     "STATIC_ROOT",

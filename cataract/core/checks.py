@@ -115,9 +115,14 @@ RULES = (
         "above 0",
     ),
     Rule(
-        ("ALWAYS_READ_WEEKLY", "DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES"), lambda number: number >= 0, "0 or more"
+        ("ALWAYS_READ_WEEKLY", "DECODER_PROCESSES", "TRAINING_MAX_GIGABYTES", "TRAINING_RESUMES"),
+        lambda number: number >= 0,
+        "0 or more",
     ),
     Rule(("NEWS_DIGEST_HOUR",), lambda hour: 0 <= hour <= 23, "an hour between 0 and 23"),
+    Rule(("WORKER_METRICS_PORT",), lambda port: 0 <= port <= 65_535, "a port, or 0 for none"),
+    _one_of("LOG_FORMAT", "json", "text"),
+    _one_of("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
     Rule(("PORT", "MLFLOW_PORT"), lambda port: 1 <= port <= 65_535, "a port between 1 and 65535"),
     Rule(
         ("INFERENCE_PROVIDERS",),

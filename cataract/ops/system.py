@@ -50,8 +50,8 @@ def system_state() -> dict[str, Any]:
             "process": psutil.Process().memory_info().rss,
             "available": psutil.virtual_memory().available,
         },
-        "disk_free_bytes": shutil.disk_usage(_existing(Path(settings.PHOTO_DIR))).free,
-        **_ask_broker(),
+        "disk_free_bytes": free_bytes(settings.PHOTO_DIR),
+        **ask_broker(),
     }
 
 
@@ -73,7 +73,12 @@ def versions() -> dict[str, str]:
     }
 
 
-def _ask_broker() -> dict[str, Any]:
+def free_bytes(folder: Path) -> int:
+    """Free bytes on the disk of a folder that may not exist yet."""
+    return shutil.disk_usage(_existing(Path(folder))).free
+
+
+def ask_broker() -> dict[str, Any]:
     """Messages by queue and the workers that answer; both null when the broker does not answer in time."""
     found: dict[str, Any] = {"queues": None, "workers": None}
 

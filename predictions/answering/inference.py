@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 
+from cataract.core import metrics
 from cataract.core.failpoints import hit
 from cataract.ml.arrays import Floats, Pixels, finite_or_none
 from cataract.ml.cascade.cascade import Cascade, Outcome
@@ -117,6 +118,7 @@ def finish(
     if known.shown_to is not None:
         vars(prediction).update(shown_to_id=known.shown_to.pk)
     hit("predict.answered")
+    metrics.count_answer(prediction.decision, prediction.needs_review, prediction.reasons, prediction.timings)
     return True
 
 

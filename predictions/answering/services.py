@@ -20,6 +20,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError
 from django.db.models import Exists, Value
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from cataract.core import idempotency
 from cataract.core.broker.nudge import nudge
@@ -73,6 +74,7 @@ def upload_photo(
         also=None if claim is None else lambda prediction: idempotency.keep_claim(claim, prediction),
     )
     prediction = received.prediction
+    bind_contextvars(prediction=str(prediction.pk))
     known = replace(received.known, shown_to=user if is_shown else None)
     is_answered = answers_here and inference.answer_now(prediction, received.photo.pixels, received.timings, known)
     if not is_answered:

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from structlog.contextvars import bind_contextvars
 
 from cataract.core.failpoints import hit
 from cataract.core.models import IdempotentRequest
@@ -41,6 +42,7 @@ def run_prediction(prediction_id: UUID | str) -> bool:
     attempt = Prediction.objects.filter(attempts__lt=settings.PREDICTION_ATTEMPTS).claim(prediction, lease)
     if attempt is None:
         return False
+    bind_contextvars(prediction=str(prediction.pk))
     try:
         hit("predict.running", prediction.pk)
         waited = max(0.0, (timezone.now() - prediction.created_at).total_seconds())

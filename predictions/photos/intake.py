@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from cataract.core.errors import DecodersBusy
+from cataract.core.metrics import REFUSED_PHOTOS
 from cataract.ml.arrays import Pixels
 from cataract.ml.photos import examination, images
 from cataract.ml.photos.decoders import DecoderPool, PoolBusy
@@ -85,8 +86,10 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except PhotoRefused as error:
+        REFUSED_PHOTOS.labels(error.code).inc()
         raise BadPhoto(error) from error
     except PoolBusy as error:
+        REFUSED_PHOTOS.labels("decoders_busy").inc()
         raise DecodersBusy from error
 
 

@@ -33,7 +33,7 @@ def web(tmp_path: Path, own_postgres: Postgres, static_files: Path) -> Iterator[
         system.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.services
 def test_a_restart_of_postgresql_costs_time_and_nothing_else(web: Web, own_postgres: Postgres) -> None:
     """Four callers send their photos until each is acknowledged, as the client does, always with the same key."""

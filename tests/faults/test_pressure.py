@@ -149,12 +149,12 @@ def on_postgresql(tmp_path: Path, postgres_url: str, static_files: Path) -> Iter
         system.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 def test_sqlite_under_pressure(on_sqlite: Web) -> None:
     go_through(on_sqlite)
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.services
 def test_postgresql_under_pressure(on_postgresql: Web) -> None:
     go_through(on_postgresql)

@@ -104,7 +104,7 @@ def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
     system.stop()
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 def test_promotions_under_load(system: System) -> None:
     made = json.loads(system.python(PREPARE).splitlines()[-1])
     port = free_port()

@@ -41,7 +41,7 @@ def begin(web: Web, number: int) -> socket.socket:
     return line
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 def test_slow_senders_hold_nobody_up(web: Web) -> None:
     over = threading.Event()
 

@@ -47,7 +47,7 @@ print(json.dumps({{
 
 @pytest.fixture
 def system(tmp_path: Path, migrated: Path) -> Iterator[System]:
-    system = System(tmp_path, FAULT_INJECTION="1", TRAINING_SILENT_SECONDS="8")
+    system = System(tmp_path, FAULT_INJECTION="1", TRAINING_SILENT_SECONDS="8", TRAINING_RESUMES="0")
     system.take_database(migrated)
     try:
         system.start_broker()
@@ -75,7 +75,7 @@ def look_and_resume(system: System, seed: int) -> dict[str, Any]:
     return dict(json.loads(system.python(LOOK_AND_RESUME.format(seed=seed)).splitlines()[-1]))
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.timeout(1200)
 def test_a_killed_training_is_interrupted_goes_on_and_is_never_half_a_release(system: System) -> None:
     system.python(PREPARE)

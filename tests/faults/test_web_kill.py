@@ -12,7 +12,7 @@ import pytest
 from cataract.core.failpoints import POINTS
 from tests.system import BASE_DIR, System
 
-CRASHES = int(os.environ.get("CRASHES", "112"))  # for each database; `make faults` asks for more
+CRASHES = int(os.environ.get("CRASHES", "56"))  # for each database; `make faults` asks for more
 
 
 def run_crashes(system: System) -> Any:
@@ -46,7 +46,7 @@ def test_on_sqlite(tmp_path: Path, migrated: Path) -> None:
     check(run_crashes(system))
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.services
 @pytest.mark.timeout(1800)
 def test_on_postgresql(tmp_path: Path, postgres_url: str) -> None:

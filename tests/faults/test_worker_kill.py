@@ -83,7 +83,7 @@ print(give_back_unacknowledged(app))
 """
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[pytest.mark.services, pytest.mark.fault])])
 def system(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[System]:
     """A system without any process yet: on SQLite with the embedded broker, or on PostgreSQL with Redis."""
     if request.param == "sqlite":

@@ -29,7 +29,10 @@ def test_compose_reads_the_file_and_every_service_is_watched() -> None:
     done = compose_config(**SECRETS)
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
-    assert set(services) == {"setup", "web", "worker", "beat", "trainer", "mlflow", "postgres", "redis"}
+    ours = {"setup", "web", "worker", "beat", "trainer", "mlflow", "postgres", "redis"}
+    assert set(services) == ours | {"prometheus", "grafana"}
+    for name, service in services.items():
+        assert service.get("profiles", []) == ([] if name in ours else ["monitoring"])
     in_dockerfile = {"web"}
     for name, service in services.items():
         assert "healthcheck" in service or name in in_dockerfile, f"{name} has no healthcheck"

@@ -109,3 +109,26 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: str, tmp
         check=False,
     )
     assert done.returncode and f"ImproperlyConfigured: {name} " in done.stderr
+
+
+def _import_settings(folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", "from cataract.settings import SECRET_KEY; print(SECRET_KEY)"],
+        cwd=settings.BASE_DIR,
+        env={"PATH": os.environ["PATH"], "DATA_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_key_of_a_data_folder_is_made_once_and_an_empty_one_is_named(tmp_path: Path) -> None:
+    """A full disk once left an empty file."""
+    first, second = _import_settings(tmp_path), _import_settings(tmp_path)
+    assert first.stdout == second.stdout and len(first.stdout) > 50, first.stderr
+    key = tmp_path / "secret.key"
+    assert key.stat().st_mode & 0o777 == 0o600 and [*tmp_path.glob(".secret*")] == []
+    key.write_text("")
+    refused = _import_settings(tmp_path)
+    assert refused.returncode and "secret.key is empty. Restore it from a backup" in refused.stderr
+    assert key.read_text() == "", "no other key takes its place"

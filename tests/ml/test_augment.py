@@ -3,7 +3,7 @@
 import numpy as np
 
 from cataract.ml.encoding.pupil import Pupil
-from cataract.ml.learn.fit.augment import cloud, glare, healthy_variant, hide, transplant, veil
+from cataract.ml.learn.accurate.augment import cloud, glare, healthy_variant, hide, transplant, veil
 from cataract.ml.synthetic import render_eye
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.learn.bench import bench
 from cataract.ml.learn.bench import photos as benchphotos
-from cataract.ml.learn.build.base_release import export_tower, random_tower, write_base
+from cataract.ml.learn.towers.base_release import export_tower, random_tower, write_base
 from cataract.ml.photos import images
 from cataract.ml.release import manifest as release
 from cataract.ml.synthetic import render_eye

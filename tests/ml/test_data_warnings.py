@@ -7,7 +7,7 @@ import pytest
 
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.data_warnings import count_warnings, training_warnings
-from cataract.ml.learn.build.embedding_cache import EmbeddedPhotos
+from cataract.ml.learn.vectors.embedding_cache import EmbeddedPhotos
 
 
 @pytest.mark.parametrize(

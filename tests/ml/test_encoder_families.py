@@ -14,10 +14,10 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from torch import nn
 
-from cataract.ml.learn.build.architecture import image_config
-from cataract.ml.learn.build.base_release import Tower, export_tower
-from cataract.ml.learn.fit import cut, towers
-from cataract.ml.learn.fit.export import ExportFailed, run, to_onnx
+from cataract.ml.learn.towers import cut, towers
+from cataract.ml.learn.towers.architecture import image_config
+from cataract.ml.learn.towers.base_release import Tower, export_tower
+from cataract.ml.learn.towers.export import ExportFailed, run, to_onnx
 
 _VIT = {"depth": 3, "embed_dim": 32, "num_heads": 2}
 _SWIN = {"img_size": 32, "window_size": 4, "depths": (1, 1, 1), "num_heads": (1, 2, 4), "embed_dim": 8}

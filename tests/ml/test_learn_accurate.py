@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cataract.ml.learn.fit import accurate
-from cataract.ml.learn.fit.accurate import AccurateFit, fit_accurate
-from cataract.ml.learn.fit.checkpoint import Checkpoint
+from cataract.ml.learn.accurate import fit as accurate
+from cataract.ml.learn.accurate.fit import AccurateFit, fit_accurate
+from cataract.ml.learn.checkpoint import Checkpoint
 from cataract.ml.synthetic import render_eye
 from tests.reporters import RecordingReporter
 from tests.system import BASE_DIR

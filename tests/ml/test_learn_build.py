@@ -13,12 +13,12 @@ from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.learn.build.build import LightInstall, build_release
-from cataract.ml.learn.build.changed_copies import embed_copies
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.distillation import Distillation
-from cataract.ml.learn.build.embedding_cache import embed_photos
 from cataract.ml.learn.reporter import Cancelled
+from cataract.ml.learn.vectors.changed_copies import embed_copies
+from cataract.ml.learn.vectors.embedding_cache import embed_photos
 from cataract.ml.synthetic import render_eye
 from tests.releases import make_tiny_release
 from tests.reporters import RecordingReporter
@@ -36,6 +36,13 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
         Image.fromarray(render_eye(seed, opacity=0.9 * (seed % 2), size=112)).save(paths[-1])
     splits = ["train"] * 10 + ["calibration"] * 6
     return TrainingData(paths, [f"{n:064x}" for n in range(16)], np.arange(16) % 2, np.arange(16), splits, np.ones(16))
+
+
+@pytest.fixture(autouse=True)
+def short_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two changed copies of each photo and one folding: what is asked here does not depend on their number."""
+    monkeypatch.setattr("cataract.ml.learn.accurate.activations.CHANGED", 32)
+    monkeypatch.setattr("cataract.ml.learn.build.build._REPEATS", 1)
 
 
 def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
@@ -86,7 +93,7 @@ def test_changed_copies_are_the_same_each_time_and_a_withdrawn_one_leaves_the_ca
 @pytest.mark.slow
 def test_both_models_from_the_starter(dataset: TrainingData, tmp_path: Path) -> None:
     busy = dict.fromkeys(["start", *STAGES], 0.0)
-    import_module("cataract.ml.learn.fit.accurate")  # torch, once a process: seconds in which nothing can ask
+    import_module("cataract.ml.learn.accurate.fit")  # torch, once a process: seconds in which nothing can ask
     asked_at = time.process_time()  # of the processor: by the clock other work would count
 
     def asked() -> bool:

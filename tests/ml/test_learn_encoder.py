@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cataract.ml.encoding.encoder import Graph
-from cataract.ml.learn.fit import cut, towers
-from cataract.ml.learn.fit.export import ExportFailed, to_onnx
+from cataract.ml.learn.towers import cut, towers
+from cataract.ml.learn.towers.export import ExportFailed, to_onnx
 
 SMALL_TEXT = {"context_length": 4, "vocab_size": 8, "width": 8, "heads": 1, "layers": 1}
 CONFIGS: dict[str, dict[str, Any]] = {

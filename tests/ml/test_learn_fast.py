@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from cataract.ml.cascade.fast import FastModel
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.fast import FastFit, fit_fast, read_params
-from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast.fit import FastFit, fit_fast, read_params
+from cataract.ml.learn.fast.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import Cancelled
 from tests.reporters import RecordingReporter
 
@@ -63,7 +63,7 @@ def test_soft_labels_are_used_only_when_they_help() -> None:
 
 def test_of_many_photos_a_part_is_searched_on_and_all_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit()
-    monkeypatch.setattr("cataract.ml.learn.fit.fast._SEARCHED", 50)
+    monkeypatch.setattr("cataract.ml.learn.fast.fit._SEARCHED", 50)
     part = fit()
     assert part.trials[0]["log_loss"] != whole.trials[0]["log_loss"]
     assert part.oof_scores.shape == (90,) and np.all(part.oof_scores != 0)
@@ -98,7 +98,7 @@ def test_figures_are_of_foldings_that_the_search_has_not_seen_and_of_no_copy() -
 
 
 def test_a_grid_is_searched_in_order_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cataract.ml.learn.fit.search.GRID", {"num_leaves": [7, 4], "num_iterations": [60, 90]})
+    monkeypatch.setattr("cataract.ml.learn.fast.search.GRID", {"num_leaves": [7, 4], "num_iterations": [60, 90]})
     x, y, groups = problem()
     trials = fit_fast(x, y, groups, trials=30, seed=1, method="grid").trials
     tried = [(trial["params"]["num_leaves"], trial["params"]["num_iterations"]) for trial in trials]

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from cataract.ml.learn.fit import accurate, activations
-from cataract.ml.learn.fit.activations import NoSpace, StoredRows, TooSlow, compute_activations
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.device import Device, NoDevice
-from cataract.ml.learn.fit.time_budget import TimeBudget
+from cataract.ml.learn.accurate import activations
+from cataract.ml.learn.accurate import fit as accurate
+from cataract.ml.learn.accurate.activations import NoSpace, StoredRows, TooSlow, compute_activations
+from cataract.ml.learn.accurate.device import Device, NoDevice
+from cataract.ml.learn.accurate.time_budget import TimeBudget
+from cataract.ml.learn.checkpoint import Checkpoint
 from cataract.ml.synthetic import render_eye
 from tests.reporters import RecordingReporter
 from tests.system import BASE_DIR
@@ -44,11 +45,12 @@ _MEASURE = """
 import json, resource, sys
 from pathlib import Path
 import numpy as np
-from cataract.ml.learn.fit import accurate, activations
-from cataract.ml.learn.fit.checkpoint import Checkpoint
+from cataract.ml.learn.accurate import activations
+from cataract.ml.learn.accurate import fit as accurate
+from cataract.ml.learn.checkpoint import Checkpoint
 import torch
 from torch import nn
-from cataract.ml.learn.fit.towers import TailWithHead
+from cataract.ml.learn.towers.towers import TailWithHead
 
 starter, folder, photos = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 WIDE = 256 * 1024
@@ -187,7 +189,7 @@ def test_the_device_is_chosen_or_refused_in_words(monkeypatch: pytest.MonkeyPatc
 def test_a_fit_ends_in_time_with_its_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "CHANGED", 8)
     clock = {"now": 0.0}
-    monkeypatch.setattr("cataract.ml.learn.fit.time_budget.time.monotonic", lambda: clock["now"])
+    monkeypatch.setattr("cataract.ml.learn.accurate.time_budget.time.monotonic", lambda: clock["now"])
 
     class Slow(Limited):
         def metric(self, values: Any, step: int) -> None:
@@ -201,6 +203,7 @@ def test_a_fit_ends_in_time_with_its_best_epoch(monkeypatch: pytest.MonkeyPatch)
     assert len(ends) == 3 and "ends after epoch 3 of 30" in ends[-1]
     assert clock["now"] <= 900, "a third of a fit's time is left for calibration and comparison"
     assert fit.onnx and len(fit.history) == 4
+    assert fit.ran_out_of_time.startswith("Fine-tuning ends after epoch 3 of 30")
 
 
 def test_the_first_epoch_always_runs() -> None:
@@ -218,7 +221,7 @@ def test_too_many_photos_for_the_time_or_the_disk_are_refused_at_once(
     with pytest.raises(TooSlow, match=r"photos per second here: \d photos take .* Raise TRAINING_MAX_HOURS"):
         compute_activations(STARTER, PHOTOS, tmp_path / "a", reporter=Limited(0.0))
     monkeypatch.setattr(
-        "cataract.ml.learn.fit.activations.shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1000})()
+        "cataract.ml.learn.accurate.activations.shutil.disk_usage", lambda folder: type("Usage", (), {"free": 1000})()
     )
     with pytest.raises(NoSpace, match=r"The activations of 8 photos need .* GB on the disk"):
         compute_activations(STARTER, PHOTOS, tmp_path / "b")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from cataract.ml.learn.fit import towers
 from cataract.ml.learn.reporter import SilentReporter
 from cataract.ml.learn.starter import pretrain
+from cataract.ml.learn.towers import towers
 from cataract.ml.synthetic import render_eye
 
 

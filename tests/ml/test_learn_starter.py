@@ -17,6 +17,7 @@ from cataract.ml.encoding.pupil import Pupil, find_pupil
 from cataract.ml.learn.starter import collection, left_out, models, starter
 from cataract.ml.learn.starter.clean_set import CleanSet, Embedder, choose_test_photos
 from cataract.ml.learn.starter.evaluation import effective_rank
+from cataract.ml.learn.starter.gate import photo_gate
 from cataract.ml.learn.starter.labels import NO_EYE, Curation
 from cataract.ml.learn.starter.left_out import groups
 from cataract.ml.photos import duplicates
@@ -67,6 +68,7 @@ def test_a_starter_is_built_and_its_encoder_saw_no_judged_photo(
 ) -> None:
     monkeypatch.setattr(collection, "DRAWN", 4)
     monkeypatch.setattr(models, "_OUTLIERS", 30)
+    monkeypatch.setattr(photo_gate, "_DRAWN", 12)
     monkeypatch.setattr(left_out, "_GROUPS", 1)
     reporter = RecordingReporter()
     config = starter.StarterConfig(minutes=0.02, further_steps=2, trials=1)

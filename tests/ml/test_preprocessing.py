@@ -14,10 +14,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from cataract.ml.encoding.encoder import EncoderSpec, prepare
-from cataract.ml.learn.build.base_release import random_tower
-from cataract.ml.learn.build.preprocessing import WeightsUnavailable, of_file, of_tag
-from cataract.ml.learn.build.pretrained import local_tower
-from cataract.ml.learn.fit.towers import CONFIG
+from cataract.ml.learn.towers.base_release import random_tower
+from cataract.ml.learn.towers.preprocessing import WeightsUnavailable, of_file, of_tag
+from cataract.ml.learn.towers.pretrained import local_tower
+from cataract.ml.learn.towers.towers import CONFIG
 from cataract.ml.release.description import FileRecord
 from cataract.ml.release.manifest import encoder_hash
 from cataract.ml.synthetic import render_eye

@@ -11,10 +11,10 @@ import pytest
 from onnx import load_model_from_string, numpy_helper
 from torch import nn
 
-from cataract.ml.learn.build.golden import golden_tolerance, write_golden
-from cataract.ml.learn.fit import quantise
-from cataract.ml.learn.fit.export import to_onnx
-from cataract.ml.learn.fit.quantise import GRAPHS, quantise_if_safe
+from cataract.ml.learn.golden import golden_tolerance, write_golden
+from cataract.ml.learn.towers import quantise
+from cataract.ml.learn.towers.export import to_onnx
+from cataract.ml.learn.towers.quantise import GRAPHS, quantise_if_safe
 from cataract.ml.release import manifest as release
 from cataract.ml.release.description import ReleaseDescription
 from cataract.ml.release.manifest import MANIFEST

@@ -20,7 +20,7 @@ from cataract.ml.cascade.risk import (
     weighted_upper_bound,
 )
 from cataract.ml.labels import NORMAL
-from cataract.ml.learn.fit.calibrate import HeldOut, calibrate, final_probability, probabilities
+from cataract.ml.learn.build.calibrate import HeldOut, calibrate, final_probability, probabilities
 
 SETS = int(os.environ.get("SIMULATIONS", 200))  # `make simulate` takes more
 MANY = 10_000  # photos of each class that stand for the clinic's future

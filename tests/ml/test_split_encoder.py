@@ -13,9 +13,9 @@ from PIL import Image
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.encoder import Graph
-from cataract.ml.learn.build import base_release
-from cataract.ml.learn.fit.quantise import to_int8
-from cataract.ml.learn.fit.towers import CONFIG
+from cataract.ml.learn.towers import base_release
+from cataract.ml.learn.towers.quantise import to_int8
+from cataract.ml.learn.towers.towers import CONFIG
 from cataract.ml.synthetic import render_eye
 
 STARTER = Path(__file__).resolve().parent.parent.parent / "cataract" / "starter"

@@ -67,6 +67,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "deletions/": {"GET": (UPLOADERS, "")},
     "deletions/new/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
     "deletions/<uuid:deletion_id>/<deletionact:act>/": {"POST": (UPLOADERS, "")},
+    "metrics": {"GET": (WATCHERS, "read")},
     "training/lineage/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
     "review/": {"GET": (READERS, "")},
     "review/agreement/": {"GET": (COUNTERS, "")},
@@ -272,12 +273,12 @@ def test_a_key_opens_only_its_scope(champion: Any) -> None:
 
 @pytest.mark.django_db
 def test_keys_open_no_page() -> None:
-    """Pages take sessions and ignore API keys."""
+    """Pages take sessions and ignore API keys. Prometheus has a key."""
     user = UserFactory.create(roles=ROLES)
     _, key = tokens.create_token(user=user, name="test", scopes=ApiToken.Scope.values, days=1)
     client = Client(headers={"Authorization": f"Bearer {key}"})
     for route, address in listed():
-        if not route.startswith(("api/", "accounts/")):
+        if not route.startswith(("api/", "accounts/", "metrics")):
             assert ask(client, next(iter(TABLE[route])), address) == "denied", address
 
 

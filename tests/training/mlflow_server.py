@@ -12,7 +12,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-MLFLOW = str(Path(sys.executable).parent / "mlflow")
+PROGRAMS = Path(sys.executable).parent
+MLFLOW = str(PROGRAMS / "mlflow")
 ALLOWED_HOST = "eyes.example"
 
 
@@ -24,9 +25,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(command: list[str], ready: str, log: Path, **env: str) -> Iterator[None]:
-    """Run a program until the block ends; the block begins when the address `ready` answers."""
+    """Run a program until the block ends; the block begins when the address `ready` answers.
+
+    The environment's programs are on its PATH, as in a shell that activated the environment: MLflow starts uvicorn.
+    """
+    env = {**os.environ, "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}", **env}
     with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=settings.BASE_DIR, env={**os.environ, **env}, stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=env, stdout=out, stderr=out)
     try:
         deadline = time.monotonic() + 280
         while True:

@@ -18,9 +18,9 @@ from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from safetensors.torch import save_file
 
-from cataract.ml.learn.build import base_release
-from cataract.ml.learn.fit import activations
-from cataract.ml.learn.fit.towers import CONFIG
+from cataract.ml.learn.accurate import activations
+from cataract.ml.learn.towers import base_release
+from cataract.ml.learn.towers.towers import CONFIG
 from cataract.ml.synthetic import render_eye
 from predictions.embeddings import similar
 from predictions.embeddings import worker as embeddings_worker

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from django.test import Client
 
-from cataract.ml.learn.fit.label_errors import find_suspects
+from cataract.ml.learn.fast.label_errors import find_suspects
 from predictions.releases.models import Release
 from review.agreement import in_service
 from review.cases.models import ReviewCase

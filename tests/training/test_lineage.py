@@ -32,6 +32,36 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NO = {"may_train": "no", "reason": "a letter from the patient"}
 
 
+def test_mlflow_is_asked_once_for_each_loss_and_one_refusal_holds_up_no_other(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def refuse_the_first(run: str, keep: Any) -> int:
+        asked.append(run)
+        if run == "a" and len(asked) < 3:
+            raise OSError("MLflow is away")
+        return 1
+
+    monkeypatch.setattr("training.forgetting.worker.forget_rows", refuse_the_first)
+    label_photos()
+    dataset = freeze_dataset(user=None)
+    for name, kind in {"a": "fast", "b": "accurate"}.items():
+        TrainingRunFactory.create(dataset=dataset, kind=kind, mlflow_run_id=name)
+    forget()
+    assert asked == [], "every photo may train"
+    images = [item.image_id for item in dataset.items.all()[:2]]
+    EyeImage.objects.filter(pk=images[0]).update(may_train=False)
+    forget()
+    assert sorted(asked) == ["a", "b"]
+    forget()
+    forget()
+    assert sorted(asked) == ["a", "a", "b"], "the refused run again, the mended one not"
+    EyeImage.objects.filter(pk=images[1]).update(may_train=False)
+    forget()
+    assert sorted(asked) == ["a", "a", "a", "b", "b"]
+
+
 def signed_in(role: str) -> Client:
     client = Client()
     client.force_login(UserFactory.create(roles=[role]))
@@ -107,7 +137,7 @@ def test_consent_withdrawn_after_a_training_is_followed_to_the_last_byte(
 
 
 def test_the_doctor_finds_what_a_purge_left(champion: Release) -> None:
-    from cataract.ml.learn.fit.checkpoint import save_arrays
+    from cataract.ml.learn.checkpoint import save_arrays
     from cataract.ops import doctor
     from training.datasets.vectors import vector_cache
 

@@ -91,6 +91,7 @@ def test_the_report_compares_both_on_the_same_photos(champion: Release, challeng
     assert sum(row["challenger"] for row in report["scores"]["bins"]) == 4
     assert report["latency"]["challenger"]["value"] > 0 and report["latency"]["champion"]["n"] == 4
     assert report["labelled"]["photos"] == 1, "what was answered after the AI was shown is no truth"
+    assert [row["title"] for row in report["labelled"]["measures"]][:3] == ["Sensitivity", "Specificity", "ROC-AUC"]
     test.refresh_from_db()
     assert test.ended_at is not None and test.end_reason == "It has scored its 4 photos."
 

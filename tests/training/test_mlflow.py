@@ -17,6 +17,7 @@ from django.test import Client
 from cataract.ml.release.commit import code_commit
 from predictions.releases import store
 from predictions.releases.models import Release
+from predictions.releases.services import reject_release
 from tests.factories import ReleaseFactory, UserFactory
 from tests.training.makers import capture_published, label_photos, photo_bytes, tiny_build
 from tests.training.mlflow_server import ALLOWED_HOST, MLFLOW, free_port, serving
@@ -116,14 +117,26 @@ def test_what_is_deleted_by_hand_comes_back(champion: Release, mlflow: Any) -> N
     assert RegisteredVersion.objects.get(release=run.release).version != newest.version
 
 
+def test_a_rejected_release_has_no_alias_and_says_why(champion: Release, mlflow: Any) -> None:
+    run = train()
+    sweep()
+    newest = mlflow.get_model_version_by_alias(MODEL, "challenger")
+    assert run.release is not None
+    reject_release(user=None, release=run.release, reason="It misses dense cataracts.")
+    sweep()
+    tags = mlflow.get_model_version(MODEL, newest.version).tags
+    assert (tags["status"], tags["rejection"]) == ("rejected", "It misses dense cataracts.")
+    assert "challenger" not in mlflow.get_registered_model(MODEL).aliases
+
+
 def test_a_model_by_its_alias_answers_photos_and_serves_them(
-    champion: Release, mlflow: Any, tmp_path: Path, settings: Any
+    champion: Release, mlflow: Any, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import mlflow as library
     import pandas as pd
 
     sweep()
-    library.set_tracking_uri(settings.MLFLOW_TRACKING_URI)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.MLFLOW_TRACKING_URI)
     model = library.pyfunc.load_model(f"models:/{MODEL}@champion")
     clear, cloudy = photo_bytes(3, "normal"), photo_bytes(4, "cataract")
     photos = pd.DataFrame({"image": [clear, base64.b64encode(cloudy).decode(), b"no photo"]})
@@ -137,8 +150,7 @@ def test_a_model_by_its_alias_answers_photos_and_serves_them(
 
     port = free_port()
     serve = [MLFLOW, "models", "serve", "-m", f"models:/{MODEL}@champion", "-p", str(port), "--env-manager", "local"]
-    where = {"MLFLOW_TRACKING_URI": settings.MLFLOW_TRACKING_URI}
-    with serving(serve, f"http://127.0.0.1:{port}/ping", tmp_path / "serve.log", **where):
+    with serving(serve, f"http://127.0.0.1:{port}/ping", tmp_path / "serve.log"):
         body = {"dataframe_split": {"columns": ["image"], "data": [[base64.b64encode(cloudy).decode()]]}}
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}

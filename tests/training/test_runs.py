@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from cataract.ml.learn.build.build import LightInstall
 from predictions.releases.models import Release
-from tests.factories import UserFactory
+from tests.factories import TrainingRunFactory, UserFactory
 from tests.training.makers import capture_published, label_photos, tiny_build
 from training.comparison.models import Comparison
 from training.runs import services, worker
@@ -211,9 +211,38 @@ def test_a_half_written_release_is_never_registered(run: TrainingRun) -> None:
     assert Release.objects.count() == 1
 
 
+def test_a_run_resumes_by_itself_until_it_has_lost_several_workers(run: TrainingRun, settings: Any) -> None:
+    """As after a restart of the system: nobody presses Resume."""
+    asked: list[str] = []
+
+    def killed(*args: Any) -> Any:
+        TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=41))
+        raise SystemExit
+
+    for attempt in range(1, 5):
+        with pytest.raises(SystemExit):
+            worker.run(str(run.pk), build=killed)
+        TrainingRun.objects.filter(pk=run.pk).update(created_at=timezone.now() - timedelta(minutes=5))
+        asked.clear()
+        worker.sweep(publish=asked.append)
+        run.refresh_from_db()
+        assert run.attempts == attempt
+        assert (run.status, asked) == (("queued", [str(run.pk)]) if attempt < 4 else ("interrupted", []))
+
+
+def test_a_lost_run_waits_where_another_one_trains_its_model(run: TrainingRun) -> None:
+    TrainingRun.objects.filter(pk=run.pk).update(status="interrupted", attempts=1)
+    TrainingRunFactory.create(kind="fast", status="queued")
+    worker.sweep(publish=lambda run_id: None)
+    run.refresh_from_db()
+    assert run.status == "interrupted"
+
+
 def test_a_silent_run_is_interrupted_and_resumed_and_the_zombie_writes_nothing(
-    run: TrainingRun, client: Client, published: list[tuple[str, str]]
+    run: TrainingRun, client: Client, published: list[tuple[str, str]], settings: Any
 ) -> None:
+    settings.TRAINING_RESUMES = 0
+
     def killed(*args: Any) -> Any:
         TrainingRun.objects.filter(pk=run.pk).update(heartbeat_at=timezone.now() - timedelta(seconds=41))
         worker.sweep(publish=lambda run_id: None)

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+from django.db.models import Count, F, Q
 
-from cataract.ml.learn.fit.checkpoint import load_arrays, save_arrays
+from cataract.ml.learn.checkpoint import load_arrays, save_arrays
 from predictions.photos.models import EyeImage
 from training.datasets.models import DatasetItem
 from training.datasets.vectors import vector_cache
@@ -44,14 +45,20 @@ def forget() -> int:
 
 
 def _forget_in_mlflow() -> None:
-    """Leave the photos that may not train out of the lists in MLflow. One that does not answer is asked again later."""
-    for run in TrainingRun.objects.exclude(mlflow_run_id=""):
-        if _holds_gone(run):
-            try:
-                forget_rows(run.mlflow_run_id, _trainable)
-            except Exception as error:
-                log.warning("MLflow does not answer. Its lists of photos are mended later: %s", error)
-                return
+    """Leave the photos that may not train out of the lists in MLflow, each time more of them may not.
+
+    A run that MLflow refuses does not hold up the others; it is asked again by the next call.
+    """
+    may_train = Q(dataset__items__image__status=EyeImage.Status.KEPT, dataset__items__image__may_train=True)
+    gone = Count("dataset__items") - Count("dataset__items", filter=may_train)
+    runs = TrainingRun.objects.exclude(mlflow_run_id="").annotate(gone=gone)
+    for run in runs.exclude(gone=F("photos_left_out")):
+        try:
+            forget_rows(run.mlflow_run_id, _trainable)
+        except Exception as error:
+            log.warning("MLflow does not mend the photo list of training run %s; later again: %s", run.pk, error)
+        else:
+            TrainingRun.objects.filter(pk=run.pk).update(photos_left_out=run.gone)
 
 
 def remembered() -> set[str]:

@@ -7,8 +7,8 @@ import numpy as np
 from django.utils import timezone
 
 from cataract.ml.labels import CATARACT
-from cataract.ml.learn.build.embedding_cache import embed_photos
-from cataract.ml.learn.fit.label_errors import find_suspects
+from cataract.ml.learn.fast.label_errors import find_suspects
+from cataract.ml.learn.vectors.embedding_cache import embed_photos
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from predictions.releases import serving

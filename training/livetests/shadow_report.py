@@ -16,6 +16,7 @@ from predictions.releases.models import LiveTest
 from predictions.shadow.models import ShadowAnswer
 from review.labels.models import Label
 from training.change_control import paired
+from training.comparison.measure_rows import TITLES
 from training.livetests.figures import is_unsure, latency_row, share_row
 
 FLIPS_SHOWN = 50
@@ -144,7 +145,9 @@ def _labelled(pairs: Sequence[_Pair], labels: Mapping[UUID, Label]) -> dict[str,
     return {
         "photos": len(photos),
         "cataract": sum(photo.truth == CATARACT for photo in photos),
-        "measures": [{"name": name, **asdict(paired.compare_measure(name, photos))} for name in names],
+        "measures": [
+            {"name": name, "title": TITLES[name], **asdict(paired.compare_measure(name, photos))} for name in names
+        ],
     }
 
 

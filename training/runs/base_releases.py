@@ -44,7 +44,7 @@ def make_base(
         raise NoEncoder("Name the weights: either a tag that open_clip or timm publishes, or a checkpoint file.")
     if tag and like:
         raise NoEncoder("A published tag brings its own preprocessing; --pretrained-cfg is for a checkpoint file.")
-    from cataract.ml.learn.build import base_release, preprocessing, pretrained
+    from cataract.ml.learn.towers import base_release, preprocessing, pretrained
 
     try:
         say(f"reading the weights of {arch}" + (f", {tag} (downloaded once)" if tag else ""))

@@ -104,6 +104,7 @@ def _tags(release: Release, run: TrainingRun | None) -> dict[str, str]:
         "status": release.status,
         "code_commit": str(release.manifest.get("code_commit") or ""),
         "base": str(release.manifest.get("base") or ""),
+        "rejection": release.rejection[:500],
         "page": f"{settings.PUBLIC_URL}{release_admin_url(release.pk)}",
         "training_run": str(run.pk) if run else "",
         "dataset": run.dataset_id if run else "",

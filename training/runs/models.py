@@ -41,8 +41,8 @@ def _alone_with(model: str) -> models.UniqueConstraint:
 class TrainingRun(models.Model):
     """One attempt to turn a Dataset into a Release.
 
-    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED -> QUEUED when no
-    heartbeat has come for TRAINING_SILENT_SECONDS.
+    QUEUED -> RUNNING -> SUCCEEDED | FAILED | CANCELLED; RUNNING -> INTERRUPTED when no heartbeat has come for
+    TRAINING_SILENT_SECONDS; INTERRUPTED -> QUEUED by itself TRAINING_RESUMES times, then by a person.
     """
 
     class Status(models.TextChoices):
@@ -93,6 +93,9 @@ class TrainingRun(models.Model):
     cancel_requested = models.BooleanField(default=False)
     mlflow_run_id = models.CharField(max_length=64, blank=True)
     mlflow_experiment_id = models.CharField(max_length=64, blank=True)
+    photos_left_out = models.PositiveIntegerField(
+        default=0, help_text="Photos of the dataset that may not train any more and that MLflow's list leaves out."
+    )
     log = models.TextField(blank=True, help_text="The last lines of the run's log.")
     error = models.TextField(blank=True)
 

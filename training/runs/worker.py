@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from structlog.contextvars import bound_contextvars
 
 from cataract.core.errors import ADD_TRAINING_SET
 from cataract.ml.labels import CATARACT
@@ -51,7 +53,7 @@ def run(run_id: str, *, build: Build | None = None) -> None:
     if claimed is None:
         return
     reporter = RunReporter(claimed)
-    with reporter.beating():
+    with reporter.beating(), bound_contextvars(training_run=str(claimed.pk)):
         try:
             with attempt_folder(claimed) as folder:
                 mlflow_log.log_start(reporter.tracker, claimed)
@@ -71,11 +73,12 @@ def run(run_id: str, *, build: Build | None = None) -> None:
 
 
 def sweep(*, publish: Callable[[str], Any]) -> None:
-    """Set silent runs INTERRUPTED, `publish` the ids of unclaimed runs, and deliver what MLflow missed."""
+    """Set silent runs INTERRUPTED, resume those that may, `publish` the unclaimed, and deliver what MLflow missed."""
     now = timezone.now()
     silent = TrainingRun.objects.in_status(TrainingRun.Status.RUNNING)
     too_old = now - timedelta(seconds=settings.TRAINING_SILENT_SECONDS)
     silent.filter(heartbeat_at__lt=too_old).move(TrainingRun.Status.INTERRUPTED)
+    _resume_interrupted()
     queued = TrainingRun.objects.in_status(TrainingRun.Status.QUEUED)
     queued.filter(attempts__gte=MAX_ATTEMPTS).move(
         TrainingRun.Status.FAILED,
@@ -88,6 +91,18 @@ def sweep(*, publish: Callable[[str], Any]) -> None:
     remove_leftovers()
     fail_lost_checks()
     mlflow_registry.bring_up_to_date()
+
+
+def _resume_interrupted() -> None:
+    """Queue interrupted runs again, each TRAINING_RESUMES times at most: one that kills its worker ends there."""
+    interrupted = TrainingRun.objects.in_status(TrainingRun.Status.INTERRUPTED)
+    for run in interrupted.filter(attempts__lte=settings.TRAINING_RESUMES):
+        try:
+            with transaction.atomic():
+                if TrainingRun.objects.filter(pk=run.pk).move(TrainingRun.Status.QUEUED, cancel_requested=False):
+                    _log.warning("Training run %s lost its worker; it resumes from its checkpoint.", run.pk)
+        except IntegrityError:  # another run of its model was started meanwhile: a person decides
+            continue
 
 
 def _claim(run_id: str) -> TrainingRun | None:

@@ -25,7 +25,6 @@ from training.tracking.mlflow_client import home_url, is_remote
 
 # A task that runs when the system is told to stop has this long to finish before it is given back to its queue.
 TASK_GRACE_SECONDS = 20.0
-LOG_LEVEL = os.environ.get("LOG_LEVEL", "WARNING")
 
 
 class Command(BaseCommand):
@@ -50,6 +49,7 @@ class Command(BaseCommand):
                 if options["setup"]:
                     call_command("setup", stdout=self.stdout)
                 _refuse_unready_database()
+                _forget_counters()
                 status = self._run(host, mlflow)
         except AlreadyRunning as error:
             raise CommandError(
@@ -95,6 +95,12 @@ def _refuse_unready_database() -> None:
         raise CommandError("The database is missing or behind the code. Run `make run` or `manage.py setup` first.")
 
 
+def _forget_counters() -> None:
+    """Counters begin at zero with the system; the processes that left the old ones are gone."""
+    for file in settings.METRICS_DIR.glob("*.db"):
+        file.unlink(missing_ok=True)
+
+
 def broker_service() -> Service:
     return Service("broker", server_command(settings.BROKER_SOCKET, settings.DATA_DIR / "broker"))
 
@@ -131,7 +137,7 @@ def worker_service() -> Service:
             "--queues=default,predict,train",
             "--without-gossip",
             "--without-mingle",
-            f"--loglevel={LOG_LEVEL}",
+            f"--loglevel={settings.LOG_LEVEL}",
         ],
         env={"OMP_NUM_THREADS": "1"},
         # Warm first: tasks finish. Then cold: what still runs goes back to its queue.

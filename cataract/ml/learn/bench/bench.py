@@ -74,7 +74,7 @@ def measure(
     Photos that the gate of a release refuses are left out of its rows. Raises ReleaseCorrupt, ValueError.
     """
     if arch and has_plain_pipeline():
-        from cataract.ml.learn.build.architecture import image_config
+        from cataract.ml.learn.towers.architecture import image_config
 
         image_config(arch)  # reports an unknown one before minutes have passed
     rows: list[Row] = []

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from cataract.ml.cascade.risk import RiskLimits
-from cataract.ml.learn.build.rehearsal import Rehearsal
-from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
-from cataract.ml.learn.fit.fast import fit_fast
+from cataract.ml.learn.build.calibrate import HeldOut, calibrate
+from cataract.ml.learn.fast.fit import fit_fast
 from cataract.ml.learn.reporter import SilentReporter
+from cataract.ml.learn.vectors.rehearsal import Rehearsal
 from cataract.ml.release.manifest import verify
 
 

@@ -37,7 +37,7 @@ def make_systems(
         yield manifest.id, System(folder, _plain_of_release(folder, manifest, threads))
     if arch and has_plain_pipeline():
         from cataract.ml.learn.bench import baseline
-        from cataract.ml.learn.build import base_release
+        from cataract.ml.learn.towers import base_release
 
         say(f"{arch}: making it with random weights and exporting it")
         tower = base_release.random_tower(arch)
@@ -59,7 +59,7 @@ def _plain_of_release(folder: Path, manifest: release.Manifest, threads: int) ->
     if not has_plain_pipeline() or "encoder.safetensors" not in manifest.files:
         return None
     from cataract.ml.learn.bench import baseline
-    from cataract.ml.learn.fit import towers
+    from cataract.ml.learn.towers import towers
 
     spec = manifest.encoder
     trees = release.read_file(folder, manifest, "fast.txt").count(b"\nTree=")

@@ -12,31 +12,31 @@ from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.framing import Framing
-from cataract.ml.learn.build.changed_copies import embed_copies
+from cataract.ml.learn.build.calibrate import HeldOut, calibrate
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
 from cataract.ml.learn.build.data_warnings import training_warnings
 from cataract.ml.learn.build.distillation import make_soft_labels
-from cataract.ml.learn.build.embedding_cache import EmbeddedPhotos, embed_photos
-from cataract.ml.learn.build.golden import write_golden
 from cataract.ml.learn.build.held_out import Judged, Photos, Refitted, disjoint, judge
 from cataract.ml.learn.build.model_card import write_card
-from cataract.ml.learn.build.rehearsal import Rehearsal
 from cataract.ml.learn.build.release_metrics import flatten_metrics, measure_release
 from cataract.ml.learn.build.verdict import compare_with_base
 from cataract.ml.learn.build.workspace import Build, staging_folder
-from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
-from cataract.ml.learn.fit.fast import FastFit, fit_fast
-from cataract.ml.learn.fit.quantise import quantise_if_safe
-from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.fast.fit import FastFit, fit_fast
+from cataract.ml.learn.fast.soft_labels import SoftLabels
+from cataract.ml.learn.golden import write_golden
 from cataract.ml.learn.packages import has_torch
 from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.learn.towers.quantise import quantise_if_safe
+from cataract.ml.learn.vectors.changed_copies import embed_copies
+from cataract.ml.learn.vectors.embedding_cache import EmbeddedPhotos, embed_photos
+from cataract.ml.learn.vectors.rehearsal import Rehearsal
 from cataract.ml.release.description import ReleaseDescription
 from cataract.ml.release.manifest import Manifest, draft_manifest, write_json, write_manifest
 from cataract.ml.release.seen import read_seen
 
 if TYPE_CHECKING:
-    from cataract.ml.learn.fit.accurate import AccurateFit  # torch
+    from cataract.ml.learn.accurate.fit import AccurateFit  # torch
 
 _OUT_OF_FOLD = 3  # folds of the accurate model, where calibration needs the training split too
 _REPEATS = 3  # foldings, each with another seed, that say how much the accurate model's figures vary
@@ -143,7 +143,7 @@ def _fit_accurate(build: Build) -> "AccurateFit | None":
     if not build.config.trains_accurate:
         build.copy("accurate.onnx")
         return None
-    from cataract.ml.learn.fit.accurate import fit_accurate  # torch
+    from cataract.ml.learn.accurate.fit import fit_accurate  # torch
 
     data, config = build.data, build.config
     train = data.rows("train")
@@ -193,6 +193,8 @@ def _calibrate(
     if accurate is not None:
         facts["accurate_model"] = {"fine_tuned_share": accurate.share, "repeats": accurate.repeats}
     facts["warnings"] = training_warnings(build.data, photos)
+    if accurate is not None and accurate.ran_out_of_time:
+        facts["warnings"].append(accurate.ran_out_of_time)
     facts["against_base"] = verdict.as_json()
     write_card(folder, base=base, policy=policy, figures=figures, facts=facts, note=held_out.note)
     return ReleaseDescription(

@@ -4,9 +4,9 @@ the labels."""
 import numpy as np
 
 from cataract.ml.learn.build.data import MIN_CALIBRATION_CLUSTERS, TrainingData
-from cataract.ml.learn.build.embedding_cache import EmbeddedPhotos
-from cataract.ml.learn.fit.label_errors import find_suspects
+from cataract.ml.learn.fast.label_errors import find_suspects
 from cataract.ml.learn.packages import has_cleanlab
+from cataract.ml.learn.vectors.embedding_cache import EmbeddedPhotos
 
 _IMBALANCE = 10  # photos of the one class for each of the other, from which on it is said
 _NOISE = 0.05  # share of labels that a model contradicts; of correct labels it is one or two in a hundred

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.labels import Mode
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos import images
 

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.cascade.fast import FastModel
-from cataract.ml.learn.build.embedding_cache import EmbeddedPhotos
-from cataract.ml.learn.build.out_of_fold import OutOfFold
-from cataract.ml.learn.build.rehearsal import Rehearsal
-from cataract.ml.learn.build.score_cache import ScoreCache
+from cataract.ml.learn.build.calibrate import HeldOut
 from cataract.ml.learn.build.workspace import Build
-from cataract.ml.learn.fit.calibrate import HeldOut
+from cataract.ml.learn.vectors.embedding_cache import EmbeddedPhotos
+from cataract.ml.learn.vectors.out_of_fold import OutOfFold
+from cataract.ml.learn.vectors.rehearsal import Rehearsal
+from cataract.ml.learn.vectors.score_cache import ScoreCache
 from cataract.ml.photos import duplicates
 from cataract.ml.release.seen import read_seen
 

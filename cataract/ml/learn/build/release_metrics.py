@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cataract.ml.learn.fit.calibrate import HeldOut, cross_calibrated
+from cataract.ml.learn.build.calibrate import HeldOut, cross_calibrated
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.statistics import metrics
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cataract.ml.learn.build.calibrate import cross_calibrated, final_probability, losses, probabilities
 from cataract.ml.learn.build.held_out import Judged
 from cataract.ml.learn.build.workspace import Build
-from cataract.ml.learn.fit.calibrate import cross_calibrated, final_probability, losses, probabilities
 
 _Z = 1.96
 

@@ -11,7 +11,7 @@ from typing import Any
 from cataract.ml.encoding import framing
 from cataract.ml.learn.build.config import BuildConfig
 from cataract.ml.learn.build.data import TrainingData
-from cataract.ml.learn.fit.checkpoint import Checkpoint
+from cataract.ml.learn.checkpoint import Checkpoint
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.release.manifest import Manifest, verify
 

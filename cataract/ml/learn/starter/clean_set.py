@@ -12,7 +12,7 @@ from cataract.ml.cascade.accurate import AccurateModel
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import Encoder, EncoderSpec, prepare
 from cataract.ml.encoding.pupil import Pupil, find_pupil
-from cataract.ml.learn.fit.augment import changes, healthy_variant
+from cataract.ml.learn.accurate.augment import changes, healthy_variant
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.collection import Collection
 from cataract.ml.photos import images

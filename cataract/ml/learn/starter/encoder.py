@@ -18,9 +18,13 @@ from torch import nn
 from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec
 from cataract.ml.encoding.pupil import find_pupil
-from cataract.ml.learn.fit.cut import split
-from cataract.ml.learn.fit.export import to_onnx
-from cataract.ml.learn.fit.towers import (
+from cataract.ml.learn.reporter import Reporter
+from cataract.ml.learn.starter.collection import Collection, draw_eyes
+from cataract.ml.learn.starter.labels import NO_EYE
+from cataract.ml.learn.starter.pretrain import Photos, pretrain
+from cataract.ml.learn.towers.cut import split
+from cataract.ml.learn.towers.export import to_onnx
+from cataract.ml.learn.towers.towers import (
     CONFIG,
     IMAGE_SIZE,
     MEAN,
@@ -30,10 +34,6 @@ from cataract.ml.learn.fit.towers import (
     load_encoder,
     save_encoder,
 )
-from cataract.ml.learn.reporter import Reporter
-from cataract.ml.learn.starter.collection import Collection, draw_eyes
-from cataract.ml.learn.starter.labels import NO_EYE
-from cataract.ml.learn.starter.pretrain import Photos, pretrain
 from cataract.ml.release.manifest import verify
 
 # Not the whole photo: it says more about who took it than about the lens (docs/experiments.md), and costs a third.

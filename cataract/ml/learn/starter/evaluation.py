@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.cascade.risk import RiskLimits
+from cataract.ml.learn.build.calibrate import HeldOut, calibrate, final_probability, probabilities
 from cataract.ml.learn.build.release_metrics import auto_figures
-from cataract.ml.learn.fit.calibrate import HeldOut, calibrate, final_probability, probabilities
-from cataract.ml.learn.fit.cross_validation import FOLDS
-from cataract.ml.learn.fit.fast import fit_fast
+from cataract.ml.learn.fast.cross_validation import FOLDS
+from cataract.ml.learn.fast.fit import fit_fast
 from cataract.ml.learn.starter.clean_set import PREVALENCE, CleanSet
 from cataract.ml.learn.starter.models import Models
 from cataract.ml.learn.starter.shortcuts import measure_shortcuts

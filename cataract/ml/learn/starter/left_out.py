@@ -8,8 +8,8 @@ import numpy as np
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.cascade.risk import RiskLimits
 from cataract.ml.labels import CATARACT, NORMAL
+from cataract.ml.learn.build.calibrate import HeldOut, calibrate
 from cataract.ml.learn.by_source import Judged, by_source
-from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.clean_set import PREVALENCE
 from cataract.ml.learn.starter.collection import Collection

@@ -12,8 +12,8 @@ from torch import nn
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.fast import FastModel
 from cataract.ml.encoding import framing
-from cataract.ml.learn.fit.calibrate import HeldOut
-from cataract.ml.learn.fit.fast import FastFit, fit_fast
+from cataract.ml.learn.build.calibrate import HeldOut
+from cataract.ml.learn.fast.fit import FastFit, fit_fast
 from cataract.ml.learn.reporter import Reporter
 from cataract.ml.learn.starter.clean_set import AugmentedSet, CleanSet, choose_test_photos, embed_clean_set
 from cataract.ml.learn.starter.collection import Collection

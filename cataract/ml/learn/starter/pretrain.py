@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoding.pupil import Pupil
-from cataract.ml.learn.fit.augment import changes, cloud, glare, hide, random_crop, transplant, veil
-from cataract.ml.learn.fit.towers import IMAGE_SIZE, MEAN, STD, Tail, TailWithHead
+from cataract.ml.learn.accurate.augment import changes, cloud, glare, hide, random_crop, transplant, veil
 from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.learn.towers.towers import IMAGE_SIZE, MEAN, STD, Tail, TailWithHead
 
 BATCH = 64  # crops, two of each scene
 _SAVE_EVERY = 100  # steps

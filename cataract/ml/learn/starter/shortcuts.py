@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats, Pixels, at_most
 from cataract.ml.encoding.cover import cover
 from cataract.ml.encoding.pupil import Pupil
-from cataract.ml.learn.fit.augment import transplant
-from cataract.ml.learn.fit.cross_validation import FOLDS, CrossValidation
-from cataract.ml.learn.fit.fast import read_params
+from cataract.ml.learn.accurate.augment import transplant
+from cataract.ml.learn.fast.cross_validation import FOLDS, CrossValidation
+from cataract.ml.learn.fast.fit import read_params
 from cataract.ml.learn.starter.clean_set import AugmentedSet, CleanSet, Embedder
 from cataract.ml.statistics import metrics, splits
 

@@ -18,11 +18,9 @@ from numpy.typing import NDArray
 
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.cascade.risk import RiskLimits
-from cataract.ml.learn.build.golden import write_golden
-from cataract.ml.learn.build.rehearsal import Rehearsal
+from cataract.ml.learn.build.calibrate import HeldOut, calibrate
 from cataract.ml.learn.build.release_metrics import flatten_metrics
-from cataract.ml.learn.fit.calibrate import HeldOut, calibrate
-from cataract.ml.learn.fit.quantise import quantise_if_safe
+from cataract.ml.learn.golden import write_golden
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.learn.starter import evaluation, model_card
 from cataract.ml.learn.starter.clean_set import PREVALENCE
@@ -30,6 +28,8 @@ from cataract.ml.learn.starter.collection import DRAWN, Collection, collect, fin
 from cataract.ml.learn.starter.encoder import VIEWS, train_base
 from cataract.ml.learn.starter.left_out import groups, measure_left_out, pool
 from cataract.ml.learn.starter.models import Models, fit_models
+from cataract.ml.learn.towers.quantise import quantise_if_safe
+from cataract.ml.learn.vectors.rehearsal import Rehearsal
 from cataract.ml.release.description import AccurateSpec, ReleaseDescription
 from cataract.ml.release.manifest import Manifest, draft_manifest, write_json, write_manifest
 

@@ -18,12 +18,12 @@ from cataract.ml.encoding import features
 from cataract.ml.encoding.encoder import EncoderSpec
 from cataract.ml.encoding.framing import FILE as FRAMING
 from cataract.ml.encoding.framing import Framing
-from cataract.ml.learn.build.architecture import image_config
-from cataract.ml.learn.build.golden import write_golden
-from cataract.ml.learn.fit.cut import check_cut, split
-from cataract.ml.learn.fit.export import to_onnx
-from cataract.ml.learn.fit.quantise import to_int8
-from cataract.ml.learn.fit.towers import MEAN, STD, TailWithHead, create_model, save_encoder
+from cataract.ml.learn.golden import write_golden
+from cataract.ml.learn.towers.architecture import image_config
+from cataract.ml.learn.towers.cut import check_cut, split
+from cataract.ml.learn.towers.export import to_onnx
+from cataract.ml.learn.towers.quantise import to_int8
+from cataract.ml.learn.towers.towers import MEAN, STD, TailWithHead, create_model, save_encoder
 from cataract.ml.release.description import AccurateSpec, Quantisation, ReleaseDescription
 from cataract.ml.release.manifest import Manifest, write_json, write_manifest
 

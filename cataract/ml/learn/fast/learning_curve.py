@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cataract.ml.arrays import Floats
-from cataract.ml.learn.fit.cross_validation import CrossValidation, log_loss, train
+from cataract.ml.learn.fast.cross_validation import CrossValidation, log_loss, train
 
 _POINTS = 20
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.cross_validation import CrossValidation, fold_metrics, log_loss
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast.cross_validation import CrossValidation, fold_metrics, log_loss
 
 # The first trial: what worked best on the public eye photos (docs/experiments.md).
 START: dict[str, Any] = {

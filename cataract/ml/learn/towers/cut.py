@@ -13,7 +13,7 @@ from open_clip.timm_model import TimmModel
 from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
-from cataract.ml.learn.fit.towers import Tail, Trunk
+from cataract.ml.learn.towers.towers import Tail, Trunk
 
 _PARITY = 1e-4  # the most that an embedding's number may differ from the whole tower's
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats
-from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.fast.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.statistics import splits
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats
-from cataract.ml.learn.fit.cross_validation import CrossValidation, log_loss
+from cataract.ml.learn.fast.cross_validation import CrossValidation, log_loss
 
 # Inverse strengths of the L2 penalty that are tried, divided by the number of features (which are standardised).
 STRENGTHS = (0.1, 1.0, 10.0)

@@ -16,7 +16,7 @@ import timm
 from timm.models import get_pretrained_cfg
 
 from cataract.ml.encoding.encoder import can_resize, triple
-from cataract.ml.learn.build.architecture import image_config, is_timm, timm_name
+from cataract.ml.learn.towers.architecture import image_config, is_timm, timm_name
 
 _CROP_MODES = {"center": "shortest", "squash": "squash", "border": "longest"}  # timm's words -> open_clip's
 

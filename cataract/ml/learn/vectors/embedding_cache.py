@@ -9,7 +9,7 @@ import numpy as np
 
 from cataract.ml.arrays import Floats
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.learn.fit.checkpoint import load_arrays, save_arrays
+from cataract.ml.learn.checkpoint import load_arrays, save_arrays
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos import duplicates, images
 

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats, Pixels
 from cataract.ml.encoding.encoder import EncoderSpec, Graph, normalise, prepare
 from cataract.ml.encoding.pupil import find_pupil
-from cataract.ml.learn.fit.augment import changes, random_crop
-from cataract.ml.learn.fit.cut import split
-from cataract.ml.learn.fit.device import Device
-from cataract.ml.learn.fit.towers import load_encoder
+from cataract.ml.learn.accurate.augment import changes, random_crop
+from cataract.ml.learn.accurate.device import Device
 from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.learn.towers.cut import split
+from cataract.ml.learn.towers.towers import load_encoder
 from cataract.ml.release.manifest import read_manifest, write_json
 
 CHANGED = 6000  # augmented crops in all, where the photos are not more: then each photo has one

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cataract.ml.arrays import Floats
-from cataract.ml.learn.fit import logistic
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.cross_validation import CrossValidation, bin_photos, fold_metrics, make_folds, train
-from cataract.ml.learn.fit.learning_curve import report_learning_curve
-from cataract.ml.learn.fit.search import START, search
-from cataract.ml.learn.fit.soft_labels import SoftLabels
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast import logistic
+from cataract.ml.learn.fast.cross_validation import CrossValidation, bin_photos, fold_metrics, make_folds, train
+from cataract.ml.learn.fast.learning_curve import report_learning_curve
+from cataract.ml.learn.fast.search import START, search
+from cataract.ml.learn.fast.soft_labels import SoftLabels
 from cataract.ml.learn.reporter import SILENT, Reporter
 
 _SEARCHED = 4000  # photos of the search; the model and its out-of-fold scores use all photos

@@ -15,10 +15,10 @@ from open_clip.pretrained import download_pretrained
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cataract.ml.learn.build.architecture import image_config, is_timm
-from cataract.ml.learn.build.base_release import Tower
-from cataract.ml.learn.build.preprocessing import Preprocessing, WeightsUnavailable, of_file, of_tag, timm_weights
-from cataract.ml.learn.fit.towers import create_model, set_image_size
+from cataract.ml.learn.towers.architecture import image_config, is_timm
+from cataract.ml.learn.towers.base_release import Tower
+from cataract.ml.learn.towers.preprocessing import Preprocessing, WeightsUnavailable, of_file, of_tag, timm_weights
+from cataract.ml.learn.towers.towers import create_model, set_image_size
 
 _CONNECT_SECONDS = 10.0
 

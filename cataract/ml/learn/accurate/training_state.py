@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.towers import TailWithHead
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.towers.towers import TailWithHead
 
 _RATE_HEAD, _RATE_TAIL = 2e-4, 2e-5  # higher ones only overfit on a few hundred photos (docs/experiments.md)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cataract.ml.arrays import Floats, at_most
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.encoding.pupil import find_pupil
-from cataract.ml.learn.fit.checkpoint import load_arrays, save_arrays
+from cataract.ml.learn.checkpoint import load_arrays, save_arrays
 from cataract.ml.learn.reporter import SILENT, Reporter
 from cataract.ml.photos import images
 
@@ -45,7 +45,7 @@ def embed_copies(
     """
     count = min(_COPIES, _MOST // max(1, len(paths)))
     try:
-        from cataract.ml.learn.fit import augment
+        from cataract.ml.learn.accurate import augment
     except ImportError:
         count = 0
     if not count:

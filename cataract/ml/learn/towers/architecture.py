@@ -6,7 +6,7 @@ import open_clip
 import timm
 import torch
 
-from cataract.ml.learn.fit.towers import CONFIG
+from cataract.ml.learn.towers.towers import CONFIG
 
 _TIMM = "timm/"
 

@@ -23,16 +23,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cataract.ml.arrays import Floats, Pixels
-from cataract.ml.learn.fit.activations import Activations, StoredRows, compute_activations
-from cataract.ml.learn.fit.checkpoint import Checkpoint
-from cataract.ml.learn.fit.cross_validation import fold_metrics, log_loss
-from cataract.ml.learn.fit.cut import split
-from cataract.ml.learn.fit.device import Device
-from cataract.ml.learn.fit.export import to_onnx
-from cataract.ml.learn.fit.time_budget import TimeBudget
-from cataract.ml.learn.fit.towers import TailWithHead, load_encoder
-from cataract.ml.learn.fit.training_state import TrainingState
+from cataract.ml.learn.accurate.activations import Activations, StoredRows, compute_activations
+from cataract.ml.learn.accurate.device import Device
+from cataract.ml.learn.accurate.time_budget import TimeBudget
+from cataract.ml.learn.accurate.training_state import TrainingState
+from cataract.ml.learn.checkpoint import Checkpoint
+from cataract.ml.learn.fast.cross_validation import fold_metrics, log_loss
 from cataract.ml.learn.reporter import SILENT, Reporter
+from cataract.ml.learn.towers.cut import split
+from cataract.ml.learn.towers.export import to_onnx
+from cataract.ml.learn.towers.towers import TailWithHead, load_encoder
 from cataract.ml.statistics import splits
 
 _BATCH = 64
@@ -47,7 +47,7 @@ class AccurateFit:
     """A fitted accurate model. onnx: the graph; state: its weights, to start from next time; history: one dict per
     epoch; share: of the fine-tuned weights in the mean; oof_scores: mean log-odds of each photo (N,) by models fitted
     without its cluster, empty without folds; repeats: the metrics of each of the repeated foldings, each with another
-    seed."""
+    seed; ran_out_of_time: how the last fit that the time ended early ended, in a sentence, else empty."""
 
     onnx: bytes
     state: dict[str, Tensor]
@@ -55,6 +55,7 @@ class AccurateFit:
     share: float = 1.0
     oof_scores: Floats = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     repeats: list[dict[str, float]] = field(default_factory=list)
+    ran_out_of_time: str = ""
 
 
 def fit_accurate(
@@ -78,9 +79,9 @@ def fit_accurate(
     gives out-of-fold scores and chooses the share of the fine-tuned weights by them, else by the validation loss;
     `repeats` of the folding, each with another seed, say how much the metrics vary. The metrics of each epoch hold its
     losses, and which fit it belongs to ("fit", from 0) of how many ("fits"); the last one is the model. device: "auto",
-    "cpu" or "cuda" (`Device.of`). When the reporter's time runs out, a fit ends after its last possible epoch, which is
-    logged. Otherwise the same input and seed give the same model on the same machine, also when the fit was killed and
-    resumes from its `checkpoint`.
+    "cpu" or "cuda" (`Device.of`). When the reporter's time runs out, a fit ends after its last possible epoch, and
+    `ran_out_of_time` says so. Otherwise the same input and seed give the same model on the same machine, also when the
+    fit was killed and resumes from its `checkpoint`.
     Raises ValueError when there are not two clusters of each class, or when device, disk or time do not suffice;
     Cancelled.
     """
@@ -108,7 +109,8 @@ def fit_accurate(
     graph = to_onnx(network, example, source="activations", target="logit")
     state = {name: value.clone() for name, value in network.state_dict().items()}
     measured = [fold_metrics(scores, y, weight) for scores in runs]
-    return AccurateFit(graph, state, history, share, runs[0] if runs else np.zeros(0, dtype=np.float32), measured)
+    scores = runs[0] if runs else np.zeros(0, dtype=np.float32)
+    return AccurateFit(graph, state, history, share, scores, measured, job.ended_early[-1] if job.ended_early else "")
 
 
 def _starting_point(release_folder: Path, seed: int) -> TailWithHead:
@@ -138,7 +140,8 @@ class _Data:
 
 @dataclass(frozen=True)
 class _Job:
-    """What all fits of one call share: their starting point, their budget, the reporter and the device."""
+    """What all fits of one call share: their starting point, their budget, the reporter and the device; and a sentence
+    for each that the time ended."""
 
     start: TailWithHead
     epochs: int
@@ -147,6 +150,7 @@ class _Job:
     checkpoint: Checkpoint
     reporter: Reporter
     device: Device
+    ended_early: list[str] = field(default_factory=list)
 
 
 def _out_of_fold(job: _Job, data: _Data, folds: int, repeats: int) -> tuple[float, list[Floats]]:
@@ -232,7 +236,8 @@ def _fit(job: _Job, data: _Data, number: int) -> tuple[TailWithHead, TailWithHea
     budget = TimeBudget.share(job.reporter, job.fits - number)
     while len(state.history) <= job.epochs and state.waited < _PATIENCE:
         if budget.is_spent:
-            job.reporter.log(_out_of_time(state, job))
+            job.ended_early.append(_out_of_time(state, job))
+            job.reporter.log(f"accurate: {job.ended_early[-1]}")
             break
         epoch = len(state.history)
         state.set_rates(epoch, job.epochs)
@@ -256,8 +261,8 @@ def _hold_out(data: _Data, seed: int) -> tuple[_Data, _Data]:
 def _out_of_time(state: TrainingState, job: _Job) -> str:
     best = min(state.history, key=lambda epoch: epoch["validation_loss"])
     return (
-        f"accurate: fine-tuning ends after epoch {len(state.history) - 1} of {job.epochs}, because the run may take no "
-        f"longer (TRAINING_MAX_HOURS). The best epoch so far, {best['epoch']:.0f}, is kept."
+        f"Fine-tuning ends after epoch {len(state.history) - 1} of {job.epochs}, because the run may take no longer "
+        f"(TRAINING_MAX_HOURS). The best epoch so far, {best['epoch']:.0f}, is kept."
     )
 
 
