@@ -5,7 +5,7 @@ FROM python:3.11-slim-bookworm AS base
 # LightGBM and ONNX Runtime link libgomp1. Its version is not pinned: the distribution publishes only fixes.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
+    && apt-get install --yes --no-install-recommends libgomp1 postgresql-client restic \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --create-home --home-dir /home/cataract cataract \
     && install --directory --owner=cataract --group=cataract --mode=0700 /data

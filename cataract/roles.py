@@ -88,12 +88,16 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "auth.add_user",
         "auth.change_user",
         "auth.view_group",
-        "axes.view_accesslog",
-        "axes.view_accessfailurelog",
-        "axes.view_accessattempt",  # deleting these unlocks an account after wrong passwords
-        "axes.delete_accessattempt",
     ),
 }
+
+STAFF = frozenset({"admin", "auditor"})  # the roles that work in the Django admin; an auditor can only look
+
+NOT_FOR_SERVICES = frozenset({"reader", "adjudicator"}) | STAFF  # the roles that only people have
+
+# The roles that people of a role give to others, although they do not hold every right of them. Nobody changes their
+# own roles, so an admin who should read needs a second admin to say so.
+GIVES: Mapping[str, tuple[str, ...]] = {"admin": tuple(ROLES)}
 
 
 def ensure_roles() -> None:

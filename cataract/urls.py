@@ -1,8 +1,9 @@
 """Every address of the system, by app."""
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
-from django.contrib.auth import views as auth
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from cataract.ops.metrics.views import Metrics
@@ -11,6 +12,7 @@ from cataract.views import home
 handler400 = "cataract.core.http.handlers.bad_request"
 handler404 = "cataract.core.http.handlers.not_found"
 handler500 = "cataract.core.http.handlers.server_error"
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one sign-in for all pages
 urlpatterns = [
     path("", home, name="home"),
     path("", include("predictions.urls")),
@@ -24,11 +26,7 @@ urlpatterns = [
     path("metrics", Metrics.as_view(), name="metrics"),
     path("api/v1/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("api/v1/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema"), name="api-docs"),
-    path(
-        "accounts/login/",
-        auth.LoginView.as_view(template_name="login.html", redirect_authenticated_user=True),
-        name="login",
-    ),
-    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("accounts/", include("cataract.accounts.urls")),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="account_change_password")),
     path("admin/", admin.site.urls),
 ]

@@ -1,6 +1,5 @@
 """Where Django finds the admin pages of this app; each room has its own."""
 
-from cataract.core import admin as core
 from predictions.batches import admin as batches
 from predictions.consent import admin as consent
 from predictions.corrections import admin as corrections
@@ -15,7 +14,6 @@ from predictions.webhooks import admin as webhooks
 __all__ = [
     "batches",
     "consent",
-    "core",
     "corrections",
     "embeddings",
     "photos",

@@ -1,8 +1,9 @@
 """Celery finds this app's tasks here; each room has its own module."""
 
 from review.acceptance import tasks as acceptance
+from review.agreement import tasks as agreement
 from review.lookback import tasks as lookback
 from review.outcomes import tasks as outcomes
 from review.queue import tasks as queue
 
-__all__ = ["acceptance", "lookback", "outcomes", "queue"]
+__all__ = ["acceptance", "agreement", "lookback", "outcomes", "queue"]

@@ -20,9 +20,8 @@ from factory.declarations import (
 from factory.django import DjangoModelFactory, Password
 from PIL import Image
 
-from cataract.management.commands.setup import STAFF
 from cataract.ml.synthetic import render_eye
-from cataract.roles import ensure_roles
+from cataract.roles import STAFF, ensure_roles
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import Cluster, EyeImage
 from predictions.releases.models import Release

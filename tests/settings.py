@@ -9,7 +9,7 @@ os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "x" * 50)
 from cataract.settings import *  # noqa: F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-AXES_ENABLED = False
+STEP_UP_MINUTES = 720  # the tests of the step-up set their own
 API_RATES = dict.fromkeys(API_RATES, "100000/min")  # noqa: F405  # tests of the limits set their own
 # Chance is off unless a test is about it: every reader is blind, none is asked a second time at random, no patient is
 # drawn for the stream that is always read, and the accurate model checks no sure answer.

@@ -32,6 +32,7 @@ class System:
             "OMP_NUM_THREADS": "1",
             "ALWAYS_READ_RATE": "0",  # no answer is provisional by chance, as in tests/settings.py
             "ALWAYS_READ_WEEKLY": "0",
+            "STEP_UP_MINUTES": "720",
             "ACCURATE_CHECK_RATE": "0",
             "PYTHONUNBUFFERED": "1",
             **env,

@@ -59,3 +59,19 @@ class IdempotentRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.key}"
+
+
+class Prepared(models.Model):
+    """A part of a page that a worker has computed (`cataract.core.prepared`). It can be computed again at any time."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    content = models.JSONField(null=True)
+    made_at = models.DateTimeField(null=True, help_text="The rows as they were then are in it.")
+    asked_at = models.DateTimeField(null=True, help_text="Since when a worker is asked for a newer one.")
+
+    class Meta:
+        app_label = "predictions"
+        default_permissions: ClassVar = ()
+
+    def __str__(self) -> str:
+        return self.name

@@ -6,7 +6,7 @@ from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.models import Permission
 from django.db.models import IntegerField, QuerySet
 
-from cataract.core.prepared import Parameter, Prepared
+from cataract.core.compiled import Compiled, Parameter
 
 
 def _names() -> QuerySet[Permission, tuple[str, str]]:
@@ -15,7 +15,7 @@ def _names() -> QuerySet[Permission, tuple[str, str]]:
     return own.union(Permission.objects.filter(group__user=user).order_by().values_list(*names))
 
 
-_NAMES = Prepared(_names)
+_NAMES = Compiled(_names)
 
 
 class PermissionsBackend(ModelBackend):

@@ -1,58 +1,47 @@
-"""Queries whose SQL is built once: for one that reads a row or two, Django builds the SQL longer than it runs.
+"""Parts of pages that take seconds to compute on a large installation: a worker prepares them, a page shows the last.
 
-A prepared query is an ordinary queryset with a `Parameter` where each call has a value of its own.
+Each has a name and a content of JSON. A page that shows one asks for a newer one when it is older than FRESH.
 """
 
-import copy
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import connection
-from django.db.models import Expression, Field, QuerySet
-from django.db.models.sql.compiler import SQLCompiler
+from django.db.models import Q
+from django.utils import timezone
 
-Row = TypeVar("Row")
+from cataract.core.models import Prepared
 
-
-class Parameter(Expression):
-    """A value that each call of a prepared query gives by this name. `None` equals nothing, as in SQL."""
-
-    def __init__(self, name: str, output_field: "Field[Any, Any]") -> None:
-        super().__init__(output_field=output_field)
-        self.name = name
-
-    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list[Any]]:
-        return "%s", [self]
+FRESH = timedelta(minutes=10)
+_ASK_AGAIN_AFTER = timedelta(minutes=3)  # the message may be lost, or its worker dead
 
 
-class Prepared(Generic[Row]):
-    """The rows of a queryset, built at the first call in a process; every call sends its SQL with other values."""
+@dataclass(frozen=True)
+class Part:
+    """What a page shows: the content and its time, both None before the first; and whether a newer one is asked for."""
 
-    def __init__(self, build: Callable[[], QuerySet[Any, Row]]) -> None:
-        self._build = build
-        self._built: dict[str, tuple[QuerySet[Any, Row], SQLCompiler, str, tuple[Any, ...]]] = {}
-
-    def rows(self, **values: Any) -> list[Row]:
-        """What the query finds with these values, one for each `Parameter` by its name."""
-        if connection.vendor not in self._built:
-            queryset = self._build()
-            compiler = queryset.query.get_compiler(connection=connection)
-            self._built[connection.vendor] = (queryset, compiler, *compiler.as_sql())
-        queryset, compiler, sql, params = self._built[connection.vendor]
-        return list(_with_sql(queryset, compiler, sql, tuple(_value_of(param, values) for param in params)))
+    content: Any
+    made_at: datetime | None
+    waits: bool
 
 
-def _value_of(param: Any, values: dict[str, Any]) -> Any:
-    if not isinstance(param, Parameter):
-        return param
-    return param.output_field.get_db_prep_value(values[param.name], connection)
+def last_part(name: str, ask: Callable[[], object]) -> Part:
+    """The part of this name as it was prepared last; calls `ask` once where it is missing or old."""
+    now = timezone.now()
+    row, _ = Prepared.objects.get_or_create(pk=name)
+    is_old = row.made_at is None or row.made_at < now - FRESH
+    if is_old and _take_turn(name, now):
+        ask()
+    return Part(row.content, row.made_at, is_old)
 
 
-def _with_sql(queryset: Any, built: SQLCompiler, sql: str, params: tuple[Any, ...]) -> Any:
-    """A copy of `queryset` that sends this over the connection of this thread and reads rows as `built` would."""
-    compiler = copy.copy(built)
-    compiler.connection = connection
-    compiler.as_sql = lambda *_, **__: (sql, params)  # type: ignore[method-assign]
-    sent = queryset.all()
-    sent.query.get_compiler = lambda *_, **__: compiler
-    return sent
+def store_part(name: str, content: Any, *, as_of: datetime) -> None:
+    """Keep what a worker has prepared from the rows as they were then."""
+    Prepared.objects.update_or_create(pk=name, defaults={"content": content, "made_at": as_of, "asked_at": None})
+
+
+def _take_turn(name: str, now: datetime) -> bool:
+    """Whether this request is the one that asks; one UPDATE, so one of many."""
+    nobody_has = Q(asked_at__isnull=True) | Q(asked_at__lt=now - _ASK_AGAIN_AFTER)
+    return bool(Prepared.objects.filter(nobody_has, pk=name).update(asked_at=now))

@@ -1,9 +1,10 @@
-"""Status changes and leases, each as one conditional UPDATE.
+"""Status changes and leases, each as one conditional UPDATE; and counting that stops.
 
 `select_for_update` does nothing on SQLite; `UPDATE ... WHERE status IN (allowed)` is atomic on SQLite and PostgreSQL,
 so an illegal, repeated or late change touches no row.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
@@ -76,3 +77,20 @@ class LeasedQuerySet(StatusQuerySet[M]):
     def give_back(self, *, after: timedelta | None = None, **values: Any) -> bool:
         """End the lease of these held rows, now or `after` a pause; False when the claim has been lost."""
         return bool(self.update(**{self.LEASE: None if after is None else Now() + after}, **values))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A number of rows, counted up to a limit: a list of a million costs no more than one of a thousand."""
+
+    number: int
+    is_more: bool
+
+    def __str__(self) -> str:
+        return f"{self.number:,} or more" if self.is_more else str(self.number)
+
+
+def count_up_to(rows: "models.QuerySet[Any]", most: int = 250) -> Counted:
+    """How many rows there are, or that there are more than `most`."""
+    found = rows.order_by().values("pk")[: most + 1].count()
+    return Counted(min(found, most), found > most)

@@ -4,9 +4,11 @@ Only an HMAC of a key is stored, so a stolen database opens nothing.
 """
 
 import secrets
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
@@ -14,6 +16,7 @@ from cataract.core.errors import BadField
 from cataract.core.models import ApiToken
 
 PREFIX = "cat_"
+WARN_BEFORE = timedelta(days=14)  # how long before a key ends its owner and the admins are told
 _SALT = "predictions.ApiToken"
 
 
@@ -27,11 +30,16 @@ def digest(key: str, *, secret: str | None = None) -> str:
     return salted_hmac(_SALT, key, secret=secret, algorithm="sha256").hexdigest()
 
 
-def create_token(*, user: User, name: str, scopes: list[str], days: int) -> tuple[ApiToken, str]:
+def create_token(
+    *, user: User, name: str, scopes: list[str], days: int, by: User | None = None
+) -> tuple[ApiToken, str]:
     """Make a key for another system; return its row and the key itself, which is stored nowhere.
 
-    Raises BadField for an unknown scope or a life outside 1 to 730 days.
+    by: who makes it, the user themselves if None. Only they make a key that reads cases in their name. Raises BadField
+    for that, for an unknown scope or for a life outside 1 to 730 days.
     """
+    if ApiToken.Scope.REVIEW in scopes and by is not None and by != user:
+        raise BadField("scopes", "A key that reads cases is made by its reader only, under My account.")
     if not scopes or not set(scopes) <= set(ApiToken.Scope.values):
         raise BadField("scopes", f"Choose at least one of {', '.join(ApiToken.Scope.values)}.")
     if not 1 <= days <= 730:
@@ -45,6 +53,26 @@ def create_token(*, user: User, name: str, scopes: list[str], days: int) -> tupl
         expires_at=timezone.now() + timedelta(days=days),
     )
     return token, plain
+
+
+@dataclass(frozen=True)
+class Credential:
+    """By what a request was made: an API key, or a session, named by its mark; neither in a program of our own."""
+
+    key: ApiToken | None = None
+    session: str | None = None
+
+
+def session_mark(session_key: str) -> str:
+    """A name for a session that opens nothing: it stands in the record of the sign-in and of what was done."""
+    return salted_hmac("cataract.session", session_key, algorithm="sha256").hexdigest()[:32]
+
+
+def ending_soon() -> QuerySet[ApiToken]:
+    """The living keys that end within WARN_BEFORE."""
+    now = timezone.now()
+    living = ApiToken.objects.filter(revoked_at__isnull=True, user__is_active=True)
+    return living.filter(expires_at__gt=now, expires_at__lte=now + WARN_BEFORE)
 
 
 def revoke_token(*, token: ApiToken) -> None:

@@ -19,6 +19,7 @@ from django.utils import timezone
 from cataract.core.broker.server import BrokerUnavailable, connect, ping
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
+from cataract.ops.backup.services import last_backup
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
@@ -30,6 +31,7 @@ from training.runs.models import TrainingRun
 WAITS_TOO_LONG: Final = timedelta(minutes=5)
 SILENT_TOO_LONG: Final = timedelta(seconds=60)
 ORPHAN_AGE: Final = timedelta(days=1)
+BACKUP_HOURS: Final = 30
 LOW_DISK_BYTES: Final = 1_000_000_000
 NO_CHAMPION_CURE: Final = "Run `manage.py install_starter`, or promote a release."
 Progress = Callable[[str], None]
@@ -51,6 +53,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     yield from database
     yield from check_disk()
     yield from check_broker()
+    yield from check_backup()
     if any(finding.level == "error" for finding in database):
         return
     yield from check_photos(say)
@@ -104,6 +107,21 @@ def check_broker() -> Iterator[Finding]:
         yield Finding("ok", "worker", "A worker answers.")
     else:
         yield Finding("error", "worker", "No worker answers within 3 s.", cure)
+
+
+def check_backup() -> Iterator[Finding]:
+    """A backup is made each night, if anybody said where."""
+    last = last_backup()
+    if last is None:
+        level: Literal["note", "error"] = "error" if settings.BACKUP_REPOSITORY else "note"
+        yield Finding(
+            level, "backup", "There is no backup.", "Set BACKUP_REPOSITORY, or run `manage.py backup FOLDER`."
+        )
+    elif settings.BACKUP_REPOSITORY and last.age_hours > BACKUP_HOURS:
+        message = f"The last backup is {last.age_hours:.0f} hours old."
+        yield Finding("error", "backup", message, "Look for back_up_nightly in the worker's log.")
+    else:
+        yield Finding("ok", "backup", f"The last backup, {last.snapshot}, is {last.age_hours:.0f} hours old.")
 
 
 def check_photos(say: Progress) -> Iterator[Finding]:

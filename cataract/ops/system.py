@@ -13,6 +13,7 @@ import psutil
 from celery import current_app
 from django import get_version
 from django.conf import settings
+from django.db.models import Min
 from django.utils import timezone
 
 from cataract.core.broker.server import connect
@@ -30,7 +31,7 @@ def system_state() -> dict[str, Any]:
     """Everything that `GET /system` returns. The broker has 2.5 s to answer; otherwise its fields are null."""
     now = timezone.now()
     queued = Prediction.objects.of_kept_photos().in_status(Prediction.Status.QUEUED)
-    oldest = queued.order_by("created_at").values_list("created_at", flat=True).first()
+    oldest = queued.aggregate(at=Min("created_at"))["at"]
     done = Prediction.objects.in_status(Prediction.Status.DONE)
     totals = [row["total"] for row in done.values_list("timings", flat=True)[:LAST] if "total" in row]
     last_minutes = done.filter(done_at__gte=now - timedelta(minutes=5)).count()

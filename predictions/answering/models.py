@@ -39,6 +39,11 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
         """Without the predictions of withdrawn photos."""
         return self.filter(image__withdrawn_at__isnull=True)
 
+    def without_case(self) -> Self:
+        """The predictions that a person should read and of which no case is noted: an index holds only these few."""
+        needed = Q(status=Prediction.Status.DONE, needs_review=True) | Q(status=Prediction.Status.FAILED)
+        return self.filter(needed, has_case=False)
+
     def checked_by_accurate(self) -> Self:
         """The answers that the fast model gave alone, drawn by hash to be checked by the accurate one."""
         return self.filter(status=Prediction.Status.DONE, route=labels.Route.FAST, accurate_probability__isnull=False)
@@ -70,15 +75,24 @@ class PredictionQuerySet(LeasedQuerySet["Prediction"]):
 
     def changed_since(self, moment: datetime) -> Self:
         """The predictions that were made, finished, replaced or corrected, or whose final result changed since then."""
-        results = FinalResult.objects.filter(
-            Q(at__gte=moment) | Q(superseded_at__gte=moment), prediction=OuterRef("pk")
+        own = Prediction.objects.order_by().values("pk")
+        results = FinalResult.objects.order_by().values("prediction")
+        finished = (Prediction.Status.DONE, Prediction.Status.FAILED)
+        # One query for each kind of change: each has an index, and one condition for all of them could use none.
+        changed = own.filter(created_at__gte=moment).union(
+            own.filter(status__in=finished, done_at__gte=moment),
+            own.filter(replaced_at__gte=moment),
+            own.filter(image__in=EyeImage.objects.filter(corrected_at__gte=moment).values("pk")),
+            results.filter(at__gte=moment),
+            results.filter(superseded_at__gte=moment),
         )
-        own = Q(created_at__gte=moment) | Q(done_at__gte=moment) | Q(replaced_at__gte=moment)
-        return self.filter(own | Q(image__corrected_at__gte=moment) | Q(Exists(results)))
+        return self.filter(pk__in=changed)
 
 
 class Prediction(models.Model):
     """What one release answered for one EyeImage. Never changed once it is DONE, except that a retake may replace it.
+
+    (Beside that, `has_case` is noted: bookkeeping of the review, no part of the answer.)
 
     QUEUED -> DONE, or QUEUED -> FAILED after settings.PREDICTION_ATTEMPTS; FAILED -> QUEUED when an admin retries.
     Without a champion a prediction is DONE with no decision and the reason `no_champion`: a clinician reviews it.
@@ -117,7 +131,7 @@ class Prediction(models.Model):
     requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
-    created_at = models.DateTimeField(default=timezone.now, db_index=True)
+    created_at = models.DateTimeField(default=timezone.now)
 
     attempts = models.PositiveSmallIntegerField(
         default=0, help_text="Also the fencing token of the attempt that holds the lease."
@@ -138,6 +152,9 @@ class Prediction(models.Model):
     accurate_probability = models.FloatField(null=True, blank=True)
     route = models.CharField(max_length=16, blank=True, help_text="gate, fast, accurate or fast+accurate.")
     needs_review = models.BooleanField(default=False)
+    has_case = models.BooleanField(
+        default=False, help_text="Whether a case was opened for it: the review looks for the others only."
+    )
     reasons = models.JSONField(default=list, blank=True)
     review_propensity = models.FloatField(
         null=True,
@@ -162,7 +179,14 @@ class Prediction(models.Model):
         ordering: ClassVar = ["-created_at"]
         indexes: ClassVar = [
             models.Index(fields=["status", "lease_until"], name="prediction_waiting"),
-            models.Index(fields=["needs_review", "status"], name="prediction_for_review"),
+            models.Index(fields=["-created_at", "id"], name="prediction_newest"),  # the order of every list
+            models.Index(fields=["status", "done_at"], name="prediction_done"),
+            models.Index(fields=["replaced_at"], condition=Q(replaced_at__isnull=False), name="prediction_replaced"),
+            models.Index(
+                fields=["created_at"],
+                condition=Q(has_case=False) & (Q(status="done", needs_review=True) | Q(status="failed")),
+                name="prediction_without_case",
+            ),
             models.Index(fields=["release", "done_at"], name="prediction_of_release"),
         ]
         constraints: ClassVar = [
@@ -314,13 +338,14 @@ class Disclosure(models.Model):
     """A user has been shown an answer for an image, the AI's or people's: that user is never its blind reader."""
 
     prediction = models.ForeignKey(Prediction, on_delete=models.CASCADE, related_name="disclosures")
-    image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="disclosures")
+    image = models.ForeignKey(EyeImage, on_delete=models.CASCADE, related_name="disclosures", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     at = models.DateTimeField(default=timezone.now)
 
     objects = DisclosureQuerySet.as_manager()
 
     class Meta:
+        indexes: ClassVar = [models.Index(fields=["image", "user"], name="disclosure_of_image")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["prediction", "user"], name="one_disclosure_per_person")
         ]

@@ -24,10 +24,10 @@ from structlog.contextvars import bind_contextvars
 
 from cataract.core import idempotency
 from cataract.core.broker.nudge import nudge
+from cataract.core.compiled import Compiled
 from cataract.core.errors import QueueFull
 from cataract.core.failpoints import hit
 from cataract.core.models import IdempotentRequest
-from cataract.core.prepared import Prepared
 from predictions.answering import inference, tasks
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
 from predictions.answering.models import Disclosure, Prediction, PredictionQuerySet
@@ -181,7 +181,7 @@ def _look() -> inference.Known:
 
 
 @cache
-def _with_queue_and_webhooks(most: int) -> Prepared[dict[str, Any]]:
+def _with_queue_and_webhooks(most: int) -> Compiled[dict[str, Any]]:
     return asking(
         is_queue_full=Exists(_queued().values("pk")[most - 1 : most]) if most else Value(True),
         has_webhooks=Exists(WebhookEndpoint.objects.filter(active=True, user__is_active=True)),

@@ -22,6 +22,7 @@ class Embedding(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        indexes: ClassVar = [models.Index(fields=["encoder", "-created_at"], name="embedding_newest")]
         constraints: ClassVar = [models.UniqueConstraint(fields=["image", "encoder"], name="one_embedding_per_encoder")]
 
     def __str__(self) -> str:

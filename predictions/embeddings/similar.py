@@ -1,19 +1,18 @@
 """Similar photos by cosine similarity of embeddings, never of the same patient."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import numpy as np
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import unpack
 from predictions.photos.models import EyeImage
 
-MAX_CANDIDATES = 20_000  # the newest; 512 numbers each are 40 MB
 
-
-def nearest(image: EyeImage, candidates: "QuerySet[Any]", *, encoder: str, count: int) -> list[tuple[UUID, float]]:
+def nearest(image: EyeImage, candidates: Sequence[UUID], *, encoder: str, count: int) -> list[tuple[UUID, float]]:
     """The ids of the `count` images among `candidates` most like `image`, with their cosine, nearest first.
 
     Images of the same cluster or patient are left out. Empty when the encoder has not seen the image.
@@ -25,10 +24,7 @@ def nearest(image: EyeImage, candidates: "QuerySet[Any]", *, encoder: str, count
     if image.patient_id is not None:
         same |= Q(image__patient=image.patient_id)
     rows = list(
-        Embedding.objects.filter(encoder=encoder, image__in=candidates.values("pk"))
-        .exclude(same)
-        .order_by("-created_at")
-        .values_list("image_id", "vector")[:MAX_CANDIDATES]
+        Embedding.objects.filter(encoder=encoder, image__in=candidates).exclude(same).values_list("image_id", "vector")
     )
     if not rows:
         return []

@@ -19,7 +19,6 @@ from cataract.core.http.users import user_of
 from predictions.patients import services
 from predictions.patients.serializers import PatientHistorySerializer, PatientSerializer
 from predictions.photos.models import EyeImage
-from predictions.sites.models import Patient
 
 
 class PatientPages(NewestFirst):
@@ -27,14 +26,16 @@ class PatientPages(NewestFirst):
 
 
 class PatientFilter(filters.FilterSet):  # type: ignore[misc]  # the package has no types
-    key = filters.CharFilter(lookup_expr="istartswith", label="The first characters of the pseudonym.")
+    key = filters.CharFilter(
+        field_name="patient__key", lookup_expr="istartswith", label="The first characters of the pseudonym."
+    )
 
     class Meta:
-        model = Patient
+        model = EyeImage
         fields: tuple[str, ...] = ()
 
 
-class Patients(generics.ListAPIView[Patient]):
+class Patients(generics.ListAPIView[EyeImage]):
     """The patients on the photos that the caller may see, newest first."""
 
     serializer_class = PatientSerializer
@@ -43,12 +44,12 @@ class Patients(generics.ListAPIView[Patient]):
     filterset_class = PatientFilter
     pagination_class = PatientPages
 
-    def get_queryset(self) -> QuerySet[Patient]:
-        return EyeImage.objects.visible_to(user_of(self.request)).in_use().patients()
+    def get_queryset(self) -> QuerySet[EyeImage]:
+        return EyeImage.objects.visible_to(user_of(self.request)).in_use().last_of_patients()
 
     def paginate_queryset(self, queryset: Any) -> Any:
         page = super().paginate_queryset(queryset)
-        return services.show_list(patients=list(page or []), user=user_of(self.request))
+        return services.show_list(last_photos=list(page or []), user=user_of(self.request))
 
     @extend_schema(summary="List of patients", responses={200: PatientSerializer} | problems(401, 403, 404, 422))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

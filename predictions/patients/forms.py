@@ -4,7 +4,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from predictions.photos.forms import PatientKeyField
-from predictions.sites.models import Patient
+from predictions.photos.models import EyeImage
 
 
 class SearchForm(forms.Form):
@@ -12,8 +12,9 @@ class SearchForm(forms.Form):
 
     key = PatientKeyField(required=False, help_text="Its first characters are enough.")
 
-    def among(self, patients: QuerySet[Patient]) -> QuerySet[Patient]:
-        """The patients whose key begins like this, in upper or lower case; none for what is no key."""
+    def among(self, photos: QuerySet[EyeImage]) -> QuerySet[EyeImage]:
+        """The photos of patients whose key begins like this, in upper or lower case; none for what is no key."""
         if not self.is_valid():
-            return patients.none()
-        return patients.filter(key__istartswith=self.cleaned_data["key"])
+            return photos.none()
+        begins = self.cleaned_data["key"]
+        return photos.filter(patient__key__istartswith=begins) if begins else photos

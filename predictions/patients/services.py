@@ -6,14 +6,21 @@ from django.contrib.auth.models import User
 
 from predictions.answering import services as answering
 from predictions.patients.overview import Overview, overviews
+from predictions.photos.models import EyeImage
 from predictions.sites.models import Patient
 
 
-def show_list(*, patients: Sequence[Patient], user: User) -> list[Overview]:
-    """The overviews of several patients, of which `user` is shown the counting result of each eye."""
-    shown = overviews(patients, user)
+def show_list(*, last_photos: Sequence[EyeImage], user: User) -> list[Overview]:
+    """The overviews of the patients on these photos, of which `user` is shown the counting result of each eye."""
+    shown = overviews([_with_last_photo(photo) for photo in last_photos], user)
     answering.disclose(predictions=[each for overview in shown for each in overview.counting], user=user)
     return shown
+
+
+def _with_last_photo(photo: EyeImage) -> Patient:
+    assert photo.patient is not None
+    photo.patient.last_photo_at = photo.created_at  # type: ignore[attr-defined]  # as `patients` annotates it
+    return photo.patient
 
 
 def show_patient(*, patient: Patient, user: User) -> Overview:

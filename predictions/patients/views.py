@@ -5,13 +5,13 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from cataract.core.documents import pdf
+from cataract.core.http import keyset
 from cataract.core.http.users import user_of
 from predictions.patients import services
 from predictions.patients.forms import SearchForm
@@ -29,10 +29,10 @@ PAGE_SIZE = 25
 def patient_list(request: HttpRequest) -> HttpResponse:
     """The patients on the photos that the user may see, the one with the newest photo first."""
     form = SearchForm(request.GET)
-    patients = form.among(EyeImage.objects.visible_to(user_of(request)).in_use().patients())
-    page = Paginator(patients, PAGE_SIZE).get_page(request.GET.get("page"))
-    rows = services.show_list(patients=list(page.object_list), user=user_of(request))
-    return render(request, "predictions/patients.html", {"page_obj": page, "rows": rows, "form": form})
+    last_photos = form.among(EyeImage.objects.visible_to(user_of(request)).in_use().last_of_patients())
+    page = keyset.page_of(last_photos, size=PAGE_SIZE, address=request.GET)
+    rows = services.show_list(last_photos=page.object_list, user=user_of(request))
+    return render(request, "predictions/patients.html", {"page": page, "rows": rows, "form": form})
 
 
 @login_required

@@ -10,6 +10,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cataract.core.admin import ReadOnlyAdmin
+from predictions.photos import search
 from predictions.photos.chosen import MOST
 from predictions.photos.models import EyeImage
 
@@ -18,10 +19,10 @@ from predictions.photos.models import EyeImage
 class EyeImageAdmin(ReadOnlyAdmin):
     list_display = ("thumbnail", "patient_key", "eye", "site", "device", "source", "split", "may_train", "created_at")
     list_display_links = ("thumbnail", "patient_key")
-    list_filter = ("eye", "source", "split", "may_train", "always_read", "site")
+    list_filter = ("created_at", "eye", "source", "split", "may_train", "always_read", "site")
     list_select_related = ("patient", "site", "device")
-    search_fields = ("patient__key", "sha256", "id")
-    date_hierarchy = "created_at"
+    search_fields = ("pk",)  # what is searched: see get_search_results
+    search_help_text = search.HELP
     list_per_page = 50
     change_form_template = "admin/predictions/photo.html"
     actions = ("change_consent", "delete_photos")
@@ -30,6 +31,12 @@ class EyeImageAdmin(ReadOnlyAdmin):
         """Photos in the trash and tombstones of purged ones are listed under their deletions only."""
         found: QuerySet[EyeImage] = super().get_queryset(request)
         return found.filter(status=EyeImage.Status.KEPT)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[EyeImage], search_term: str
+    ) -> tuple[QuerySet[EyeImage], bool]:
+        found = queryset.filter(pk__in=search.find_photos(search_term)) if search_term else queryset
+        return found, False
 
     @admin.action(description="Change the consent of the chosen photos", permissions=["consent"])
     def change_consent(self, request: HttpRequest, chosen: QuerySet[EyeImage]) -> HttpResponse | None:

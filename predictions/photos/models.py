@@ -65,12 +65,17 @@ class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
             return self.kept()
         own = Q(uploaded_by_id=user.pk)
         if user.has_perm("predictions.add_eyeimage"):
-            own |= Q(site__in=user.sites.values("pk"))
+            # The numbers, not a sub-query: the database then foresees how many photos it will find.
+            own |= Q(site__in=list(user.sites.values_list("pk", flat=True)))
         return self.kept().filter(own)
 
     def in_use(self) -> Self:
         """Without the photos that were withdrawn or deleted: those are in no list, queue or dataset."""
         return self.kept().filter(withdrawn_at__isnull=True)
+
+    def out_of_use(self) -> Self:
+        """The withdrawn and deleted photos: few, and an index holds only them."""
+        return self.filter(~Q(status=EyeImage.Status.KEPT) | Q(withdrawn_at__isnull=False))
 
     def always_read(self) -> Self:
         """The photos of the stream: people read them whatever the AI says, so they describe all photos unweighted."""
@@ -81,14 +86,19 @@ class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
         return self.kept().filter(compared_at__isnull=True)
 
     def patients(self) -> models.QuerySet[Patient]:
-        """The patients on these photos, each with `last_photo_at`, the newest first.
+        """The patients on these photos, each with `last_photo_at`: to look for one of them.
 
-        `EyeImage.objects.visible_to(user).patients()`: those whom `user` may see.
+        `EyeImage.objects.visible_to(user).patients()`: those whom `user` may see. `last_of_patients` lists them.
         """
         own = self.filter(patient=OuterRef("pk")).order_by("-created_at")
         last = Subquery(own.values("created_at")[:1])
-        patients = Patient.objects.filter(Exists(own)).annotate(last_photo_at=last)
-        return patients.select_related("site").order_by("-last_photo_at", "pk")
+        return Patient.objects.filter(Exists(own)).annotate(last_photo_at=last).select_related("site")
+
+    def last_of_patients(self) -> Self:
+        """Of each patient on these photos the newest one: an index finds the first of them however many there are."""
+        of_patient = self.filter(patient=OuterRef("patient"))
+        newer = Q(created_at__gt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__lt=OuterRef("pk"))
+        return self.filter(~Exists(of_patient.filter(newer)), patient__isnull=False).select_related("patient__site")
 
     def decided_by(self, user: AbstractBaseUser | AnonymousUser) -> Self:
         """The photos whose consent and deletion `user` may decide, if permitted to at all.
@@ -209,6 +219,10 @@ class EyeImage(models.Model):
                 models.Index(fields=[f"band_{number}", "perceptual_hash"], name=f"image_band_{number}")
                 for number in range(BANDS)
             ),  # they hold all that `lookalikes` reads, so that it reads no row
+            models.Index(fields=["corrected_at"], condition=Q(corrected_at__isnull=False), name="image_corrected"),
+            models.Index(
+                fields=["id"], condition=~Q(status="kept") | Q(withdrawn_at__isnull=False), name="image_out_of_use"
+            ),
         ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["sha256"], condition=~Q(status="purged"), name="one_image_per_bytes"),

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import BigIntegerField, CharField, QuerySet, Subquery
 
-from cataract.core.prepared import Parameter, Prepared
+from cataract.core.compiled import Compiled, Parameter
 from cataract.ml.photos.duplicates import is_near
 from predictions.photos import clusters, storage, stream
 from predictions.photos.facts import PhotoFacts
@@ -132,8 +132,8 @@ def _site_of_user() -> Subquery:
     return Subquery(Site.objects.with_own_first(Parameter("user", BigIntegerField())).values("pk")[:1])
 
 
-_PHOTO_AT_SITE = Prepared(lambda: _photos_at(Parameter("site", BigIntegerField())))
-_PHOTO_OF_USER = Prepared(lambda: _photos_at(_site_of_user()))
+_PHOTO_AT_SITE = Compiled(lambda: _photos_at(Parameter("site", BigIntegerField())))
+_PHOTO_OF_USER = Compiled(lambda: _photos_at(_site_of_user()))
 
 
 def _may_train(facts: PhotoFacts, origin: _Origin) -> bool:

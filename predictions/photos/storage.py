@@ -1,7 +1,7 @@
 """Photos on disk, addressed by the hash of their content. A stored photo survives a power cut.
 
-Write order: temporary file in the same filesystem, fsync, rename, fsync of the folder; only then a row names it. A file
-without a row can be deleted; a row without a file is a bug.
+Write order: temporary file in the folder `incoming`, fsync, rename, fsync of the folder; only then a row names it. A
+file without a row can be deleted; a row without a file is a bug.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ from cataract.core.errors import StorageFull
 from cataract.core.failpoints import hit
 from cataract.core.files import sync_folder
 
+_INCOMING = "incoming"  # the folder of files that are being written
 _TEMPORARY = ".tmp-"
 _CHUNK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
@@ -82,9 +83,10 @@ def erase(name: str) -> None:
 
 
 def sweep_temporary(*, older_than_seconds: float = 3600) -> int:
-    """Delete temporary files that a crash left behind; return how many."""
+    """Delete temporary files that a crash left behind; return how many. Looks into one folder, however many photos."""
     limit = time.time() - older_than_seconds
-    stale = [file for file in Path(settings.PHOTO_DIR).rglob(f"{_TEMPORARY}*") if file.stat().st_mtime < limit]
+    files = (Path(settings.PHOTO_DIR) / _INCOMING).glob(f"{_TEMPORARY}*")
+    stale = [file for file in files if file.stat().st_mtime < limit]
     for file in stale:
         file.unlink(missing_ok=True)
     return len(stale)
@@ -93,8 +95,9 @@ def sweep_temporary(*, older_than_seconds: float = 3600) -> int:
 def _write(target: Path, data: bytes) -> None:
     if target.exists() and target.stat().st_size == len(data):
         return
-    temporary = target.parent / f"{_TEMPORARY}{uuid.uuid4().hex}"
+    temporary = Path(settings.PHOTO_DIR) / _INCOMING / f"{_TEMPORARY}{uuid.uuid4().hex}"
     try:
+        _make_folder(temporary.parent)
         _make_folder(target.parent)
         _write_and_sync(temporary, data)
         hit("upload.after_fsync")

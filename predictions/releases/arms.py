@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from cataract.core.prepared import Prepared
+from cataract.core.compiled import Compiled
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.statistics.draws import is_in_share
 from predictions.releases import serving
@@ -53,16 +53,16 @@ class Arms:
         return [] if self.champion is None else serving.seen_by(self.champion.release)
 
 
-def asking(**beside: Any) -> Prepared[dict[str, Any]]:
+def asking(**beside: Any) -> Compiled[dict[str, Any]]:
     """The query of `who_answers`, with expressions to read beside it."""
     names = ("pk", "manifest_sha256", "status", "test", "share")
-    return Prepared(lambda: Release.objects.that_answer().annotate(**beside).values(*names, *beside))
+    return Compiled(lambda: Release.objects.that_answer().annotate(**beside).values(*names, *beside))
 
 
 _ALONE = asking()
 
 
-def who_answers(query: Prepared[dict[str, Any]] = _ALONE) -> Arms:
+def who_answers(query: Compiled[dict[str, Any]] = _ALONE) -> Arms:
     """Who answers now, in one query (see `asking`), so that a promotion reaches every process with the next photo."""
     rows = query.rows()
     arms = {row["status"]: Arm(row["pk"], row["manifest_sha256"], row["test"], row["share"]) for row in rows}

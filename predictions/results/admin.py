@@ -1,16 +1,17 @@
 """Predictions in the admin: read-only, with one action that retries failed ones."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.http.users import user_of
 from predictions.answering import services
 from predictions.answering.models import Prediction, PredictionQuerySet
+from predictions.photos import search
 from predictions.results.wording import describe
 
 
@@ -25,6 +26,19 @@ class DisclosingAdmin(ReadOnlyAdmin):
     """
 
     image_field = "image_id"  # the path from a row to the id of its photo
+    search_fields: ClassVar[Any] = ("pk",)  # what is searched: see get_search_results
+    search_help_text = search.HELP
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return queryset.filter(self.searched(search_term)) if search_term else queryset, False
+
+    def searched(self, words: str) -> Q:
+        """The rows with this id, and those of the photos that `find_photos` finds: columns of the row's own table."""
+        found = Q(**{f"{self.image_field}__in": search.find_photos(words)})
+        own = search.as_id(words)
+        return found if own is None else found | Q(pk=own)
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         return () if _may_read(request) else super().get_list_filter(request)
@@ -55,16 +69,13 @@ class DisclosingAdmin(ReadOnlyAdmin):
 @admin.register(Prediction)
 class PredictionAdmin(DisclosingAdmin):
     list_display = ("id", "status", "answer", "probability", "needs_review", "reasons", "release", "created_at")
-    list_filter = ("status", "decision", "needs_review", "release", "mode")
-    list_select_related = ("release", "image")
-    search_fields = ("id", "image__patient__key", "image__sha256")
-    date_hierarchy = "created_at"
+    list_filter = ("created_at", "status", "decision", "needs_review", "release", "mode")
     list_per_page = 50
     actions = ("retry",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
         predictions: PredictionQuerySet = super().get_queryset(request)  # type: ignore[assignment]
-        return predictions.of_kept_photos().select_related("image", "release")
+        return predictions.of_kept_photos().as_shown()
 
     @admin.display(description="answer")
     def answer(self, prediction: Prediction) -> str:

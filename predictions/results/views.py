@@ -5,14 +5,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from cataract.core.http import keyset
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
+from cataract.core.querysets import count_up_to
 from cataract.ml.labels import CLASSES
 from predictions.acceptance.notes import guarantee_of
 from predictions.answering import services
@@ -44,13 +45,14 @@ def uploads(request: HttpRequest) -> HttpResponse:
     """The photos that the user may see, newest first, as far as the filters in the address allow."""
     user = user_of(request)
     found = UploadsFilter(request.GET, Prediction.objects.visible_to(user), request=request)
-    page = Paginator(found.qs.order_by("-created_at", "pk"), PAGE_SIZE).get_page(request.GET.get("page"))
-    shown = list(page.object_list)
+    page = keyset.page_of(found.qs, size=PAGE_SIZE, address=request.GET)
+    shown = page.object_list
     services.disclose(predictions=shown, user=user)
     unseen = News.objects.visible_to(user).unseen().filter(prediction__in=shown)
     new = set(unseen.values_list("prediction_id", flat=True))
     context = {
-        "page_obj": page,
+        "page": page,
+        "count": count_up_to(found.qs),
         "rows": [(prediction, describe(prediction), prediction.pk in new) for prediction in shown],
         "filter": found,
         "saved_filters": SavedFilter.objects.visible_to(user),

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, post_once, problems
+from cataract.core.http.step_up import RecentlyConfirmed
 from cataract.core.http.users import user_of
 from predictions.photos.models import EyeImage
 from predictions.retention import services
@@ -43,7 +44,7 @@ class Deletions(generics.ListAPIView[Deletion]):
     """List deletions; delete photos of one site, or a patient."""
 
     serializer_class = DeletionSerializer
-    permission_classes = (has_scope("admin", DELETE),)
+    permission_classes = (has_scope("admin", DELETE), RecentlyConfirmed)
     pagination_class = _ByRequest
 
     def get_queryset(self) -> QuerySet[Deletion]:
@@ -87,7 +88,7 @@ class ActOnDeletion(APIView):
 
     def get_permissions(self) -> list[BasePermission]:
         wanted = CONFIRM if self.act in ("confirm", "purge") else DELETE
-        return [has_scope("admin", wanted)()]
+        return [has_scope("admin", wanted)(), RecentlyConfirmed()]
 
     @extend_schema(
         summary="Confirm, cancel, restore or purge a deletion",

@@ -13,6 +13,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cataract.core.errors import DomainError
+from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from predictions.photos.chosen import Chosen, chosen_by
 from predictions.retention import services
@@ -45,6 +46,7 @@ def deletions(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest) -> HttpResponse:
     """Say what will be deleted (`?photo=`, any number, or `?patient=`) and ask why; delete when the form is posted."""
+    require_confirmation(request)
     chosen = chosen_by(request.GET, user_of(request))
     form = DeleteForm(request.POST or None)
     if form.is_valid():
@@ -73,6 +75,8 @@ def act(request: HttpRequest, deletion_id: UUID, act: str) -> HttpResponse:
     user = user_of(request)
     if not user.has_perm(CONFIRM if act in ("confirm", "purge") else DELETE):
         raise PermissionDenied
+    if act in ("confirm", "purge"):
+        require_confirmation(request)
     deletion = get_object_or_404(Deletion.objects.decided_by(user), pk=deletion_id)
     try:
         ACTS[act](deletion=deletion, user=user)

@@ -3,13 +3,14 @@
 from django import forms
 from django.http import QueryDict
 
+from cataract.core.http import keyset
 from predictions.saved_filters.models import SavedFilter
 
-_NOT_SAVED = ("page", "csrfmiddlewaretoken")
+_NOT_SAVED = (*keyset.PARAMETERS, "csrfmiddlewaretoken")
 
 
 class SaveFilterForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A name for the filters in an address. Empty filters and the number of the page are left out."""
+    """A name for the filters in an address. Empty filters and the place in the list are left out."""
 
     class Meta:
         model = SavedFilter

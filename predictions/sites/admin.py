@@ -111,4 +111,5 @@ class DeviceAdmin(ModelAdmin):
 class PatientAdmin(ReadOnlyAdmin):
     list_display = ("key", "site", "created_at")
     list_filter = ("site",)
-    search_fields = ("key",)
+    search_fields = ("^key",)
+    search_help_text = "The first characters of the key."

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Exists, FilteredRelation, OuterRef, Q
 from django.utils import timezone
 
-from cataract.core.prepared import Parameter
+from cataract.core.compiled import Parameter
 
 
 class SiteQuerySet(models.QuerySet["Site"]):

@@ -97,13 +97,18 @@ def gather(site: Site, release: Release) -> Evidence:
 
 
 def _predictions(site: Site, release: Release) -> list[dict[str, Any]]:
-    """The finished predictions of the first photo of each cluster on which `release` has not learned, oldest first."""
+    """The finished predictions of the first photo of each cluster on which `release` has not learned, oldest first.
+
+    Only of photos of which at least one prediction asks for a person.
+    """
     same = EyeImage.objects.filter(cluster=OuterRef("image__cluster"))
     earlier = Q(created_at__lt=OuterRef("image__created_at")) | Q(
         created_at=OuterRef("image__created_at"), pk__lt=OuterRef("image_id")
     )
     unseen = Q(image__created_at__gte=release.created_at) | Q(image__split=Split.TEST, image__cluster__split=Split.TEST)
     rows = Prediction.objects.filter(unseen, ~Exists(same.filter(earlier)), image__site=site)
+    asked = Q(needs_review=True) | Q(status=Prediction.Status.FAILED)  # no other photo is chosen
+    rows = rows.filter(Exists(Prediction.objects.filter(asked, image=OuterRef("image"))))
     rows = rows.filter(image__withdrawn_at__isnull=True).exclude(status=Prediction.Status.QUEUED)
     names = (
         "pk", "image_id", "image__created_at", "image__device_id", "status", "mode", "release_id", "decision",

@@ -24,6 +24,7 @@ class Rescore(models.Model):
 
     class Meta:
         default_permissions: ClassVar = ()
+        indexes: ClassVar = [models.Index(fields=["created_at"], name="rescore_by_time")]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["release", "image"], name="one_rescore_per_photo"),
             models.CheckConstraint(condition=Q(answer__in=["", "cataract", "normal"]), name="rescore_answer"),
@@ -44,6 +45,7 @@ class Progress(models.Model):
     release = models.ForeignKey(Release, on_delete=models.CASCADE, related_name="+")
     photos = models.PositiveIntegerField(help_text="Photos that were read and count, one for each patient.")
     waiting = models.PositiveIntegerField(help_text="Photos that wait for readers and will count.")
+    to_score = models.PositiveIntegerField(default=0, help_text="Labelled photos that the release has yet to score.")
     n = models.PositiveIntegerField(help_text="Eyes with a cataract, or automatic “cataract” answers, among them.")
     errors = models.PositiveIntegerField()
     bound = models.FloatField(help_text="The largest share of errors that these photos do not refute.")

@@ -7,7 +7,7 @@ from review.acceptance import worker
 
 @shared_task  # type: ignore[untyped-decorator]
 def judge_sites() -> None:
-    worker.judge_sites()
+    worker.judge_if_changed()
 
 
 @shared_task  # type: ignore[untyped-decorator]

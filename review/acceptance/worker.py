@@ -3,11 +3,12 @@
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Count, Max, Min, Model
 from django.utils import timezone
 
 from cataract.ml.photos.images import decode
@@ -23,12 +24,14 @@ from predictions.releases.models import LiveTest, Release
 from predictions.sites.models import Site
 from review.acceptance.evidence import Evidence, Photo, gather, units
 from review.acceptance.models import Progress, Rescore
+from review.cases.models import Reading, ReviewCase
 from review.labels.models import Label
 from review.queue import services as queue_services
 
 log = logging.getLogger(__name__)
 
 _SCORING_SECONDS = 20.0
+_COUNT_EVERY = timedelta(hours=1)
 
 
 def judge_sites(*, seconds: float = _SCORING_SECONDS) -> None:
@@ -39,15 +42,60 @@ def judge_sites(*, seconds: float = _SCORING_SECONDS) -> None:
         judge_release(release.pk, seconds=seconds)
 
 
+def judge_if_changed(*, seconds: float = _SCORING_SECONDS) -> None:
+    """As `judge_sites`, but only the sites where something is new since their last count, or an hour has passed."""
+    releases, deadline = answering_releases(), time.monotonic() + seconds
+    Progress.objects.exclude(release__in=releases).delete()
+    for site in _sites_to_count([release.pk for release in releases]):
+        for release in releases:
+            _judge_site(site, release, deadline)
+
+
+def _sites_to_count(releases: Sequence[str]) -> list[Site]:
+    """The sites that were never counted for one of these releases, not in the last hour, or where anything is new."""
+    hour_ago = timezone.now() - _COUNT_EVERY
+    rows = Progress.objects.filter(counted_at__gt=hour_ago, to_score=0).order_by()
+    counts = rows.values("site").annotate(last=Min("counted_at"), releases=Count("release", distinct=True))
+    counted = {row["site"]: row["last"] for row in counts if row["releases"] == len(releases)}
+    changed = _last_changes(min(counted.values(), default=hour_ago)) if counted else {}
+    return [
+        site
+        for site in Site.objects.all()
+        if site.pk not in counted or changed.get(site.pk, hour_ago) >= counted[site.pk]
+    ]
+
+
+def _last_changes(since: datetime) -> dict[int, datetime]:
+    """When anything that a count reads was last written, of each site where it was since then; found by indexes."""
+    written: list[tuple[type[Model], str, str]] = [
+        (ReviewCase, "created_at", "image__site"),
+        (Reading, "blind_at", "case__image__site"),
+        (Label, "created_at", "image__site"),
+        (Rescore, "created_at", "image__site"),
+        (Acceptance, "at", "site"),
+    ]
+    found: dict[int, datetime] = {}
+    for model, at, site in written:
+        rows = model._base_manager.filter(**{f"{at}__gte": since}).order_by()
+        for pk, last in rows.values_list(site).annotate(last=Max(at)):
+            found[pk] = max(last, found.get(pk, last))
+    return found
+
+
 def judge_release(release_id: str, *, seconds: float = _SCORING_SECONDS) -> None:
     """Judge every site for this release; score photos for at most these seconds."""
     release, deadline = Release.objects.get(pk=release_id), time.monotonic() + seconds
     for site in Site.objects.all():
+        _judge_site(site, release, deadline)
+
+
+def _judge_site(site: Site, release: Release, deadline: float) -> None:
+    as_of = timezone.now()  # what is written meanwhile is new for the next count
+    evidence = gather(site, release)
+    if evidence.to_score and _score(release, evidence.to_score, deadline):
         evidence = gather(site, release)
-        if evidence.to_score and _score(release, evidence.to_score, deadline):
-            evidence = gather(site, release)
-        _ask_again(evidence)
-        judge(site, release, evidence)
+    _ask_again(evidence)
+    judge(site, release, evidence, as_of=as_of)
 
 
 def answering_releases() -> list[Release]:
@@ -57,7 +105,7 @@ def answering_releases() -> list[Release]:
     return list(champions) + list(Release.objects.filter(pk__in=tested).exclude(pk__in=champions.values("pk")))
 
 
-def judge(site: Site, release: Release, evidence: Evidence) -> None:
+def judge(site: Site, release: Release, evidence: Evidence, *, as_of: datetime) -> None:
     """Store how far each side is, and accept or withdraw where the evidence says so."""
     standing = Acceptance.objects.standing(releases=[release.pk], sites=[site.pk])
     rows = []
@@ -68,7 +116,7 @@ def judge(site: Site, release: Release, evidence: Evidence) -> None:
             since = None if decided is None else _counts_since(decided)
             counted = [photo for photo in photos if since is None or photo.at > since]
             row = _progress(scope, side, release, counted, since)
-            row.waiting = evidence.waiting
+            row.waiting, row.to_score, row.counted_at = evidence.waiting, len(evidence.to_score), as_of
             rows.append(row)
             _decide(row, release, units(counted, side), decided)
     with transaction.atomic():
@@ -107,7 +155,6 @@ def _progress(scope: Scope, side: str, release: Release, photos: Sequence[Photo]
         confidence=settings.AUTO_CONFIDENCE,
         missing=None if missing is None else max(missing, rules.LEAST[side] - len(found)),
         since=since,
-        counted_at=timezone.now(),
     )
 
 

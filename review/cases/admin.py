@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib.auth.models import User
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
+from predictions.photos import search
 from predictions.photos.models import EyeImage
 from predictions.results.admin import DisclosingAdmin
 from review.cases.models import Amendment, Reading, ReviewCase
@@ -52,20 +54,34 @@ class ReviewCaseAdmin(DisclosingAdmin):
         "lease_until",
         "created_at",
     )
-    list_filter = ("status", "priority", "policy_version", "created_at")
-    search_fields = ("id", "image__patient__key", "image__sha256")
+    list_filter = ("status", "kind", "created_at")
+    ordering = ("-created_at",)
     list_select_related = ("claimed_by",)
     inlines = (ReadingInline, AmendmentInline)
-    date_hierarchy = "created_at"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
         found: QuerySet[ReviewCase] = super().get_queryset(request)
         return found.filter(image__status=EyeImage.Status.KEPT)
 
 
-@admin.register(Reading)
-class ReadingAdmin(DisclosingAdmin):
+class OfCaseAdmin(DisclosingAdmin):
+    """Rows that belong to a case: found also by the id of the case, and by the whole name of whoever made them."""
+
     image_field = "case__image_id"
+    person_field = ""
+    search_help_text = f"{search.HELP} Or the id of a case, or the whole name of a user."
+
+    def searched(self, words: str) -> Q:
+        cases = ReviewCase.objects.filter(image__in=search.find_photos(words)).values_list("pk", flat=True)
+        users = User.objects.filter(username=words.strip()).values_list("pk", flat=True)
+        found = Q(case__in=list(cases)) | Q(**{f"{self.person_field}__in": list(users)})
+        own = search.as_id(words)
+        return found if own is None else found | Q(pk=own) | Q(case=own)
+
+
+@admin.register(Reading)
+class ReadingAdmin(OfCaseAdmin):
+    person_field = "reader"
     list_display = (
         "id",
         "case",
@@ -78,7 +94,6 @@ class ReadingAdmin(DisclosingAdmin):
         "retracted_at",
     )
     list_filter = ("role", "blind_answer", "final_answer", "unsure", "ai_shown_first", "blind_at")
-    search_fields = ("id", "reader__username", "case__id")
     list_select_related = ("case", "reader")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reading]:
@@ -87,11 +102,10 @@ class ReadingAdmin(DisclosingAdmin):
 
 
 @admin.register(Amendment)
-class AmendmentAdmin(DisclosingAdmin):
-    image_field = "case__image_id"
+class AmendmentAdmin(OfCaseAdmin):
+    person_field = "by"
     list_display = ("case", "kind", "by", "answer_before", "answer", "reason", "at")
     list_filter = ("kind", "at")
-    search_fields = ("case__id", "by__username")
     list_select_related = ("case", "by")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Amendment]:

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 
+from cataract.core.models import ApiToken
 from cataract.core.querysets import StatusQuerySet
 from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
 from predictions.answering.models import Prediction
@@ -92,7 +93,11 @@ class ReviewCase(models.Model):
 
     class Meta:
         ordering: ClassVar = ["priority", "created_at"]
-        indexes: ClassVar = [models.Index(fields=["status", "priority", "shuffle"], name="case_queue")]
+        indexes: ClassVar = [
+            models.Index(fields=["status", "priority", "shuffle"], name="case_queue"),
+            models.Index(fields=["-created_at", "id"], name="case_newest"),
+            models.Index(fields=["lease_until"], condition=Q(lease_until__isnull=False), name="case_leased"),
+        ]
         permissions: ClassVar = [
             ("read_reviewcase", "Can claim and answer review cases"),
             ("adjudicate_reviewcase", "Can adjudicate where two readers differ"),
@@ -215,7 +220,7 @@ class Reading(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="readings")
-    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False)
     role = models.CharField(max_length=11, choices=Role)
     blind_answer = models.CharField(max_length=10, choices=Answer)
     blind_at = models.DateTimeField(default=timezone.now)
@@ -239,6 +244,17 @@ class Reading(models.Model):
     unsure = models.BooleanField(default=False)
     note = models.TextField(blank=True)
     viewer = models.JSONField(default=dict, blank=True, help_text="Zoom and filters in use at the answer.")
+    key = models.ForeignKey(
+        ApiToken,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The API key of the answer.",
+    )
+    session = models.CharField(  # noqa: DJ001  # null, so that the column is added without rewriting the table
+        max_length=32, null=True, blank=True, help_text="The mark of the session of the answer, as at its sign-in."
+    )
     retracted_at = models.DateTimeField(null=True, blank=True)
     taken_back_by = models.ForeignKey(
         Amendment,
@@ -253,6 +269,13 @@ class Reading(models.Model):
 
     class Meta:
         ordering: ClassVar = ["blind_at"]
+        indexes: ClassVar = [
+            models.Index(fields=["reader", "-blind_at"], name="reading_of_reader"),
+            models.Index(fields=["blind_at"], name="reading_by_time"),
+            models.Index(
+                fields=["case"], condition=Q(final_answer="", retracted_at__isnull=True), name="reading_pending"
+            ),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["case", "role"],

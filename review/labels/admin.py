@@ -13,7 +13,6 @@ from review.labels.models import Label
 class LabelAdmin(DisclosingAdmin):
     list_display = ("id", "image", "answer", "provenance", "may_train", "weight", "created_at", "superseded_at")
     list_filter = ("answer", "provenance", "may_train", "created_at")
-    search_fields = ("id", "image__patient__key", "image__sha256")
     list_select_related = ("image__patient",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Label]:

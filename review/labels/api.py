@@ -19,6 +19,7 @@ from review.labels.models import Label
 from review.labels.serializers import SimilarSerializer
 
 COUNT = 5
+MAX_CANDIDATES = 1_000  # the newest confirmed photos; 512 numbers each are 2 MB
 
 
 class Similar(APIView):
@@ -35,9 +36,10 @@ class Similar(APIView):
         prediction: Prediction = get_object_or_404(Prediction.objects.visible_to(request.user), pk=prediction_id)
         disclose(predictions=[prediction], user=user_of(request))  # the list hints at the AI's answer
         encoder = prediction.release.encoder if prediction.release else ""
-        labels = Label.objects.best().filter(image__in=EyeImage.objects.visible_to(request.user).values("pk"))
-        confirmed = EyeImage.objects.visible_to(request.user).in_use().filter(pk__in=labels.values("image"))
-        nearest = similar.nearest(prediction.image, confirmed, encoder=encoder, count=COUNT)
+        labels = Label.objects.best()
+        confirmed = labels.filter(image__in=EyeImage.objects.visible_to(request.user).in_use().values("pk"))
+        newest = list(confirmed.order_by("-created_at", "-pk").values_list("image_id", flat=True)[:MAX_CANDIDATES])
+        nearest = similar.nearest(prediction.image, newest, encoder=encoder, count=COUNT)
         by_image = {label.image_id: label for label in labels.filter(image__in=[image for image, _ in nearest])}
         return Response({"encoder": encoder, "cases": [_case(by_image[image], value) for image, value in nearest]})
 

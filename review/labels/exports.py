@@ -17,7 +17,11 @@ from predictions.answering.answers import Answer
 from review.cases.models import Reading
 from review.labels.models import Label
 
-CHUNK = 500
+CHUNK = 2000  # labels read at a time, with their readings
+_NOT_EXPORTED = (  # long columns: reading them would take longer than all the others
+    "image__capture", "image__quality", "case__prediction__gate", "case__prediction__timings",
+    "case__prediction__reasons",
+)  # fmt: skip
 SPOOL = 8_000_000  # bytes kept in memory before spilling to disk
 
 
@@ -26,6 +30,7 @@ def labels_to_export(*, training_only: bool = False) -> QuerySet[Label]:
     chosen = Label.objects.training() if training_only else Label.objects.standing().of_photos_in_use()
     readings = Reading.objects.order_by("blind_at", "pk")
     related = chosen.select_related("image__site", "image__patient", "case", "case__prediction")
+    related = related.defer(*_NOT_EXPORTED)
     return related.prefetch_related(Prefetch("readings", queryset=readings)).order_by("created_at", "pk")
 
 

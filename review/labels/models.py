@@ -73,6 +73,7 @@ class Label(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
+        indexes: ClassVar = [models.Index(fields=["-created_at", "-id"], name="label_newest")]
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["image"],

@@ -4,6 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpRes
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
+from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from predictions.answering.services import disclose_photos
 from review.cases.models import ReviewCase
@@ -19,6 +20,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     if form is None:
         raise Http404("No such format.")
     labels = exports.labels_to_export(training_only=request.GET.get("training") == "1")
+    require_confirmation(request)
     user = user_of(request)
     with_ai = user.has_perm(VIEW_READINGS)
     if has_any(user, READ, ADJUDICATE):  # the file tells what others answered: its photos are no longer read blind

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from cataract.core.errors import BadField
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.polling import polling
+from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.answering.models import Prediction
@@ -95,6 +96,7 @@ def cancel(request: HttpRequest, pk: UUID) -> HttpResponse:
 @permission_required(VIEW, raise_exception=True)
 def answers_csv(request: HttpRequest, pk: UUID) -> StreamingHttpResponse:
     """The filtered photos of a look-back as CSV; records that the caller has been shown the answers in it."""
+    require_confirmation(request)
     look_back, user = get_object_or_404(LookBack, pk=pk), user_of(request)
     answers = ranking.ranked(look_back, user, FilterForm(request.GET).filters())
 

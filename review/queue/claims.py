@@ -11,7 +11,7 @@ from django.utils import timezone
 from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
 from review.queue import diversity
-from review.queue.policy import in_order, offered
+from review.queue.policy import in_order, not_for_another, offered
 
 AHEAD = 2  # cases claimed in advance, so the next photo is there at once
 AHEAD_LEASE = timedelta(minutes=3)
@@ -47,12 +47,28 @@ def claim(case: ReviewCase, user: User, *, until: datetime | None = None) -> boo
 
 def claim_next(user: User, *, until: datetime | None = None) -> ReviewCase | None:
     """Claim the next unclaimed case in this user's order; None when there is none."""
-    unclaimed = offered(user).filter(is_unclaimed()).select_related("image", "prediction")
-    while candidates := list(in_order(unclaimed, user)[:CANDIDATES]):
+    while candidates := _first_offered(user):
         for case in diversity.spread(candidates, user.pk):
             if claim(case, user, until=until):
                 return case
     return None
+
+
+def _first_offered(user: User) -> list[ReviewCase]:
+    """The first `CANDIDATES` unclaimed cases in this user's order.
+
+    Sorting all open cases is cheap, and asking of each whether this user may read it is not: so the cases are sorted
+    first, and asked about in growing slices from the front.
+    """
+    unclaimed = ReviewCase.objects.filter(is_unclaimed(), not_for_another(user), status__in=ReviewCase.OPEN)
+    ordered = in_order(unclaimed, user).values_list("pk", flat=True)
+    offered_now = offered(user).filter(is_unclaimed()).select_related("image", "prediction")
+    found: list[ReviewCase] = []
+    start, size = 0, 4 * CANDIDATES
+    while len(found) < CANDIDATES and (keys := list(ordered[start : start + size])):
+        found += in_order(offered_now.filter(pk__in=keys), user)[: CANDIDATES - len(found)]
+        start, size = start + size, 4 * size
+    return found
 
 
 def claim_ahead(user: User, current: ReviewCase) -> list[ReviewCase]:

@@ -1,7 +1,5 @@
 """Turn predictions into cases."""
 
-from django.db.models import Q
-
 from cataract.ml.labels import Reason
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
@@ -14,16 +12,17 @@ def open_cases(limit: int = 1000) -> int:
 
     A withdrawn photo, and one that a retake has replaced meanwhile, needs none.
     """
-    unopened = Prediction.objects.filter(
-        Q(status=Prediction.Status.DONE, needs_review=True) | Q(status=Prediction.Status.FAILED),
+    Prediction.objects.without_case().filter(review_case__isnull=False).update(has_case=True)
+    unopened = Prediction.objects.without_case().filter(
         review_case__isnull=True,
         replaced_by__isnull=True,
         image__withdrawn_at__isnull=True,
         image__status=EyeImage.Status.KEPT,
-    ).order_by("created_at")[:limit]
-    cases = [new_case(prediction) for prediction in unopened]
-    ReviewCase.objects.bulk_create(cases, ignore_conflicts=True)
-    return len(cases)
+    )
+    found = list(unopened.order_by("created_at")[:limit])
+    ReviewCase.objects.bulk_create([new_case(prediction) for prediction in found], ignore_conflicts=True)
+    Prediction.objects.filter(pk__in=[prediction.pk for prediction in found]).update(has_case=True)
+    return len(found)
 
 
 def new_case(prediction: Prediction, *, reasons: list[str] | None = None) -> ReviewCase:

@@ -7,7 +7,18 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Case, Exists, F, IntegerField, OuterRef, Q, QuerySet, When
+from django.db.models import (
+    BooleanField,
+    Case,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    When,
+)
 from django.utils import timezone
 
 from cataract.ml.labels import Reason
@@ -137,8 +148,13 @@ def readable(user: User) -> QuerySet[ReviewCase]:
 
 def offered(user: User) -> QuerySet[ReviewCase]:
     """Cases the queue offers this user: the readable ones, except those assigned to others and not overdue."""
+    return readable(user).filter(not_for_another(user))
+
+
+def not_for_another(user: User) -> Q:
+    """Cases that are assigned to nobody or to this user, and overdue ones."""
     overdue = Q(created_at__lt=timezone.now() - overdue_after())
-    return readable(user).filter(Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue)
+    return Q(assigned_to__isnull=True) | Q(assigned_to=user) | overdue
 
 
 def is_replaced() -> Q:
@@ -159,9 +175,9 @@ def in_order(cases: QuerySet[ReviewCase], user: User) -> QuerySet[ReviewCase]:
     no case is always read last.
     """
     now = timezone.now()
+    new_from_page = EyeImage.objects.filter(source=EyeImage.Source.UPLOAD, created_at__gte=now - PATIENT_WAITS_FOR)
     patient_waits = Q(
-        image__source=EyeImage.Source.UPLOAD,
-        image__created_at__gte=now - PATIENT_WAITS_FOR,
+        image__in=new_from_page.values("pk"),
         status=ReviewCase.Status.FIRST,
         priority__lt=LAST_BAND,  # a random check of a sure answer keeps no patient waiting
     )
@@ -171,7 +187,7 @@ def in_order(cases: QuerySet[ReviewCase], user: User) -> QuerySet[ReviewCase]:
         default=F("priority"),
         output_field=IntegerField(),
     )
-    skipped = Exists(Skip.objects.filter(case=OuterRef("pk"), reader=user))
+    skipped = ExpressionWrapper(Q(pk__in=Skip.objects.filter(reader=user).values("case")), BooleanField())
     place = F("shuffle").bitxor(order_mask(user))
     return cases.annotate(skipped=skipped, band=band, place=place).order_by("skipped", "band", "place", "pk")
 

@@ -6,13 +6,13 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from cataract.core.http import keyset
 from cataract.core.http.users import user_of
 from predictions.answering.models import Prediction
 from review.cases.permissions import ADJUDICATE, ASSIGN, READ, VIEW_CASES, has_any
@@ -42,7 +42,7 @@ def worklist_page(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "assign_form": assign_form,
-        "page_obj": Paginator(cases, PAGE_SIZE).get_page(request.GET.get("page")),
+        "page": keyset.page_of(cases, size=PAGE_SIZE, address=request.GET),
         "totals": worklist.totals(user),
         "with_reasons": worklist.may_see_reasons(user),
         "may_assign": user.has_perm(ASSIGN),

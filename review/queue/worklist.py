@@ -7,6 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
+from predictions.photos.models import EyeImage
 from predictions.sites.models import Site
 from review.cases.models import ReviewCase
 from review.cases.permissions import READ, VIEW_CASES
@@ -60,14 +61,17 @@ def cases(user: User, filters: Filters) -> QuerySet[ReviewCase]:
 
 
 def totals(user: User) -> dict[str, int]:
-    """The number of cases in each state, in one query."""
-    counts = {name: Count("pk", filter=condition) for name, condition in STATES.items()}
-    return dict(_listed(user).aggregate(**counts))
+    """The number of cases in each state: all of them, less the few whose photos are withdrawn or deleted."""
+    cases = ReviewCase.objects.filter(Q(kind=ReviewCase.Kind.CASE) | Q(only_for=user)).order_by()
+    out_of_use = cases.filter(image__in=EyeImage.objects.out_of_use().values("pk"))
+    every, gone = (dict(rows.values_list("status").annotate(Count("pk"))) for rows in (cases, out_of_use))
+    found = {status.value: every.get(status, 0) - gone.get(status, 0) for status in ReviewCase.Status}
+    return {"open": sum(found[status] for status in ReviewCase.OPEN), **found}
 
 
 def sites() -> list[str]:
-    """The sites that have cases."""
-    return list(Site.objects.filter(images__review_cases__isnull=False).distinct().values_list("name", flat=True))
+    """The sites, by name."""
+    return list(Site.objects.values_list("name", flat=True))
 
 
 def readers() -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from cataract.core.errors import DomainError
-from cataract.core.http.users import user_of
+from cataract.core.http.users import credential_of, user_of
 from predictions.answering.answers import Answer
 from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import adjudicators_only, find_case
@@ -55,7 +55,7 @@ def amend_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _store(request: HttpRequest, case: ReviewCase, act: str, data: dict[str, Any]) -> None:
     user = user_of(request)
     if act == "amend":
-        amendments.amend_case(case=case, adjudicator=user, **data)
+        amendments.amend_case(case=case, adjudicator=user, made_by=credential_of(request), **data)
         messages.success(request, f"Amended: {Answer(data['answer']).label.lower()}.")
     else:
         amendments.reopen_case(case=case, adjudicator=user, **data)

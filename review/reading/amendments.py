@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
+from cataract.core.tokens import Credential
 from predictions.answering import final_results
 from review.cases import permissions
 from review.cases.models import Amendment, Reading, ReviewCase
@@ -36,7 +37,14 @@ def is_own(case: ReviewCase, user: User) -> bool:
 
 
 def amend_case(
-    *, case: ReviewCase, adjudicator: User, answer: str, reason: str, grade: str = "", detail: str = ""
+    *,
+    case: ReviewCase,
+    adjudicator: User,
+    answer: str,
+    reason: str,
+    grade: str = "",
+    detail: str = "",
+    made_by: Credential = services.NOTHING,
 ) -> Reading:
     """Give a resolved case another answer: an adjudicated label, and an amended result with the reason for the sender.
 
@@ -50,7 +58,13 @@ def amend_case(
         amendment = Amendment(case=case, kind=Amendment.Kind.AMENDED, by=adjudicator, reason=reason, answer=answer)
         _take_back(amendment, to=ReviewCase.Status.ADJUDICATION, roles=[Reading.Role.ADJUDICATOR])
         return services.decide(
-            case=case, adjudicator=adjudicator, answer=answer, reason=reason, grade=grade, detail=detail
+            case=case,
+            adjudicator=adjudicator,
+            answer=answer,
+            reason=reason,
+            grade=grade,
+            detail=detail,
+            made_by=made_by,
         )
 
 

@@ -18,8 +18,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, post_once
-from cataract.core.http.users import user_of
+from cataract.core.http.users import credential_of, user_of
 from cataract.core.models import ApiToken
+from cataract.core.tokens import Credential
 from review.cases.models import ReviewCase
 from review.cases.permissions import ADJUDICATE, READ, find_case, has_any
 from review.cases.photos import photo_of
@@ -108,20 +109,25 @@ class AnswerView(ReviewView):
         serializer.is_valid(raise_exception=True)
 
         def act() -> ReviewCase:
-            _store_answer(case, user_of(request), dict(serializer.validated_data))
+            _store_answer(case, user_of(request), credential_of(request), dict(serializer.validated_data))
             return case
 
         return post_once(request, act, self.case_response)
 
 
-def _store_answer(case: ReviewCase, user: User, data: dict[str, Any]) -> None:
+def _store_answer(case: ReviewCase, user: User, made_by: Credential, data: dict[str, Any]) -> None:
     """Store a valid answer to its step."""
     step, reason = data.pop("step"), data.pop("reason", "")
     if step == access.Step.BLIND:
-        services.store_blind_answer(case=case, reader=user, **data)
+        services.store_blind_answer(case=case, reader=user, made_by=made_by, **data)
     elif step == access.Step.ADJUDICATE:
         services.adjudicate(
-            case=case, adjudicator=user, answer=data["answer"], reason=reason, viewer=data.get("viewer")
+            case=case,
+            adjudicator=user,
+            answer=data["answer"],
+            reason=reason,
+            viewer=data.get("viewer"),
+            made_by=made_by,
         )
     else:
         reading = access.own_reading(case, user)
@@ -145,7 +151,9 @@ class AmendView(ReviewView):
         serializer.is_valid(raise_exception=True)
 
         def act() -> ReviewCase:
-            amendments.amend_case(case=case, adjudicator=user_of(request), **serializer.validated_data)
+            amendments.amend_case(
+                case=case, adjudicator=user_of(request), made_by=credential_of(request), **serializer.validated_data
+            )
             return case
 
         return post_once(request, act, self.case_response)

@@ -123,7 +123,7 @@ def render_case(
         response = render(request, "review/_swap.html", context, status=status)
         response["HX-Push-Url"] = reverse("review:case", args=[case.pk])
         return response
-    context["progress"] = progress.in_words(progress.counts(user))
+    context["progress"] = progress.in_words(progress.today_of(user))
     return render(request, "review/case.html", context, status=status)
 
 

@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from cataract.core.tokens import Credential
 from predictions.answering import final_results
 from predictions.answering.answers import Answer
 from review.cases import permissions
@@ -22,6 +23,7 @@ from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
 from review.reading import access, transitions
 
+NOTHING = Credential()  # neither a key nor a session
 EXTRA_READING_WITHIN = timedelta(minutes=10)  # a blind answer is still kept this long after its case was resolved
 
 
@@ -94,6 +96,7 @@ def store_blind_answer(
     note: str = "",
     viewer: dict[str, Any] | None = None,
     seconds: float | None = None,
+    made_by: Credential = NOTHING,
 ) -> Reading:
     """Store one blind answer. It is final at once if the AI agrees or has no answer; else the AI's answer is now shown.
 
@@ -106,6 +109,8 @@ def store_blind_answer(
         "unsure": unsure,
         "note": note,
         "viewer": viewer or {},
+        "key": made_by.key,
+        "session": made_by.session,
         **_more(answer, grade, detail),
     }
     with transaction.atomic():
@@ -198,7 +203,13 @@ def store_final_answer(*, reading: Reading, answer: str, seconds: float | None =
 
 
 def adjudicate(
-    *, case: ReviewCase, adjudicator: User, answer: str, reason: str, viewer: dict[str, Any] | None = None
+    *,
+    case: ReviewCase,
+    adjudicator: User,
+    answer: str,
+    reason: str,
+    viewer: dict[str, Any] | None = None,
+    made_by: Credential = NOTHING,
 ) -> Reading:
     """Decide between two readers who differ. The adjudicator is neither of them and does not see the AI's answer.
 
@@ -211,7 +222,7 @@ def adjudicate(
     with transaction.atomic():
         if not transitions.ensure_claim(case, adjudicator, roles=(Reading.Role.ADJUDICATOR,)):
             raise transitions.Conflict(transitions.closed_message(case, adjudicator))
-        return decide(case=case, adjudicator=adjudicator, answer=answer, reason=reason, viewer=viewer)
+        return decide(case=case, adjudicator=adjudicator, answer=answer, reason=reason, viewer=viewer, made_by=made_by)
 
 
 def decide(
@@ -223,6 +234,7 @@ def decide(
     grade: str = "",
     detail: str = "",
     viewer: dict[str, Any] | None = None,
+    made_by: Credential = NOTHING,
 ) -> Reading:
     """Store an adjudicator's answer to a case that waits for it, and resolve the case. Call it in a transaction."""
     now = timezone.now()
@@ -239,6 +251,8 @@ def decide(
         final_at=now,
         note=reason.strip(),
         viewer=viewer or {},
+        key=made_by.key,
+        session=made_by.session,
         **_more(answer, grade, detail),
     )
     transitions.advance(case, reading)

@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from cataract.core.http.users import user_of
+from cataract.core.http.users import credential_of, user_of
 from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import find_case, reviewers_only
 from review.queue import claims, policy, progress
@@ -64,7 +64,7 @@ def case_page(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _store_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -> HttpResponse:
-    reading = services.store_blind_answer(case=case, reader=user_of(request), **data)
+    reading = services.store_blind_answer(case=case, reader=user_of(request), made_by=credential_of(request), **data)
     if not reading.final_answer:
         return screens.go_to(request, case, reading)
     answer = reading.get_final_answer_display().lower()
@@ -92,6 +92,7 @@ def _store_adjudication(request: HttpRequest, case: ReviewCase, data: dict[str, 
         answer=data["answer"],
         reason=data["reason"],
         viewer=data["viewer"],
+        made_by=credential_of(request),
     )
     messages.success(request, f"Saved: {reading.get_final_answer_display().lower()}.")
     return screens.go_to_next(request, reading)
@@ -170,7 +171,7 @@ def ahead(request: HttpRequest, pk: UUID) -> HttpResponse:
         }
         for following in services.claim_ahead(case=case, reader=user)
     ]
-    return JsonResponse({"cases": cases, "progress": progress.in_words(progress.counts(user))})
+    return JsonResponse({"cases": cases, "progress": progress.in_words(progress.today_of(user))})
 
 
 @require_POST

@@ -1,9 +1,8 @@
-"""Retract the labels of a reader in the admin: an action on users, and the record of each retraction."""
+"""Retract the labels of a reader in the admin: an action on accounts, and the record of each retraction."""
 
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -58,21 +57,10 @@ class RetractionAdmin(ReadOnlyAdmin):
         return self.page(request, "admin/review/retract.html", context, 422 if form.errors else 200)
 
 
-class ReaderAdmin(UserAdmin):  # type: ignore[type-arg]  # generic for the type checker only
-    """Users, with an action for readers whose labels must not train."""
-
-    actions = ("retract_labels",)
-
-    @admin.action(description="Retract the labels of the chosen reader", permissions=["retract"])
-    def retract_labels(self, request: HttpRequest, chosen: QuerySet[User]) -> HttpResponse | None:
-        if chosen.count() != 1:
-            self.message_user(request, "Choose one reader.", messages.ERROR)
-            return None
-        return HttpResponseRedirect(f"{reverse('admin:review_retraction_add')}?reader={chosen.get().pk}")
-
-    def has_retract_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm(RETRACT)
-
-
-admin.site.unregister(User)
-admin.site.register(User, ReaderAdmin)
+@admin.action(description="Retract the labels of the chosen reader", permissions=["retract"])
+def retract_labels(accounts: Any, request: HttpRequest, chosen: QuerySet[User]) -> HttpResponse | None:
+    """An action of the user administration, which offers it to those who hold RETRACT."""
+    if chosen.count() != 1:
+        accounts.message_user(request, "Choose one reader.", messages.ERROR)
+        return None
+    return HttpResponseRedirect(f"{reverse('admin:review_retraction_add')}?reader={chosen.get().pk}")

@@ -69,3 +69,36 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
   for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
 });
+
+// Two minutes before an idle session ends, say so; one press of "Stay signed in" renews it. What has been typed stays.
+(() => {
+  const { idle, stay } = document.body.dataset;
+  if (!idle) return;
+  const warnAfter = Math.max(idle * 60_000 - 120_000, 30_000);
+  let timer;
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(warn, warnAfter);
+  };
+  const renew = async (event) => {
+    event.target.closest(".notice").remove();
+    const answer = await fetch(stay, { method: "POST", redirect: "manual", headers: { "HX-Request": "true", ...JSON.parse(document.body.getAttribute("hx-headers")) } });
+    if (answer.status === 204) wait();
+    else showError("You were logged out. Log in again in another tab, then try again here.");
+  };
+  const warn = () => {
+    const notice = document.createElement("div");
+    notice.className = "notice notice--warning";
+    notice.setAttribute("role", "alert");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "button";
+    button.textContent = "Stay signed in";
+    button.addEventListener("click", renew);
+    notice.append("You will be signed out in two minutes. ", button);
+    document.getElementById("messages").replaceChildren(notice);
+    button.focus();
+  };
+  document.addEventListener("htmx:afterRequest", (event) => event.detail.requestConfig.verb !== "get" && wait());
+  wait();
+})();

@@ -13,8 +13,15 @@ class Person:
         self.base = base
         self.session = requests.Session()
         self.get("/accounts/login/")
-        answer = self.post("/accounts/login/", {"username": name, "password": password})
+        answer = self.post("/accounts/login/", {"login": name, "password": password})
         assert "/accounts/login/" not in answer.url, f"{name} cannot log in:\n{answer.text[:2000]}"
+
+    def choose_password(self, old: str) -> str:
+        """Change the password that `setup` printed, as everybody must at first; returns the new one."""
+        new = f"{old} and more"
+        self.get("/accounts/password/")
+        self.post("/accounts/password/", {"oldpassword": old, "password1": new, "password2": new})
+        return new
 
     def get(self, path: str) -> requests.Response:
         answer = self.session.get(self.base + path, timeout=60)

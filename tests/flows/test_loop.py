@@ -49,6 +49,11 @@ class Loop:
         assert found, printed
         self.key = found[1]
 
+    def choose_passwords(self) -> None:
+        """Everybody signs in for the first time and chooses another password."""
+        for name, printed in self._passwords.items():
+            self._passwords[name] = Person(self.base, name, printed).choose_password(printed)
+
     def password(self, name: str) -> str:
         return self._passwords[name]
 
@@ -108,6 +113,7 @@ def loop(request: pytest.FixtureRequest, store: str, tmp_path: Path, static_file
         system.start_worker()
         system.start_web(port)
         system.await_true(lambda: _answers(f"{loop.base}/api/v1/health/live"), 60, "the web server")
+        loop.choose_passwords()
         yield loop
     finally:
         system.stop()

@@ -20,6 +20,7 @@ from django.utils import timezone
 from cataract.celery import app as celery_app
 from cataract.ml.release.manifest import read_manifest, write_json
 from cataract.ops import doctor
+from cataract.ops.backup import services as backups
 from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.photos import storage
@@ -69,6 +70,16 @@ def the_note(check: str) -> str:
     assert code == 0
     assert [(finding["level"], finding["check"]) for finding in findings] == [("note", check)], findings
     return findings[0]["message"]
+
+
+def backed_up(hours_ago: float) -> None:
+    backups._note(backups.LastBackup((timezone.now() - timedelta(hours=hours_ago)).isoformat(), "abc", 0))
+
+
+@pytest.fixture(autouse=True)
+def backup(own_folders: None) -> None:
+    """A backup of the last night."""
+    backed_up(hours_ago=8)
 
 
 def test_a_healthy_system_is_well(photo: Prediction) -> None:
@@ -272,3 +283,14 @@ def exchange_golden_answers(folder: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["files"]["golden.json"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
     write_json(folder / "manifest.json", manifest)
+
+
+def test_without_a_backup_doctor_says_so(photo: Prediction, champion: Release, settings: Any) -> None:
+    backed_up(hours_ago=100)
+    assert examine() == (0, []), "backups are made by hand here"
+    settings.BACKUP_REPOSITORY = "/mnt/backup"
+    assert the_error("backup") == "The last backup is 100 hours old."
+    (settings.DATA_DIR / "backup" / "last.json").unlink()
+    assert the_error("backup") == "There is no backup."
+    settings.BACKUP_REPOSITORY = ""
+    assert the_note("backup") == "There is no backup."

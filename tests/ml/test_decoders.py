@@ -7,6 +7,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import psutil
@@ -185,9 +186,10 @@ def asking(slots: decoders._Slots, caller: str | None, do: Callable[[], object])
 
 
 def test_one_caller_never_has_two_children_and_waits_in_the_order_of_asking() -> None:
-    slots, order = decoders._Slots(3), []
+    order: list[str] = []
+    slots = decoders._Slots(3)
     with slots.one("A"):
-        threads = [asking(slots, "A", lambda number=number: order.append(f"A {number}")) for number in range(5)]
+        threads = [asking(slots, "A", partial(order.append, f"A {number}")) for number in range(5)]
         with slots.one("B"), slots.one("C"):
             other = asking(slots, "D", lambda: order.append("D"))
         other.join(20)

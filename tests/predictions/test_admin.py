@@ -8,7 +8,8 @@ from django.test import Client
 from cataract.core.models import ApiToken
 from predictions.answering import services
 from predictions.answering.models import Disclosure
-from tests.factories import UserFactory, jpeg_bytes
+from tests.factories import LabelFactory, PredictionFactory, UserFactory, jpeg_bytes
+from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 
@@ -51,3 +52,30 @@ def test_a_key_is_shown_once(admin: Client) -> None:
     assert token.revoked_at is not None
     bad = admin.post("/admin/predictions/apitoken/add/", {**form, "days": 0})
     assert bad.status_code == 200 and ApiToken.objects.count() == 1
+
+
+def test_a_search_finds_a_photo_by_its_id_and_by_first_characters(admin: Client) -> None:
+    found = PredictionFactory.create(image__patient_key="North-17", image__sha256="ab" * 32)
+    other = PredictionFactory.create(image__patient_key="South-17", image__sha256="cd" * 32)
+    case, other_case = (make_case(image=row.image) for row in (found, other))
+    LabelFactory.create(image=found.image)
+    rows = {
+        "predictions/eyeimage": (found.image_id, other.image_id),
+        "predictions/prediction": (found.pk, other.pk),
+        "review/reviewcase": (case.pk, other_case.pk),
+    }
+    words = (str(found.image_id), "north-1", "North-17", "abababab")
+    for address, (wanted, unwanted) in rows.items():
+        for typed in (*words, str(wanted)):
+            page = admin.get(f"/admin/{address}/", {"q": typed}).content.decode()
+            assert f"{wanted}/change/" in page and f"{unwanted}/change/" not in page, (address, typed)
+        assert f"{wanted}/change/" not in admin.get(f"/admin/{address}/", {"q": "orth"}).content.decode()
+    assert "North-17" in admin.get("/admin/predictions/patient/", {"q": "north"}).content.decode()
+    assert "North-17" in admin.get("/admin/review/label/", {"q": "North-17"}).content.decode()
+
+
+def test_a_long_list_shows_its_first_rows_and_says_so(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cataract.core.admin.MOST_LISTED", 3)
+    PredictionFactory.create_batch(5)
+    page = admin.get("/admin/predictions/prediction/").content.decode()
+    assert "the first 3" in page and page.count("/change/") >= 5

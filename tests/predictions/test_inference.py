@@ -113,7 +113,7 @@ def test_the_sweeper_tidies_up(settings: Any) -> None:
     user = UserFactory.create(roles=["integrator"])
     row = IdempotentRequest.objects.create(user=user, endpoint="x", key="k", body_sha256="0" * 64)
     IdempotentRequest.objects.filter(pk=row.pk).update(created_at=timezone.now() - timedelta(hours=25))
-    stale = Path(settings.PHOTO_DIR) / "ab" / ".tmp-1"
+    stale = Path(settings.PHOTO_DIR) / "incoming" / ".tmp-1"
     stale.parent.mkdir(parents=True)
     stale.write_bytes(b"half")
     assert storage.sweep_temporary(older_than_seconds=0) == 1 and not stale.exists()

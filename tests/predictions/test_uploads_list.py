@@ -1,5 +1,6 @@
 """The list of uploads and the API find photos by the same filters; filters can be saved by each user."""
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -106,8 +107,26 @@ def test_the_list_keeps_the_filters_from_page_to_page(sender: User, monkeypatch:
     monkeypatch.setattr("predictions.results.views.PAGE_SIZE", 2)
     PredictionFactory.create_batch(3, image__uploaded_by=sender, image__eye="OD")
     PredictionFactory.create_batch(2, image__uploaded_by=sender, image__eye="OS")
-    page = browser(sender).get("/uploads/?eye=OD").content.decode()
-    assert "Page 1 of 2" in page and "?eye=OD&amp;page=2" in page
+    client, shown = browser(sender), []
+    address: str | None = "?eye=OD"
+    while address:
+        page = client.get(f"/uploads/{address}").content.decode()
+        shown.append(page.count('<td><a href="/results/'))
+        older = re.search(r'rel="next" href="([^"]+)"', page)
+        address = html.unescape(older[1]) if older else None
+    assert shown == [2, 1] and "3 photos found" in page
+    newer = re.search(r'rel="prev" href="([^"]+)"', page)
+    assert newer and "eye=OD" in newer[1]
+    first = client.get(f"/uploads/{html.unescape(newer[1])}").content.decode()
+    assert first.count('<td><a href="/results/') == 2 and 'rel="prev"' not in first
+    last = client.get("/uploads/?eye=OD&oldest=1").content.decode()
+    assert last.count('<td><a href="/results/') == 2 and 'rel="next"' not in last and 'rel="prev"' in last
+
+
+@pytest.mark.parametrize("place", ["older=x", "newer=2026-01-01~x", "older=2026-01-01T00:00:00~1", "older=%00"])
+def test_an_address_that_nobody_wrote_shows_the_newest_photos(place: str, sender: User) -> None:
+    PredictionFactory.create(image__uploaded_by=sender)
+    assert browser(sender).get(f"/uploads/?{place}").content.decode().count('<td><a href="/results/') == 1
 
 
 def test_the_list_costs_the_same_queries_for_any_number_of_photos(
@@ -125,7 +144,7 @@ def test_the_list_costs_the_same_queries_for_any_number_of_photos(
 
 def test_a_filter_is_saved_opened_and_deleted_by_its_user_only(photos: Any, sender: User) -> None:
     client, other = browser(sender), browser(UserFactory.create(roles=["screener"]))
-    saved = client.post("/uploads/filters/", {"name": "North, right", "query": "site=North&eye=OD&page=3&device="})
+    saved = client.post("/uploads/filters/", {"name": "North, right", "query": "site=North&eye=OD&oldest=1&device="})
     assert saved.status_code == 302 and saved["Location"] == "/uploads/?site=North&eye=OD"
     row = SavedFilter.objects.get()
     assert "North, right" in client.get("/uploads/").content.decode()
@@ -142,7 +161,7 @@ def test_a_filter_is_saved_opened_and_deleted_by_its_user_only(photos: Any, send
 
 @pytest.mark.parametrize(
     ("sent", "words"),
-    [({"name": "", "query": "eye=OD"}, "Enter a name"), ({"name": "All", "query": "page=2&eye="}, "Choose a filter")],
+    [({"name": "", "query": "eye=OD"}, "Enter a name"), ({"name": "All", "query": "older=x&eye="}, "Choose a filter")],
 )
 def test_a_filter_without_name_or_content_is_not_saved(sent: dict[str, str], words: str, sender: User) -> None:
     page = browser(sender).post("/uploads/filters/", sent, follow=True)

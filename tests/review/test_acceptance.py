@@ -190,6 +190,39 @@ def test_a_new_champion_earns_it_again_and_is_scored_on_test_photos(
     assert send(client, opacity=1.0)[0].state == Prediction.State.FINAL, "what a release earned stays its own"
 
 
+def test_a_worker_counts_only_sites_where_something_is_new(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = SiteFactory.create(name="Lakeside")
+    counted: list[str] = []
+
+    def gather_noted(at: Site, release: Release) -> Any:
+        counted.append(at.name)
+        return gather(at, release)
+
+    monkeypatch.setattr(worker, "gather", gather_noted)
+
+    def sites_counted() -> list[str]:
+        counted.clear()
+        worker.judge_if_changed()
+        return sorted(set(counted))
+
+    assert sites_counted() == ["Hillside", "Lakeside"]
+    assert sites_counted() == []
+    read(site, "cataract", "cataract")
+    assert sites_counted() == ["Hillside"] and sites_counted() == []
+    assert Progress.objects.get(site=site, side="cataract").n == 1
+    Progress.objects.filter(site=other).update(counted_at=timezone.now() - timedelta(hours=1))
+    assert sites_counted() == ["Lakeside"]
+    name, digest = storage.store(jpeg_bytes(3, opacity=1.0), suffix=".jpg")
+    EyeImage.objects.filter(site=site).update(split="test", stored_name=name, sha256=digest)
+    Prediction.objects.all().update(mode="fast")
+    Label.objects.update(created_at=timezone.now())
+    worker.judge_if_changed(seconds=0)
+    assert Progress.objects.filter(site=site, to_score=1).exists(), "there was no time to score it"
+    assert sites_counted() == ["Hillside"] and Rescore.objects.count() == 1, "so it is due again"
+    assert sites_counted() == ["Hillside"], "with the score"
+    assert sites_counted() == []
+
+
 def test_with_release_its_own_band_decides_and_pages_say_whose_guarantee_that_is(site: Site, settings: Any) -> None:
     settings.AUTO_ANSWERS = "release"
     client, admin = logged_in(screener_of(site)), logged_in(UserFactory.create(roles=["admin"]))

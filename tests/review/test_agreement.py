@@ -7,12 +7,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from cataract.core import charts
+from cataract.core import charts, prepared
 from cataract.core.charts import Interval
+from cataract.core.models import Prepared
 from cataract.ml.statistics.intervals import nothing
 from review.agreement import in_service
 from review.agreement import report as agreement_report
+from review.agreement import worker as agreement_worker
 from review.agreement.estimates import Measure
 from review.cases.models import Reading, ReviewCase, ShownFirst
 from review.labels.models import Label
@@ -296,3 +299,22 @@ def test_a_plot_says_in_words_what_it_shows() -> None:
     assert svg.count("<circle") == 1
     assert charts.bars("Counts", [("x", 0), ("y", 4)]).count("<rect") == 4
     assert charts.bars("Counts", []).startswith("<svg")
+
+
+def test_a_worker_computes_the_figures_of_many_readings(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("review.agreement.views.AT_ONCE", 0)
+    monkeypatch.setattr("review.agreement.views.nudge", lambda _task, days: asked.append(days))
+    read(ReaderFactory.create(), make_case(), "normal")
+    client = Client()
+    client.force_login(UserFactory.create(roles=["auditor"]))
+    for _ in range(2):
+        page = client.get(reverse("review:agreement")).content.decode()
+        assert "A worker is computing these figures" in page and 'http-equiv="refresh"' in page
+    assert asked == [""], "two pages ask once"
+    agreement_worker.prepare_figures("")
+    page = client.get(reverse("review:agreement")).content.decode()
+    assert "1 reading." in page and "Computed at" in page and 'http-equiv="refresh"' not in page
+    Prepared.objects.update(made_at=timezone.now() - prepared.FRESH)
+    page = client.get(reverse("review:agreement")).content.decode()
+    assert "1 reading." in page and "computing newer figures" in page and asked == ["", ""]

@@ -36,7 +36,7 @@ SUMMARIES = (
     "notices/", "admin/training/predictions/livetest",
 )  # fmt: skip
 # Pages of the admin about accounts and the system: what they show differs from world to world, and no photo is there.
-ELSEWHERE = ("admin/auth/", "admin/axes/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")
+ELSEWHERE = ("admin/auth/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")
 SEARCHES = ("?decision=cataract", "?q=P-1")
 
 

@@ -33,7 +33,7 @@ def admin() -> Client:
 def rows(client: Client, query: str = "") -> int:
     response = client.get(f"/review/worklist/{query}")
     assert response.status_code == 200
-    return len(response.context["page_obj"].object_list)
+    return len(response.context["page"].object_list)
 
 
 def test_filters_are_in_the_address_and_what_does_not_exist_asks_for_nothing(admin: Client) -> None:

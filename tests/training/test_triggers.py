@@ -16,6 +16,7 @@ from review.cases.models import ReviewCase
 from tests.factories import LabelFactory, SiteFactory, UserFactory
 from tests.review.makers import make_case
 from tests.training.makers import capture_published, label_photo, label_photos
+from training.runs import previews
 from training.runs import services as training_services
 from training.runs.models import TrainingRun
 from training.tracking import mlflow_client
@@ -225,3 +226,34 @@ def test_an_admin_edits_the_policy_and_the_command_says_what_it_did(
     assert client.get("/admin/training/trainingpolicy/1/change/").status_code == 200
     assert client.post("/admin/training/trainingpolicy/1/change/", form).status_code == 403
     assert serving.champion() is not None
+
+
+def test_the_policy_is_looked_at_after_each_new_label_and_once_an_hour(
+    labelled: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bool] = []
+    monkeypatch.setattr(triggers, "check", lambda: looked.append(True))
+    set_policy(new_labels=1000)
+    for _ in range(3):
+        triggers.check_if_changed()
+    assert len(looked) == 1
+    label_photo("normal", "train", 502)
+    for _ in range(3):
+        triggers.check_if_changed()
+    assert len(looked) == 2
+    at(monkeypatch, timezone.now() + triggers.CHECK_EVERY)
+    triggers.check_if_changed()
+    assert len(looked) == 3
+
+
+def test_a_worker_counts_many_labels_for_the_start_page(
+    labelled: Release, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.runs.previews.AT_ONCE", 0)
+    monkeypatch.setattr("training.runs.previews.nudge", lambda *_: None)
+    client.force_login(UserFactory.create(roles=["admin"]))
+    start = "/admin/training/trainingrun/add/"
+    assert "A worker is counting the labels" in client.get(start).content.decode()
+    previews.prepare_preview("preview of a training run")
+    page = client.get(start).content.decode()
+    assert "28 photos with a confirmed label" in page and "Counted at" in page

@@ -1,6 +1,10 @@
 """Reads: the labels that may train, and the rows of a frozen dataset."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
 from django.db.models import F, QuerySet
 
@@ -9,6 +13,31 @@ from predictions.photos.models import EyeImage, Split
 from review.labels.models import Label
 from training.change_control.rules import rules
 from training.datasets.models import Dataset, DatasetItem
+
+
+class LabelRow(NamedTuple):
+    """A label with what a dataset takes of its photo. Model instances of so many labels would take five times as long.
+
+    label, image: their ids. device: its name, None where none is stated.
+    """
+
+    label: UUID
+    image: UUID
+    sha256: str
+    answer: str
+    weight: float
+    provenance: str
+    split: str
+    cluster: int
+    always_read: bool
+    site: str
+    device: str | None
+
+
+_COLUMNS = (
+    "pk", "image_id", "image__sha256", "answer", "weight", "provenance", "image__split", "image__cluster_id",
+    "image__always_read", "image__site__name", "image__device__name",
+)  # fmt: skip
 
 
 def usable_labels() -> QuerySet[Label]:
@@ -23,21 +52,25 @@ def usable_labels() -> QuerySet[Label]:
     )
 
 
-def dataset_labels() -> tuple[list[Label], list[str]]:
+def dataset_labels() -> tuple[list[LabelRow], list[str]]:
     """The labels that a dataset frozen now would hold; and the splits that only photos of the stream are taken from.
 
     Calibration and test take the photos of patients that are always read alone, and so unweighted, once there are
     enough of each class: those describe all photos, where the others are mostly doubtful ones.
     """
-    labels = list(usable_labels())
-    splits = [split.value for split in (Split.CALIBRATION, Split.TEST) if _stream_suffices(labels, split)]
-    return [label for label in labels if label.image.split not in splits or label.image.always_read], splits
+    rows = [LabelRow(*values) for values in usable_labels().values_list(*_COLUMNS)]
+    splits = [
+        split.value
+        for split in (Split.CALIBRATION, Split.TEST)
+        if _stream_suffices((row.answer, row.cluster) for row in rows if row.split == split and row.always_read)
+    ]
+    return [row for row in rows if row.split not in splits or row.always_read], splits
 
 
-def _stream_suffices(labels: list[Label], split: str) -> bool:
-    drawn = [label for label in labels if label.image.split == split and label.image.always_read]
-    patients = [len({label.image.cluster_id for label in drawn if label.answer == answer}) for answer in CLASSES]
-    return min(patients) >= int(rules()["always_read"]["min_clusters"])
+def _stream_suffices(drawn: Iterable[tuple[str, int]]) -> bool:
+    """Whether these photos, each an answer and a cluster, are enough alone."""
+    patients = Counter(answer for answer, _ in set(drawn))
+    return min(patients[answer] for answer in CLASSES) >= int(rules()["always_read"]["min_clusters"])
 
 
 def test_labels() -> tuple[list[Label], bool]:
@@ -47,7 +80,7 @@ def test_labels() -> tuple[list[Label], bool]:
     the photos of patients that are always read are enough alone once there are enough of each class.
     """
     labels = list(usable_labels().filter(image__split=Split.TEST))
-    is_stream = _stream_suffices(labels, Split.TEST)
+    is_stream = _stream_suffices((x.answer, x.image.cluster_id) for x in labels if x.image.always_read)
     return [label for label in labels if label.image.always_read or not is_stream], is_stream
 
 

@@ -6,9 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Count, F, QuerySet, Value
 
 from cataract.core.errors import DomainError
 from cataract.ml.labels import CATARACT, CLASSES, NORMAL
@@ -17,7 +19,9 @@ from predictions.photos.models import Split
 from review.labels.models import Label
 from training.change_control.rules import rules
 from training.datasets.models import Dataset, DatasetItem
-from training.datasets.selectors import dataset_labels, usable_labels
+from training.datasets.selectors import LabelRow, dataset_labels, usable_labels
+
+MOST_NAMED = 12  # sites, devices or readers in a preview
 
 
 class NotEnoughLabels(DomainError):
@@ -51,12 +55,14 @@ class Preview:
     warnings: list[str] = field(default_factory=list)
 
 
-def fingerprint_of(labels: Iterable[Label]) -> str:
+def fingerprint_of(labels: Iterable[LabelRow]) -> str:
     """sha256 over the sorted (image sha256, answer, split, weight, label id): equal for equal labels."""
-    rows = sorted(
-        (label.image.sha256, label.answer, label.image.split, repr(label.weight), str(label.pk)) for label in labels
-    )
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return _digest((row.sha256, row.answer, row.split, row.weight, row.label) for row in labels)
+
+
+def _digest(rows: Iterable[tuple[str, str, str, float, UUID]]) -> str:
+    texts = sorted((sha256, answer, split, repr(weight), str(label)) for sha256, answer, split, weight, label in rows)
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()
 
 
 def preview() -> Preview:
@@ -69,18 +75,14 @@ def preview() -> Preview:
     return Preview(
         images=len(labels),
         sources=_sources(labels, always_read),
-        counts=_table(Counter((label.image.split, label.answer) for label in labels)),
+        counts=_table(Counter((row.split, row.answer) for row in labels)),
         clusters=_table(clusters),
-        sites=_ranked(label.image.site for label in labels),
-        devices=_ranked(label.image.device or "" for label in labels),
-        readers=_ranked(
-            Label.objects.filter(pk__in=[label.pk for label in labels])
-            .exclude(readings=None)
-            .values_list("readings__reader__username", flat=True)
-        ),
-        provenances=_ranked(label.get_provenance_display() for label in labels),
+        sites=_ranked(row.site for row in labels),
+        devices=_ranked(row.device or "" for row in labels),
+        readers=_readers(always_read),
+        provenances=_ranked(Label.Provenance(row.provenance).label for row in labels),
         excluded=_excluded(labels),
-        new_since_last=sum(label.pk not in known for label in labels),
+        new_since_last=sum(row.label not in known for row in labels),
         fingerprint=fingerprint,
         same_as_last=last is not None and last.fingerprint == fingerprint,
         missing=_missing(clusters),
@@ -93,39 +95,68 @@ def freeze_dataset(*, user: User | None) -> Dataset:
 
     Raises NotEnoughLabels.
     """
-    with transaction.atomic():
-        labels, always_read = dataset_labels()
-        missing = _missing(_clusters(labels))
-        if missing:
-            raise NotEnoughLabels("There are not enough confirmed labels to train on: " + "; ".join(missing) + ".")
-        dataset, created = Dataset.objects.get_or_create(
-            fingerprint=fingerprint_of(labels),
-            defaults={
-                "counts": _table(Counter((label.image.split, label.answer) for label in labels)),
-                "always_read": always_read,
-                "created_by": user,
-            },
-        )
-        if created:
-            DatasetItem.objects.bulk_create(
-                DatasetItem(
-                    dataset=dataset,
-                    image=label.image,
-                    label=label,
-                    answer=label.answer,
-                    split=label.image.split,
-                    cluster=label.image.cluster_id,
-                    weight=label.weight,
-                )
-                for label in labels
-            )
+    while (dataset := _freeze(user)) is None:
+        pass
     return dataset
 
 
-def _clusters(labels: Iterable[Label]) -> Counter[tuple[str, str]]:
-    return Counter(
-        (split, answer) for split, answer, _ in {(x.image.split, x.answer, x.image.cluster_id) for x in labels}
-    )
+def _freeze(user: User | None) -> Dataset | None:
+    """The dataset; None where a label changed between reading and storing.
+
+    Everything is read and computed before the transaction begins, because on SQLite no upload is stored meanwhile.
+    """
+    labels, always_read = dataset_labels()
+    missing = _missing(_clusters(labels))
+    if missing:
+        raise NotEnoughLabels("There are not enough confirmed labels to train on: " + "; ".join(missing) + ".")
+    counts = _table(Counter((row.split, row.answer) for row in labels))
+    dataset = Dataset(fingerprint=fingerprint_of(labels), counts=counts, always_read=always_read, created_by=user)
+    kept = Dataset.objects.filter(pk=dataset.fingerprint).first()
+    if kept is not None:
+        return kept
+    try:
+        with transaction.atomic():
+            dataset.save(force_insert=True)
+            _copy_labels(dataset)
+            stored = dataset.items.values_list("image__sha256", "answer", "split", "weight", "label_id")
+            if _digest(stored) != dataset.fingerprint:
+                raise _LabelsChanged
+    except _LabelsChanged:
+        return None
+    except IntegrityError:  # another process has frozen the same labels meanwhile
+        return Dataset.objects.get(pk=dataset.fingerprint)
+    return dataset
+
+
+class _LabelsChanged(Exception):
+    """The labels are not those that were read a moment ago."""
+
+
+def _copy_labels(dataset: Dataset) -> None:
+    """Copy the labels as they are now into the dataset. One statement: a hundred thousand rows pass no Python."""
+    columns = {
+        "dataset": Value(dataset.pk),
+        "image": F("image_id"),
+        "label": F("pk"),
+        "answer": F("answer"),
+        "split": F("image__split"),
+        "cluster": F("image__cluster_id"),
+        "weight": F("weight"),
+    }
+    rows = _chosen(dataset.always_read).order_by().values_list(*columns.values())
+    names = ", ".join(connection.ops.quote_name(DatasetItem._meta.get_field(name).column) for name in columns)
+    sql, params = rows.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {connection.ops.quote_name(DatasetItem._meta.db_table)} ({names}) {sql}", params)
+
+
+def _chosen(always_read: list[str]) -> QuerySet[Label]:
+    """The labels of a dataset whose splits of these names take only patients that are always read."""
+    return usable_labels().exclude(image__split__in=always_read, image__always_read=False)
+
+
+def _clusters(labels: Iterable[LabelRow]) -> Counter[tuple[str, str]]:
+    return Counter((split, answer) for split, answer, _ in {(row.split, row.answer, row.cluster) for row in labels})
 
 
 def _fitted(clusters: Counter[tuple[str, str]]) -> tuple[int, int]:
@@ -153,13 +184,13 @@ def _missing(clusters: Counter[tuple[str, str]]) -> list[str]:
     return gaps
 
 
-def _sources(labels: Iterable[Label], always_read: list[str]) -> list[tuple[str, str]]:
+def _sources(labels: Iterable[LabelRow], always_read: list[str]) -> list[tuple[str, str]]:
     """For calibration and test: how many photos of which patients, and what is still missing for the stream alone."""
     enough = rules()["always_read"]["min_clusters"]
     sources = []
     for split in (Split.CALIBRATION, Split.TEST):
-        rows = [label for label in labels if label.image.split == split]
-        drawn = [label for label in rows if label.image.always_read]
+        rows = [row for row in labels if row.split == split]
+        drawn = [row for row in rows if row.always_read]
         if split in always_read:
             words = f"{len(rows)} photos, all of patients that are always read: they count as they are, unweighted"
         else:
@@ -173,7 +204,13 @@ def _sources(labels: Iterable[Label], always_read: list[str]) -> list[tuple[str,
     return sources
 
 
-def _excluded(chosen: list[Label]) -> list[tuple[str, int]]:
+def _readers(always_read: list[str]) -> list[tuple[str, int]]:
+    """The readers on whose readings most labels of the dataset rest, and how many."""
+    read = _chosen(always_read).filter(readings__isnull=False).order_by().values_list("readings__reader__username")
+    return list(read.annotate(number=Count("pk")).order_by("-number", "readings__reader__username")[:MOST_NAMED])
+
+
+def _excluded(chosen: list[LabelRow]) -> list[tuple[str, int]]:
     """Standing labels that a dataset leaves out, counted by the first reason that applies."""
     reasons: Counter[str] = Counter()
     usable = usable_labels().count()
@@ -210,4 +247,4 @@ def _table(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def _ranked(values: Iterable[Any]) -> list[tuple[str, int]]:
-    return Counter(str(value) or "not stated" for value in values).most_common(12)
+    return Counter(str(value) or "not stated" for value in values).most_common(MOST_NAMED)

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from cataract.core.admin import ReadOnlyAdmin
 from cataract.core.errors import DomainError
+from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from predictions.acceptance import rules
 from predictions.photos.models import EyeImage
@@ -84,6 +85,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
     def promote(self, request: HttpRequest, release_id: str) -> HttpResponse:
         """Promote, or request it where two people promote; answer 422 with every reason why not."""
         require_promote_permission(request)
+        require_confirmation(request)
         release = get_object_or_404(Release, pk=release_id)
         form = PromoteForm(request.POST)
         if form.is_valid():
@@ -118,6 +120,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
     def decide(self, request: HttpRequest, release_id: str) -> HttpResponse:
         """Confirm or decline a promotion request."""
         require_promote_permission(request)
+        require_confirmation(request)
         open_request = promotion_services.open_request(get_object_or_404(Release, pk=release_id))
         if open_request is None:
             raise Http404
@@ -165,6 +168,7 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
     def rollback(self, request: HttpRequest) -> HttpResponse:
         """Show which release would serve again; roll back when the form is posted."""
         require_promote_permission(request)
+        require_confirmation(request)
         form = ReasonForm(request.POST or None)
         if request.method == "POST" and form.is_valid():
             try:

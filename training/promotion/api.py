@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, has_scope, post_once, problems
+from cataract.core.http.step_up import RecentlyConfirmed
 from cataract.core.http.users import user_of
 from predictions.releases.models import Promotion, Release
 from training.promotion import services as promotion_services
@@ -32,7 +33,7 @@ class Promote(APIView):
     Where two people promote, the answer is 202 and another admin confirms.
     """
 
-    permission_classes = (_MAY_PROMOTE,)
+    permission_classes = (_MAY_PROMOTE, RecentlyConfirmed)
 
     @extend_schema(
         summary="Promote a release",
@@ -50,7 +51,7 @@ class Promote(APIView):
 class ConfirmPromotion(APIView):
     """Confirm the promotion that another admin requested."""
 
-    permission_classes = (_MAY_PROMOTE,)
+    permission_classes = (_MAY_PROMOTE, RecentlyConfirmed)
 
     @extend_schema(
         summary="Confirm a promotion that another admin requested",
@@ -73,7 +74,7 @@ class ConfirmPromotion(APIView):
 class Rollback(APIView):
     """Make the previous champion serve again."""
 
-    permission_classes = (_MAY_PROMOTE,)
+    permission_classes = (_MAY_PROMOTE, RecentlyConfirmed)
 
     @extend_schema(
         summary="Roll back the last promotion",

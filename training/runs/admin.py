@@ -17,9 +17,9 @@ from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
 from training.comparison.admin_utils import release_admin_url
 from training.comparison.models import Comparison
-from training.datasets.services import preview
 from training.label_checks import services as label_checks
 from training.label_checks.models import LabelCheck
+from training.runs import previews, tasks
 from training.runs import services as runs_services
 from training.runs.forms import StartForm
 from training.runs.models import TrainingRun
@@ -70,10 +70,12 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             else:
                 messages.success(request, "The training run is queued.")
                 return HttpResponseRedirect(_run_page(run.pk))
+        found, counted = previews.last_preview(tasks.prepare_preview)
         context = {
             "title": "Start a training run",
             "form": form,
-            "preview": preview(),
+            "preview": found,
+            "counted": counted,
             **_label_check(),
             "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE),
             "parallel": settings.TRAINING_PARALLEL,

@@ -30,6 +30,7 @@ class TrainingPolicy(models.Model):
     every_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="Start when the last run is this many days old."
     )
+    checked_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         verbose_name = verbose_name_plural = "training policy"

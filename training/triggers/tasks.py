@@ -7,7 +7,7 @@ from training.triggers import drift_metrics, worker
 
 @shared_task  # type: ignore[untyped-decorator]
 def check_policy() -> None:
-    worker.check()
+    worker.check_if_changed()
 
 
 @shared_task  # type: ignore[untyped-decorator]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q, Subquery
 from django.utils import timezone
 
 from cataract.core.errors import DomainError
@@ -15,6 +16,7 @@ from predictions.answering.answers import contradicts
 from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.drift.wording import drift_words
 from review.agreement import in_service
+from review.labels.models import Label
 from training.datasets.selectors import dataset_labels, usable_labels
 from training.datasets.services import fingerprint_of
 from training.runs import services
@@ -22,6 +24,7 @@ from training.runs.models import TrainingRun
 from training.triggers.models import TrainingPolicy, TriggerFiring
 
 OVERRIDE_DAYS = 30
+CHECK_EVERY = timedelta(hours=1)
 DRIFT_LABELS = 30  # labels of the photos that have drifted, without which a new model could not learn them
 Trigger = TriggerFiring.Trigger
 
@@ -35,14 +38,25 @@ def check() -> TriggerFiring | None:
     policy = TrainingPolicy.objects.filter(is_on=True).first()
     if policy is None or TrainingRun.objects.in_the_way_of(policy.kind).exists():
         return None
-    fingerprint = fingerprint_of(dataset_labels()[0])
-    if TrainingRun.objects.filter(dataset=fingerprint).exists() or _has_fired(fingerprint):
-        return None
     for trigger, is_due in DUE.items():
         reason = is_due(policy)
         if reason:
+            fingerprint = fingerprint_of(dataset_labels()[0])
+            if TrainingRun.objects.filter(dataset=fingerprint).exists() or _has_fired(fingerprint):
+                return None
             return _fire(policy, trigger, reason, fingerprint)
     return None
+
+
+def check_if_changed() -> TriggerFiring | None:
+    """`check`, once after each new label, and once an hour for what else may have changed; one statement otherwise."""
+    now = timezone.now()
+    newest_label = Label.objects.order_by("-created_at", "-pk").values("created_at")[:1]
+    is_due = (
+        Q(checked_at__isnull=True) | Q(checked_at__lte=now - CHECK_EVERY) | Q(checked_at__lt=Subquery(newest_label))
+    )
+    is_taken = TrainingPolicy.objects.filter(is_due, is_on=True).update(checked_at=now)
+    return check() if is_taken else None
 
 
 def _has_fired(fingerprint: str) -> bool:
@@ -72,8 +86,11 @@ def _new_labels(policy: TrainingPolicy) -> str:
     if not policy.new_labels:
         return ""
     last = TrainingRun.objects.first()
+    new = usable_labels().exclude(pk__in=last.dataset.items.values("label")) if last else usable_labels()
+    if new.count() < policy.new_labels:  # a dataset may leave some of them out, but takes no others
+        return ""
     known = set(last.dataset.items.values_list("label_id", flat=True)) if last else set()
-    count = sum(label.pk not in known for label in dataset_labels()[0])
+    count = sum(row.label not in known for row in dataset_labels()[0])
     return f"{count} labels are new, {policy.new_labels} asked for" if count >= policy.new_labels else ""
 
 

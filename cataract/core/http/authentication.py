@@ -12,12 +12,12 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
+from cataract.core.compiled import Compiled, Parameter
 from cataract.core.models import ApiToken
-from cataract.core.prepared import Parameter, Prepared
 from cataract.core.tokens import digest
 
 _USE_RECORDED_EVERY = timedelta(minutes=1)
-_VALID = Prepared(
+_VALID = Compiled(
     lambda: ApiToken.objects.select_related("user").filter(
         digest=Parameter("digest", models.CharField()),
         expires_at__gt=Parameter("now", models.DateTimeField()),

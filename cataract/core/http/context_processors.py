@@ -9,11 +9,12 @@ from cataract.core.http.limits import upload_limits
 _PHOTOS = "image/jpeg,image/png,image/webp"
 
 
-def product(request: HttpRequest) -> dict[str, str | bool]:
-    """The product's name, the intended-use sentence, the file types a photo form accepts, and the upload limits."""
+def product(request: HttpRequest) -> dict[str, str | bool | int]:
+    """The name, the intended-use sentence, the idle limit, the file types that a photo form accepts, upload limits."""
     return {
         "product_name": "Cataract screening",
         "intended_use": settings.INTENDED_USE,
+        "idle_minutes": settings.SESSION_IDLE_MINUTES,
         "accept_dicom": settings.ACCEPT_DICOM,
         "photo_types": f"{_PHOTOS},application/dicom,.dcm" if settings.ACCEPT_DICOM else _PHOTOS,
         **upload_limits(),

@@ -55,7 +55,7 @@ def leave_nothing_behind(
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
         response.headers.setdefault("Cache-Control", "no-store")
-        if request.resolver_match is not None and request.resolver_match.url_name == "logout":
+        if request.resolver_match is not None and request.resolver_match.url_name == "account_logout":
             response.headers["Clear-Site-Data"] = '"cache", "storage"'
         return response
 

@@ -1,6 +1,7 @@
 """Every request gets an id, one line in the log when it is answered, and its place in the metrics."""
 
 import time
+from contextvars import ContextVar
 from typing import Any
 
 from django.dispatch import receiver
@@ -13,6 +14,7 @@ from structlog.contextvars import get_contextvars
 from cataract.core.metrics import REQUEST_SECONDS, REQUESTS
 
 ID_HEADER = "X-Request-ID"
+_began: ContextVar[float] = ContextVar("began")
 
 
 class Observe(RequestMiddleware):
@@ -27,9 +29,9 @@ class Observe(RequestMiddleware):
 
 
 @receiver(signals.bind_extra_request_metadata)
-def begin(request: HttpRequest, **_: Any) -> None:
+def begin(**_: Any) -> None:
     """Remember when the request came."""
-    request.META["cataract.began"] = time.perf_counter()
+    _began.set(time.perf_counter())
 
 
 @receiver(signals.bind_extra_request_finished_metadata)
@@ -45,7 +47,7 @@ def end_with_an_error(request: HttpRequest, response: HttpResponse, **_: Any) ->
 
 
 def _finish(request: HttpRequest, response: HttpResponse, line: dict[str, Any]) -> None:
-    seconds = time.perf_counter() - request.META["cataract.began"]
+    seconds = time.perf_counter() - _began.get()
     route = _route(request)
     REQUESTS.labels(request.method or "", route, str(response.status_code)).inc()
     REQUEST_SECONDS.labels(route).observe(seconds)

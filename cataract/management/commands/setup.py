@@ -6,8 +6,7 @@ import secrets
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, User
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
@@ -15,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 
 from cataract import roles
+from cataract.accounts import services as accounts
 from cataract.core import tokens
 from cataract.core.checks import SETTINGS
 from cataract.core.models import ApiToken
@@ -22,7 +22,6 @@ from predictions.releases.models import Release
 
 # The first users, by name, with their roles. A second reader, because a case needs two blind readers.
 FIRST_USERS = {**{role: role for role in roles.ROLES}, "reader2": "reader"}
-STAFF = {"admin", "auditor"}  # who may open the Django admin; an auditor can only look
 
 
 class Command(BaseCommand):
@@ -66,20 +65,22 @@ class Command(BaseCommand):
 
     def _create_first_users(self) -> None:
         """Create the first users of an empty system. A user deleted later does not come back."""
-        User = get_user_model()
         if User.objects.exists():
             return
         passwords = {name: secrets.token_urlsafe(12) for name in FIRST_USERS}
         with transaction.atomic():
             for name, role in FIRST_USERS.items():
                 # No superuser: one would count as a reader, too, and see no reasons in the worklist.
-                user = User.objects.create_user(name, password=passwords[name], is_staff=role in STAFF)
-                user.groups.add(Group.objects.get(name=role))
+                user = User.objects.create_user(name)
+                accounts.set_roles(user=user, roles=[Group.objects.get(name=role)], by=None)
+                accounts.reset_password(user=user, password=passwords[name], by=None)
             integrator = User.objects.get(username="integrator")
             _row, token = tokens.create_token(
                 user=integrator, name="first token", scopes=[ApiToken.Scope.UPLOAD, ApiToken.Scope.READ], days=90
             )
-        self.stdout.write("\nUsers (these passwords are shown once; `manage.py changepassword NAME` sets a new one):\n")
+        self.stdout.write(
+            "\nUsers (these passwords are shown once, and each user chooses another when they first sign in):\n"
+        )
         for name, password in passwords.items():
             self.stdout.write(f"  {name:<12} {password:<18} {FIRST_USERS[name]}")
         self.stdout.write(f"\nAPI key of the integrator (shown once):\n  {token}\n")

@@ -14,6 +14,7 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from cataract.ops.backup.services import last_backup
 from cataract.ops.system import ask_broker, free_bytes
 from predictions.answering.models import Prediction
 from predictions.drift.models import DriftSegment
@@ -28,6 +29,7 @@ class SystemState(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _gauge("cataract_disk_free_bytes", "Free bytes where photos are stored.", free_bytes(settings.PHOTO_DIR))
+        yield from _backup()
         yield from _broker()
         try:
             found = [*_rows()]
@@ -64,6 +66,12 @@ def _rows() -> Iterator[Metric]:
     yield _gauges("cataract_drift_segments", "What is watched for drift, by what was found.", "state", drift)
     waiting = WebhookDelivery.objects.in_status(WebhookDelivery.Status.WAITING).count()
     yield _gauge("cataract_webhooks_waiting", "Deliveries that a receiver has not taken yet.", waiting)
+
+
+def _backup() -> Iterator[Metric]:
+    last = last_backup()
+    if last is not None:
+        yield _gauge("cataract_backup_age_seconds", "How old the last verified backup is.", last.age_hours * 3600)
 
 
 def _broker() -> Iterator[Metric]:

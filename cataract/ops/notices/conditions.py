@@ -10,6 +10,7 @@ from django.db.models import Count, Exists, OuterRef
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from cataract.core.tokens import ending_soon
 from cataract.ops.notices.models import Notice
 from predictions.acceptance.models import Acceptance
 from predictions.answering.models import FinalResult, Prediction
@@ -42,6 +43,7 @@ def current() -> Iterator[Finding]:
     yield from late_queue()
     yield from failed_predictions()
     yield from lost_acceptances()
+    yield from ending_keys()
 
 
 def failed_runs() -> Iterator[Finding]:
@@ -110,3 +112,11 @@ def lost_acceptances() -> Iterator[Finding]:
         if not row.accepted and row.basis == Acceptance.Basis.EVIDENCE and row.at >= timezone.now() - LOOKS_BACK:
             where = f"{row.site}, {row.device}" if row.device else str(row.site)
             yield Finding(Notice.Kind.ACCEPTANCE_LOST, str(row.pk), f"{where}: {row.get_side_display()}. {row.reason}")
+
+
+def ending_keys() -> Iterator[Finding]:
+    """Keys that end within two weeks and were used in the last month: whatever uses one stops working then."""
+    used = ending_soon().filter(last_used_at__gte=timezone.now() - LOOKS_BACK).select_related("user")
+    for key in used:
+        words = f"{key.name} of {key.user.get_username()} ends on {key.expires_at:%Y-%m-%d}"
+        yield Finding(Notice.Kind.KEY_ENDS, str(key.pk), words)

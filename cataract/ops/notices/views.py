@@ -55,6 +55,11 @@ ADVICE: dict[str, Advice] = {
         "Open automatic answers",
         lambda notice: reverse("review:acceptance"),
     ),
+    Notice.Kind.KEY_ENDS: Advice(
+        "Make a new key, give it to the system that uses this one, and revoke this one. Until then both work.",
+        "Open API keys",
+        lambda notice: reverse("admin:predictions_apitoken_changelist"),
+    ),
     Notice.Kind.PREDICTIONS_FAILED: Advice(
         "Retry them in the admin. Readers get these photos meanwhile, so no patient is lost.",
         "Open the failed predictions",

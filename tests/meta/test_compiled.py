@@ -1,4 +1,4 @@
-"""A prepared query finds what its queryset finds, with the values of each call, from every thread."""
+"""A compiled query finds what its queryset finds, with the values of each call, from every thread."""
 
 import threading
 from typing import Any
@@ -9,7 +9,7 @@ from django.db import connection, connections
 from django.db.models import CharField, IntegerField, QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from cataract.core.prepared import Parameter, Prepared
+from cataract.core.compiled import Compiled, Parameter
 from predictions.sites.models import Patient
 from tests.factories import PatientFactory, UserFactory
 
@@ -24,7 +24,7 @@ def test_it_finds_rows_with_their_relations_by_the_values_of_each_call() -> None
         built.append(1)
         return Patient.objects.select_related("site").filter(key=Parameter("key", CharField())).order_by("pk")[:1]
 
-    query = Prepared(build)
+    query = Compiled(build)
     with CaptureQueriesContext(connection) as captured:
         found = [query.rows(key=key) for key in ("A", "B", "C", None, "' OR 1=1 --")]
         assert [row.site for rows in found for row in rows] == [first.site, second.site]
@@ -40,12 +40,12 @@ def test_it_gives_values_and_unions() -> None:
         groups = Permission.objects.filter(group__user=Parameter("user", IntegerField())).order_by()
         return own.values("codename").union(groups.values("codename"))
 
-    found = {row["codename"] for row in Prepared(build).rows(user=user.pk)}
+    found = {row["codename"] for row in Compiled(build).rows(user=user.pk)}
     assert found == {*Permission.objects.filter(group__user=user).values_list("codename", flat=True)} != set()
 
 
 def test_a_value_that_is_missing_is_a_defect() -> None:
-    query = Prepared(lambda: Group.objects.filter(name=Parameter("name", CharField())))
+    query = Compiled(lambda: Group.objects.filter(name=Parameter("name", CharField())))
     with pytest.raises(KeyError):
         query.rows()
 
@@ -53,7 +53,7 @@ def test_a_value_that_is_missing_is_a_defect() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_threads_share_it() -> None:
     users = [UserFactory.create() for _ in range(8)]
-    query = Prepared(lambda: User.objects.filter(pk=Parameter("pk", IntegerField())))
+    query = Compiled(lambda: User.objects.filter(pk=Parameter("pk", IntegerField())))
     found: list[Any] = []
 
     def ask(pk: int) -> None:

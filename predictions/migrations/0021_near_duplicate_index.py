@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('predictions', '0019_releases_rejected_with_a_reason'),
+        ('predictions', '0020_indexes_for_long_lists'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
