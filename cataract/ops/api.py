@@ -1,6 +1,5 @@
 """Health and state of the system over the API."""
 
-from django.db import DatabaseError, connection
 from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -8,9 +7,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cataract.core.http.api import has_scope, problems
+from cataract.ops import readiness
 from cataract.ops.serializers import LiveSerializer, ReadySerializer, SystemSerializer
 from cataract.ops.system import system_state
-from predictions.releases import serving as registry
 
 
 class Live(APIView):
@@ -26,7 +25,7 @@ class Live(APIView):
 
 
 class Ready(APIView):
-    """Whether this process can take photos. `degraded`: it stores them, and only people can answer."""
+    """Whether photos are taken now: disk, database, queue and release. `degraded`: only people can answer."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
@@ -34,14 +33,9 @@ class Ready(APIView):
 
     @extend_schema(summary="Ready", auth=[], responses={200: ReadySerializer, 503: ReadySerializer})
     def get(self, request: Request) -> Response:
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1")
-            serving = registry.champion()
-        except DatabaseError:
-            return Response({"status": "unavailable", "checks": {"database": "does not answer"}}, status=503)
-        checks = {"database": "ok", "release": "none serves" if serving is None else "ok"}
-        return Response({"status": "degraded" if serving is None else "ready", "checks": checks})
+        found = readiness.checks()
+        status = readiness.status(found)
+        return Response({"status": status, "checks": found}, status=503 if status == "unavailable" else 200)
 
 
 _LOOK = has_scope("read", "predictions.view_release")

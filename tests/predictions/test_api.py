@@ -19,7 +19,7 @@ from predictions.answering.inference import answer_now
 from predictions.answering.models import Disclosure, Prediction
 from predictions.answering.worker import run_prediction
 from predictions.photos.models import EyeImage
-from tests.factories import UserFactory, jpeg_bytes
+from tests.factories import EyeImageFactory, UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 URL = "/api/v1/predictions"
@@ -279,6 +279,24 @@ def test_health_needs_no_key(client: Client, champion: Any) -> None:
 def test_without_a_champion_it_is_degraded(client: Client) -> None:
     answer = client.get("/api/v1/health/ready")
     assert answer.status_code == 200 and answer.json()["status"] == "degraded"
+
+
+def test_what_would_refuse_an_upload_is_not_ready(
+    client: Client, champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked() -> tuple[int, str, list[str]]:
+        answer = client.get("/api/v1/health/ready")
+        wrong = [need for need, said in answer.json()["checks"].items() if said != "ok"]
+        return answer.status_code, answer.json()["status"], wrong
+
+    assert asked() == (200, "ready", [])
+    with monkeypatch.context() as patch:
+        patch.setattr("cataract.ops.readiness.free_bytes", lambda folder: 5_000_000)
+        assert asked() == (503, "unavailable", ["disk"])
+    Prediction.objects.create(image=EyeImageFactory.create())
+    settings.MAX_QUEUED_PREDICTIONS = 1
+    assert asked() == (503, "unavailable", ["queue"])
+    assert client.get("/api/v1/health/live").status_code == 200
 
 
 def test_system_and_releases(champion: Any) -> None:
