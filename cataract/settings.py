@@ -169,7 +169,7 @@ if PRODUCTION or env.str("DATABASE_URL", default=""):
 else:
     DATABASES = {
         "default": {
-            "ENGINE": "django.db.backends.sqlite3",
+            "ENGINE": "cataract.core.sqlite",  # Django's, with a fair queue of writers
             "NAME": DATA_DIR / "db.sqlite3",
             "OPTIONS": {
                 # IMMEDIATE: a deferred read-then-write fails with SQLITE_BUSY_SNAPSHOT, regardless of the timeout.
@@ -475,7 +475,7 @@ USE_TZ = True
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
-AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+AUTHENTICATION_BACKENDS = ["cataract.core.permissions.PermissionsBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},

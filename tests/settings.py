@@ -23,7 +23,7 @@ STORAGES = {
 # A file, as in the product, not memory: the live server of the browser tests answers in several threads, each on its
 # own connection, and threads that share an in-memory database lock each other out without waiting. A test database
 # need not survive a power cut.
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":  # noqa: F405
+if DATABASES["default"]["ENGINE"] == "cataract.core.sqlite":  # noqa: F405
     DATABASES["default"]["TEST"] = {"NAME": DATA_DIR / "test.sqlite3"}  # noqa: F405
     DATABASES["default"]["OPTIONS"]["init_command"] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"  # noqa: F405
 

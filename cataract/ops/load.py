@@ -6,6 +6,7 @@ system of the environment is neither read nor written.
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,6 +64,17 @@ class Measured:
     p95_ms: float
     later: int  # photos answered after their upload request had ended
     ratio: float  # throughput relative to the first way
+
+
+@dataclass(frozen=True)
+class Minute:
+    """One minute of a sustained load: photos per second, milliseconds from sending a photo to having its answer."""
+
+    number: int
+    photos: int
+    per_second: float
+    p50_ms: float
+    p95_ms: float
 
 
 @dataclass
@@ -114,6 +127,59 @@ def measure(
                 sums[way.name].later += sum(later for _, later in answers)
     plain = _rate(sums[chosen[0].name])
     return [_measured(way, found, plain) for way, found in sums.items()]
+
+
+def sustain(
+    way: Way, *, minutes: float, callers: int, say: Say = lambda line: None, window: float = 60.0
+) -> list[Minute]:
+    """Send photos to one system without a pause; what `callers` threads measured in each minute (`window` seconds).
+
+    The photos are small, and new without end: what slows down with the number of photos that came before shows in the
+    last minute. Raises LoadFailed.
+    """
+    photos, turn = varied_photos(), threading.Lock()
+    found: list[tuple[float, float]] = []  # seconds since the start, milliseconds
+
+    with TemporaryDirectory(prefix="cataract-load-") as folder:
+        say("Preparing a system ...")
+        place = Path(folder) / "running"
+        key = _set_up(place)
+        with _running(place, way) as port:
+            client = Client(f"http://127.0.0.1:{port}", key, timeout=_CALL_SECONDS)
+            started = time.perf_counter()
+
+            def keep_sending(caller: int) -> None:
+                path = Path(folder) / f"photo-{caller}"
+                while time.perf_counter() - started < minutes * 60:
+                    with turn:
+                        photo = next(photos)
+                    path.write_bytes(photo)
+                    ms, _ = _send(client, path)
+                    found.append((time.perf_counter() - started, ms))
+
+            with ThreadPoolExecutor(callers) as pool:
+                list(pool.map(keep_sending, range(callers)))
+    return _by_minute(found, minutes * 60, window)
+
+
+def _by_minute(found: Sequence[tuple[float, float]], seconds: float, window: float) -> list[Minute]:
+    """The measurements of each whole window."""
+    minutes = []
+    for number in range(int(seconds // window)):
+        times = [ms for at, ms in found if number * window <= at < (number + 1) * window]
+        p50, p95 = np.percentile(times, (50, 95)) if times else (float("nan"), float("nan"))
+        minutes.append(Minute(number + 1, len(times), len(times) / window, float(p50), float(p95)))
+    return minutes
+
+
+def varied_photos() -> Iterator[bytes]:
+    """Photos of 320 x 240 px without end, of which no two look alike: rendered eyes under shadows of their own."""
+    eyes = [render_eye(seed, size=320)[40:280].astype(np.float32) for seed in range(8)]
+    for seed in itertools.count():
+        shadows = np.random.default_rng(seed).normal(0, 60, size=(8, 8)).astype(np.float32)
+        wide = cv2.resize(shadows, (320, 240), interpolation=cv2.INTER_LINEAR)[..., None]
+        varied = np.clip(eyes[seed % len(eyes)] + wide, 0, 255).astype(np.uint8)
+        yield cv2.imencode(".jpg", varied[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()
 
 
 def drawn_photos(count: int) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """Record who was shown which answers: whoever knows one is no blind reader of the photo, and the audit log says so."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -22,11 +22,15 @@ def record_shown(*, predictions: Iterable[Prediction], user: User) -> None:
     for shown in in_batches(predictions, _AT_ONCE):
         known = set(Disclosure.objects.filter(user=user, prediction__in=shown).values_list("prediction_id", flat=True))
         new = list({each.pk: each for each in shown if each.pk not in known}.values())
-        if not new:
-            continue
-        with transaction.atomic(savepoint=False):
-            rows = [Disclosure(prediction_id=each.pk, image_id=each.image_id, user=user) for each in new]
-            Disclosure.objects.bulk_create(rows, ignore_conflicts=True)
-            done = [each for each in new if each.status == Prediction.Status.DONE]
-            ids = [str(each.pk) for each in new]
-            record(Act.ANSWERS_SHOWN, user=user, rows=done, columns=ANSWER, predictions=ids)
+        if new:
+            record_shown_first(predictions=new, user=user)
+
+
+def record_shown_first(*, predictions: Sequence[Prediction], user: User) -> None:
+    """Record that `user` is shown these predictions, none of which is known to be recorded."""
+    with transaction.atomic(savepoint=False):
+        rows = [Disclosure(prediction_id=each.pk, image_id=each.image_id, user=user) for each in predictions]
+        Disclosure.objects.bulk_create(rows, ignore_conflicts=True)
+        done = [each for each in predictions if each.status == Prediction.Status.DONE]
+        ids = [str(each.pk) for each in predictions]
+        record(Act.ANSWERS_SHOWN, user=user, rows=done, columns=ANSWER, predictions=ids)

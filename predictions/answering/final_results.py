@@ -14,13 +14,14 @@ from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
 
 
-def settle_by_ai(prediction: Prediction) -> FinalResult | None:
+def settle_by_ai(prediction: Prediction, *, is_new: bool = False) -> FinalResult | None:
     """The final result of a prediction that was answered just now; None when it waits for people.
 
     A sure answer is final, and provisional where the random check will read the photo. Where people have answered
-    for this photo before, their answer stands for the new prediction too. Call it in the transaction of the answer.
+    for this photo before, their answer stands for the new prediction too; nobody has where the photo `is_new`, stored
+    for this prediction. Call it in the transaction of the answer.
     """
-    earlier = _told_by_people(prediction.image).first()
+    earlier = None if is_new else _told_by_people(prediction.image).first()
     if earlier is not None:
         return _write(
             prediction, answer=earlier.answer, detail=earlier.detail, basis=earlier.basis, status=earlier.status

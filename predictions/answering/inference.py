@@ -10,44 +10,63 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooSlow
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from cataract.core import metrics
 from cataract.core.failpoints import hit
-from cataract.ml.arrays import Pixels, finite_or_none
+from cataract.ml.arrays import Floats, Pixels, finite_or_none
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.policy import audit_rate, audit_selected
 from cataract.ml.labels import Reason
 from cataract.ml.statistics.draws import is_in_share
 from predictions.acceptance import rules
 from predictions.acceptance.models import Acceptance
-from predictions.answering import final_results
+from predictions.answering import disclosures, final_results
 from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
-from predictions.releases import arms
+from predictions.releases.arms import Arms, who_answers
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
 
-def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]) -> bool:
+@dataclass(frozen=True)
+class Known:
+    """What is known of a photo when it is answered; each saves a query.
+
+    arms: who answered when it came. is_new: it was stored for this prediction. has_webhooks: whether any system is
+    told of answers. shown_to: who is shown the answer as soon as it is there.
+    """
+
+    arms: Arms | None = None
+    is_new: bool = False
+    has_webhooks: bool = True
+    shown_to: User | None = None
+
+
+NOTHING_KNOWN = Known()
+
+
+def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float], known: Known = NOTHING_KNOWN) -> bool:
     """Answer a prediction that was created as attempt 1 of this request; return whether the answer is written.
 
     False after settings.INLINE_PREDICTION_SECONDS or an error: the row is then QUEUED and free for a worker.
     """
     try:
-        cascade = arms.cascade_for(prediction.image.patient_key)
+        cascade = (known.arms or who_answers()).cascade_for(prediction.image.patient_key)
         outcome = None
         if cascade is not None:
             future = _pool().submit(predict_photo, cascade, prediction, pixels)
             outcome = future.result(timeout=settings.INLINE_PREDICTION_SECONDS)
-        return finish(prediction, prediction.attempts, outcome, cascade, timings)
+        return finish(prediction, prediction.attempts, outcome, cascade, timings, known)
     except TooSlow:
         log.warning("Prediction %s is slow: a worker finishes it", prediction.pk)
         failure: Exception = TimeoutError("The answer took too long.")
@@ -70,28 +89,43 @@ def predict_photo(cascade: Cascade, prediction: Prediction, pixels: Pixels) -> O
 
 
 def finish(
-    prediction: Prediction, attempt: int, outcome: Outcome | None, cascade: Cascade | None, timings: dict[str, float]
+    prediction: Prediction,
+    attempt: int,
+    outcome: Outcome | None,
+    cascade: Cascade | None,
+    timings: dict[str, float],
+    known: Known = NOTHING_KNOWN,
 ) -> bool:
-    """Write the answer if `attempt` still holds the row. A photo without an answer goes to review."""
+    """Write the answer if `attempt` still holds the row, and whom it is shown. Without one the photo goes to review."""
     values = unanswered(Reason.NO_CHAMPION) if outcome is None else _answered(prediction, outcome, timings)
+    values |= {"done_at": timezone.now(), "lease_until": None, "error": ""}
     with transaction.atomic():
         hit("predict.in_transaction")
-        held = Prediction.objects.held(prediction, attempt)
-        if not held.move(Prediction.Status.DONE, done_at=Now(), lease_until=None, error="", **values):
+        if not Prediction.objects.held(prediction, attempt).move(Prediction.Status.DONE, **values):
             log.warning("Prediction %s: attempt %d came too late", prediction.pk, attempt)
             return False
         if outcome is not None and cascade is not None and outcome.embedding is not None:
-            Embedding.objects.get_or_create(
-                image_id=prediction.image_id,
-                encoder=cascade.encoder_hash,
-                defaults={"vector": pack(outcome.embedding)},
-            )
-        vars(prediction).update(values)  # the caller's object says what the row says now
+            _keep_embedding(prediction, cascade.encoder_hash, outcome.embedding)
+        # The caller's object says what the row says now.
+        vars(prediction).update(values, status=Prediction.Status.DONE)
         final_results.replace_ungradable(prediction)
-        announce(prediction, Prediction.Status.DONE, final_results.settle_by_ai(prediction))
+        result = final_results.settle_by_ai(prediction, is_new=known.is_new)
+        if known.has_webhooks:
+            announce(prediction, Prediction.Status.DONE, result)
+        if known.shown_to is not None and (prediction.decision or result is not None):
+            disclosures.record_shown_first(predictions=[prediction], user=known.shown_to)
+    vars(prediction).update(standing_results=[] if result is None else [result])
+    if known.shown_to is not None:
+        vars(prediction).update(shown_to_id=known.shown_to.pk)
     hit("predict.answered")
     metrics.count_answer(prediction.decision, prediction.needs_review, prediction.reasons, prediction.timings)
     return True
+
+
+def _keep_embedding(prediction: Prediction, encoder: str, embedding: Floats) -> None:
+    """Store the embedding, unless a worker that embeds stored photos was faster."""
+    row = Embedding(image_id=prediction.image_id, encoder=encoder, vector=pack(embedding))
+    Embedding.objects.bulk_create([row], ignore_conflicts=True)
 
 
 def _answered(prediction: Prediction, outcome: Outcome, timings: dict[str, float]) -> dict[str, Any]:

@@ -240,6 +240,10 @@ class Prediction(models.Model):
             return self.State.REPLACED
         return self.State.WAITING if result is None else self.State(result.status)
 
+    def is_shown_to(self, user: User) -> bool:
+        """Whether the answer was stored together with the note that `user` is shown it, by this very object."""
+        return bool(vars(self).get("shown_to_id") == user.pk)
+
     @property
     def asks_whose_photo(self) -> bool:
         """Whether a near-copy of its photo belongs to another patient and nobody has checked yet."""

@@ -9,14 +9,16 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError
+from django.db.models import Exists, Value
 from django.utils import timezone
 from structlog.contextvars import bind_contextvars
 
@@ -24,17 +26,20 @@ from cataract.core import idempotency
 from cataract.core.audit.models import Act
 from cataract.core.audit.services import record
 from cataract.core.broker.nudge import nudge
+from cataract.core.compiled import Compiled
 from cataract.core.errors import QueueFull
 from cataract.core.failpoints import hit
 from cataract.core.models import IdempotentRequest
 from predictions.answering import disclosures, inference, tasks
 from predictions.answering.errors import DuplicatePhoto, UploadRunning
-from predictions.answering.models import Prediction
+from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.photos import intake
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.models import EyeImage
 from predictions.photos.refusals import PhotoInTrash
 from predictions.photos.services import store_photo
+from predictions.releases.arms import asking, who_answers
+from predictions.webhooks.models import WebhookEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +53,14 @@ def upload_photo(
     name: str = "",
     mode: str = Prediction.Mode.CASCADE,
     send_anyway: bool = False,
+    is_shown: bool = False,
     claim: IdempotentRequest | None = None,
 ) -> Prediction:
     """Store one photo and answer it; the row is DONE, or QUEUED when a worker has to finish it.
 
-    `send_anyway` asks again about a photo that is already stored for this patient and eye. `claim` is stored in the
-    same transaction. Raises what `receive_photo` raises; nothing is stored then.
+    `send_anyway` asks again about a photo that is already stored for this patient and eye. `is_shown`: to `user`, at
+    once; an answer that is given here is stored together with that (see `disclose`). `claim` is stored in the same
+    transaction as the photo. Raises what `receive_photo` raises; nothing is stored then.
     """
     started = time.perf_counter()
     answers_here = settings.INFERENCE == "web" or source == EyeImage.Source.COMMAND
@@ -70,30 +77,37 @@ def upload_photo(
     )
     prediction = received.prediction
     bind_contextvars(prediction=str(prediction.pk))
+    known = replace(received.known, shown_to=user if is_shown else None)
+    is_answered = answers_here and inference.answer_now(prediction, received.photo.pixels, received.timings, known)
+    if not is_answered:
+        nudge(tasks.predict, prediction.pk)
     if not answers_here:
-        nudge(tasks.predict, prediction.pk)
         _await_worker(prediction)
-    elif not inference.answer_now(prediction, received.photo.pixels, received.timings):
-        nudge(tasks.predict, prediction.pk)
     log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
+    if is_answered and known.is_new and prediction.image.near_duplicate_of is None:
+        vars(prediction).update(has_open_check=False)  # nothing else is shown of it that is not in this object
+        return prediction
     return Prediction.objects.as_shown().get(pk=prediction.pk)
 
 
-def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[Prediction, bool]:
+def upload_once(
+    *, user: User, endpoint: str, key: str, is_shown: bool = True, **upload: Any
+) -> tuple[Prediction, bool]:
     """`upload_photo`, once per (user, endpoint, key) in 24 hours; return (prediction, whether it was a replay).
 
-    The key is stored with the photo: an upload that was refused or never committed leaves its key free. Raises
-    IdempotencyKeyReused when the key came with another request, UploadRunning while the first one is running, and
-    what `upload_photo` raises.
+    Whoever shows `user` the answer calls `disclose` for it; `is_shown`: in the response to this request. The key is
+    stored with the photo: an upload that was refused or never committed leaves its key free. Raises
+    IdempotencyKeyReused when the key came with another request, UploadRunning while the first one is running, and what
+    `upload_photo` raises.
     """
     if not key:
-        return upload_photo(user=user, **upload), False
+        return upload_photo(user=user, is_shown=is_shown, **upload), False
     claim = idempotency.claim_key(user=user, endpoint=endpoint, key=key, body_sha256=_digest(upload))
     earlier = _replay(claim)
     if earlier is not None:
         return earlier, True
     try:
-        return upload_photo(user=user, claim=claim, **upload), False
+        return upload_photo(user=user, is_shown=is_shown, claim=claim, **upload), False
     except (DuplicatePhoto, IntegrityError):
         earlier = _replay(claim)  # the same request, sent twice at once
         if earlier is None:
@@ -103,11 +117,12 @@ def upload_once(*, user: User, endpoint: str, key: str, **upload: Any) -> tuple[
 
 @dataclass(frozen=True)
 class Received:
-    """A stored photo whose prediction waits. timings: milliseconds by stage."""
+    """A stored photo whose prediction waits. timings: milliseconds by stage. known: what its answer need not ask."""
 
     photo: intake.Photo
     prediction: Prediction
     timings: dict[str, float]
+    known: inference.Known
 
 
 def receive_photo(
@@ -128,14 +143,10 @@ def receive_photo(
     transaction. Raises BadPhoto, DecodersBusy, BadField, DuplicatePhoto, QueueFull, StorageFull; then nothing is
     stored.
     """
-    if (
-        Prediction.objects.in_status(Prediction.Status.QUEUED).of_kept_photos().count()
-        >= settings.MAX_QUEUED_PREDICTIONS
-    ):
-        raise QueueFull
-    photo = intake.examine(data, name=name)
+    known = _look()
+    photo = intake.examine(data, name=name, caller=None if user is None else user.pk)
     facts = facts.completed(photo.header.facts)
-    predictions: list[Prediction] = []
+    stored: list[tuple[Prediction, bool]] = []
 
     def queue_prediction(image: EyeImage, is_new: bool) -> None:
         if not is_new:
@@ -150,17 +161,40 @@ def receive_photo(
         )
         if also is not None:
             also(prediction)
-        predictions[:] = [prediction]
         record(
             Act.PHOTO_SENT, about=image, user=user, columns=("sha256", "stored_sha256"), prediction=str(prediction.pk)
         )
+        stored[:] = [(prediction, is_new)]
         hit("upload.in_transaction")
 
     started = time.perf_counter()
-    store_photo(photo, facts, user=user, source=source, also=queue_prediction)
+    seen = None if known.arms is None else known.arms.seen_hashes()
+    store_photo(photo, facts, user=user, source=source, seen=seen, also=queue_prediction)
     hit("upload.after_commit")
     stored_ms = round((time.perf_counter() - started) * 1000, 2)
-    return Received(photo, predictions[0], {**photo.timings, "store": stored_ms})
+    (prediction, is_new), *_ = stored
+    return Received(photo, prediction, {**photo.timings, "store": stored_ms}, replace(known, is_new=is_new))
+
+
+def _look() -> inference.Known:
+    """What an upload has to know of the system, in one query: who answers, and who is told. Raises QueueFull."""
+    most: int = settings.MAX_QUEUED_PREDICTIONS
+    arms = who_answers(_with_queue_and_webhooks(most))
+    if arms.beside.get("is_queue_full", False) or (not arms.beside and _queued().count() >= most):
+        raise QueueFull
+    return inference.Known(arms=arms, has_webhooks=arms.beside.get("has_webhooks", True))
+
+
+@cache
+def _with_queue_and_webhooks(most: int) -> Compiled[dict[str, Any]]:
+    return asking(
+        is_queue_full=Exists(_queued().values("pk")[most - 1 : most]) if most else Value(True),
+        has_webhooks=Exists(WebhookEndpoint.objects.filter(active=True, user__is_active=True)),
+    )
+
+
+def _queued() -> PredictionQuerySet:
+    return Prediction.objects.in_status(Prediction.Status.QUEUED).of_kept_photos().order_by()
 
 
 def retry_prediction(*, prediction: Prediction) -> bool:
@@ -182,7 +216,8 @@ def predict_again(*, image: EyeImage) -> Prediction:
 
 def disclose(*, predictions: list[Prediction], user: User) -> None:
     """Record that `user` has been shown these answers, and is therefore never the blind reader of these photos."""
-    shown = [prediction for prediction in predictions if prediction.decision or prediction.final_result is not None]
+    unrecorded = [each for each in predictions if not each.is_shown_to(user)]
+    shown = [each for each in unrecorded if each.decision or each.final_result is not None]
     disclosures.record_shown(predictions=shown, user=user)
 
 

@@ -127,7 +127,7 @@ def _take(batch: Batch, item: BatchItem, attempt: int, read: Read) -> None:
         still.update(attempts=F("attempts") + 1)
     else:
         # If this fails, the row waits and the sweeper answers it.
-        inference.answer_now(received.prediction, received.photo.pixels, received.timings)
+        inference.answer_now(received.prediction, received.photo.pixels, received.timings, received.known)
 
 
 def _refuse_or_link(still: BatchItemQuerySet, error: DuplicatePhoto) -> None:

@@ -30,7 +30,7 @@ def mark_seen(*, user: User, prediction_id: UUID | None = None) -> int:
     rows = News.objects.visible_to(user).unseen()
     if prediction_id is not None:
         rows = rows.filter(prediction_id=prediction_id)
-    return rows.update(seen_at=timezone.now())
+    return rows.update(seen_at=timezone.now()) if rows.exists() else 0  # whoever only looks writes nothing
 
 
 def choose_digest(*, user: User, wants_digest: bool) -> None:

@@ -5,41 +5,31 @@ first photo. When a new photo joins two clusters they merge, and photos that wou
 every dataset.
 """
 
-import threading
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
-from uuid import UUID
 
-import numpy as np
 from django.conf import settings
 from django.db import connection
 from django.db.models import QuerySet
 
-from cataract.ml.photos.duplicates import NEAR
 from cataract.ml.statistics.draws import fraction
+from predictions.photos.lookalikes import near_duplicates
 from predictions.photos.models import Cluster, EyeImage, Split, WrongPatientCheck
 from predictions.sites.models import Patient
 
 # When clusters of different splits merge, the first split in this list wins.
 _PRECEDENCE = (Split.TEST, Split.CALIBRATION, Split.TRAIN, Split.EXCLUDED)
 _ADVISORY_LOCK = 0x65796573  # serialises changes of clusters on PostgreSQL
-_OVERLAP = timedelta(minutes=10)  # reread rows of slower transactions and slower clocks
 
 
-def assign_cluster(
-    *, sha256: str, hashes: Sequence[str], patient: Patient | None, forced_split: str | None = None
-) -> tuple[Cluster, list[EyeImage]]:
-    """Return the cluster of a new photo, and the stored photos that it nearly duplicates, oldest first.
+def assign_cluster(*, sha256: str, related: Iterable[EyeImage | None], forced_split: str | None = None) -> Cluster:
+    """Return the cluster of a new photo; those of its `related` photos merge, and without any it gets a new one.
 
-    `hashes` are the photo's eight dihedral hashes. Photos of the same patient and near-duplicates share a
-    cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the
-    transaction that stores the photo, and take the photo's own split from `split_of`.
+    `related`: the stored photos that it nearly duplicates, and one of its patient; all photos of a patient share a
+    cluster. A new cluster's split is `forced_split`, else follows from `sha256`. Call it inside the transaction that
+    stores the photo, after `one_at_a_time`, and take the photo's own split from `split_of`.
     """
-    one_at_a_time()
-    twins = _twins(hashes)
-    joined = _joined(twins, patient)
-    cluster = _merge(joined) if joined else Cluster.objects.create(split=forced_split or draw_split(sha256))
-    return cluster, twins
+    joined = {photo.cluster_id: photo.cluster for photo in related if photo is not None}
+    return _merge(joined.values()) if joined else Cluster.objects.create(split=forced_split or draw_split(sha256))
 
 
 def move_to_patient(image: EyeImage, *, patient: Patient, hashes: Sequence[str] | None) -> list[EyeImage]:
@@ -53,7 +43,7 @@ def move_to_patient(image: EyeImage, *, patient: Patient, hashes: Sequence[str] 
     one_at_a_time()
     old = Cluster.objects.get(images=image)
     others = _in_order(EyeImage.objects.filter(cluster=old).exclude(pk=image.pk))
-    twins = [] if hashes is None else [twin for twin in _twins(hashes) if twin.pk != image.pk]
+    twins = [] if hashes is None else [twin for twin in near_duplicates(hashes) if twin.pk != image.pk]
     joined = _joined(others if hashes is None else twins, patient)
     cluster = _merge(joined) if joined else old
     image.refresh_from_db(fields=["split"])  # its old cluster may have merged
@@ -145,11 +135,6 @@ def one_at_a_time() -> None:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
 
 
-def _twins(hashes: Sequence[str]) -> list[EyeImage]:
-    """The stored photos within NEAR of one of these hashes, oldest first."""
-    return _in_order(EyeImage.objects.filter(pk__in=_known.near(hashes)))
-
-
 def _in_order(images: QuerySet[EyeImage]) -> list[EyeImage]:
     return list(images.order_by("created_at").select_related("cluster"))
 
@@ -171,50 +156,3 @@ def _merge(clusters: Iterable[Cluster]) -> Cluster:
         images.update(cluster=first)
         other.delete()
     return first
-
-
-def _with_hash() -> QuerySet[EyeImage]:
-    """The photos that a new one may nearly duplicate: all but the purged."""
-    return EyeImage.objects.exclude(status=EyeImage.Status.PURGED)
-
-
-class _Known:
-    """This process's cache of the hashes of all stored photos; a photo's id and hash never change."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ids: list[UUID] = []
-        self._seen: set[UUID] = set()
-        self._hashes = np.zeros(0, dtype=np.uint64)
-        self._newest: datetime | None = None
-
-    def near(self, hashes: Sequence[str]) -> list[UUID]:
-        """The ids of the stored photos whose hash is within NEAR of one of `hashes`."""
-        with self._lock:
-            self._refresh()
-            queries = np.array([int(value, 16) for value in hashes], dtype=np.uint64)
-            distances = np.bitwise_count(queries[:, None] ^ self._hashes[None, :])
-            return [self._ids[index] for index in np.flatnonzero((distances <= NEAR).any(axis=0))]
-
-    def _refresh(self) -> None:
-        if self._newest is not None:
-            self._add(_with_hash().filter(created_at__gte=self._newest - _OVERLAP))
-        if len(self._ids) != _with_hash().count():  # purged, rolled back, or a clock far behind: reload
-            self._forget()
-            self._add(_with_hash())
-
-    def _add(self, images: QuerySet[EyeImage]) -> None:
-        rows = [row for row in images.values_list("pk", "perceptual_hash", "created_at") if row[0] not in self._seen]
-        if not rows:
-            return
-        self._ids += [row[0] for row in rows]
-        self._seen.update(row[0] for row in rows)
-        self._hashes = np.append(self._hashes, np.array([int(row[1], 16) for row in rows], dtype=np.uint64))
-        self._newest = max(row[2] for row in rows) if self._newest is None else max(self._newest, *(r[2] for r in rows))
-
-    def _forget(self) -> None:
-        self._ids, self._seen, self._newest = [], set(), None
-        self._hashes = np.zeros(0, dtype=np.uint64)
-
-
-_known = _Known()

@@ -43,17 +43,22 @@ class Photo:
     timings: dict[str, float]
 
 
-def examine(data: bytes, *, name: str = "") -> Photo:
+def examine(data: bytes, *, name: str = "", caller: object = None) -> Photo:
     """Check, decode once, hash and strip one photo, in a decoder process unless settings.DECODER_PROCESSES is 0.
 
-    Raises BadPhoto, DecodersBusy.
+    `caller`: who sent it; nobody occupies all decoder processes. Raises BadPhoto, DecodersBusy.
     """
     started = time.perf_counter()
     limits = Limits(
         max_bytes=settings.MAX_UPLOAD_BYTES, max_pixels=settings.MAX_UPLOAD_PIXELS, dicom=settings.ACCEPT_DICOM
     )
     with _refusals():
-        examined = (_decoder_pool() or examination).examine(data, limits=limits)
+        pool = _decoder_pool()
+        examined = (
+            examination.examine(data, limits=limits)
+            if pool is None
+            else pool.examine(data, limits=limits, caller=caller)
+        )
     sha256 = hashlib.sha256(data).hexdigest()
     waited = (time.perf_counter() - started) * 1000 - sum(examined.timings.values())
     return Photo(

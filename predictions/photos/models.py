@@ -7,10 +7,12 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
 from django.db.models import Exists, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Substr
 from django.db.models.lookups import Exact, IsNull
 from django.utils import timezone
 
 from cataract.core.querysets import StatusQuerySet
+from cataract.ml.photos.duplicates import BAND_LENGTH, BANDS
 from predictions.sites.models import Device, Patient, Site
 
 
@@ -120,6 +122,12 @@ class EyeImageQuerySet(StatusQuerySet["EyeImage"]):
         return self.filter(Q(uploaded_by_id=user.pk) | Q(site__in=user.sites.all()))
 
 
+def _band(number: int) -> models.GeneratedField:
+    """A quarter of the perceptual hash, which the database keeps: the index of near-duplicates."""
+    part = Substr("perceptual_hash", number * BAND_LENGTH + 1, BAND_LENGTH)
+    return models.GeneratedField(expression=part, output_field=models.CharField(max_length=4), db_persist=True)
+
+
 class EyeImage(models.Model):
     """One stored photo: the original without its metadata, and everything known about how it was taken.
 
@@ -163,6 +171,7 @@ class EyeImage(models.Model):
     orientation = models.PositiveSmallIntegerField(default=1, help_text="EXIF orientation, 1 to 8.")
     colour_profile = models.CharField(max_length=64, blank=True)
     perceptual_hash = models.CharField(max_length=16, blank=True, db_index=True, help_text="64-bit pHash in hex.")
+    band_0, band_1, band_2, band_3 = (_band(number) for number in range(BANDS))
 
     site = models.ForeignKey(Site, on_delete=models.PROTECT, related_name="images")
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, null=True, blank=True, related_name="images")
@@ -216,6 +225,10 @@ class EyeImage(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["patient", "uploaded_by", "-created_at"], name="image_of_patient"),
             models.Index(fields=["created_at"], condition=Q(compared_at__isnull=True), name="image_not_compared"),
+            *(
+                models.Index(fields=[f"band_{number}", "perceptual_hash"], name=f"image_band_{number}")
+                for number in range(BANDS)
+            ),  # they hold all that `lookalikes` reads, so that it reads no row
             models.Index(fields=["corrected_at"], condition=Q(corrected_at__isnull=False), name="image_corrected"),
             models.Index(
                 fields=["id"], condition=~Q(status="kept") | Q(withdrawn_at__isnull=False), name="image_out_of_use"

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, FilteredRelation, Q
 from django.utils import timezone
 
 from cataract.core.querysets import StatusQuerySet
@@ -22,6 +22,13 @@ class ReleaseQuerySet(StatusQuerySet["Release"]):
     def champions(self) -> Self:
         """The release that serves, or none: a constraint allows one champion."""
         return self.in_status(Release.Status.CHAMPION)
+
+    def that_answer(self) -> Self:
+        """The champion, and the challenger of a running A/B test with its `test` and `share`."""
+        running = Q(live_tests__kind=LiveTest.Kind.AB, live_tests__ended_at__isnull=True)
+        releases = self.annotate(running=FilteredRelation("live_tests", condition=running))
+        answering = releases.filter(Q(status=Release.Status.CHAMPION) | Q(running__isnull=False))
+        return answering.annotate(test=F("running__pk"), share=F("running__share"))
 
 
 class Release(models.Model):

@@ -30,9 +30,12 @@ def champion() -> Cascade | None:
     None when there is no champion or its files are damaged (logged): then a clinician reviews every photo.
     """
     serving = Release.objects.champions().values_list("pk", "manifest_sha256").first()
-    if serving is None:
-        return None
-    cascade = load_or_none(*serving)
+    return None if serving is None else champion_or_none(*serving)
+
+
+def champion_or_none(release_id: str, sha256: str) -> Cascade | None:
+    """The cascade of the champion; None when its files are damaged, which is logged."""
+    cascade = load_or_none(release_id, sha256)
     if cascade is None:
         log.error("The champion cannot serve: photos go to people.")
     return cascade
@@ -51,7 +54,12 @@ def warm_up() -> None:
 def seen_hashes() -> list[str]:
     """The perceptual hashes of the photos that the champion was trained on, empty when it lists none."""
     serving = Release.objects.champions().values_list("pk", flat=True).first()
-    return _holder.seen(serving) if serving else []
+    return seen_by(serving) if serving else []
+
+
+def seen_by(release_id: str) -> list[str]:
+    """The perceptual hashes of the photos that this release was trained on, empty when it lists none."""
+    return _holder.seen(release_id)
 
 
 def load_or_none(release_id: str, sha256: str) -> Cascade | None:

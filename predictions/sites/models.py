@@ -7,8 +7,10 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.validators import MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, FilteredRelation, OuterRef, Q
 from django.utils import timezone
+
+from cataract.core.compiled import Parameter
 
 
 class SiteQuerySet(models.QuerySet["Site"]):
@@ -20,8 +22,22 @@ class SiteQuerySet(models.QuerySet["Site"]):
         return own if own.exists() else self
 
     def default(self) -> "Site":
-        """The site of whoever names none: the oldest one."""
+        """The site of whoever names none and belongs to none: the oldest one."""
         return self.order_by("pk").first() or self.get_or_create(name=Site.FIRST_NAME)[0]
+
+    def preferred_by(self, user: AbstractBaseUser | AnonymousUser | None) -> Self:
+        """These sites in the order in which they are meant by `user`, who names none: the user's own ones first."""
+        return self.with_own_first(user) if isinstance(user, User) else self.order_by("pk")
+
+    def with_own_first(self, user: User | Parameter) -> Self:
+        """These sites, the oldest of this user first; then the oldest of the others."""
+        is_own = Exists(Site.users.through.objects.filter(site=OuterRef("pk"), user=user))
+        return self.alias(is_own=is_own).order_by("-is_own", "pk")
+
+    def with_patient(self, key: str) -> Self:
+        """These sites, each with `known_patient`: its patient with this key, None where there is none."""
+        known = FilteredRelation("patients", condition=Q(patients__key=key))
+        return self.annotate(known_patient=known).select_related("known_patient")
 
 
 class Site(models.Model):

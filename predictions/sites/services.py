@@ -16,8 +16,7 @@ def find_site(*, user: User | None, name: str) -> Site:
     """
     sites = Site.objects.of(user)
     if not name:
-        own = None if user is None else user.sites.order_by("pk").first()
-        return own or Site.objects.default()
+        return Site.objects.preferred_by(user).first() or Site.objects.default()
     site = sites.filter(name__iexact=name).first()
     if site is None:
         known = ", ".join(sites.values_list("name", flat=True)[:20]) or "none"

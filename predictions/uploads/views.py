@@ -85,6 +85,7 @@ def _send(request: HttpRequest, form: UploadForm) -> Prediction:
             source=EyeImage.Source.UPLOAD,
             facts=form.facts(),
             send_anyway=form.cleaned_data["send_anyway"],
+            is_shown=is_htmx(request),  # else the address of the result answers, and shows it
         )
     except UploadRunning as first:
         return first.prediction

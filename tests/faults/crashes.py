@@ -37,6 +37,7 @@ from predictions.answering import worker  # noqa: E402
 from predictions.answering.models import Prediction  # noqa: E402
 from predictions.photos.models import EyeImage  # noqa: E402
 from predictions.releases import services, store  # noqa: E402
+from review.queue import worker as cases  # noqa: E402
 from tests.releases import make_tiny_release  # noqa: E402
 
 IN_REQUEST = [point for point in POINTS if point != "predict.running"]  # a point of the worker
@@ -123,10 +124,11 @@ def let_leases_end() -> None:
 
 
 def recover() -> Any:
-    """Do what time and the sweeper do: end leases and finish what was left."""
+    """Do what time and the sweepers do: end leases, finish what was left and open cases, however long the run took."""
     let_leases_end()
     while worker.sweep():
         pass
+    cases.sweep()
     checks = [doctor.check_photos, doctor.check_releases]
     found = [finding for check in checks for finding in check(lambda text: None)]
     found += [*doctor.check_database(), *doctor.check_predictions()]

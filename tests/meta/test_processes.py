@@ -24,7 +24,7 @@ import cataract.wsgi
 user = get_user_model().objects.create_user("someone")
 user.groups.add(Group.objects.get(name="screener"))
 client = Client(SERVER_NAME="localhost")
-client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+client.force_login(user)
 buffer = io.BytesIO()
 Image.fromarray(render_eye(3)).save(buffer, "PNG")
 photo = SimpleUploadedFile("eye.png", buffer.getvalue(), "image/png")

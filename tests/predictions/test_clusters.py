@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from cataract.ml.photos.duplicates import NEAR, is_near
 from predictions.photos import clusters
+from predictions.photos.lookalikes import near_duplicates
 from predictions.photos.models import Cluster, EyeImage, Split
 from predictions.sites.models import Patient
 from tests.factories import EyeImageFactory, PatientFactory
@@ -26,9 +27,9 @@ def arrive(word: int, patient: str = "", forced: str | None = None) -> EyeImage:
     sha256 = f"{next(_number):064x}"
     with transaction.atomic():
         of = patient_of(patient) if patient else None
-        cluster, twins = clusters.assign_cluster(
-            sha256=sha256, hashes=[f"{word:016x}"], patient=of, forced_split=forced
-        )
+        twins = near_duplicates([f"{word:016x}"])
+        earlier = None if of is None else EyeImage.objects.filter(patient=of).order_by("?").first()
+        cluster = clusters.assign_cluster(sha256=sha256, related=[*twins, earlier], forced_split=forced)
         return EyeImageFactory.create(
             sha256=sha256, perceptual_hash=f"{word:016x}", patient=of, cluster=cluster, source="import",
             split=clusters.split_of(cluster, forced_split=forced), near_duplicate_of=twins[0] if twins else None,

@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.checks import SETTINGS
 from cataract.ops import load
-from cataract.ops.load import LoadFailed, Measured
+from cataract.ops.load import LoadFailed, Measured, Minute
 from training.tracking.measurement import MLFLOW_OPTION, NotRecorded, record
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
@@ -24,7 +24,8 @@ class Command(BaseCommand):
     requires_system_checks = [SETTINGS]
     help = (
         "Start separate systems on 127.0.0.1, one after the other, and send photos to each: everything in one "
-        "process; with decoder processes; several web processes; answers by Celery workers. Your data is not touched."
+        "process; with decoder processes; several web processes; answers by Celery workers. Your data is not touched. "
+        "With --minutes: one system, for minutes without a pause."
     )
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
@@ -38,6 +39,12 @@ class Command(BaseCommand):
             help="web or worker processes when scaled out (number of cores)",
         )
         parser.add_argument("--images", type=Path, metavar="DIR", help="photos to send instead of synthetic eyes")
+        parser.add_argument(
+            "--minutes",
+            type=int,
+            help="send without a pause for so long to the system of `make run`, and compare the last minute with the "
+            "first; at least 2 (10 shows what grows with the photos of the last minutes)",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON list")
         parser.add_argument("--mlflow", action="store_true", help=MLFLOW_OPTION)
 
@@ -49,26 +56,50 @@ class Command(BaseCommand):
             )
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # also stops the running system
         busy = os.getloadavg()[0]
+        if options["minutes"] is not None:
+            self._sustain(options, busy)
+            return
         photos = self._photos(options["images"], callers + wanted)
         chosen = load.ways(options["processes"])
         try:
             found = load.measure(photos, chosen, callers=callers, rounds=rounds, say=self.stderr.write)
         except LoadFailed as error:
             raise CommandError(str(error)) from None
-        if options["json"]:
-            self.stdout.write(json.dumps([asdict(row) for row in found], indent=2))
-        else:
-            self.stdout.write("\n".join(_table(found, callers, busy)))
+        self._tell(found, _table(found, callers, busy), as_json=options["json"])
         if options["mlflow"]:
-            self._record(found, options, busy)
+            params = {name: options[name] for name in ("callers", "photos", "rounds", "processes")}
+            self._record("throughput", found, {row.way: asdict(row) for row in found}, params, busy)
 
-    def _record(self, found: Sequence[Measured], options: dict[str, Any], busy: float) -> None:
-        params = {name: options[name] for name in ("callers", "photos", "rounds", "processes")}
+    def _sustain(self, options: dict[str, Any], busy: float) -> None:
+        minutes, callers = options["minutes"], options["callers"]
+        if not 2 <= minutes <= 240:
+            raise CommandError("--minutes must be at least 2, and at most 240.")
+        default = load.ways(1)[1]
+        try:
+            found = load.sustain(default, minutes=minutes, callers=callers, say=self.stderr.write)
+        except LoadFailed as error:
+            raise CommandError(str(error)) from None
+        self._tell(found, _minutes(found, callers, busy), as_json=options["json"])
+        if options["mlflow"]:
+            figures = {f"minute_{row.number}": asdict(row) for row in found}
+            self._record("sustained", found, figures, {"callers": callers, "minutes": minutes}, busy)
+
+    def _tell(self, found: Sequence[Measured | Minute], table: list[str], *, as_json: bool) -> None:
+        self.stdout.write(json.dumps([asdict(row) for row in found], indent=2) if as_json else "\n".join(table))
+
+    def _record(
+        self,
+        name: str,
+        found: Sequence[Measured | Minute],
+        figures: dict[str, Any],
+        params: dict[str, Any],
+        busy: float,
+    ) -> None:
         try:
             url = record(
                 "load",
-                name="throughput",
-                figures={row.way: asdict(row) for row in found} | {"load_before": busy},
+                name=name,
+                figures={**figures, "load_before": busy},
                 params={**params, "cores": os.cpu_count()},
                 result=[asdict(row) for row in found],
             )
@@ -94,3 +125,12 @@ def _table(found: Sequence[Measured], callers: int, busy: float) -> list[str]:
         for row in found
     ]
     return [f"{callers} callers, {os.cpu_count()} cores, load {busy:.1f} before", head, *rows]
+
+
+def _minutes(found: Sequence[Minute], callers: int, busy: float) -> list[str]:
+    """Every minute, and the last beside the first."""
+    head = f"{'minute':<8}{'photos/s':>9}{'p50 ms':>8}{'p95 ms':>8}"
+    rows = [f"{row.number:<8}{row.per_second:>9.1f}{row.p50_ms:>8.0f}{row.p95_ms:>8.0f}" for row in found]
+    first, last = found[0].per_second, found[-1].per_second
+    end = f"first minute {first:.1f}, last minute {last:.1f} photos/s: {last / first if first else 0:.2f} times"
+    return [f"{callers} callers, {os.cpu_count()} cores, load {busy:.1f} before", head, *rows, end]

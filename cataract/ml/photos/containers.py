@@ -7,6 +7,7 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 
 ACCEPTED = ("JPEG", "PNG", "WEBP")
 
@@ -29,6 +30,9 @@ _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis")
 _EITHER_BRANDS = (b"mif1", b"msf1", b"miaf")  # the container alone; the brands after it name the codec
 # A marker of the entropy-coded data's end: FF followed by neither a stuffed zero, a restart marker nor a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_FILL = re.compile(rb"\xff+")
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD9)}  # TEM, the restart markers and SOI
 _PNG_KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT")
 _WEBP_KEPT = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP")
 _WEBP_ANIMATED, _WEBP_XMP, _WEBP_EXIF = 0x02, 0x04, 0x08
@@ -102,6 +106,40 @@ def png_exif(data: bytes) -> bytes:
     return next((data[start + 8 : end - 4] for name, start, end in png_chunks(data) if name == b"eXIf"), b"")
 
 
+def count_parts(data: bytes, kind: str, *, most: int) -> int:
+    """How many segments (JPEG) or chunks a file has; `most` + 1 for any more, which are not looked at."""
+    parts = {"JPEG": jpeg_segments, "PNG": png_chunks, "WEBP": webp_chunks}[kind](data)
+    return sum(1 for _ in islice(parts, most + 1))
+
+
+def count_stray(data: bytes, *, most: int, segments: int) -> int:
+    """How many bytes before the first scan of a JPEG belong to no segment, at most about `most` + 1.
+
+    Decoders walk over fill bytes and over what damage has left there byte by byte. Only the first `segments` are looked
+    at.
+    """
+    position, stray = 2, 0
+    while stray <= most and segments:
+        found = data.find(b"\xff", position)
+        if found < 0:
+            return stray + len(data) - position
+        marker = _end_of_fill(data, found)
+        stray += marker - 1 - position
+        if marker >= len(data) or data[marker] in (0xDA, 0xD9):
+            return stray
+        if data[marker] == 0 or data[marker] in _WITHOUT_LENGTH:
+            stray, position = stray + 2, marker + 1
+        else:
+            position, segments = marker + 1 + max(2, int.from_bytes(data[marker + 1 : marker + 3])), segments - 1
+    return stray
+
+
+def _end_of_fill(data: bytes, position: int) -> int:
+    """The place of the first byte after `position` that is not FF."""
+    fill = _FILL.match(data, position)
+    return position if fill is None else fill.end()
+
+
 def count_scans(data: bytes) -> int:
     """How many scans a JPEG has; a decoder needs a full pass for each."""
     return sum(marker == 0xDA for marker, _, _ in jpeg_segments(data))
@@ -169,25 +207,26 @@ def _orientation_only(orientation: int) -> bytes:
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """(marker, start, end) of each segment after SOI up to EOI; a scan's coded data belongs to its SOS segment.
 
-    Stops without an EOI at the end of the file, or where no marker follows.
+    As decoders do, it walks over fill bytes and whatever else stands between segments. Without an EOI it stops where no
+    marker follows.
     """
     position = 2
-    while position + 2 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte
-            position += 1
+    while found := _MARKER.search(data, position):
+        start, marker = found.start(), data[found.start() + 1]
+        if marker == 0xD9 or marker in _WITHOUT_LENGTH:
+            position = start + 2
+            yield marker, start, position
+            if marker == 0xD9:
+                return
             continue
-        if marker == 0xD9:
-            yield marker, position, position + 2
+        if start + 4 > len(data):
             return
-        if position + 4 > len(data):
-            return
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4])
+        end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
         if marker == 0xDA:
             marker_after = _NEXT_MARKER.search(data, end)
             end = marker_after.start() if marker_after else len(data)
-        yield marker, position, min(end, len(data))
-        position = end
+        yield marker, start, min(end, len(data))
+        position = max(end, start + 2)
 
 
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -3,9 +3,13 @@
 The hash is the 64-bit DCT hash ("pHash", Zauner 2010, as in the ImageHash library): 32 x 32 grey levels, the 8 x 8
 lowest frequencies, each compared with their median. Mirroring a picture only changes the signs of its odd
 frequencies, and turning it transposes them, so the seven other hashes cost nothing.
+
+An index finds near hashes by their bands, the four quarters of a hash (multi-index hashing: Norouzi, Punjani and Fleet,
+2012, with unequal radii): see `band_probes`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import combinations
 
 import cv2
 import numpy as np
@@ -17,8 +21,24 @@ NEAR = 6
 # Cosine of two embeddings from which two photos count as copies, where embeddings are given.
 NEAR_COSINE = 0.985
 
+BANDS = 4  # parts of a hash, of this many hex characters each
+BAND_LENGTH = 4
+# Two hashes at most NEAR apart differ in at most this many bits in one of the bands at least: if each band differed in
+# more, they would be sum(radius + 1) = NEAR + 1 apart. The first band varies least between photos, so it is exact.
+_RADII = (0, 1, 1, 1)
+assert sum(radius + 1 for radius in _RADII) == NEAR + 1
+
 _SIDE = 32
 _LOW = 8
+# By radius: what flips at most so many bits of a band.
+_MASKS = [
+    [
+        sum(1 << bit for bit in bits)
+        for count in range(radius + 1)
+        for bits in combinations(range(4 * BAND_LENGTH), count)
+    ]
+    for radius in range(max(_RADII) + 1)
+]
 _ALTERNATE = np.where(np.arange(_LOW) % 2, -1.0, 1.0)
 
 
@@ -59,6 +79,20 @@ def near(query_hashes: Sequence[str], hashes: Sequence[str]) -> list[int]:
         return []
     distances = _distances(_words(query_hashes), _words(hashes)).min(axis=0)
     return [int(index) for index in np.flatnonzero(distances <= NEAR)]
+
+
+def band_probes(query_hashes: Collection[str]) -> list[list[str]]:
+    """Return, for each of the `BANDS`, the values that it may have in a hash within `NEAR` of any of the query's.
+
+    A near hash has one of these values in at least one band. Eight hashes give at most 416 values.
+    """
+    probes: list[list[str]] = []
+    for band, radius in enumerate(_RADII):
+        start = band * BAND_LENGTH
+        words = {int(text[start : start + BAND_LENGTH], 16) for text in query_hashes}
+        found = {word ^ mask for word in words for mask in _MASKS[radius]}
+        probes.append([f"{word:0{BAND_LENGTH}x}" for word in sorted(found)])
+    return probes
 
 
 def group(hashes_of_each: Sequence[Sequence[str]], embeddings: NDArray[np.float32] | None = None) -> list[int]:
@@ -118,7 +152,7 @@ def _bits(low: NDArray[np.float64]) -> str:
 
 
 def _words(hashes: Sequence[str]) -> NDArray[np.uint64]:
-    return np.array([int(value, 16) for value in hashes], dtype=np.uint64)
+    return np.frombuffer(bytes.fromhex("".join(hashes)), dtype=">u8").astype(np.uint64)
 
 
 def _distances(a: NDArray[np.uint64], b: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Examine one photo: check, decode, hash, measure and strip it in one call."""
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -27,8 +28,16 @@ class Examined:
     timings: dict[str, float]
 
 
-def examine(data: bytes, *, limits: Limits = Limits()) -> Examined:  # noqa: B008  frozen
-    """Check, decode once, hash and strip one photo, or the one inside a DICOM file. Raises PhotoRefused."""
+def examine(
+    data: bytes,
+    *,
+    limits: Limits = Limits(),  # noqa: B008  frozen
+    before_decoding: Callable[[Header], None] = lambda header: None,
+) -> Examined:
+    """Check, decode once, hash and strip one photo, or the one inside a DICOM file. Raises PhotoRefused.
+
+    `before_decoding` is called once the header is accepted.
+    """
     clock = _Clock()
     if limits.dicom and len(data) <= limits.max_bytes and containers.sniff(data) == "DICOM":
         data, facts = dicom.unwrap(data, limits=limits)
@@ -37,6 +46,7 @@ def examine(data: bytes, *, limits: Limits = Limits()) -> Examined:  # noqa: B00
     else:
         header = inspect(data, limits=limits)
     clock.lap("inspect")
+    before_decoding(header)
     pixels = decode(data)
     clock.lap("decode")
     hashes = dihedral_hashes(pixels)

@@ -17,7 +17,11 @@ from cataract.ml.photos import containers
 from cataract.ml.photos.exif import printable, read_facts, read_orientation
 from cataract.ml.photos.refusals import PhotoRefused, RefusalCode
 
-MAX_SCANS = 100  # a camera writes at most about ten
+# What takes long to read although it is small. A camera writes about ten scans, twenty segments and a few fill bytes; a
+# PNG of 20 MB has some 2,500 chunks.
+MAX_SCANS = 100
+MAX_PARTS = 10_000
+MAX_STRAY = 65_536
 _STRIPPERS: dict[str, Callable[[bytes, int], bytes]] = {
     "JPEG": containers.strip_jpeg,
     "PNG": containers.strip_png,
@@ -61,10 +65,9 @@ def inspect(data: bytes, *, limits: Limits = Limits()) -> Header:
     if len(data) > limits.max_bytes:
         raise PhotoRefused(RefusalCode.FILE_TOO_LARGE, limit=limits.max_bytes, size=len(data))
     kind = _accepted_kind(data)
+    _check_structure(data, kind)
     if containers.is_animated(data, kind):
         raise PhotoRefused(RefusalCode.ANIMATED)
-    if kind == "JPEG" and containers.count_scans(data) > MAX_SCANS:
-        raise PhotoRefused(RefusalCode.DECODE_TIMEOUT)
     image = _open(data, kind)
     check_size(*image.size, limits)
     if image.mode == "1":
@@ -72,6 +75,17 @@ def inspect(data: bytes, *, limits: Limits = Limits()) -> Header:
     orientation = read_orientation(image, data)
     width, height = image.size if orientation < 5 else image.size[::-1]
     return Header(kind, width, height, orientation, _profile_name(image), read_facts(image, data))
+
+
+def _check_structure(data: bytes, kind: str) -> None:
+    """Refuse a file that would take long to read: with more scans, segments, chunks or stray bytes than any photo."""
+    is_jpeg = kind == "JPEG"
+    if (  # stray bytes first: the other two search them one by one
+        (is_jpeg and containers.count_stray(data, most=MAX_STRAY, segments=MAX_PARTS) > MAX_STRAY)
+        or containers.count_parts(data, kind, most=MAX_PARTS) > MAX_PARTS
+        or (is_jpeg and containers.count_scans(data) > MAX_SCANS)
+    ):
+        raise PhotoRefused(RefusalCode.DECODE_TIMEOUT)
 
 
 def strip(data: bytes) -> bytes:

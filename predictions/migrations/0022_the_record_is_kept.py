@@ -39,7 +39,7 @@ def _model(apps, name):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("predictions", "0020_indexes_for_long_lists"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
+    dependencies = [("predictions", "0021_near_duplicate_index"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
     operations = [
         migrations.AlterField(
             model_name='disclosure',
