@@ -5,12 +5,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import connection
-from django.db.backends.sqlite3.operations import DatabaseOperations as Sqlite
+from django.db.backends.base.operations import BaseDatabaseOperations
 
 
 @contextlib.contextmanager
 def lifted() -> Iterator[None]:
-    """No trigger of SQLite stands in the way; afterwards all do again."""
+    """No trigger stands in the way; afterwards all do again."""
+    with _lifted_on_postgresql() if connection.vendor == "postgresql" else _lifted_on_sqlite():
+        yield
+
+
+@contextlib.contextmanager
+def _lifted_on_postgresql() -> Iterator[None]:
+    with connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")  # for superusers: triggers do not fire
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET session_replication_role")
+
+
+@contextlib.contextmanager
+def _lifted_on_sqlite() -> Iterator[None]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
         triggers = cursor.fetchall()
@@ -26,10 +43,10 @@ def lifted() -> Iterator[None]:
 
 def let_tests_empty_the_tables() -> None:
     """A test that commits empties every table at its end, those of the record too."""
-    flush = Sqlite.execute_sql_flush
+    flush = BaseDatabaseOperations.execute_sql_flush
 
     def flush_all(self: Any, statements: Any) -> None:
         with lifted():
             flush(self, statements)
 
-    Sqlite.execute_sql_flush = flush_all  # type: ignore[method-assign]
+    BaseDatabaseOperations.execute_sql_flush = flush_all  # type: ignore[method-assign]

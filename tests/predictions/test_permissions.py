@@ -257,6 +257,7 @@ def test_every_address_is_listed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.django_db
 def test_who_may_call_what(champion: Any) -> None:
     """Listed methods are asked by everybody; others by those with the most rights, and by strangers."""

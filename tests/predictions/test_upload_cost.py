@@ -23,8 +23,9 @@ from tests.factories import UserFactory, jpeg_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MOST = 12  # queries for a photo of a patient who has photos already
-MOST_OF_A_NEW_PATIENT = 15  # its patient and its cluster are two more rows, and the site is asked for
+AUDIT = 2  # entries of the audit log: that the photo was sent, and that its answer was shown
+MOST = 12 + AUDIT  # queries for a photo of a patient who has photos already
+MOST_OF_A_NEW_PATIENT = 15 + AUDIT  # its patient and its cluster are two more rows, and the site is asked for
 TRANSACTIONS = ("BEGIN", "COMMIT")
 
 
