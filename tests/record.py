@@ -1,8 +1,7 @@
 """Tests that make up a past, or empty the tables between two tests, lift the triggers that keep the record."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
 from django.db import connection
 from django.db.backends.base.operations import BaseDatabaseOperations
@@ -45,8 +44,8 @@ def let_tests_empty_the_tables() -> None:
     """A test that commits empties every table at its end, those of the record too."""
     flush = BaseDatabaseOperations.execute_sql_flush
 
-    def flush_all(self: Any, statements: Any) -> None:
+    def flush_all(self: BaseDatabaseOperations, sql_list: Iterable[str]) -> None:
         with lifted():
-            flush(self, statements)
+            flush(self, sql_list)
 
     BaseDatabaseOperations.execute_sql_flush = flush_all  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """The one place where what happens to accounts is recorded: sign-in, sign-out, passwords, rights, sessions, keys."""
 
 import logging
+from typing import Any
 
 from django.contrib.auth.models import User
 
@@ -30,5 +31,5 @@ def record(event: str, *, user: User | None, by: User | None = None, **details: 
     log.info("%s: user=%s by=%s %s", event, user and user.pk, actor and actor.pk, details)
     act = _ACTS.get(event, Act.ACCOUNT_CHANGED)
     who = None if act == Act.SIGN_IN_FAILED else actor
-    told = {name: value for name, value in details.items() if name not in ("address", "session")}
+    told: dict[str, Any] = {name: value for name, value in details.items() if name not in ("address", "session")}
     audit.record(act, about=user, user=who, event=event, **told)

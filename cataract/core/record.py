@@ -67,11 +67,10 @@ def drop(schema_editor: Any, model: type[models.Model]) -> None:
 
 def unprotected(connection: BaseDatabaseWrapper) -> list[str]:
     """The tables of the record that lack one of their triggers."""
+    acts: tuple[str, ...]
     if connection.vendor == "sqlite":
-        query, acts = (
-            "SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger'",
-            ("changed", "deleted", "replaced"),
-        )
+        query = "SELECT tbl_name || ' ' || name FROM sqlite_master WHERE type = 'trigger'"
+        acts = ("changed", "deleted", "replaced")
     else:
         query = (
             "SELECT c.relname || ' ' || t.tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "

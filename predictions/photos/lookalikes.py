@@ -67,7 +67,7 @@ def candidates_sql(hashes: Sequence[str]) -> tuple[str, list[Any]]:
 def _found(sql: str, params: list[Any]) -> list[tuple[str, bool]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _near(hashes: Sequence[str], found: list[str]) -> list[str]:

@@ -205,8 +205,8 @@ def store_final_answer(*, reading: Reading, answer: str, seconds: float | None =
         stored = pending.update(final_answer=answer, final_at=timezone.now(), final_seconds=seconds)
         reading.refresh_from_db()
         if stored:
-            final = {"columns": KEPT_FINAL, "case": str(reading.case_id)}
-            record(Act.READ_FINAL, about=reading, user=reading.reader, **final)
+            case = str(reading.case_id)
+            record(Act.READ_FINAL, about=reading, user=reading.reader, columns=KEPT_FINAL, case=case)
             transitions.advance(reading.case, reading)
         elif reading.final_answer != answer or reading.retracted_at:
             raise transitions.Conflict("Your answer is final already. Undo it to answer again.")

@@ -3,6 +3,7 @@
 import re
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import environ
 import pytest
@@ -30,7 +31,7 @@ MAY_CHANGE = {
 }
 
 
-def refused(statement: str, *values: Any, on: BaseDatabaseWrapper = connection) -> None:  # type: ignore[assignment]
+def refused(statement: str, *values: Any, on: BaseDatabaseWrapper = connection) -> None:
     with pytest.raises(IntegrityError, match="is never"), transaction.atomic(using=on.alias), on.cursor() as cursor:
         cursor.execute(statement, values)
 
@@ -64,7 +65,7 @@ def test_readings_labels_answers_and_promotions_stand(champion: Any) -> None:
         ("predictions_prediction", case.prediction_id, ("decision", "probability", "reasons", "status", "done_at")),
         ("predictions_promotion", Promotion.objects.get().pk, ("reason", "promoted_by_id", "created_at")),
     ):
-        pk = key.hex if hasattr(key, "hex") else key
+        pk = key.hex if isinstance(key, UUID) else key
         for column in columns:
             refused(f"UPDATE {table} SET {column} = 'x' WHERE id = %s", pk)
         refused(f"DELETE FROM {table} WHERE id = %s", pk)

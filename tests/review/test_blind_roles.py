@@ -236,7 +236,7 @@ def test_an_answer_after_another_photo_of_the_eye_was_shown_is_not_blind() -> No
     case = differs_in_the_ai("normal")
     reader = ReaderFactory.create()
     services.claim_case(case=case, reader=reader)
-    shot = Prediction.objects.exclude(pk=case.prediction_id).get(image__patient__key="P-1")
+    shot = Prediction.objects.filter(image__patient__key="P-1").exclude(pk=str(case.prediction_id)).get()
     disclose(predictions=[shot], user=reader)
     assert services.store_blind_answer(case=case, reader=reader, answer="normal").ai_shown_first
 

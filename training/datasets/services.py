@@ -132,9 +132,13 @@ class _LabelsChanged(Exception):
     """The labels are not those that were read a moment ago."""
 
 
+def _column(name: str) -> str:
+    return str(DatasetItem._meta.get_field(name).column)  # type: ignore[union-attr]
+
+
 def _copy_labels(dataset: Dataset) -> None:
     """Copy the labels as they are now into the dataset. One statement: a hundred thousand rows pass no Python."""
-    columns = {
+    columns: dict[str, Any] = {
         "dataset": Value(dataset.pk),
         "image": F("image_id"),
         "label": F("pk"),
@@ -144,7 +148,7 @@ def _copy_labels(dataset: Dataset) -> None:
         "weight": F("weight"),
     }
     rows = _chosen(dataset.always_read).order_by().values_list(*columns.values())
-    names = ", ".join(connection.ops.quote_name(DatasetItem._meta.get_field(name).column) for name in columns)
+    names = ", ".join(connection.ops.quote_name(_column(name)) for name in columns)
     sql, params = rows.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(f"INSERT INTO {connection.ops.quote_name(DatasetItem._meta.db_table)} ({names}) {sql}", params)

@@ -51,14 +51,14 @@ def _forget_in_mlflow() -> None:
     """
     may_train = Q(dataset__items__image__status=EyeImage.Status.KEPT, dataset__items__image__may_train=True)
     gone = Count("dataset__items") - Count("dataset__items", filter=may_train)
-    runs = TrainingRun.objects.exclude(mlflow_run_id="").annotate(gone=gone)
-    for run in runs.exclude(gone=F("photos_left_out")):
+    runs = TrainingRun.objects.exclude(mlflow_run_id="").annotate(gone=gone).exclude(gone=F("photos_left_out"))
+    for run, mlflow_run, left_out in runs.values_list("pk", "mlflow_run_id", "gone"):
         try:
-            forget_rows(run.mlflow_run_id, _trainable)
+            forget_rows(mlflow_run, _trainable)
         except Exception as error:
-            log.warning("MLflow does not mend the photo list of training run %s; later again: %s", run.pk, error)
+            log.warning("MLflow does not mend the photo list of training run %s; later again: %s", run, error)
         else:
-            TrainingRun.objects.filter(pk=run.pk).update(photos_left_out=run.gone)
+            TrainingRun.objects.filter(pk=run).update(photos_left_out=left_out)
 
 
 def remembered() -> set[str]:

@@ -49,9 +49,9 @@ def record(
     kept, and `chain.verify` finds it when they did. detail: what JSON can hold; ids and numbers, never a pseudonym, a
     name or an answer.
     """
-    held = list(rows) or [about] if columns and (rows or about is not None) else []
-    if held:
-        detail["kept"] = hashes_of([row for row in held if row is not None], columns)
+    held = list(rows) or ([] if about is None else [about])
+    if columns and held:
+        detail["kept"] = hashes_of(held, columns)
     AuditEntry.objects.create(act=act, **_who(user), **_what(about), detail=detail)
 
 

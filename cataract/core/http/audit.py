@@ -49,11 +49,11 @@ def _recorded(chunks: Iterable[bytes], actor: Callable[[], Actor]) -> Iterator[b
 
 def _actor(request: HttpRequest) -> Actor:
     user, token = getattr(request, "user", None), getattr(request, "auth", None)
-    is_token = isinstance(token, ApiToken)
-    session = None if is_token else getattr(getattr(request, "session", None), "session_key", None)
+    key = token.pk if isinstance(token, ApiToken) else None
+    session = getattr(getattr(request, "session", None), "session_key", None) if key is None else None
     return Actor(
         user=user if isinstance(user, User) else None,
         session=session_mark(session) if session else "",
-        key=token.pk if is_token else None,
+        key=key,
         address=client_address(request) or "",
     )

@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ class Command(BaseCommand):
         found = Search(since=options["since"], until=options["until"] + timedelta(days=1)).entries().order_by("pk")
         record(Act.EXPORTED, what="audit log", since=str(options["since"]), until=str(options["until"]))
         rows = rows_of(found.filter(pk__lte=found.values_list("pk", flat=True).last() or 0))
+        lines: Iterator[str]
         if options["format"] == "jsonl":
             lines = (json.dumps(row, sort_keys=True) + "\n" for row in rows)
         else:

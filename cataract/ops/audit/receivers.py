@@ -17,7 +17,7 @@ from cataract.core.audit.services import record
 def rights_changed(instance: Any, action: str, pk_set: set[int] | None, sender: Any, **_: Any) -> None:
     if action in ("post_add", "post_remove", "pre_clear"):
         kind = "roles" if sender is User.groups.through else "permissions"
-        record(Act.RIGHTS_CHANGED, about=instance, how=action.partition("_")[2], **{kind: sorted(pk_set or ())})
+        record(Act.RIGHTS_CHANGED, about=instance, how=action.partition("_")[2], kind=kind, ids=sorted(pk_set or ()))
 
 
 @receiver(post_save, sender=LogEntry)
