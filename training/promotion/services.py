@@ -65,7 +65,7 @@ def decline_promotion(*, user: User, request: PromotionRequest) -> None:
     """Close a request without promoting; its author may do so too. Raises PromotionRefused."""
     with transaction.atomic():
         _decide(request, user)
-        record(Act.PROMOTION_ASKED, about=request.release, user=user, declined=request.pk)
+        record(Act.PROMOTION_ASKED, about=request.release, user=user, declined=str(request.pk))
 
 
 def open_request(release: Release) -> PromotionRequest | None:

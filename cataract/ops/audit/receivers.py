@@ -32,4 +32,4 @@ def admin_changed(instance: LogEntry, created: bool, **_: Any) -> None:
     fields = sorted({name for each in changes for name in each.get("changed", {}).get("fields", ())})
     how = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}.get(instance.action_flag, "")
     model = "" if instance.content_type is None else ".".join(instance.content_type.natural_key())
-    record(Act.ADMIN_CHANGED, user=instance.user, of=model, row=instance.object_id, how=how, fields=fields)
+    record(Act.ADMIN_CHANGED, user=instance.user, of=model, row=str(instance.object_id), how=how, fields=fields)
