@@ -214,9 +214,10 @@ def test_a_worker_counts_only_sites_where_something_is_new(site: Site, monkeypat
     Progress.objects.filter(site=other).update(counted_at=timezone.now() - timedelta(hours=1))
     assert sites_counted() == ["Lakeside"]
     name, digest = storage.store(jpeg_bytes(3, opacity=1.0), suffix=".jpg")
-    EyeImage.objects.filter(site=site).update(split="test", stored_name=name, sha256=digest)
-    Prediction.objects.all().update(mode="fast")
-    Label.objects.update(created_at=timezone.now())
+    with lifted():
+        EyeImage.objects.filter(site=site).update(split="test", stored_name=name, sha256=digest)
+        Prediction.objects.all().update(mode="fast")
+        Label.objects.update(created_at=timezone.now())
     worker.judge_if_changed(seconds=0)
     assert not Rescore.objects.exists(), "there was no time"
     assert sites_counted() == ["Hillside"] and Rescore.objects.count() == 1
