@@ -373,7 +373,7 @@ def _copy(model: type[models.Model], rows: list[dict[str, Any]]) -> None:
     fields = [
         field
         for field in model._meta.concrete_fields
-        if field.attname in rows[0] or not isinstance(field, models.AutoField)
+        if field.attname in rows[0] or not (isinstance(field, models.AutoField) or field.generated)
     ]
     names = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     table = connection.ops.quote_name(model._meta.db_table)

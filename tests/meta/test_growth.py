@@ -164,6 +164,7 @@ def test_the_rows_read_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Prediction.objects.count() == 8000
 
 
+@pytest.mark.fault
 @pytest.mark.services
 @pytest.mark.timeout(600)
 def test_the_same_on_postgresql(postgres_url: str) -> None:

@@ -113,6 +113,7 @@ def fetch(client: Client, address: str) -> None:
     assert answer.status_code == 200 and b"P-0" in answer.content
 
 
+@pytest.mark.fault
 @pytest.mark.services
 def test_the_same_on_postgresql(postgres_url: str) -> None:
     """The other test of this file, in a pytest run of its own."""

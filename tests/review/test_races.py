@@ -25,7 +25,7 @@ from tests.review.makers import make_case
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.timeout(900)]
 
-CASES = int(os.environ.get("RACING_CASES", "250"))  # `make faults` asks for more
+CASES = int(os.environ.get("RACING_CASES", "120"))  # `make faults` asks for more
 
 
 def at_once(acts: list[Callable[[], object]]) -> None:
