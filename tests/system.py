@@ -30,6 +30,7 @@ class System:
             "DJANGO_SETTINGS_MODULE": "cataract.settings",
             "DATA_DIR": str(data_dir),
             "OMP_NUM_THREADS": "1",
+            "LOG_LEVEL": "INFO",  # a worker says when it is ready
             "ALWAYS_READ_RATE": "0",  # no answer is provisional by chance, as in tests/settings.py
             "ALWAYS_READ_WEEKLY": "0",
             "STEP_UP_MINUTES": "720",
