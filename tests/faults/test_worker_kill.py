@@ -138,7 +138,7 @@ def test_messages_that_are_lost_with_the_broker_cost_time_and_nothing_else(syste
     assert ask(system, "SELECT max(attempts) FROM predictions_prediction") == 1
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 def test_a_message_that_is_delivered_five_times_is_answered_once(system: System) -> None:
     """Each row five times, to two processes that take what comes: one attempt, one answer, one embedding."""
     system.start_broker()
@@ -167,7 +167,7 @@ def test_a_photo_that_kills_its_worker_is_given_up_and_holds_nobody_else_up(syst
     assert ask(system, "SELECT count(*) FROM answers") == 9
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.timeout(600)
 def test_every_task_is_done_exactly_once_through_kills_of_worker_and_broker(system: System) -> None:
     broker = system.start_broker()

@@ -19,7 +19,7 @@ def test_photos_are_answered_in_the_web_process_and_by_workers() -> None:
     assert found[0].ratio == 1 and all(0 < row.p50_ms <= row.p95_ms < 30_000 and row.per_second > 0 for row in found)
 
 
-@pytest.mark.slow
+@pytest.mark.fault
 @pytest.mark.timeout(600)
 def test_a_sustained_load_is_measured_window_by_window() -> None:
     found = load.sustain(load.ways(1)[1], minutes=0.5, callers=2, window=10)
