@@ -1,7 +1,6 @@
 """The checks of `manage.py doctor`: each yields findings, and any error among them makes it exit with 1."""
 
 import hashlib
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from cataract.ops.audit.worker import faults_of
 from cataract.ops.backup.services import last_backup
+from cataract.ops.system import free_bytes, nearest_existing
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
@@ -84,10 +84,8 @@ def check_database() -> Iterator[Finding]:
 
 
 def check_disk() -> Iterator[Finding]:
-    folder = settings.DATA_DIR
-    while not folder.exists():
-        folder = folder.parent
-    free = shutil.disk_usage(folder).free
+    folder = nearest_existing(settings.DATA_DIR)
+    free = free_bytes(folder)
     if free < LOW_DISK_BYTES:
         yield Finding("error", "disk", f"Only {free / 1e9:.1f} GB are free at {folder}.", "Free some space.")
     else:

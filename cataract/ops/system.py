@@ -76,7 +76,7 @@ def versions() -> dict[str, str]:
 
 def free_bytes(folder: Path) -> int:
     """Free bytes on the disk of a folder that may not exist yet."""
-    return shutil.disk_usage(_existing(Path(folder))).free
+    return shutil.disk_usage(nearest_existing(Path(folder))).free
 
 
 def ask_broker() -> dict[str, Any]:
@@ -97,6 +97,6 @@ def ask_broker() -> dict[str, Any]:
     return dict(found)
 
 
-def _existing(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The folder, or the nearest of its parents that exists."""
     return next(place for place in (folder, *folder.parents) if place.exists())
