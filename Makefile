@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test faults fuzz simulate load lint check lock docs clean
+.PHONY: help run demo install test faults fuzz simulate load lint check lock docs clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,6 +30,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make run      install the requirements and run the whole system (PORT, DATA_DIR, LIGHT=1)"
+	@echo "make demo     the same with drawn eyes, made-up people and a full queue, in DATA_DIR or demo-data"
 	@echo "make test     install the test requirements and run the tests (ARGS=... goes to pytest)"
 	@echo "make check    make lint, then make test"
 	@echo "make lint     ruff, mypy, lint-imports, hadolint, migrations, deploy check"
@@ -43,6 +44,9 @@ help:
 
 run: $(VENV)/.$(SET)
 	@exec $(IN)/python manage.py up --setup
+
+demo: $(VENV)/.$(SET)
+	@exec $(IN)/python manage.py demo
 
 install: $(VENV)/.$(SET)
 

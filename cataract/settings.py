@@ -22,6 +22,7 @@ from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 from cataract.core import logs
+from cataract.core.processes import available_cores
 
 
 class _Env(environ.Env):  # type: ignore[misc]
@@ -40,6 +41,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 # Folder of photos, releases, batches and, in the embedded default, the database and the broker. Default: `data` beside
 # `manage.py`.
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
+DEMO = (DATA_DIR / "demo.json").is_file()  # `manage.py demo` made this folder: every page says so
 # 1 makes secrets and servers required and switches on TLS-only cookies, the redirect to TLS and HSTS.
 PRODUCTION = env.bool("PRODUCTION", default=False)
 # 1 shows settings and source code on error pages. Never set it where others can reach the system.
@@ -329,8 +331,9 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 FILE_UPLOAD_HANDLERS = ["predictions.photos.uploads.BoundedUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 MAX_BODY_BYTES = 100_000_000  # of a request that is not a batch; a larger one is refused by its header, unread
-# Child processes that decode photos. 0 decodes them in the web process. Default: the number of cores.
-DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=os.cpu_count() or 1)
+# Child processes that decode photos. 0 decodes them in the web process. Default: the number of cores that this process
+# may use.
+DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=available_cores())
 # Days that deleted photos stay in the trash, where they can be restored, before they are purged.
 TRASH_DAYS = env.int("TRASH_DAYS", default=30)
 BATCH_DIR = DATA_DIR / "batches"  # files that were sent and are not processed yet

@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from cataract.core import metrics
 from cataract.core.failpoints import hit
+from cataract.core.processes import available_cores
 from cataract.ml.arrays import Floats, Pixels, finite_or_none
 from cataract.ml.cascade.cascade import Cascade, Outcome
 from cataract.ml.cascade.policy import audit_rate, audit_selected
@@ -221,5 +222,5 @@ def _pool() -> ThreadPoolExecutor:
     """Threads that compute for requests, which can then stop waiting. One pool per process."""
     with _pool_lock:
         if os.getpid() not in _pools:
-            _pools[os.getpid()] = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="inference")
+            _pools[os.getpid()] = ThreadPoolExecutor(available_cores(), thread_name_prefix="inference")
         return _pools[os.getpid()]

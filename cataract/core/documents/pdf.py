@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
+
 from cataract.core.documents.document import Block, Chart, Document, Paragraph, Photos, Points, Signature, Table
 
 _FONT = "DejaVu"
@@ -18,7 +20,7 @@ _COLUMNS, _PHOTO_MM = 3, 55.0
 
 def render(document: Document, *, footer: str, photo: Callable[[str], bytes | None]) -> bytes:
     """The document as the bytes of a PDF. `photo` returns the JPEG of a photo by its id, None where it is deleted."""
-    pdf = _new(footer)
+    pdf = _new(f"Demo: every eye is drawn. {footer}" if settings.DEMO else footer)
     pdf.set_title(document.title)
     pdf.add_page()
     if document.letterhead:

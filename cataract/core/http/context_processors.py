@@ -10,10 +10,11 @@ _PHOTOS = "image/jpeg,image/png,image/webp"
 
 
 def product(request: HttpRequest) -> dict[str, str | bool | int]:
-    """The name, the intended-use sentence, the idle limit, the file types that a photo form accepts, upload limits."""
+    """Name, intended use, whether this is a demo, idle limit, the file types that a photo form accepts, upload limits."""
     return {
         "product_name": "Cataract screening",
         "intended_use": settings.INTENDED_USE,
+        "is_demo": settings.DEMO,
         "idle_minutes": settings.SESSION_IDLE_MINUTES,
         "accept_dicom": settings.ACCEPT_DICOM,
         "photo_types": f"{_PHOTOS},application/dicom,.dcm" if settings.ACCEPT_DICOM else _PHOTOS,

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cataract.core.checks import SETTINGS
+from cataract.core.processes import available_cores
 from cataract.ops import load
 from cataract.ops.load import LoadFailed, Measured, Minute
 from training.tracking.measurement import MLFLOW_OPTION, NotRecorded, record
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--processes",
             type=int,
-            default=os.cpu_count() or 1,
+            default=available_cores(),
             help="web or worker processes when scaled out (number of cores)",
         )
         parser.add_argument("--images", type=Path, metavar="DIR", help="photos to send instead of synthetic eyes")
@@ -100,7 +101,7 @@ class Command(BaseCommand):
                 "load",
                 name=name,
                 figures={**figures, "load_before": busy},
-                params={**params, "cores": os.cpu_count()},
+                params={**params, "cores": available_cores()},
                 result=[asdict(row) for row in found],
             )
         except NotRecorded as error:
@@ -124,7 +125,7 @@ def _table(found: Sequence[Measured], callers: int, busy: float) -> list[str]:
         f"{row.way:<40}{row.per_second:>9.1f}{row.ratio:>7.2f}{row.p50_ms:>8.0f}{row.p95_ms:>8.0f}{row.later:>7}"
         for row in found
     ]
-    return [f"{callers} callers, {os.cpu_count()} cores, load {busy:.1f} before", head, *rows]
+    return [f"{callers} callers, {available_cores()} cores, load {busy:.1f} before", head, *rows]
 
 
 def _minutes(found: Sequence[Minute], callers: int, busy: float) -> list[str]:
@@ -133,4 +134,4 @@ def _minutes(found: Sequence[Minute], callers: int, busy: float) -> list[str]:
     rows = [f"{row.number:<8}{row.per_second:>9.1f}{row.p50_ms:>8.0f}{row.p95_ms:>8.0f}" for row in found]
     first, last = found[0].per_second, found[-1].per_second
     end = f"first minute {first:.1f}, last minute {last:.1f} photos/s: {last / first if first else 0:.2f} times"
-    return [f"{callers} callers, {os.cpu_count()} cores, load {busy:.1f} before", head, *rows, end]
+    return [f"{callers} callers, {available_cores()} cores, load {busy:.1f} before", head, *rows, end]
