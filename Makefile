@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo install test faults fuzz simulate load lint check lock docs clean
+.PHONY: help run demo check-pythons install test faults fuzz simulate load lint check lock docs clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -33,6 +33,7 @@ help:
 	@echo "make demo     the same with drawn eyes, made-up people and a full queue, in DATA_DIR or demo-data"
 	@echo "make test     install the test requirements and run the tests (ARGS=... goes to pytest)"
 	@echo "make check    make lint, then make test"
+	@echo "make check-pythons  the tests on Python 3.11, 3.12 and 3.13 of pyenv or the PATH"
 	@echo "make lint     ruff, mypy, lint-imports, hadolint, migrations, deploy check"
 	@echo "make faults   kill the web process a thousand times, and other long tests"
 	@echo "make fuzz     send 100,000 broken photos"
@@ -73,6 +74,18 @@ load: $(VENV)/.core
 	$(IN)/python manage.py load $(ARGS)
 
 check: lint test
+
+# Every supported Python, each in an environment of its own: the tests without browser and faults. The interpreters come
+# from pyenv, or from the PATH.
+PYTHONS := 3.11 3.12 3.13
+check-pythons:
+	@for version in $(PYTHONS); do \
+	  found=$$(ls -d "$${PYENV_ROOT:-$$HOME/.pyenv}"/versions/$$version.*/bin/python 2>/dev/null | sort -V | tail -n 1 || true); \
+	  found=$${found:-$$(command -v python$$version || true)}; \
+	  [ -n "$$found" ] || { echo "Python $$version is not installed (pyenv install $$version)."; exit 1; }; \
+	  echo "== $$($$found --version)"; \
+	  $(MAKE) --no-print-directory test PYTHON="$$found" VENV=".venv-$$version" ARGS='-m "not fault and not browser and not slow" $(ARGS)'; \
+	done
 
 # .pre-commit-config.yaml calls the same targets. Those that load the settings do so in a temporary data folder.
 LINTS := lint-ruff lint-format lint-mypy lint-imports lint-dockerfile lint-migrations lint-deploy

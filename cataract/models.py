@@ -3,5 +3,6 @@
 from cataract.accounts import models as accounts
 from cataract.core.audit import models as audit
 from cataract.ops.notices import models as notices
+from cataract.ops.upgrades import models as upgrades
 
-__all__ = ["accounts", "audit", "notices"]
+__all__ = ["accounts", "audit", "notices", "upgrades"]

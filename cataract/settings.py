@@ -22,6 +22,7 @@ from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 from cataract.core import logs
+from cataract.core.hosts import in_address
 from cataract.core.processes import available_cores
 
 
@@ -37,10 +38,14 @@ class _Env(environ.Env):  # type: ignore[misc]
 env = _Env()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+_CHECKOUT = (BASE_DIR / "manage.py").is_file()  # else an installed wheel: setup.py
+_FILES = BASE_DIR if _CHECKOUT else BASE_DIR / "cataract" / "files"
 
 # Folder of photos, releases, batches and, in the embedded default, the database and the broker. Default: `data` beside
-# `manage.py`.
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
+# `manage.py`; of an installed package, in the working directory.
+DATA_DIR = (
+    Path(env.str("DATA_DIR", default=str((BASE_DIR if _CHECKOUT else Path.cwd()) / "data"))).expanduser().resolve()
+)
 DEMO = (DATA_DIR / "demo.json").is_file()  # `manage.py demo` made this folder: every page says so
 # 1 makes secrets and servers required and switches on TLS-only cookies, the redirect to TLS and HSTS.
 PRODUCTION = env.bool("PRODUCTION", default=False)
@@ -89,6 +94,11 @@ ALLOWED_HOSTS = (
 )
 # Other origins that may submit forms, with their scheme: `https://clinic.example`.
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+# Path below which a proxy serves the system: `/screening`. Empty: the root of its host.
+SUB_PATH = env.str("SUB_PATH", default="")
+SUB_PATH = f"/{SUB_PATH.strip('/')}" if SUB_PATH.strip("/") else ""
+FORCE_SCRIPT_NAME = SUB_PATH or None  # begins every address that the system makes
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -139,7 +149,7 @@ WSGI_APPLICATION = "cataract.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [_FILES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -451,14 +461,18 @@ MLFLOW_ALLOWED_HOSTS = env.list("MLFLOW_ALLOWED_HOSTS", default=[])
 # Where training runs are recorded. Default: SQLite in `DATA_DIR`.
 MLFLOW_TRACKING_URI = env.str("MLFLOW_TRACKING_URI", default=f"sqlite:///{DATA_DIR / 'mlflow' / 'mlflow.db'}")
 MLFLOW_ARTIFACT_DIR = DATA_DIR / "mlflow" / "artifacts"
-_MLFLOW_NAME = MLFLOW_ALLOWED_HOSTS[0] if MLFLOW_ALLOWED_HOSTS else MLFLOW_HOST.replace("0.0.0.0", "127.0.0.1")
+_MLFLOW_NAME = (
+    MLFLOW_ALLOWED_HOSTS[0]
+    if MLFLOW_ALLOWED_HOSTS
+    else {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(MLFLOW_HOST, in_address(MLFLOW_HOST))
+)
 # Address of MLflow's pages that the admin links to. Default: the first of `MLFLOW_ALLOWED_HOSTS`, else `MLFLOW_HOST`,
 # at `MLFLOW_PORT`.
 MLFLOW_UI_URL = env.str("MLFLOW_UI_URL", default="") or f"http://{_MLFLOW_NAME}:{MLFLOW_PORT}"
 
 # Web -----------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [_FILES / "static"]
 # Where `collectstatic` puts the static files. The container image sets it. Default: `static` in `DATA_DIR`.
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))
 STORAGES = {
@@ -537,9 +551,10 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_AGE = int(SESSION_HOURS * 3600)
 CSRF_COOKIE_HTTPONLY = True
 # Two systems side by side on one host (two PORTs) must not log each other out.
-SESSION_COOKIE_NAME = "__Host-session" if PRODUCTION else f"session-{PORT}"
-DEVICE_COOKIE_NAME = "__Host-device" if PRODUCTION else f"device-{PORT}"
-CSRF_COOKIE_NAME = "__Host-csrf" if PRODUCTION else f"csrf-{PORT}"
+# `__Host-`: browsers take such a cookie only from this host over TLS, and only for all of its paths.
+_COOKIE = ("__Secure-{}" if SUB_PATH else "__Host-{}") if PRODUCTION else f"{{}}-{PORT}"
+SESSION_COOKIE_NAME, DEVICE_COOKIE_NAME, CSRF_COOKIE_NAME = map(_COOKIE.format, ("session", "device", "csrf"))
+SESSION_COOKIE_PATH = CSRF_COOKIE_PATH = f"{SUB_PATH}/"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
 SECURE_REDIRECT_EXEMPT = [r"^api/v1/health/"]

@@ -6,7 +6,15 @@ from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cataract.settings")
 
-application = get_wsgi_application()
+
+def _application():  # type: ignore[no-untyped-def]
+    django = get_wsgi_application()
+    from cataract.core.http.sub_path import below_sub_path  # only after Django is set up
+
+    return below_sub_path(django)
+
+
+application = _application()
 
 
 def _warm_up() -> None:

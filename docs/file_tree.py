@@ -21,6 +21,8 @@ OTHERS = {
     "docs/": "architecture, API, production, decisions",
     "Makefile": "make run, make test and their helpers",
     "Dockerfile, docker/": "two images: web without torch, trainer with it",
+    "deploy/": "systemd units",
+    "setup.py": "what a wheel holds",
     "docker-compose.yml": "production on one host",
     "pyproject.toml": "requirements, and the configuration of ruff, mypy, pytest, coverage and import-linter",
     "requirements/": "locked requirements with hashes: core, train, dev",

@@ -100,6 +100,7 @@ def remember_device(request: HttpRequest, response: HttpResponseBase, user: User
         settings.DEVICE_COOKIE_NAME,
         signing.dumps(newest, salt=_DEVICE_SALT),
         max_age=timedelta(days=_DEVICE_DAYS),
+        path=settings.SESSION_COOKIE_PATH,
         httponly=True,
         secure=settings.SESSION_COOKIE_SECURE,
         samesite="Lax",

@@ -1,6 +1,7 @@
 """Files that survive a power cut."""
 
 import os
+import tempfile
 from pathlib import Path
 
 
@@ -11,3 +12,19 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all. Raises OSError."""
+    with tempfile.NamedTemporaryFile(
+        "w", dir=path.parent, prefix=f".{path.name}.", encoding="utf-8", delete=False
+    ) as file:
+        temporary = Path(file.name)  # mode 0600
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            temporary.rename(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise

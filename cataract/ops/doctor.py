@@ -1,6 +1,7 @@
 """The checks of `manage.py doctor`: each yields findings, and any error among them makes it exit with 1."""
 
 import hashlib
+import sqlite3
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,13 +22,16 @@ from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from cataract.ops.audit.worker import faults_of
 from cataract.ops.backup.services import last_backup
 from cataract.ops.system import free_bytes, nearest_existing
+from cataract.ops.upgrades.services import program_version, unknown_migrations
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
+from predictions.releases.services import starter_on_offer
 from predictions.retention.models import Deletion
 from review.cases.models import ReviewCase
 from training.forgetting.worker import remembered
 from training.runs.models import TrainingRun
+from training.tracking import store
 
 WAITS_TOO_LONG: Final = timedelta(minutes=5)
 SILENT_TOO_LONG: Final = timedelta(seconds=60)
@@ -65,6 +69,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     yield from check_releases(say)
     yield from check_predictions()
     yield from check_training()
+    yield from check_mlflow()
     yield from check_audit()
 
 
@@ -76,7 +81,13 @@ def check_database() -> Iterator[Finding]:
     except DatabaseError as error:
         yield Finding("error", "database", f"The database cannot be opened: {error}", cure)
         return
-    if plan:
+    unknown = unknown_migrations()
+    if unknown:
+        message = (
+            f"A newer version has changed this database: {_some(unknown)} is unknown to version {program_version()}."
+        )
+        yield Finding("error", "database", message, "Install that version again, or restore an earlier backup.")
+    elif plan:
         missing = _some([f"{migration.app_label}.{migration.name}" for migration, _ in plan])
         yield Finding("error", "database", f"Migrations are not applied: {missing}.", cure)
     else:
@@ -241,6 +252,9 @@ def check_releases(say: Progress) -> Iterator[Finding]:
             continue
         if release.status == Release.Status.CHAMPION:
             yield Finding("ok", "releases", f"The champion {release.pk} is intact and gives its golden predictions.")
+    if starter := starter_on_offer():
+        message = f"This version ships the release {starter}, which this installation does not have."
+        yield Finding("note", "releases", message, "Compare it: `manage.py install_starter --challenger`.")
     if not Release.objects.champions().exists():
         yield Finding("error", "releases", "There is no champion: every photo waits for a clinician.", NO_CHAMPION_CURE)
 
@@ -296,6 +310,25 @@ def check_training() -> Iterator[Finding]:
     interrupted = TrainingRun.objects.filter(status=TrainingRun.Status.INTERRUPTED).count()
     if interrupted:
         yield Finding("note", "training", f"{interrupted} training runs were interrupted.")
+
+
+def check_mlflow() -> Iterator[Finding]:
+    """The embedded record of trainings can be opened by the installed MLflow."""
+    path = store.store_path()
+    if path is None:
+        return
+    try:
+        found = store.schema_of(path)
+        if found in ("", store.wanted_schema()):
+            yield Finding("ok", "mlflow", "The record of trainings has the tables of the installed MLflow.")
+            return
+        store.require_known(found)
+    except store.StoreIsNewer as error:
+        yield Finding("error", "mlflow", str(error))
+    except sqlite3.DatabaseError as error:
+        yield Finding("error", "mlflow", f"mlflow.db cannot be read: {error}", "Restore it: `manage.py restore`.")
+    else:
+        yield Finding("note", "mlflow", "MLflow's tables are of an earlier version.", "The next start changes them.")
 
 
 def check_audit() -> Iterator[Finding]:

@@ -218,7 +218,7 @@ def _environment(folder: Path, **env: str) -> dict[str, str]:
 
 def _set_up(folder: Path) -> str:
     """An empty system with users and the starter release; return the key that its setup prints."""
-    command = [sys.executable, "manage.py", "setup", "--no-static"]
+    command = [sys.executable, "-m", "cataract", "setup", "--no-static"]
     done = subprocess.run(
         command, cwd=settings.BASE_DIR, env=_environment(folder), capture_output=True, text=True, check=False
     )
@@ -233,7 +233,7 @@ def _running(folder: Path, way: Way) -> Iterator[int]:
     """The port of a system that answers; it is stopped afterwards."""
     port = _free_port()
     env = _environment(folder, PORT=str(port), **way.env)
-    command = [sys.executable, "manage.py", "up", "--no-mlflow"]
+    command = [sys.executable, "-m", "cataract", "up", "--no-mlflow"]
     with (folder / "load.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=env, stdout=log, stderr=log)
     try:

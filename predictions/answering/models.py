@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db import models
 from django.db.models import Exists, OuterRef, Prefetch, Q
+from django.urls import get_script_prefix
 from django.utils import timezone
 
 from cataract.core.querysets import LeasedQuerySet
@@ -254,7 +255,7 @@ class Prediction(models.Model):
     @property
     def api_url(self) -> str:
         """The API path of this prediction."""
-        return f"/api/v1/predictions/{self.pk}"
+        return f"{get_script_prefix()}api/v1/predictions/{self.pk}"
 
 
 class FinalResultQuerySet(models.QuerySet["FinalResult"]):

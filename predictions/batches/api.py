@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -86,7 +87,7 @@ class Batches(generics.ListAPIView[Batch]):
             key=request.headers.get("Idempotency-Key", ""),
         )
         response = Response(BatchSerializer(batch).data, status=202)
-        response["Location"] = f"/api/v1/batches/{batch.pk}"
+        response["Location"] = reverse("api-batch", args=[batch.pk])
         return marked(response, replayed)
 
 

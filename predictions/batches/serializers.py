@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -85,7 +86,7 @@ class BatchSerializer(serializers.ModelSerializer[Batch]):
         return progress_of(row)
 
     def get_results(self, row: Batch) -> str:
-        return f"/api/v1/batches/{row.pk}/results"
+        return reverse("api-batch-results", args=[row.pk])
 
 
 class BatchItemSerializer(serializers.ModelSerializer[BatchItem]):

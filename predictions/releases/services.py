@@ -1,5 +1,6 @@
 """Change the champion: install the starter, promote a release, roll back. Reject a challenger."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -9,6 +10,7 @@ from django.utils import timezone
 
 from cataract.core.audit.models import Act
 from cataract.core.audit.services import record
+from cataract.ml.release.manifest import ReleaseCorrupt, read_manifest
 from predictions.releases.errors import AlreadyInstalled, PromotionConflict, RejectionRefused, refuse_damage
 from predictions.releases.models import LiveTest, Promotion, Release
 from predictions.releases.serving import load_verified
@@ -31,6 +33,27 @@ def install_starter() -> Release:
     make_champion(release=release, user=None, reason="The starter release, shipped with the program.")
     release.refresh_from_db()
     return release
+
+
+def starter_on_offer() -> str:
+    """The id of the shipped release where this installation does not have it; empty where it has, or has none at all.
+
+    An installation never changes its champion by itself: an upgrade only offers the release that it ships.
+    """
+    with suppress(ReleaseCorrupt):
+        shipped = read_manifest(Path(settings.STARTER_DIR)).id
+        if Release.objects.exists() and not Release.objects.filter(pk=shipped).exists():
+            return shipped
+    return ""
+
+
+def add_starter() -> Release:
+    """Register the shipped release as a challenger, to be compared and promoted like any other. Raises DamagedRelease.
+
+    An installation that has it already gets its row.
+    """
+    with refuse_damage():
+        return register_release(folder=Path(settings.STARTER_DIR))
 
 
 def make_champion(*, release: Release, user: User | None, reason: str, is_rollback: bool = False) -> Promotion:

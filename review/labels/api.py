@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -47,7 +48,7 @@ class Similar(APIView):
 def _case(label: Label, similarity: float) -> dict[str, Any]:
     return {
         "image": str(label.image_id),
-        "photo": f"/photos/{label.image_id}/thumb/",
+        "photo": reverse("predictions:photo", args=[label.image_id, "thumb"]),
         "similarity": round(similarity, 4),
         "answer": label.answer,
         "confirmed_by": label.provenance,

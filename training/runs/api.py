@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 from rest_framework.permissions import BasePermission
@@ -44,7 +45,9 @@ class TrainingRuns(generics.ListAPIView[TrainingRun]):
             request,
             lambda: runs_services.start_training(user=user_of(request), **form.request()),
             lambda run: Response(
-                TrainingRunSerializer(run).data, status=202, headers={"Location": f"/api/v1/training-runs/{run.pk}"}
+                TrainingRunSerializer(run).data,
+                status=202,
+                headers={"Location": reverse("api-training-run", args=[run.pk])},
             ),
         )
 

@@ -3,11 +3,14 @@
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from filelock import FileLock
+
+from training.tracking import store
 
 EXPERIMENT = "cataract"
 MODEL = "cataract-cascade"
@@ -64,14 +67,23 @@ def connect() -> Any:
     prepare()
     from mlflow import MlflowClient
 
-    # MLflow creates and migrates its tables when a store is opened. Two processes that do so at once fail, and now and
-    # then corrupt the store.
+    # MLflow creates its tables when a store is opened. Two processes that do so at once fail, and now and then corrupt
+    # the store.
     lock = settings.DATA_DIR / "mlflow" / "store.lock"
     lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with FileLock(lock):
         if settings.MLFLOW_TRACKING_URI.startswith("sqlite:///"):
             Path(settings.MLFLOW_TRACKING_URI.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+            _bring_store_up_to_date(settings.MLFLOW_TRACKING_URI, settings.MLFLOW_ARTIFACT_DIR)
         return MlflowClient(tracking_uri=settings.MLFLOW_TRACKING_URI, registry_uri=settings.MLFLOW_TRACKING_URI)
+
+
+@cache
+def _bring_store_up_to_date(_uri: str, _artifacts: Path) -> None:
+    """Once a process: neither the folder nor the installed MLflow changes under a running one."""
+    path = store.store_path()
+    if path is not None:
+        store.bring_up_to_date(path)
 
 
 def prepare() -> None:

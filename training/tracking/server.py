@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from cataract.core.hosts import in_address
 from training.tracking import mlflow_client
 
 # Its job runner would start eight more processes.
@@ -14,7 +15,7 @@ ENVIRONMENT = {**mlflow_client.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
 
 def server_command() -> list[str]:
     """The program that serves the store of this installation and its pages."""
-    hosts = [*settings.MLFLOW_ALLOWED_HOSTS, settings.MLFLOW_HOST]
+    hosts = [*settings.MLFLOW_ALLOWED_HOSTS, in_address(settings.MLFLOW_HOST)]
     return [
         str(Path(sys.executable).parent / "mlflow"),
         "server",

@@ -10,7 +10,7 @@ _PHOTOS = "image/jpeg,image/png,image/webp"
 
 
 def product(request: HttpRequest) -> dict[str, str | bool | int]:
-    """Name, intended use, whether this is a demo, idle limit, the file types that a photo form accepts, upload limits."""
+    """Name, intended use, whether this is a demo, idle limit, file types that a photo form accepts, upload limits."""
     return {
         "product_name": "Cataract screening",
         "intended_use": settings.INTENDED_USE,

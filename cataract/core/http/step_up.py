@@ -10,6 +10,7 @@ from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequi
 from django.conf import settings
 from django.http import HttpRequest
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.http import urlencode
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -44,7 +45,7 @@ def require_confirmation(request: HttpRequest) -> None:
         return
     if any("password" in name for name in request.POST):
         query = urlencode({"next": request.get_full_path()})
-        raise ImmediateHttpResponse(redirect(f"/accounts/reauthenticate/?{query}"))
+        raise ImmediateHttpResponse(redirect(f"{reverse('account_reauthenticate')}?{query}"))
     raise ReauthenticationRequired
 
 

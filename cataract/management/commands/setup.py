@@ -9,16 +9,18 @@ from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.contrib.staticfiles.finders import get_finders
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
-from django.db import DEFAULT_DB_ALIAS, connections, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from cataract import roles
 from cataract.accounts import services as accounts
 from cataract.core import tokens
 from cataract.core.checks import SETTINGS
 from cataract.core.models import ApiToken
+from cataract.ops.backup.repository import BackupFailed
+from cataract.ops.upgrades import services as upgrades
 from predictions.releases.models import Release
+from predictions.releases.services import starter_on_offer
 
 # The first users, by name, with their roles. A second reader, because a case needs two blind readers.
 FIRST_USERS = {**{role: role for role in roles.ROLES}, "reader2": "reader"}
@@ -43,10 +45,10 @@ class Command(BaseCommand):
         self._create_first_users()
 
     def _migrate(self) -> None:
-        executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
-        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-            self.stdout.write("Making the database ready ...")
-            call_command("migrate", interactive=False, verbosity=0)
+        try:
+            upgrades.bring_up_to_date(say=self.stdout.write)
+        except (upgrades.UpgradeRefused, BackupFailed) as error:
+            raise CommandError(str(error)) from None
 
     def _collect_static(self) -> None:
         """Collect when a static file has changed since the last time: compressing all of them takes seconds."""
@@ -62,6 +64,11 @@ class Command(BaseCommand):
         if not Release.objects.exists():
             self.stdout.write("Installing the starter release ...")
             call_command("install_starter", stdout=self.stdout)
+        elif starter := starter_on_offer():
+            self.stdout.write(
+                f"This version ships the release {starter}. To compare it with your champion, run "
+                "`manage.py install_starter --challenger`; nothing serves it before an admin promotes it."
+            )
 
     def _create_first_users(self) -> None:
         """Create the first users of an empty system. A user deleted later does not come back."""

@@ -19,6 +19,7 @@ from django.db.migrations.executor import MigrationExecutor
 from cataract.celery import app as celery_app
 from cataract.core.broker.server import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
 from cataract.core.checks import SETTINGS
+from cataract.core.hosts import in_address
 from cataract.core.locks import AlreadyRunning, locked
 from cataract.ops.supervisor import Service, Supervisor
 from training.tracking.mlflow_client import home_url, is_remote
@@ -146,7 +147,7 @@ def worker_service() -> Service:
 
 
 def mlflow_service() -> Service:
-    return Service("mlflow", [sys.executable, str(settings.BASE_DIR / "manage.py"), "mlflow_ui"], essential=False)
+    return Service("mlflow", [sys.executable, "-m", "cataract", "mlflow_ui"], essential=False)
 
 
 def _program(name: str) -> str:
@@ -170,9 +171,10 @@ class _Announcement:
 
     def __init__(self, command: BaseCommand, host: str, mlflow: bool) -> None:
         self._command = command
-        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else host
-        self._base = f"http://{shown}:{settings.PORT}"
-        self._probe = f"http://127.0.0.1:{settings.PORT}/api/v1/health/live" if shown == "localhost" else self._base
+        shown = "localhost" if host in ("127.0.0.1", "0.0.0.0", "::", "::1") else in_address(host)
+        asked = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, in_address(host))
+        self._base = f"http://{shown}:{settings.PORT}{settings.SUB_PATH}"
+        self._probe = f"http://{asked}:{settings.PORT}{settings.SUB_PATH}/api/v1/health/live"
         self._lines = [
             ("application", f"{self._base}/"),
             ("admin", f"{self._base}/admin/"),

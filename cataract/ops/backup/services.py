@@ -21,6 +21,7 @@ from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from cataract.core.files import write_private
 from cataract.ops.backup import databases
 from cataract.ops.backup.repository import BackupFailed, Repository
 
@@ -70,8 +71,8 @@ def back_up(repository: Repository, *, verify: str = "5%") -> LastBackup:
     with _stage() as stage:
         facts = {"at": timezone.now().isoformat(), "database": databases.dump(stage), "migrations": _migrations()}
         _copy_mlflow(stage)
-        _write(stage / _KEY, settings.SECRET_KEY)
-        _write(stage / "facts.json", json.dumps(facts))
+        write_private(stage / _KEY, settings.SECRET_KEY)
+        write_private(stage / "facts.json", json.dumps(facts))
         folders = [name for name in _FOLDERS if (settings.DATA_DIR / name).is_dir()]
         summary = repository.store(settings.DATA_DIR, [*folders, _STAGE])
     repository.verify(share=verify)
@@ -90,7 +91,8 @@ def back_up(repository: Repository, *, verify: str = "5%") -> LastBackup:
 def restore(repository: Repository, snapshot: str = "latest") -> dict[str, Any]:
     """Restore a backup into an empty installation; return its facts. Raises BackupFailed, and then nothing has changed.
 
-    The database is read last: until then the installation is still empty and the restore can be repeated.
+    The database is read first, in one transaction: when that fails the installation is still empty, and the restore can
+    be repeated. The folders that follow are renamed within DATA_DIR.
     """
     _require_empty()
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=settings.DATA_DIR) as place:
@@ -102,6 +104,8 @@ def restore(repository: Repository, snapshot: str = "latest") -> dict[str, Any]:
         facts: dict[str, Any] = json.loads((stage / "facts.json").read_text(encoding="utf-8"))
         _require_known(facts["migrations"])
         _require_its_key((stage / _KEY).read_text(encoding="utf-8"))
+        connections.close_all()
+        databases.load(stage)
         for name in _FOLDERS:
             if (found / name).is_dir():
                 (settings.DATA_DIR / name).parent.mkdir(parents=True, exist_ok=True)
@@ -110,8 +114,6 @@ def restore(repository: Repository, snapshot: str = "latest") -> dict[str, Any]:
         if (stage / "mlflow.db").is_file():
             (settings.DATA_DIR / "mlflow").mkdir(parents=True, exist_ok=True)
             shutil.move(stage / "mlflow.db", settings.DATA_DIR / "mlflow" / "mlflow.db")
-        connections.close_all()
-        databases.load(stage)
     _note(LastBackup(facts["at"], snapshot, 0))
     return facts
 
@@ -127,7 +129,7 @@ def last_backup() -> LastBackup | None:
 def _note(last: LastBackup) -> None:
     folder = settings.DATA_DIR / _STAGE
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(folder / _LAST, json.dumps(asdict(last)))
+    write_private(folder / _LAST, json.dumps(asdict(last)))
 
 
 @contextmanager
@@ -175,13 +177,7 @@ def _require_its_key(key: str) -> None:
             "SECRET_KEY is not the key of this backup: its API keys would end. Set the key of that time."
         )
     if "SECRET_KEY" not in os.environ:
-        path.unlink(missing_ok=True)
-        _write(path, key)
-
-
-def _write(path: Path, text: str) -> None:
-    with open(path, "w", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(text)
+        write_private(path, key)
 
 
 def _migrations() -> list[str]:

@@ -9,6 +9,8 @@ import shutil
 from pathlib import Path
 from typing import Any, Final
 
+from cataract.core.files import write_private
+
 MARK: Final = "demo.json"  # settings.DEMO is whether DATA_DIR holds it
 DEFAULT: Final = "demo-data"  # in the working directory
 # A demo never reaches a real database, a real broker or people's mail boxes.
@@ -62,6 +64,4 @@ def read_mark(folder: Path) -> dict[str, Any]:
 
 def write_mark(folder: Path, content: dict[str, Any]) -> None:
     """Write the mark, readable by its owner only: it holds passwords."""
-    path = folder / MARK
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_private(folder / MARK, json.dumps(content, indent=1))
