@@ -119,6 +119,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "cataract.core.http.middleware.BoundedBody",
     "cataract.core.http.middleware.leave_nothing_behind",
+    "cataract.core.http.middleware.ask_for_no_device",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
