@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
 
@@ -64,7 +65,7 @@ def follow_move(path: Path) -> bool:
                     )
     for place in elsewhere:
         _log.warning("The data folder has moved: MLflow's locations at %s are now at %s.", place, here)
-        _move_waiting(Path(place.removeprefix("file://")).parent.parent)
+        _move_waiting(Path(unquote(urlsplit(place).path)).parent.parent)
     return bool(elsewhere)
 
 

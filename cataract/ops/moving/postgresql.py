@@ -93,7 +93,7 @@ def _require_known_tables(source: BaseDatabaseWrapper) -> None:
         raise NotMoved(f"No model describes the tables {', '.join(unknown)}: they would be left behind.")
 
 
-def _fields(model: type[models.Model]) -> list[models.Field[Any, Any]]:
+def _fields(model: type[models.Model]) -> "list[models.Field[Any, Any]]":
     """The columns that are written: the database computes the others."""
     return [field for field in model._meta.local_concrete_fields if not getattr(field, "generated", False)]
 

@@ -17,7 +17,6 @@ from cataract.core.errors import DomainError
 from cataract.ops.backup import databases
 from cataract.ops.backup.repository import BackupFailed
 from cataract.ops.backup.services import back_up, configured_repository
-from cataract.ops.system import free_bytes
 from cataract.ops.upgrades.models import InstalledVersion
 from training.runs.models import TrainingRun
 
@@ -91,7 +90,7 @@ def _look(say: Say) -> None:
     if TrainingRun.objects.in_status(TrainingRun.Status.RUNNING).exists():
         say("A training run was running: it goes on from its checkpoint afterwards.")
     size = _database_bytes()
-    free = free_bytes(settings.DATA_DIR)
+    free = shutil.disk_usage(settings.DATA_DIR).free
     if free < 3 * size:
         raise UpgradeRefused(
             f"An upgrade copies the database first: {3 * size / 1e9:.1f} GB must be free at {settings.DATA_DIR}, and "
