@@ -18,7 +18,7 @@ from review.labels.models import Label
 from tests.factories import AdjudicatorFactory, ReaderFactory, UserFactory
 from tests.system import System
 
-SENTENCE = "Every eye is drawn, every person is made up."
+SENTENCE = "Eyes are drawn, people are made up."
 
 
 @pytest.fixture
