@@ -34,7 +34,8 @@ def test_practice_by_keyboard_to_its_result(site: Site, settings: Any) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Practice done")
     site.look(page, "practice-result")
-    assert PracticeSession.objects.get().right == 4
+    session = PracticeSession.objects.get()
+    assert session.right == session.items.filter(number__gt=1, expected="cataract").count()
 
 
 def test_feedback_and_pauses(site: Site) -> None:
