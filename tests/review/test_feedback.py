@@ -117,7 +117,7 @@ def test_a_weekly_note_counts_what_somebody_else_read_too(browser: Client, reade
     note = QualityNote.objects.get()
     assert (note.readings, note.compared, note.agreed, note.controls, note.controls_right) == (4, 3, 3, 2, 1)
     assert "new" in browser.get("/review/yours/").content.decode()
-    page = browser.get(f"/review/yours/notes/{note.pk}/").content.decode()
+    page = browser.get(f"/review/yours/notes/{note.pk}/").content.decode().replace("\N{NO-BREAK SPACE}", " ")
     assert "3 of 3 (100 %, 95 % interval 44 to 100 %)" in page and "1 of 2" in page
     note.refresh_from_db()
     assert note.seen_at is not None
