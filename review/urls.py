@@ -44,6 +44,7 @@ urlpatterns: list[URLPattern] = [
     path("readers/", pause_views.readers_page, name="readers"),
     path("readers/<int:pk>/lift/", pause_views.lift, name="lift-pause"),
     path("yours/", feedback_views.own_cases, name="own-cases"),
+    path("yours/<uuid:pk>/photo/", feedback_views.own_thumbnail, name="own-thumbnail"),
     path("yours/notes/<uuid:pk>/", feedback_views.own_note, name="quality-note"),
     path("undo/", reading_views.undo, name="undo"),
     path("worklist/", queue_views.worklist_page, name="worklist"),

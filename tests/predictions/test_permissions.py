@@ -87,6 +87,7 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/readers/": {"GET": (ADMINS, "")},
     "review/readers/<int:pk>/lift/": {"POST": (ADMINS, "")},
     "review/yours/": {"GET": (READERS, "")},
+    "review/yours/<uuid:pk>/photo/": {"GET": (READERS, "")},
     "review/yours/notes/<uuid:pk>/": {"GET": (READERS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
     "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
