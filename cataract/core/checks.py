@@ -104,6 +104,8 @@ RULES = (
             "OUTCOME_WINDOW_DAYS",
             "PREDICTION_LEASE_SECONDS",
             "REVIEW_AGREED_HOURS",
+            "REVIEW_SOON_HOURS",
+            "REVIEW_URGENT_HOURS",
             "SESSION_HOURS",
             "SESSION_IDLE_MINUTES",
             "STEP_UP_MINUTES",
