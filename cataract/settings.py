@@ -427,6 +427,10 @@ REVIEW_PAUSE_OF = env.int("REVIEW_PAUSE_OF", default=10)
 REVIEW_NOTE_CASES = env.int("REVIEW_NOTE_CASES", default=20)
 # Hours in which readers answer, as agreed with the clinics. Older cases come first, and admins get a notice.
 REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
+# The same for urgent cases: no answer of the AI, requested, or of a priority up to 10. The worklist shows what is late.
+REVIEW_URGENT_HOURS = env.float("REVIEW_URGENT_HOURS", default=4)
+# The same for the next ones: disagreement, another finding, or of a priority up to 20.
+REVIEW_SOON_HOURS = env.float("REVIEW_SOON_HOURS", default=12)
 # A later outcome speaks about photos of the same eye taken at most this many days before it.
 OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 

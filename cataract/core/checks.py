@@ -107,6 +107,8 @@ RULES = (
             "OUTCOME_WINDOW_DAYS",
             "PREDICTION_LEASE_SECONDS",
             "REVIEW_AGREED_HOURS",
+            "REVIEW_SOON_HOURS",
+            "REVIEW_URGENT_HOURS",
             "REVIEW_NOTE_CASES",
             "REVIEW_PAUSE_OF",
             "SESSION_HOURS",
