@@ -17,6 +17,7 @@ urlpatterns = [
     path("", home, name="home"),
     path("", include("predictions.urls")),
     path("review/", include("review.urls")),
+    path("overview/", include("cataract.ops.overview.urls")),
     path("notices/", include("cataract.ops.notices.urls")),
     path("audit/", include("cataract.ops.audit.urls")),
     path("training/", include("training.urls")),

@@ -17,6 +17,7 @@ def home(request: HttpRequest) -> HttpResponse:
         ("predictions.add_eyeimage", "predictions:upload"),
         ("review.read_reviewcase", "review:queue"),
         ("predictions.view_every_eyeimage", "predictions:list"),
+        ("cataract.view_overview", "overview:page"),
     )
     for permission, name in places:
         if user.has_perm(permission):

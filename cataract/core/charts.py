@@ -22,7 +22,8 @@ _ROW, _BAR_ROW, _AXIS = 62, 42, 24
 class Figure:
     """A chart with its title and the table of its numbers; `text` says n and interval, `url` leads to its list.
 
-    The first cell of a row names it. Shown by `components/figure.html`.
+    The first cell of a row names it. Without values `svg` is empty and `text` says so.
+    `components/figure.html` shows it.
     """
 
     title: str
@@ -31,7 +32,6 @@ class Figure:
     rows: Sequence[Sequence[object]]
     text: str = ""
     url: str = ""
-    action: str = ""
 
 
 class Interval(NamedTuple):

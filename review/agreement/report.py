@@ -100,13 +100,22 @@ def report(since: datetime | None = None) -> Report:
     )
 
 
+def of_period(since: datetime, until: datetime) -> tuple[Estimate, Estimate]:
+    """Kappa of the cases that two people read by chance; and how often first blind answers agree with the AI."""
+    return _agreement([each for each in _readings(since, until) if each.kind == CASE])
+
+
 def by_month(since: datetime, until: datetime) -> dict[str, tuple[Estimate, Estimate]]:
-    """By month of the reading: kappa of the random share, and how often first blind answers agree with the AI."""
+    """The same by month of the reading."""
     months: dict[str, list[ReadingRow]] = defaultdict(list)
     for each in _readings(since, until):
         if each.kind == CASE:
             months[each.month].append(each)
-    return {month: (_random_kappa(rows), _anchoring(rows)[0].estimate) for month, rows in sorted(months.items())}
+    return {month: _agreement(rows) for month, rows in sorted(months.items())}
+
+
+def _agreement(cases: list[ReadingRow]) -> tuple[Estimate, Estimate]:
+    return _random_kappa(cases), _anchoring(cases)[0].estimate
 
 
 def _readings(since: datetime | None, until: datetime | None = None) -> list[ReadingRow]:

@@ -33,6 +33,7 @@ COUNTERS = frozenset({"adjudicator", "admin", "auditor"})
 WATCHERS = frozenset({"admin", "auditor", "integrator"})
 LOOKERS = frozenset({"admin", "auditor"})
 INTEGRATORS = frozenset({"admin", "integrator"})
+OVERSEERS = frozenset({"admin", "auditor", "manager"})
 ADMINS = frozenset({"admin"})
 ADJUDICATORS = frozenset({"adjudicator"})
 
@@ -74,12 +75,17 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/acceptance/": {"GET": (UPLOADERS | LOOKERS, "")},
     "review/acceptance/decide/": {"POST": (ADMINS, "")},
     "review/acceptance/count/": {"POST": (ADMINS, "")},
-    "review/drift/": {"GET": (LOOKERS, "")},
-    "review/drift/<uuid:pk>/": {"GET": (LOOKERS, "")},
+    "review/drift/": {"GET": (OVERSEERS, "")},
+    "review/drift/<uuid:pk>/": {"GET": (OVERSEERS, "")},
     "review/drift/<uuid:pk>/restart/": {"POST": (ADMINS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
-    "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
+    "review/worklist/": {"GET": (COUNTERS | READERS | OVERSEERS, ""), "POST": (ADMINS, "")},
     "audit/": {"GET": (LOOKERS, "")},
+    "overview/": {"GET": (OVERSEERS, "")},
+    "overview/month/": {"GET": (OVERSEERS, "")},
+    "overview/month/<str:name>/": {"GET": (OVERSEERS, "")},
+    "overview/month/<str:name>/pdf/": {"GET": (OVERSEERS, "")},
+    "overview/month/<str:name>/csv/": {"GET": (OVERSEERS, "")},
     "notices/": {"GET": (ADMINS, "")},
     "notices/seen/": {"POST": (ADMINS, "")},
     "notices/<uuid:pk>/seen/": {"POST": (ADMINS, "")},

@@ -55,6 +55,18 @@ def over_time(since: datetime, until: datetime) -> dict[str, list[dict[str, Any]
     }
 
 
+def accuracy(since: datetime, until: datetime) -> dict[str, dict[str, Any]]:
+    """The same of the whole period: accuracy of the photos whose cases were opened in it, agreement of its readings."""
+    measures = in_service.measures(in_service.rows(since, where=Q(created_at__lt=until)))
+    between, with_ai = agreement_report.of_period(since, until)
+    return {
+        "sensitivity": _estimate(_measure(measures, "Sensitivity")),
+        "specificity": _estimate(_measure(measures, "Specificity")),
+        "between_readers": _estimate(between),
+        "with_ai": _estimate(with_ai),
+    }
+
+
 def photos_by_day(since: datetime, until: datetime) -> list[dict[str, Any]]:
     """Per local day: photos sent for an answer; of these decided alone, sent to a person, not judged, and failed."""
     rows = _by_day(
