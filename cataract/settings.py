@@ -295,6 +295,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 60.0,
         "options": {"expires": 59},
     },
+    "examine-system": {
+        "task": "cataract.status.tasks.examine_system",
+        "schedule": crontab(hour=4, minute=15),
+        "options": {"expires": 3600},
+    },
     "prepare-overview": {
         "task": "cataract.ops.overview.tasks.prepare_overview",
         "schedule": 600.0,

@@ -6,5 +6,6 @@ from cataract.ops.audit import tasks as audit
 from cataract.ops.backup import tasks as backup
 from cataract.ops.notices import tasks as notices
 from cataract.ops.overview import tasks as overview
+from cataract.status import tasks as status
 
-__all__ = ["accounts", "audit", "backup", "notices", "overview", "signs_of_life", "statistics"]
+__all__ = ["accounts", "audit", "backup", "notices", "overview", "signs_of_life", "statistics", "status"]

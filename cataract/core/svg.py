@@ -1,5 +1,6 @@
 """The elements of charts: SVG without script and style, coloured by class on pages and by attributes in files."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 from django.utils.html import format_html, format_html_join
@@ -37,6 +38,11 @@ def drawing(width: int, height: int, title: str, words: str, parts: Iterable[Saf
         words,
         format_html_join("", "{}", ((part,) for part in parts)),
     )
+
+
+def without_words(svg: str) -> str:
+    """A chart without its name and description, for programs that do not know these elements."""
+    return re.sub(r"<(title|desc)>.*?</\1>", "", svg, flags=re.DOTALL)
 
 
 def mark(tag: str, kind: str, attributes: Mapping[str, float | str], content: str = "") -> SafeString:

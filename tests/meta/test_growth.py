@@ -45,6 +45,7 @@ PAGES = {
     "system": ("admin0", "/api/v1/system"),
     "overview": ("admin0", "/overview/"),
     "report of a month": ("admin0", "/overview/month/2026-10/"),
+    "status": ("admin0", "/status/"),
     "worklist": ("admin0", "/review/worklist/"),
     "admin, predictions": ("admin0", "/admin/predictions/prediction/"),
     "admin, photos of a patient": ("admin0", "/admin/predictions/eyeimage/?q=P-0000003"),

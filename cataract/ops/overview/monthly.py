@@ -76,8 +76,8 @@ def turnaround_rows(content: Row) -> list[tuple[Any, ...]]:
             each: value * factor if each != "n" and value is not None else value
             for each, value in content["turnaround"][key].items()
         }
-        rows.append(_estimate("median", name, found, unit))
-        rows.append(("nine of ten within", name, found["p90"], "", "", found["n"], unit))
+        rows.append(_estimate("upload to final result, median", name, found, unit))
+        rows.append(("upload to final result, nine of ten within", name, found["p90"], "", "", found["n"], unit))
     return rows
 
 
@@ -87,15 +87,9 @@ def reading_rows(content: Row) -> list[tuple[Any, ...]]:
     return [
         ("readings", "all", found["n"], "", "", found["n"], "readings"),
         ("readers who read", "all", found["readers"], "", "", found["readers"], "readers"),
-        (
-            "readings of one reader",
-            "median, and range",
-            found["median"],
-            found["least"],
-            found["most"],
-            found["readers"],
-            "readings",
-        ),
+        ("readings of one reader, median", "readers", found["median"], "", "", found["readers"], "readings"),
+        ("readings of one reader, fewest", "readers", found["least"], "", "", found["readers"], "readings"),
+        ("readings of one reader, most", "readers", found["most"], "", "", found["readers"], "readings"),
         ("time of reading", "all", round(found["hours"], 2), "", "", found["an_hour"]["n"], "hours"),
         _estimate("readings an hour", "median", found["an_hour"], "readings"),
         ("cases opened", "all", sum(day["opened"] for day in cases), "", "", "", "cases"),

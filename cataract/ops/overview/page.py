@@ -57,8 +57,8 @@ class Links:
     def drift(self) -> str:
         return self._if("predictions.view_driftsegment", reverse("review:drift"))
 
-    def notices(self) -> str:
-        return self._if("cataract.view_notice", reverse("ops:notices"))
+    def status(self) -> str:
+        return self._if("cataract.view_notice", reverse("status:page"))
 
     def release(self, pk: str) -> str:
         admin = reverse("admin:training_releasereview_change", args=[pk])
@@ -155,7 +155,7 @@ def _system(links: Links, workers: int) -> Tile:
     value = "No worker" if not workers else "No release" if champion is None else str(notices)
     at_work = f"{workers or 'no'} worker{'' if workers == 1 else 's'} at work"
     text = f"{notices} open; {at_work}; {champion or 'no release'} serves"
-    return Tile("Notices", value, text, links.notices(), "" if value == "0" else "warning")
+    return Tile("Notices", value, text, links.status(), "" if value == "0" else "warning")
 
 
 def figures(content: Row, links: Links) -> list[charts.Figure]:
