@@ -52,7 +52,7 @@ def problems(signs: Signs, findings: Sequence[dict[str, Any]]) -> list[Problem]:
     """What no worker can tell of, because none works, and the errors that the doctor found last."""
     found = []
     if signs.at is None:
-        found.append(Problem("No worker has ever reported.", _START))
+        found.append(Problem("No worker has reported yet.", f"One does within a minute of its start. {_START}"))
     elif not signs.alive:
         minutes = int((timezone.now() - signs.at).total_seconds() // 60)
         silent = f"No worker has reported for {minutes} minutes: photos wait, and nothing is checked."

@@ -129,6 +129,7 @@ def test_the_overview_leads_from_each_figure_to_its_list() -> None:
     today = timezone.localdate().isoformat()
     for address in (f"/uploads/?since={today}", "/review/worklist/?state=open&amp;oldest=1", "needs_review=false"):
         assert f'href="{address}' in page or address in page
+    assert "device=" in page and "site=" in page, "each camera leads to its photos"
     assert page.count('<svg class="chart"') == page.count("<summary>Data") >= 3 and "style=" not in page
     client = logged_in("admin")
     for part in page.split('href="')[1:]:
@@ -142,7 +143,7 @@ def test_a_manager_sees_figures_and_only_links_that_open() -> None:
     client = logged_in("manager")
     assert client.get("/")["Location"] == "/overview/"
     page = client.get("/overview/").content.decode()
-    assert "Photos today" in page and "/uploads/" not in page and "/notices/" not in page
+    assert "Photos today" in page and "/uploads/" not in page and "/notices/" not in page and "/status/" not in page
     assert client.get("/review/worklist/").status_code == client.get("/review/drift/").status_code == 200
     assert logged_in("reader").get("/overview/").status_code == 403
 

@@ -56,7 +56,7 @@ def page_of(client: Client) -> str:
 
 
 def test_workers_are_shown_with_their_last_sign_of_life(client: Client, answers: dict[str, Any]) -> None:
-    assert "No worker has ever reported." in page_of(client)
+    assert "No worker has reported yet." in page_of(client)
     signs_of_life.note_signs_of_life()
     page = page_of(client)
     assert "Everything works." in page and page.count("At work") == 2 and "Messages to answer photos" in page

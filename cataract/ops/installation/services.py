@@ -23,7 +23,7 @@ State = Literal["known", "rotated", "lost", "unknown"]
 
 
 def secret_state() -> State:
-    """Whether SECRET_KEY is the noted one; `rotated`: the noted one is among its fallbacks; `unknown`: none is noted."""
+    """Whether SECRET_KEY is the noted one; `rotated`: the noted one is a fallback; `unknown`: none is noted."""
     noted = Installation.objects.values_list("secret_digest", flat=True).first()
     if noted is None:
         return "unknown"

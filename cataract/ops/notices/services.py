@@ -11,7 +11,8 @@ from cataract.ops.notices.models import Notice
 @transaction.atomic
 def take_notice(*, notice: Notice, user: User) -> None:
     """`user` takes care of it from now on, and has seen it; whoever did before does not any more."""
-    Notice.objects.open().filter(pk=notice.pk).update(owner=user)
+    if not Notice.objects.open().filter(pk=notice.pk).update(owner=user):
+        return  # resolved meanwhile
     notice.seen_by.add(user)
     record(Act.OPERATED, about=notice, user=user, what="took care of a notice")
 

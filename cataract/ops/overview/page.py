@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from cataract.core import charts
@@ -48,6 +49,11 @@ class Links:
         query = urlencode({"since": self._since, **filters}) if "since" not in filters else urlencode(filters)
         return self._if("predictions.view_every_eyeimage", f"{reverse('predictions:list')}?{query}")
 
+    def named(self, name: str, **filters: str) -> str:
+        """The name as a link to these photos."""
+        address = self.uploads(**{key: value for key, value in filters.items() if value})
+        return format_html('<a href="{}">{}</a>', address, name) if address else name
+
     def worklist(self, **filters: str) -> str:
         return self._if("review.view_reviewcase", f"{reverse('review:worklist')}?{urlencode(filters)}")
 
@@ -59,10 +65,6 @@ class Links:
 
     def status(self) -> str:
         return self._if("cataract.view_notice", reverse("status:page"))
-
-    def release(self, pk: str) -> str:
-        admin = reverse("admin:training_releasereview_change", args=[pk])
-        return self._if("training.view_comparison", admin) if self._user.is_staff else ""
 
     def _if(self, permission: str, address: str) -> str:
         return address if self._user.has_perm(permission) else ""
@@ -223,7 +225,8 @@ def _ungradable(title: str, rows: Sequence[Row], links: Links) -> charts.Figure:
     svg = charts.intervals(title, shown[:6], high=high) if rows else SafeString()
     text = f"share of answers with 95 % interval, n {sum(row['n'] for row in rows):,}" if rows else "No answers yet."
     url = links.uploads(decision="ungradable")
-    return charts.Figure(title, svg, HEAD, [cells(row) for row in rows], text, url)
+    cells_of = [(links.named(row["name"], decision="ungradable", **row["filter"]), *cells(row)[1:]) for row in rows]
+    return charts.Figure(title, svg, HEAD, cells_of, text, url)
 
 
 def duration(length: timedelta) -> str:
