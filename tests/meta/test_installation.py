@@ -1,12 +1,15 @@
-"""The canary of the secret key: what is said when the key is lost, exchanged or rotated."""
+"""What an installation says and does when what it needs is lost: the secret key, the files of the broker."""
 
+import subprocess
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 
 from cataract.core.audit.models import Act, AuditEntry
+from cataract.core.broker import server
 from cataract.ops import doctor
 from cataract.ops.installation.models import Installation
 from cataract.ops.installation.services import note_secret, secret_state
@@ -49,3 +52,21 @@ def test_setup_says_it(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "is not the one with which this installation works" in said.getvalue()
     call_command("setup", "--accept-new-secret", stdout=StringIO(), stderr=said)
     assert "Another secret key is accepted." in said.getvalue() and secret_state() == "known"
+
+
+def test_broker_files_that_cannot_be_read_are_moved_aside(tmp_path_factory: pytest.TempPathFactory) -> None:
+    place = tmp_path_factory.mktemp("b")
+    folder, socket = place / "broker", place / "s"
+    assert server.set_aside_unreadable(folder) is None, "a new system"
+    broker = subprocess.Popen(server.server_command(socket, folder), stdout=subprocess.DEVNULL)
+    try:
+        server.wait_until_ready(f"redis+socket://{socket}")
+    finally:
+        broker.terminate()
+        broker.wait()
+    assert server.set_aside_unreadable(folder) is None and folder.is_dir(), "files that it can read stay"
+    base: Path = next(folder.rglob("*.base.*"))
+    base.write_bytes(b"REDIS9999 of a server to come")
+    aside = server.set_aside_unreadable(folder)
+    assert aside is not None and aside.name.startswith("broker.unreadable-") and not folder.exists()
+    assert (aside / base.relative_to(folder)).read_bytes().startswith(b"REDIS9999"), "kept for whoever wants to look"
