@@ -2,6 +2,7 @@
 
 from cataract.accounts import models as accounts
 from cataract.core.audit import models as audit
+from cataract.ops.installation import models as installation
 from cataract.ops.notices import models as notices
 
-__all__ = ["accounts", "audit", "notices"]
+__all__ = ["accounts", "audit", "installation", "notices"]

@@ -294,6 +294,21 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": 300.0,
         "options": {"expires": 299},
     },
+    "note-signs-of-life": {
+        "task": "cataract.ops.signs_of_life.note_signs_of_life",
+        "schedule": 60.0,
+        "options": {"expires": 59},
+    },
+    "examine-system": {
+        "task": "cataract.status.tasks.examine_system",
+        "schedule": crontab(hour=4, minute=15),
+        "options": {"expires": 3600},
+    },
+    "prepare-overview": {
+        "task": "cataract.ops.overview.tasks.prepare_overview",
+        "schedule": 600.0,
+        "options": {"expires": 599},
+    },
     "seal-audit": {"task": "cataract.ops.audit.tasks.seal_audit", "schedule": 5.0, "options": {"expires": 4}},
     "verify-audit": {
         "task": "cataract.ops.audit.tasks.verify_audit",

@@ -156,6 +156,8 @@ PLACES = (
         "System",
         "settings",
         (
+            Page("Overview", "overview:page", any_of("cataract.view_overview"), ("overview:",)),
+            Page("Status", "status:page", any_of("cataract.view_notice")),
             Page("Notices", "ops:notices", any_of("cataract.view_notice"), counted="unseen_notices"),
             Page("Audit log", "audit:log", any_of("cataract.view_auditentry")),
             _model("Sites", "predictions_site", "predictions.view_site"),

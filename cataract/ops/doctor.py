@@ -20,6 +20,7 @@ from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from cataract.ops.audit.worker import faults_of
 from cataract.ops.backup.services import last_backup
+from cataract.ops.installation.services import CURE, LOST, secret_state
 from cataract.ops.system import free_bytes, nearest_existing
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
@@ -58,6 +59,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     yield from check_backup()
     if any(finding.level == "error" for finding in database):
         return
+    yield from check_secret()
     yield from check_photos(say)
     yield from check_copies()
     yield from check_deletions()
@@ -123,6 +125,14 @@ def check_backup() -> Iterator[Finding]:
         yield Finding("error", "backup", message, "Look for back_up_nightly in the worker's log.")
     else:
         yield Finding("ok", "backup", f"The last backup, {last.snapshot}, is {last.age_hours:.0f} hours old.")
+
+
+def check_secret() -> Iterator[Finding]:
+    """The secret key is the one with which this installation works."""
+    if secret_state() == "lost":
+        yield Finding("error", "secret", LOST, CURE)
+    else:
+        yield Finding("ok", "secret", "The secret key is the one with which this installation works.")
 
 
 def check_photos(say: Progress) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ COUNTERS = frozenset({"adjudicator", "admin", "auditor"})
 WATCHERS = frozenset({"admin", "auditor", "integrator"})
 LOOKERS = frozenset({"admin", "auditor"})
 INTEGRATORS = frozenset({"admin", "integrator"})
+OVERSEERS = frozenset({"admin", "auditor", "manager"})
 ADMINS = frozenset({"admin"})
 ADJUDICATORS = frozenset({"adjudicator"})
 
@@ -75,8 +76,8 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/acceptance/": {"GET": (UPLOADERS | LOOKERS, "")},
     "review/acceptance/decide/": {"POST": (ADMINS, "")},
     "review/acceptance/count/": {"POST": (ADMINS, "")},
-    "review/drift/": {"GET": (LOOKERS, "")},
-    "review/drift/<uuid:pk>/": {"GET": (LOOKERS, "")},
+    "review/drift/": {"GET": (OVERSEERS, "")},
+    "review/drift/<uuid:pk>/": {"GET": (OVERSEERS, "")},
     "review/drift/<uuid:pk>/restart/": {"POST": (ADMINS, "")},
     "review/practice/": {"GET": (READERS | ADMINS, "")},
     "review/practice/start/": {"POST": (READERS, "")},
@@ -90,11 +91,22 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "review/yours/<uuid:pk>/photo/": {"GET": (READERS, "")},
     "review/yours/notes/<uuid:pk>/": {"GET": (READERS, "")},
     "review/labels/export/": {"GET": (COUNTERS, "")},
-    "review/worklist/": {"GET": (COUNTERS | READERS, ""), "POST": (ADMINS, "")},
+    "review/worklist/": {"GET": (COUNTERS | READERS | OVERSEERS, ""), "POST": (ADMINS, "")},
     "audit/": {"GET": (LOOKERS, "")},
+    "overview/": {"GET": (OVERSEERS, "")},
+    "overview/month/": {"GET": (OVERSEERS, "")},
+    "overview/month/<str:name>/": {"GET": (OVERSEERS, "")},
+    "overview/month/<str:name>/pdf/": {"GET": (OVERSEERS, "")},
+    "overview/month/<str:name>/csv/": {"GET": (OVERSEERS, "")},
+    "status/": {"GET": (ADMINS, "")},
+    "status/photos/retry/": {"POST": (ADMINS, "")},
+    "status/runs/<uuid:pk>/resume/": {"POST": (ADMINS, "")},
+    "status/accounts/<int:pk>/let-in/": {"POST": (ADMINS, "")},
+    "status/doctor/": {"POST": (ADMINS, "")},
     "notices/": {"GET": (ADMINS, "")},
     "notices/seen/": {"POST": (ADMINS, "")},
     "notices/<uuid:pk>/seen/": {"POST": (ADMINS, "")},
+    "notices/<uuid:pk>/own/": {"POST": (ADMINS, "")},
     "review/look-backs/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
     "review/look-backs/cleared-wrongly/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
     "review/look-backs/<uuid:pk>/": {"GET": (LOOKERS, ""), "POST": (LOOKERS, "")},

@@ -17,7 +17,14 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from cataract.celery import app as celery_app
-from cataract.core.broker.server import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
+from cataract.core.broker.server import (
+    SET_ASIDE,
+    BrokerUnavailable,
+    give_back_unacknowledged,
+    server_command,
+    set_aside_unreadable,
+    wait_until_ready,
+)
 from cataract.core.checks import SETTINGS
 from cataract.core.locks import AlreadyRunning, locked
 from cataract.ops.supervisor import Service, Supervisor
@@ -82,6 +89,8 @@ class Command(BaseCommand):
             self.stdout.write("Stopped.")
 
     def _start_broker(self, supervisor: Supervisor) -> None:
+        if aside := set_aside_unreadable(settings.DATA_DIR / "broker"):
+            self.stderr.write(self.style.WARNING(SET_ASIDE.format(aside)))
         supervisor.start(broker_service())
         wait_until_ready(settings.CELERY_BROKER_URL)
         held = give_back_unacknowledged(celery_app)
