@@ -24,6 +24,7 @@ _LOOK: dict[str, dict[str, str | int]] = {
     "axis": {"stroke": _GREY},
     "grid": {"stroke": _PALE},
     "line": {"stroke": _BLUE, "stroke-width": 2},
+    "quiet": {"stroke": _GREY, "stroke-width": 2},
     "mark": {"fill": _BLUE},
     "reference": {"fill": _GREY},
     "track": {"fill": _PALE},
@@ -231,6 +232,32 @@ def flow(title: str, levels: Sequence[Sequence[Sequence[str]]]) -> SafeString:
     return _chart(width, int(y - gap + 6), title, parts)
 
 
+def pair(title: str, first: Interval, second: Interval) -> SafeString:
+    """Two values of one share, each with its interval, on one axis that ends at 1: the first grey, the second coloured.
+
+    The axis begins at the tenth below the lowest interval, so that near values stay apart.
+    """
+    edges = [edge for row in (first, second) for edge in (row.low, row.value) if edge is not None]
+    low = min(int(min(edges, default=0.0) * 10) / 10, 0.9)
+    right = _WIDTH - _EDGE
+
+    def place(value: float) -> float:
+        return _EDGE + (right - _EDGE) * (min(max(value, low), 1.0) - low) / (1.0 - low)
+
+    parts = [
+        _line("grid", _EDGE, 84, right, 84),
+        _text(_EDGE, 101, f"{low:.1f}", anchor="start"),
+        _text(right, 101, "1", anchor="end"),
+    ]
+    for row, top, line, dot in ((first, 14, "quiet", "reference"), (second, 54, "line", "mark")):
+        parts.append(_text(_EDGE, top, f"{row.name} {row.words().split(', n ')[0]}", kind="name", anchor="start"))
+        if row.low is not None and row.high is not None:
+            parts.append(_line(line, place(row.low), top + 14, place(row.high), top + 14))
+        if row.value is not None:
+            parts.append(_dot(place(row.value), top + 14, kind=dot))
+    return _chart(_WIDTH, 106, f"{title}: " + "; ".join(f"{row.name} {row.words()}" for row in (first, second)), parts)
+
+
 def _fork(source: Point, middles: Sequence[float], y: float, gap: float) -> list[SafeString]:
     """Lines from below one box to the tops of the boxes of the next row."""
     x, above = source
@@ -267,8 +294,8 @@ def _box(kind: str, x: float, y: float, width: float, height: float) -> SafeStri
     return _mark("rect", kind, {"x": x, "y": y, "width": width, "height": height})
 
 
-def _dot(x: float, y: float) -> SafeString:
-    return _mark("circle", "mark", {"cx": x, "cy": y, "r": 4})
+def _dot(x: float, y: float, *, kind: str = "mark") -> SafeString:
+    return _mark("circle", kind, {"cx": x, "cy": y, "r": 4})
 
 
 def _text(x: float, y: float, words: str, *, kind: str = "text", anchor: str = "middle") -> SafeString:

@@ -69,6 +69,8 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "deletions/<uuid:deletion_id>/<deletionact:act>/": {"POST": (UPLOADERS, "")},
     "metrics": {"GET": (WATCHERS, "read")},
     "training/lineage/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
+    "training/timeline/": {"GET": (LOOKERS, "")},
+    "training/releases/<str:release_id>/photos/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
     "review/": {"GET": (READERS, "")},
     "review/agreement/": {"GET": (COUNTERS, "")},
     "review/acceptance/": {"GET": (UPLOADERS | LOOKERS, "")},
