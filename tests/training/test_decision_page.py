@@ -63,7 +63,7 @@ def test_the_verdict_is_one_sentence_above_three_plots_and_one_table(admin: Clie
     (headline,) = re.findall(r"<h1[^>]*>(.*?)</h1>", page)
     assert re.fullmatch(rf"{challenger.pk} fails no gate, but \d+ gates cannot be judged yet\.", headline)
     for title in ("Sensitivity", "Specificity", "Decided without a person"):
-        assert re.search(rf'aria-label="{title}: Champion [^"]*n \d; Challenger [^"]*n \d"', page), title
+        assert re.search(rf"<title>{title}</title><desc>Champion [^<]*n \d; Challenger [^<]*n \d</desc>", page), title
     assert page.count("Sensitivity not worse by more than 2 points") == 1, "a rule stands once, for both sets"
     assert "98 more patients with and 98 more patients without cataract would decide" in page
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from cataract.core import charts
+from cataract.core import paired_charts
 from cataract.core.charts import Interval
 from cataract.ml.statistics.intervals import wilson
 from predictions.releases.models import Release
@@ -92,9 +92,9 @@ def plots(report: Mapping[str, Any]) -> list[tuple[str, SafeString, str]]:
     found = []
     for name, title in _PLOTTED:
         rows = [_measured(side, measures[side][name]) for side in SIDES]
-        found.append((title, charts.pair(title, *rows), f"n = {rows[0].n} test photos"))
+        found.append((title, paired_charts.pair(title, *rows), f"n = {rows[0].n} test photos"))
     alone = [_alone(side, report["figures"][side]["auto_decided"], unseen) for side in SIDES]
-    found.append((ALONE, charts.pair(ALONE, *alone), f"n = {unseen} test photos, each counted once"))
+    found.append((ALONE, paired_charts.pair(ALONE, *alone), f"n = {unseen} test photos, each counted once"))
     return found
 
 
