@@ -19,6 +19,7 @@ from cataract.core.http.users import user_of
 from predictions.answering.services import disclose_photos
 from training.comparison.admin_utils import release_admin_url
 from training.comparison.models import Comparison
+from training.datasets import label_photos
 from training.label_checks import services as label_checks
 from training.label_checks.models import LabelCheck
 from training.runs import curves, previews, tasks
@@ -78,6 +79,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             "preview": found,
             "counted": counted,
             **_label_check(user_of(request)),
+            **({} if counted else _photos_of_preview(user_of(request))),
             "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE),
             "parallel": settings.TRAINING_PARALLEL,
         }
@@ -162,6 +164,13 @@ def _label_check(user: User) -> dict[str, Any]:
         "checking": check is not None and check.status in LabelCheck.ACTIVE,
         "suspects": suspects,
     }
+
+
+def _photos_of_preview(user: User) -> dict[str, Any]:
+    """Some photos that a run would use and leave out, with their labels, which `user` is shown."""
+    photos = {"used_photos": label_photos.newest(6), "left_photos": label_photos.left_out(6)}
+    disclose_photos(images=[photo.label.image_id for each in photos.values() for photo in each], user=user)
+    return photos
 
 
 def _release_link(release_id: str) -> str:
