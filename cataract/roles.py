@@ -45,6 +45,8 @@ _LOOK = (
     "training.view_comparison",
     "training.view_trainingpolicy",
     "training.view_triggerfiring",
+    "training.view_photoimport",
+    "training.view_encoderchange",
     "cataract.view_auditentry",
     "cataract.view_overview",
 )
@@ -86,6 +88,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "cataract.view_notice",
         "review.retract_labels",
         "training.add_trainingrun",
+        "training.add_photoimport",
+        "training.add_encoderchange",
         "training.change_trainingrun",
         "training.change_trainingpolicy",
         "auth.view_user",

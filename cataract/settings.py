@@ -218,6 +218,8 @@ CELERY_TASK_ROUTES = {
     "predictions.batches.tasks.*": {"queue": "predict"},
     "training.runs.tasks.run_training": {"queue": "train"},
     "training.label_checks.tasks.check_labels": {"queue": "train"},
+    "training.imports.tasks.run_import": {"queue": "train"},
+    "training.encoders.tasks.make_encoder": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
 # In memory: every entry below is due within minutes, and the default scheduler writes a pickle file.
@@ -247,6 +249,12 @@ CELERY_BEAT_SCHEDULE = {
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
+    "sweep-encoders": {
+        "task": "training.encoders.tasks.sweep_encoders",
+        "schedule": 60.0,
+        "options": {"expires": 59},
+    },
+    "sweep-imports": {"task": "training.imports.tasks.sweep_imports", "schedule": 30.0, "options": {"expires": 29}},
     "score-look-backs": {
         "task": "review.lookback.tasks.sweep_look_backs",
         "schedule": 6.0,

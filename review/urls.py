@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern] = [
     path("drift/<uuid:pk>/", drift_views.segment_page, name="drift-segment"),
     path("drift/<uuid:pk>/restart/", drift_views.restart_segment, name="drift-restart"),
     path("labels/export/", label_views.export, name="export"),
+    path("labels/export/photos/", label_views.export_photos, name="export-photos"),
     path("next/", reading_views.next_case, name="next"),
     path("look-backs/", lookback_views.look_backs_page, name="look-backs"),
     path("look-backs/cleared-wrongly/", lookback_views.cleared_wrongly_page, name="cleared-wrongly"),

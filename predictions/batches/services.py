@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -174,8 +173,7 @@ def _positions_refused(batch: Batch, photos: Sequence[SpooledFile]) -> list[int]
 
 def _flush(files: Sequence[SpooledFile]) -> None:
     for file in files:
-        file.file.flush()  # type: ignore[union-attr]
-        os.fsync(file.file.fileno())  # type: ignore[union-attr]
+        file.flush_to_disk()
 
 
 def _keep(batch_id: uuid.UUID, files: Mapping[str, SpooledFile]) -> None:

@@ -43,6 +43,11 @@ class SpooledFile(UploadedFile):  # type: ignore[type-arg]  # not generic at run
         self.path = Path(path)
         self._delete = weakref.finalize(self, self.path.unlink, missing_ok=True)  # it may have moved to its batch
 
+    def flush_to_disk(self) -> None:
+        """Wait until what was received is on the disk."""
+        self.file.flush()  # type: ignore[union-attr]
+        os.fsync(self.file.fileno())  # type: ignore[union-attr]
+
     def close(self) -> None:
         super().close()
         self._delete()

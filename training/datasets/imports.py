@@ -1,6 +1,7 @@
 """Import a folder of photos: labels and splits from folder names, near-duplicates, conflicts and leaks.
 
-`scan` reads the folder, `import_folder` stores it; `manage.py evaluate` only scans.
+`scan` reads the folder, `plan_folder` says what an import of it would do, `import_folder` stores it;
+`manage.py evaluate` only scans.
 """
 
 from collections import Counter, defaultdict
@@ -20,6 +21,7 @@ from cataract.ml.photos.duplicates import is_near
 from predictions.photos import intake, worker
 from predictions.photos.clusters import draw_split
 from predictions.photos.facts import PhotoFacts
+from predictions.photos.lookalikes import find_lookalikes
 from predictions.photos.models import EyeImage, Split
 from predictions.photos.refusals import BadPhoto, PhotoInTrash
 from predictions.photos.services import store_photo
@@ -47,6 +49,7 @@ class ScannedFile:
     sha256: str = ""
     cluster: int = -1
     refused: str = ""
+    hashes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -82,6 +85,7 @@ def scan(root: Path, *, on_progress: Progress | None = None) -> list[ScannedFile
         file = ScannedFile(path, str(path.relative_to(root)), *_from_folders(path.relative_to(root)))
         try:
             photo = intake.examine(path.read_bytes(), name=path.name)
+            file.hashes = list(photo.hashes)
             hashes.append(photo.hashes)
             pictures.append(picture_of(photo.pixels))
             file.sha256 = photo.sha256
@@ -121,16 +125,8 @@ def import_folder(
     """
     files = scan(root, on_progress=on_progress)
     site = sites.ensure_site(name=site).name
-    if labelled and not any(file.label for file in files):
-        raise NothingToImport(f"No folder below {root} is named {' or '.join(CLASSES)}: there is no label to read.")
-    clusters = clusters_of(files)
-    report = ImportReport(
-        near_duplicates=_names(cluster for cluster in clusters if len({file.sha256 for file in cluster}) > 1),
-        conflicts=_names(cluster for cluster in clusters if len({file.label for file in cluster} - {""}) > 1),
-        leaks=_names(cluster for cluster in clusters if {Split.TRAIN, Split.TEST} <= {file.split for file in cluster}),
-    )
+    report, forced = _begin(root, files, labelled, split_from_folders)
     in_conflict = {name for names in report.conflicts for name in names}
-    forced = _forced_splits(clusters) if split_from_folders else {}
     # Test folders first: the first photo of a cluster decides its split.
     for number, file in enumerate(sorted(files, key=lambda f: f.split != Split.TEST), start=1):
         label = file.label if labelled and file.name not in in_conflict else ""
@@ -138,6 +134,102 @@ def import_folder(
         if on_progress:
             on_progress(number, len(files), "storing")
     return report
+
+
+def plan_folder(
+    root: Path, *, labelled: bool = False, split_from_folders: bool = False, on_progress: Progress | None = None
+) -> ImportReport:
+    """What `import_folder` would do with `root`; nothing is stored. Raises NothingToImport.
+
+    Copies that only a comparison of pictures finds, cropped or turned ones, are known within the folder alone: those of
+    photos that are stored already are found by their perceptual hash.
+    """
+    files = scan(root, on_progress=on_progress)
+    report, forced = _begin(root, files, labelled, split_from_folders)
+    in_conflict = {name for names in report.conflicts for name in names}
+    seen = serving.seen_hashes()
+    for number, file in enumerate(files, start=1):
+        label = file.label if labelled and file.name not in in_conflict else ""
+        report.lines.append(f"{file.name}: {_plan_one(file, forced.get(file.name), label, seen, report)}")
+        if on_progress:
+            on_progress(number, len(files), "looking for copies")
+    return report
+
+
+def _begin(
+    root: Path, files: Sequence[ScannedFile], labelled: bool, split_from_folders: bool
+) -> tuple[ImportReport, dict[str, str]]:
+    """A report of what the files say of each other, and the split of each file that its folder decides."""
+    if labelled and not any(file.label for file in files):
+        raise NothingToImport(f"No folder in {root.name} is named {' or '.join(CLASSES)}: there is no label to read.")
+    clusters = clusters_of(files)
+    report = ImportReport(
+        near_duplicates=_names(cluster for cluster in clusters if len({file.sha256 for file in cluster}) > 1),
+        conflicts=_names(cluster for cluster in clusters if len({file.label for file in cluster} - {""}) > 1),
+        leaks=_names(cluster for cluster in clusters if {Split.TRAIN, Split.TEST} <= {file.split for file in cluster}),
+    )
+    return report, _forced_splits(clusters) if split_from_folders else {}
+
+
+def _plan_one(
+    file: ScannedFile, forced_split: str | None, label: str, seen: Sequence[str], report: ImportReport
+) -> str:
+    """Count what would become of one file; return it in words."""
+    if file.refused:
+        report.refused += 1
+        return f"refused: {file.refused}"
+    alike = find_lookalikes(sha256=file.sha256, hashes=file.hashes)
+    if alike.same is not None and alike.same.status != EyeImage.Status.KEPT:
+        report.refused += 1
+        return f"refused: {PhotoInTrash(alike.same.removed_at)}"
+    known, twin = alike.same, next(iter(alike.twins), None)
+    report.known += known is not None
+    report.stored += known is None
+    words = ["already stored" if known else "would be stored"]
+    if known is None and twin is not None:
+        words.append(f"near-duplicate of {twin.original_name}")
+    if forced_split:
+        words += _plan_split(file, forced_split, known, twin, seen, report)
+    if label:
+        standing = Label.objects.standing().filter(image=known or twin).first() if known or twin else None
+        if standing is None or (known is None and standing.answer == label):
+            report.labelled += 1
+            words.append(f"labelled {label}")
+        elif standing.answer == label:
+            words.append(f"already labelled {label}")
+        else:
+            words.append(f"NOT labelled {label}: the label on record is {standing.answer}")
+            if known is None and twin is not None:
+                report.conflicts.append([file.name, twin.original_name])
+    return ", ".join(words)
+
+
+def _plan_split(
+    file: ScannedFile,
+    forced_split: str,
+    known: EyeImage | None,
+    twin: EyeImage | None,
+    seen: Sequence[str],
+    report: ImportReport,
+) -> list[str]:
+    """Count the split that a file would be in, where that is not the one of its folder; return why, in words."""
+    report.of_split[forced_split] += 1
+    got, why = forced_split, ""
+    if known is not None:
+        got, why = known.split, "it was stored before"
+    elif is_near(file.hashes, seen):
+        got = Split.TRAIN if twin is None or twin.split == Split.TRAIN else Split.EXCLUDED
+        why = "the champion was trained on it or on a copy"
+    elif twin is not None:
+        got = Split.EXCLUDED if forced_split == Split.TRAIN and twin.split != Split.TRAIN else twin.split
+        why = "a copy that was stored before is there"
+    if got == forced_split:
+        return []
+    report.excluded += known is None and got == Split.EXCLUDED
+    if got == Split.EXCLUDED:
+        why = "copies of it are in two splits, so it is in no dataset"
+    report.elsewhere[forced_split, got, why] += 1
+    return [f"not {Split(forced_split).label}: {why}"]
 
 
 def _import_one(
