@@ -135,7 +135,9 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --no-emit-ind
 lock:
 	$(COMPILE) pyproject.toml -o requirements/core.txt
 	$(COMPILE) pyproject.toml --extra train -c requirements/core.txt -o requirements/train.txt
-	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -c requirements/train.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra ray -c requirements/core.txt -c requirements/train.txt -o requirements/ray.txt
+	$(COMPILE) pyproject.toml --extra s3 -c requirements/core.txt -c requirements/train.txt -c requirements/ray.txt -o requirements/s3.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -c requirements/train.txt -c requirements/ray.txt -c requirements/s3.txt -o requirements/dev.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
 
 docs: $(VENV)/.core

@@ -24,6 +24,7 @@ from cataract.ops.system import free_bytes, nearest_existing
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
+from predictions.replicas import client as replicas
 from predictions.retention.models import Deletion
 from review.cases.models import ReviewCase
 from training.forgetting.worker import remembered
@@ -55,6 +56,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     yield from database
     yield from check_disk()
     yield from check_broker()
+    yield from check_replicas()
     yield from check_backup()
     if any(finding.level == "error" for finding in database):
         return
@@ -108,6 +110,17 @@ def check_broker() -> Iterator[Finding]:
         yield Finding("ok", "worker", "A worker answers.")
     else:
         yield Finding("error", "worker", "No worker answers within 3 s.", cure)
+
+
+def check_replicas() -> Iterator[Finding]:
+    """With INFERENCE=ray replicas answer; without them workers do, later."""
+    if settings.INFERENCE != "ray":
+        return
+    if replicas.are_healthy():
+        yield Finding("ok", "replicas", f"Ray Serve answers at {settings.RAY_URL}.")
+    else:
+        message = f"Ray Serve does not answer at {settings.RAY_URL}: workers answer photos, later."
+        yield Finding("error", "replicas", message, "Start `manage.py serve`, or set RAY_URL.")
 
 
 def check_backup() -> Iterator[Finding]:
