@@ -483,6 +483,27 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+# Bucket of an S3-compatible store for photos, releases and the files of batches; hosts then need no shared folder.
+# Default: folders in DATA_DIR. Keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else boto3 finds.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+# Address of an S3-compatible store. Default: Amazon's.
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="")
+# What the names of all objects begin with, where several systems share a bucket.
+S3_PREFIX = env.str("S3_PREFIX", default="")
+if S3_BUCKET:
+    from botocore.config import Config
+
+    STORAGES["shared"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": S3_ENDPOINT_URL or None,
+            "location": S3_PREFIX,
+            "file_overwrite": True,
+            "default_acl": None,  # private, as the bucket is
+            "client_config": Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3}),
+        },
+    }
 WHITENOISE_MANIFEST_STRICT = False
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # Source maps are large, and only developer tools request them.
