@@ -66,8 +66,8 @@ def path(name: str) -> Path:
 def local_paths(names: Sequence[str]) -> list[Path]:
     """The files of these photos on this host, for what reads thousands of them from paths.
 
-    With an object store they are copies, and older ones are deleted first: a purged photo may lie here for as long as a
-    training may take. One that is missing has a path without a file.
+    With an object store they are copies. Those that no training asked for within TRAINING_MAX_HOURS are deleted first,
+    so what was purged goes then. One that is missing has a path without a file.
     """
     if not shared.is_on():
         return [path(name) for name in names]
@@ -148,8 +148,10 @@ def _erase_objects(name: str) -> None:
 
 
 def _copy(name: str, target: Path) -> Path:
-    if not target.exists():
-        with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):
+        if target.exists():
+            target.touch()  # it is in use again
+        else:
             shared.fetch(_object(name), target)
     return target
 

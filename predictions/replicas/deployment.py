@@ -5,6 +5,7 @@ a new row: `keep_serving` reads it and has each replica load the new champion wh
 A replica that is asked for a release it does not hold yet loads it. No replica reads the database.
 """
 
+import asyncio
 import logging
 import os
 import secrets
@@ -38,13 +39,13 @@ class Replica:
         django.setup()
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="inference")
 
-    def reconfigure(self, config: dict[str, Any]) -> None:
-        """Load the releases that are asked for from now on. Ray calls it at the start, and again without a restart."""
+    async def reconfigure(self, config: dict[str, Any]) -> None:
+        """Load the releases that are asked for from now on, while photos are answered. Ray calls it first too."""
         from predictions.releases import serving  # needs Django's registry, which __init__ fills
 
         self._batched.set_max_batch_size(config["batch"])
         for release, sha256 in config["releases"]:
-            cascade = serving.load_or_none(release, sha256)
+            cascade = await asyncio.to_thread(serving.load_or_none, release, sha256)
             if cascade is not None and config["batch"] > 1 and not cascade.batches:
                 log.warning(
                     "Release %s computes photos one at a time, whatever RAY_BATCH_SIZE says: the scales of its 8-bit "
@@ -59,11 +60,9 @@ class Replica:
         status, body = await self._batched((request.url.query, await request.body()))
         return Response(body, status_code=status, media_type="application/json")
 
-    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
+    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
     async def _batched(self, asked: list[tuple[str, bytes]]) -> list[tuple[int, bytes]]:
         """Answer what has come in while the last batch was computed: nothing waits for a batch to fill."""
-        import asyncio
-
         return await asyncio.get_running_loop().run_in_executor(self._computing, _answer_all, asked)
 
 

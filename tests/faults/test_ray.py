@@ -79,6 +79,7 @@ class Installation(System):
             RAY_MIN_REPLICAS="2",
             RAY_MAX_REPLICAS="2",
             RAY_REPLICA_CPUS="0.5",
+            RAY_BATCH_SIZE="4",
             RATE_UPLOAD="100000/min",
         )
         self.take_database(migrated)
