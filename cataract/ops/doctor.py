@@ -1,11 +1,9 @@
 """The checks of `manage.py doctor`: each yields findings, and any error among them makes it exit with 1."""
 
 import hashlib
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Final, Literal
 
 from celery import current_app
@@ -16,6 +14,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from cataract.core.broker.server import BrokerUnavailable, connect, ping
+from cataract.core.errors import StorageUnavailable
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from cataract.ops.audit.worker import faults_of
@@ -23,8 +22,11 @@ from cataract.ops.backup.services import last_backup
 from cataract.ops.installation.services import CURE, LOST, secret_state
 from cataract.ops.system import free_bytes, nearest_existing
 from predictions.answering.models import Prediction
+from predictions.photos import storage
 from predictions.photos.models import EyeImage
+from predictions.releases import store
 from predictions.releases.models import Release
+from predictions.replicas import client as replicas
 from predictions.retention.models import Deletion
 from review.cases.models import ReviewCase
 from training.forgetting.worker import remembered
@@ -56,6 +58,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     yield from database
     yield from check_disk()
     yield from check_broker()
+    yield from check_replicas()
     yield from check_backup()
     if any(finding.level == "error" for finding in database):
         return
@@ -112,6 +115,17 @@ def check_broker() -> Iterator[Finding]:
         yield Finding("error", "worker", "No worker answers within 3 s.", cure)
 
 
+def check_replicas() -> Iterator[Finding]:
+    """With INFERENCE=ray replicas answer; without them workers do, later."""
+    if settings.INFERENCE != "ray":
+        return
+    if replicas.are_healthy():
+        yield Finding("ok", "replicas", f"Ray Serve answers at {settings.RAY_URL}.")
+    else:
+        message = f"Ray Serve does not answer at {settings.RAY_URL}: workers answer photos, later."
+        yield Finding("error", "replicas", message, "Start `manage.py serve`, or set RAY_URL.")
+
+
 def check_backup() -> Iterator[Finding]:
     """A backup is made each night, if anybody said where."""
     last = last_backup()
@@ -143,7 +157,7 @@ def check_photos(say: Progress) -> Iterator[Finding]:
     for number, (pk, name, sha256) in enumerate(rows.iterator(chunk_size=500), start=1):
         if number % 200 == 0:
             say(f"photos: {number} of {total} read")
-        problem = _file_problem(settings.PHOTO_DIR / name, sha256)
+        problem = _file_problem(name, sha256)
         if problem:
             bad += 1
             yield Finding("error", "photos", f"EyeImage {pk}: {name} {problem}.", "Restore this file from a backup.")
@@ -151,12 +165,13 @@ def check_photos(say: Progress) -> Iterator[Finding]:
         yield Finding("ok", "photos", f"{total} photos are intact.")
 
 
-def _file_problem(path: Path, sha256: str) -> str:
+def _file_problem(name: str, sha256: str) -> str:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.sha256(storage.read(name)).hexdigest()
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        return f"cannot be read ({error.strerror or 'missing'})"
+    except StorageUnavailable as error:
+        return f"cannot be read ({error})"
     return "" if found == sha256 else "has changed since it was stored"
 
 
@@ -175,9 +190,9 @@ def check_deletions() -> Iterator[Finding]:
     purged = EyeImage.objects.in_status(EyeImage.Status.PURGED)
     needed = set(EyeImage.objects.exclude(status=EyeImage.Status.PURGED).values_list("stored_sha256", flat=True))
     gone = set(purged.values_list("stored_sha256", flat=True)) - needed
-    left = [path for path in settings.PHOTO_DIR.rglob("*") if path.is_file() and _content_of(path) in gone]
+    left = [name for name in storage.all_names() if _stem(name).rpartition("/")[2] in gone] if gone else []
     if left:
-        message = f"{len(left)} files of purged photos are still there: {_some([str(path) for path in left])}."
+        message = f"{len(left)} files of purged photos are still there: {_some(left)}."
         yield Finding("error", "deletions", message, "Delete these files.")
     an_hour_ago = timezone.now() - timedelta(hours=1)
     old = purged.filter(removed_at__lt=an_hour_ago)
@@ -194,40 +209,26 @@ def check_deletions() -> Iterator[Finding]:
         yield Finding("ok", "deletions", f"Of {purged.count()} purged photos no file is left.")
 
 
-def _content_of(path: Path) -> str:
-    """The hash in the name of a file below PHOTO_DIR."""
-    return _stem(path).rpartition("/")[2]
-
-
 def check_stray_files() -> Iterator[Finding]:
     """Files that no row names are left over from interrupted uploads; recent ones may belong to a running upload."""
     names = EyeImage.objects.exclude(status=EyeImage.Status.PURGED).values_list("stored_name", flat=True)
     known = {name.partition(".")[0] for name in names.iterator(chunk_size=2000)}
-    oldest_allowed = (timezone.now() - ORPHAN_AGE).timestamp()
-    stray = [
-        path.relative_to(settings.PHOTO_DIR).as_posix()
-        for path in settings.PHOTO_DIR.rglob("*")
-        if _stem(path) not in known and _is_file_older_than(oldest_allowed, path)
-    ]
+    stray = [name for name in storage.all_names() if _stem(name) not in known and _is_old(name)]
     if stray:
-        message = (
-            f"{len(stray)} files below {settings.PHOTO_DIR} belong to no photo and may be deleted: {_some(stray)}."
-        )
+        message = f"{len(stray)} files in {storage.place()} belong to no photo and may be deleted: {_some(stray)}."
         yield Finding("note", "files", message)
 
 
-def _is_file_older_than(moment: float, path: Path) -> bool:
-    """Also False for a temporary file of an upload that ended since the folder was listed."""
+def _is_old(name: str) -> bool:
+    """Also False for a temporary file of an upload that ended since the names were listed."""
     try:
-        found = path.stat()
+        return storage.seconds_since_change(name) > ORPHAN_AGE.total_seconds()
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_mtime < moment
 
 
-def _stem(path: Path) -> str:
-    """The name of the photo that a file below PHOTO_DIR belongs to, without its suffix; derivatives included."""
-    name = path.relative_to(settings.PHOTO_DIR).as_posix()
+def _stem(name: str) -> str:
+    """The name of the photo that a stored file belongs to, without its suffix; derivatives included."""
     if name.startswith("derived/"):
         return name.removeprefix("derived/").rpartition("-")[0]
     return name.partition(".")[0]
@@ -237,7 +238,7 @@ def check_releases(say: Progress) -> Iterator[Finding]:
     """Verify every release that is not rejected, and the champion's golden predictions. Only its damage is an error."""
     for release in Release.objects.exclude(status=Release.Status.REJECTED):
         say(f"releases: {release.pk}")
-        folder = settings.RELEASE_DIR / release.pk
+        folder = store.folder_of(release)
         try:
             verify(folder, sha256=release.manifest_sha256)
             if release.status == Release.Status.CHAMPION:

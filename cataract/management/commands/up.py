@@ -82,6 +82,8 @@ class Command(BaseCommand):
                 self._start_broker(supervisor)
             supervisor.start(web_service(host))
             supervisor.start(worker_service())
+            if settings.INFERENCE == "ray":
+                supervisor.start(replicas_service())
             return supervisor.watch(when_web_answers)
         finally:
             self.stdout.write("Stopping: running tasks finish or go back to their queue. Ctrl-C again to hurry.")
@@ -152,6 +154,12 @@ def worker_service() -> Service:
         # Warm first: tasks finish. Then cold: what still runs goes back to its queue.
         stop_signals=((signal.SIGTERM, TASK_GRACE_SECONDS), (signal.SIGQUIT, 5.0)),
     )
+
+
+def replicas_service() -> Service:
+    """Without it workers answer; so the system goes on when it cannot be kept running."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve"]
+    return Service("ray", command, stop_signals=((signal.SIGTERM, 20.0),), essential=False)
 
 
 def mlflow_service() -> Service:
