@@ -412,6 +412,12 @@ REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)
 REVIEW_REPEAT_DAYS = 14
 # Hours in which readers answer, as agreed with the clinics. Older cases come first, and admins get a notice.
 REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
+# For this long after a case is painted no answer is taken, and a faster one is marked and never trains. 0: no limit.
+REVIEW_TOO_FAST_SECONDS = env.float("REVIEW_TOO_FAST_SECONDS", default=0.5)
+# A faster answer is marked, and once a session the reader is asked whether to keep it. 0: never.
+REVIEW_QUICK_SECONDS = env.float("REVIEW_QUICK_SECONDS", default=1.5)
+# Undoing an answer this soon was a slip, and the case is still blind to its reader; until then the AI's is not shown.
+REVIEW_SLIP_SECONDS = env.float("REVIEW_SLIP_SECONDS", default=4)
 # A later outcome speaks about photos of the same eye taken at most this many days before it.
 OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 
