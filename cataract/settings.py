@@ -145,9 +145,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
-                "predictions.news.context_processors.news",
-                "predictions.corrections.context_processors.open_checks",
-                "cataract.ops.notices.context_processors.notices",
+                "cataract.frame.context_processors.frame",
             ],
         },
     },
@@ -476,6 +474,7 @@ LANGUAGE_CODE = "en"
 # Time zone of the pages. Times are stored in UTC.
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
+FORMAT_MODULE_PATH = "cataract.formats"
 USE_TZ = True
 
 LOGIN_URL = "account_login"

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import models
+from django.db import migrations, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # The tables of the record, for the check of an installation: each has triggers named after it.
@@ -53,6 +53,67 @@ def keep(schema_editor: Any, model: type[models.Model], kept: Kept) -> None:
     assert pk is not None
     for statement in make(table, str(pk.column), changed, deleted):
         schema_editor.execute(statement, None)  # without parameters: a percent sign is one
+
+
+def keeping(app: str, kept: dict[str, Kept]) -> migrations.RunPython:
+    """The operation of a migration that keeps the rows of these models of `app`, and whose reverse lets them go."""
+
+    def create(apps: Any, schema_editor: Any) -> None:
+        for name, rules in kept.items():
+            keep(schema_editor, apps.get_model(app, name), rules)
+
+    def remove(apps: Any, schema_editor: Any) -> None:
+        for name in kept:
+            drop(schema_editor, apps.get_model(app, name))
+
+    return migrations.RunPython(create, remove)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A trigger that refuses an UPDATE of `table`.
+
+    words: what the error says. columns: the trigger looks at these only; all, if empty. when: SQL over OLD and NEW;
+    the change is refused if it is true, or always, if empty.
+    """
+
+    table: str
+    words: str
+    columns: tuple[str, ...] = ()
+    when: str = ""
+
+
+def refusing(refusals: dict[str, Refusal]) -> migrations.RunPython:
+    """The operation of a migration that makes these triggers, by name, and whose reverse drops them."""
+
+    def create(apps: Any, schema_editor: Any) -> None:
+        for name, refusal in refusals.items():
+            for statement in _refuse(schema_editor.connection.vendor, name, refusal):
+                schema_editor.execute(statement)
+
+    def remove(apps: Any, schema_editor: Any) -> None:
+        for name, refusal in refusals.items():
+            if schema_editor.connection.vendor == "sqlite":
+                schema_editor.execute(f"DROP TRIGGER {name}")
+            else:
+                schema_editor.execute(f"DROP TRIGGER {name} ON {refusal.table}")
+                schema_editor.execute(f"DROP FUNCTION {name}()")
+
+    return migrations.RunPython(create, remove)
+
+
+def _refuse(vendor: str, name: str, refusal: Refusal) -> Iterable[str]:
+    event = f"BEFORE UPDATE{' OF ' + ', '.join(refusal.columns) if refusal.columns else ''} ON {refusal.table}"
+    if vendor == "sqlite":
+        when = f" WHEN {refusal.when}" if refusal.when else ""
+        yield f"CREATE TRIGGER {name} {event}{when} BEGIN SELECT RAISE(ABORT, '{refusal.words}'); END"
+        return
+    when = f" WHEN ({refusal.when})" if refusal.when else ""
+    yield (
+        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ "
+        f"BEGIN RAISE EXCEPTION '{refusal.words}' USING ERRCODE = 'check_violation'; END $$"
+    )
+    yield f"CREATE TRIGGER {name} {event} FOR EACH ROW{when} EXECUTE FUNCTION {name}()"
 
 
 def drop(schema_editor: Any, model: type[models.Model]) -> None:

@@ -5,26 +5,13 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from cataract.core.record import Kept, keep
+from cataract.core.record import Kept, keeping
 
 READING = Kept(
     # As in 0013; and the AI's answer may be shown after the blind one is stored.
     once=("retracted_at", "taken_back_by_id", "final_answer", "final_at", "final_seconds", "ai_shown_at"),
     moves=(("role", "extra", "second"), ("role", "second", "first")),
 )
-BEFORE = Kept(
-    once=("retracted_at", "taken_back_by_id", "final_answer", "final_at", "final_seconds"),
-    moves=(("role", "extra", "second"), ("role", "second", "first")),
-)
-
-
-def protect(apps, schema_editor):
-    keep(schema_editor, apps.get_model("review", "Reading"), READING)
-
-
-def protect_as_before(apps, schema_editor):
-    keep(schema_editor, apps.get_model("review", "Reading"), BEFORE)
-
 
 
 class Migration(migrations.Migration):
@@ -35,7 +22,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunPython(migrations.RunPython.noop, protect_as_before),
         migrations.AddField(
             model_name='reading',
             name='confidence',
@@ -91,5 +77,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('case', 'reader'), name='one_draft_per_reader')],
             },
         ),
-        migrations.RunPython(protect, migrations.RunPython.noop),
+        keeping("review", {"Reading": READING}),
     ]

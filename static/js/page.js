@@ -17,6 +17,13 @@ document.addEventListener("keydown", (event) => {
   target.click();
 });
 
+// On a phone the pages of a place stand in a strip: the current one is in sight.
+(() => {
+  const strip = document.querySelector(".place");
+  const current = strip?.querySelector("[aria-current]");
+  if (current) strip.scrollLeft = current.offsetLeft - (strip.clientWidth - current.offsetWidth) / 2;
+})();
+
 // After a part of the page is replaced, focus moves to its headline.
 document.addEventListener("htmx:afterSettle", (event) => {
   event.detail.elt.querySelector("[data-focus]")?.focus();

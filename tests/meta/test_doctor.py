@@ -237,10 +237,10 @@ def test_no_worker(photo: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_migration_that_is_not_applied_ends_the_reading_of_rows(photo: Prediction) -> None:
     recorder = MigrationRecorder(connection)
-    last = recorder.migration_qs.filter(app="training").latest("pk")
-    recorder.record_unapplied("training", last.name)
+    last = recorder.migration_qs.filter(app="sessions").latest("pk")
+    recorder.record_unapplied("sessions", last.name)
     storage.path(photo.image.stored_name).unlink()
-    assert the_error("database") == f"Migrations are not applied: training.{last.name}."
+    assert the_error("database") == f"Migrations are not applied: sessions.{last.name}."
 
 
 def test_a_disk_that_is_nearly_full(photo: Prediction, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

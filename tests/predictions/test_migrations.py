@@ -1,10 +1,17 @@
-"""An installation from before sites, patients and final results keeps everything it knew."""
+"""The long way of old installations ends where new ones start, and loses nothing on the way."""
 
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 BEFORE = [("predictions", "0005_plain_english"), ("review", "0004_plain_english")]
@@ -17,8 +24,7 @@ def old(transactional_db: None) -> Any:
     Going back makes SQLite build tables anew, which loses their triggers: the tests that follow need them.
     """
     triggers = _triggers()
-    executor = MigrationExecutor(connection)
-    yield executor.migrate(BEFORE).apps
+    yield _migrate(BEFORE)
     _newest()
     with connection.cursor() as cursor:
         for name in triggers.keys() - _triggers().keys():
@@ -36,8 +42,14 @@ def _triggers() -> dict[str, str]:
 
 
 def _newest() -> Any:
+    return _migrate(MigrationLoader(connection, replace_migrations=False).graph.leaf_nodes())
+
+
+def _migrate(targets: list[tuple[str, str]]) -> Any:
+    """The models after the single migrations up to `targets`, not after those that replace them."""
     executor = MigrationExecutor(connection)
-    return executor.migrate(executor.loader.graph.leaf_nodes()).apps
+    executor.loader = MigrationLoader(connection, replace_migrations=False)
+    return executor.migrate(targets).apps
 
 
 def photo(apps: Any, number: int, **facts: Any) -> Any:
@@ -91,3 +103,34 @@ def test_text_becomes_rows_and_answers_become_final_results(old: Any) -> None:
         audited.pk: ("normal", "ai", "provisional", False),
         unsure.pk: ("cataract", "single", "final", True),
     }
+
+
+THE_LONG_WAY = """
+import django
+django.setup()
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+executor = MigrationExecutor(connection)
+executor.loader = MigrationLoader(connection, replace_migrations=False)
+replacing = {key for key, migration in executor.loader.disk_migrations.items() if migration.replaces}
+executor.migrate([key for key in executor.loader.graph.leaf_nodes() if key not in replacing])
+"""
+
+
+@pytest.mark.skipif("sqlite" not in connection.vendor, reason="compares what SQLite says of its tables")
+@pytest.mark.django_db
+def test_the_long_way_and_the_short_one_end_at_the_same_schema(tmp_path: Path) -> None:
+    environment = {**os.environ, "DATA_DIR": str(tmp_path), "DJANGO_SETTINGS_MODULE": "cataract.settings"}
+    environment.pop("DATABASE_URL", None)
+    subprocess.run([sys.executable, "-c", THE_LONG_WAY], env=environment, cwd=settings.BASE_DIR, check=True)
+    long_way, short_way = _schema(tmp_path / "db.sqlite3"), _schema(Path(connection.settings_dict["NAME"]))
+    assert long_way.keys() == short_way.keys()
+    assert {name: (words, short_way[name]) for name, words in long_way.items() if words != short_way[name]} == {}
+
+
+def _schema(path: Path) -> dict[str, list[str]]:
+    """The words of each statement that made a table, index or trigger, whatever the order of its columns."""
+    with sqlite3.connect(path) as database:
+        rows = database.execute("SELECT type || ' ' || name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return {name: sorted(sql.translate(str.maketrans("(),", "   ")).split()) for name, sql in rows}

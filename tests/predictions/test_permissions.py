@@ -39,6 +39,7 @@ ADJUDICATORS = frozenset({"adjudicator"})
 # address: method: (who may ask, the scope that a key needs)
 TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "": {"GET": (SIGNED_IN - {"nobody"}, "")},
+    "search/": {"GET": (SIGNED_IN, "")},
     "upload/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
     "uploads/": {"GET": (SIGNED_IN, "")},
     "uploads/seen/": {"POST": (SIGNED_IN, "")},

@@ -178,15 +178,6 @@ def test_only_the_uploader_sees_a_photo(screener: Client, champion: Any) -> None
     assert "attachment" in original["Content-Disposition"] and original.content.startswith(b"\xff\xd8")
 
 
-@pytest.mark.parametrize(
-    ("role", "place"),
-    [("screener", "/upload/"), ("reader", "/review/"), ("auditor", "/uploads/"), ("admin", "/upload/")],
-)
-def test_home_sends_each_person_to_the_work(client: Client, role: str, place: str) -> None:
-    client.force_login(UserFactory.create(roles=[role]))
-    assert client.get("/")["Location"] == place
-
-
 def test_the_list_shows_own_uploads(screener: Client, champion: Any) -> None:
     assert "No photos yet" in screener.get("/uploads/").content.decode()
     send(screener)
