@@ -42,6 +42,12 @@ function byPlace({ code, key, shiftKey }) {
   return PLACES[code] ?? "";
 }
 
+// The overlay that lists the keys; Escape and its button close it.
+document.addEventListener("click", (event) => {
+  const opener = event.target.closest("[data-dialog]");
+  if (opener) document.getElementById(opener.dataset.dialog).showModal();
+});
+
 // What may be pressed now. A disclosure that is closed hides its keys, too.
 function reachable() {
   return [...document.querySelectorAll("[data-key], [data-cycle]")].filter((element) => {
