@@ -475,6 +475,12 @@ REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
 REVIEW_URGENT_HOURS = env.float("REVIEW_URGENT_HOURS", default=4)
 # The same for the next ones: disagreement, another finding, or of a priority up to 20.
 REVIEW_SOON_HOURS = env.float("REVIEW_SOON_HOURS", default=12)
+# For this long after a case is painted no answer is taken, and a faster one is marked and never trains. 0: no limit.
+REVIEW_TOO_FAST_SECONDS = env.float("REVIEW_TOO_FAST_SECONDS", default=0.5)
+# A faster answer is marked, and once a session the reader is asked whether to keep it. 0: never.
+REVIEW_QUICK_SECONDS = env.float("REVIEW_QUICK_SECONDS", default=1.5)
+# Undoing an answer this soon was a slip, and the case is still blind to its reader; until then the AI's is not shown.
+REVIEW_SLIP_SECONDS = env.float("REVIEW_SLIP_SECONDS", default=4)
 # A later outcome speaks about photos of the same eye taken at most this many days before it.
 OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 

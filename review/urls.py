@@ -12,7 +12,7 @@ from review.outcomes import views as outcome_views
 from review.pauses import views as pause_views
 from review.practice import views as practice_views
 from review.queue import views as queue_views
-from review.reading import amendment_views, photo_views
+from review.reading import amendment_views, concern_views, photo_views
 from review.reading import views as reading_views
 
 app_name = "review"
@@ -60,5 +60,11 @@ urlpatterns: list[URLPattern] = [
     path("cases/<uuid:pk>/claim/", reading_views.claim, name="claim"),
     path("cases/<uuid:pk>/skip/", reading_views.skip, name="skip"),
     path("cases/<uuid:pk>/renew/", reading_views.renew, name="renew"),
+    path("cases/<uuid:pk>/draft/", reading_views.draft, name="draft"),
+    path("cases/<uuid:pk>/pupil/", photo_views.pupil, name="pupil"),
+    path("cases/<uuid:pk>/ask/", concern_views.ask, name="ask"),
+    path("concerns/", concern_views.concerns_page, name="concerns"),
+    path("concerns/<int:pk>/settle/", concern_views.settle, name="concern-settle"),
+    path("view/", reading_views.keep_view, name="view"),
     path("cases/<uuid:pk>/leave/", reading_views.leave, name="leave"),
 ]
