@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,6 +18,11 @@ from tests.factories import PredictionFactory, ReaderFactory, ReleaseFactory, Us
 from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def no_chance(settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = settings.REVIEW_AI_FIRST_RATE = 0.0
 
 
 def home(user: User) -> str:
