@@ -13,6 +13,7 @@ from cataract.ops.notices.models import Notice
 from predictions.answering.models import Disclosure
 from predictions.releases.models import Release
 from review.cases.models import ReviewCase
+from review.queue import opening
 from review.reading import services
 from tests.factories import PredictionFactory, ReaderFactory, ReleaseFactory, UserFactory
 from tests.review.makers import make_case
@@ -45,6 +46,7 @@ def test_a_screener_sees_what_waits_what_is_new_and_what_was_sent_today() -> Non
             image__uploaded_by=screener, created_at=timezone.now() - timedelta(days=days, seconds=1)
         )
     PredictionFactory.create()  # somebody else's
+    opening.open_cases()
     page = home(screener)
     assert figures(page)["Waiting for a clinician"] == "3" and figures(page)["Answered since you looked"] == "0"
     assert page.count('class="rows__row"') == 3 and 'href="/upload/"' in page
