@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run install test faults fuzz simulate load capacity lint check lock docs clean
+.PHONY: help run install test faults fuzz simulate load capacity contact-sheet lint check lock docs clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -38,6 +38,7 @@ help:
 	@echo "make simulate check the promises of automatic answers, the release gates and drift in many simulated clinics"
 	@echo "make load     measure the throughput of whole systems (ARGS=... goes to manage.py load)"
 	@echo "make capacity simulate larger installations from what an upload costs (ARGS=... goes to manage.py capacity)"
+	@echo "make contact-sheet  run the browser tests and put their pictures of every page on one page"
 	@echo "make lock     update the locked requirements"
 	@echo "make docs     regenerate docs/file-tree.md and docs/settings.md"
 	@echo "make clean    remove the environment and the caches, never the data"
@@ -134,6 +135,12 @@ $(VENV)/.train: requirements/train.txt | $(VENV)/bin/python
 $(VENV)/.dev: requirements/train.txt requirements/dev.txt | $(VENV)/bin/python
 	$(call install,core and train and dev,-r requirements/train.txt -r requirements/dev.txt)
 	@touch $(VENV)/.core $(VENV)/.train
+
+# The pictures of every page at 360 and 1280 px in both themes, on one page to look at: build/contact-sheet/index.html.
+contact-sheet: $(VENV)/.dev
+	rm -rf build/contact-sheet
+	SCREENSHOTS_DIR=build/contact-sheet $(IN)/python -m pytest tests/browser -q
+	$(IN)/python -m tests.browser.contact_sheet build/contact-sheet
 
 # With hashes and without index addresses: uv and pip install the same files from the configured index.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --generate-hashes

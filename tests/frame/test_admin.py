@@ -1,6 +1,7 @@
 """The admin as people read it: photos, links both ways, short ids, and no JSON or sixteen digits."""
 
 import re
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -16,6 +17,11 @@ from tests.review.makers import make_case
 pytestmark = pytest.mark.django_db
 
 _RAW = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-|\d\.\d{7}|\[&quot;|\[&#x27;|\{&quot;|\{&#x27;")
+
+
+@pytest.fixture(autouse=True)
+def no_chance(settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = settings.REVIEW_AI_FIRST_RATE = 0.0
 
 
 @pytest.fixture
