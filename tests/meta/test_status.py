@@ -59,7 +59,7 @@ def test_workers_are_shown_with_their_last_sign_of_life(client: Client, answers:
     signs_of_life.note_signs_of_life()
     page = page_of(client)
     assert "Everything works." in page and page.count("At work") == 2 and "Messages to answer photos" in page
-    content = Prepared.objects.get(pk="signs of life").content
+    content: Any = Prepared.objects.get(pk="signs of life").content
     content["workers"]["two@clinic"] = (timezone.now() - timedelta(hours=1)).isoformat()
     store_part("signs of life", content, as_of=timezone.now())
     answers["workers"] = ["one@clinic"]
