@@ -1,7 +1,6 @@
 """The overview and the monthly report: figures by hand, lists behind them, downloads on record, prepared when large."""
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -47,7 +46,7 @@ def sent(at: datetime, **values: Any) -> Prediction:
 # Figures --------------------------------------------------------------------------------------------------------------
 def test_photos_are_counted_by_local_day_and_by_who_decided(settings: Any) -> None:
     settings.TIME_ZONE = "Asia/Kolkata"
-    timezone.get_default_timezone.cache_clear()
+    timezone.get_default_timezone.cache_clear()  # type: ignore[attr-defined]
     try:
         month = Month.of("2026-10")
         sent(month.since, decision="normal", needs_review=False)
@@ -56,7 +55,7 @@ def test_photos_are_counted_by_local_day_and_by_who_decided(settings: Any) -> No
         days = figures.photos_by_day(month.since, month.until)
     finally:
         settings.TIME_ZONE = "UTC"
-        timezone.get_default_timezone.cache_clear()
+        timezone.get_default_timezone.cache_clear()  # type: ignore[attr-defined]
     assert (len(days), days[0]["day"], days[-1]["day"]) == (31, "2026-10-01", "2026-10-31")
     assert days[0] == {"day": "2026-10-01", "sent": 1, "alone": 1, "person": 0, "ungradable": 0, "failed": 0}
     assert days[-1] == {"day": "2026-10-31", "sent": 1, "alone": 0, "person": 1, "ungradable": 1, "failed": 0}
@@ -188,7 +187,7 @@ def test_the_command_writes_both_files(tmp_path: Path) -> None:
 
 # Many photos ----------------------------------------------------------------------------------------------------------
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A large installation; the parts that a worker is asked for."""
     names: list[str] = []
     monkeypatch.setattr("cataract.ops.overview.selectors.AT_ONCE", 0)

@@ -19,7 +19,6 @@ from cataract.ops.notices import worker as notices
 from cataract.ops.notices.models import Notice
 from cataract.status import worker
 from predictions.answering.models import Prediction
-from predictions.releases.models import Promotion
 from tests.factories import PredictionFactory, ReleaseFactory, TrainingRunFactory, UserFactory
 from tests.record import lifted
 
@@ -60,7 +59,7 @@ def test_workers_are_shown_with_their_last_sign_of_life(client: Client, answers:
     signs_of_life.note_signs_of_life()
     page = page_of(client)
     assert "Everything works." in page and page.count("At work") == 2 and "Messages to answer photos" in page
-    content = Prepared.objects.get(pk="signs of life").content
+    content: Any = Prepared.objects.get(pk="signs of life").content
     content["workers"]["two@clinic"] = (timezone.now() - timedelta(hours=1)).isoformat()
     store_part("signs of life", content, as_of=timezone.now())
     answers["workers"] = ["one@clinic"]
@@ -133,9 +132,9 @@ def test_an_interrupted_run_is_resumed_once(client: Client) -> None:
 def test_somebody_who_must_wait_is_let_in(client: Client) -> None:
     person = UserFactory.create(username="dr.huber")
     FailedSignIns.objects.create(scope="pair", key="k", user=person, failures=9)
-    FailedSignIns.objects.create(scope="account", key="l", user=UserFactory.create(username="quiet"), failures=3)
+    FailedSignIns.objects.create(scope="account", key="l", user=UserFactory.create(username="bystander"), failures=3)
     page = page_of(client)
-    assert "dr.huber must wait" in page and "quiet" not in page
+    assert "dr.huber must wait" in page and "bystander" not in page
     client.post(f"/status/accounts/{person.pk}/let-in/")
     assert "dr.huber must wait" not in page_of(client)
 
@@ -182,9 +181,8 @@ def test_a_system_without_a_release_or_with_one_that_cannot_answer_is_a_notice()
     assert kinds() == set(), "a new system that has answered nothing yet"
     photo = PredictionFactory.create(**unanswered)
     assert kinds() == {"no_champion"}
-    release.status = "champion"
+    release.status, release.promoted_at = "champion", timezone.now()
     release.save()
-    Promotion.objects.create(release=release, reason="better")
     assert kinds() == set(), "the photo was sent before the release served"
     with lifted():
         Prediction.objects.filter(pk=photo.pk).update(done_at=timezone.now() + timedelta(seconds=5))

@@ -23,7 +23,7 @@ from predictions.answering.models import FinalResult, Prediction
 from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.drift.services import accurate_checks
 from predictions.drift.wording import drift_words
-from predictions.releases.models import Promotion, Release
+from predictions.releases.models import Release
 from review.cases.models import ReviewCase
 from review.queue.policy import overdue_after
 from training.runs.models import TrainingRun
@@ -156,14 +156,13 @@ def late_predictions() -> Iterator[Finding]:
 
 def missing_release() -> Iterator[Finding]:
     """No release serves; or one should, and photos of the last hour got no answer although it did."""
-    since = timezone.now() - UNANSWERED_OF
-    champion = Promotion.objects.filter(release__in=Release.objects.champions()).order_by("-created_at").first()
-    if champion is not None:
-        since = max(since, champion.created_at)
+    since, champion = timezone.now() - UNANSWERED_OF, Release.objects.champions().first()
+    if champion is not None and champion.promoted_at is not None:
+        since = max(since, champion.promoted_at)
     recent = Prediction.objects.in_status(Prediction.Status.DONE).filter(release__isnull=True, done_at__gte=since)
     unanswered = recent.count()
-    if not Release.objects.champions().exists():
-        if unanswered or Promotion.objects.exists():
+    if champion is None:
+        if unanswered or Release.objects.filter(promoted_at__isnull=False).exists():
             yield Finding(Notice.Kind.NO_CHAMPION, "champion", "Every photo waits for a clinician.")
     elif unanswered:
         words = f"{unanswered} photo{'s' if unanswered != 1 else ''} of the last hour went to clinicians unanswered."

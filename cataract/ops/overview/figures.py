@@ -19,6 +19,7 @@ from cataract.ml.statistics.intervals import Estimate, median_estimate, wilson
 from predictions.answering.models import FinalResult, Prediction
 from review.agreement import in_service
 from review.agreement import report as agreement_report
+from review.agreement.estimates import Measure
 from review.cases.models import Reading, ReviewCase
 from review.queue.progress import OVERHEAD
 
@@ -96,7 +97,7 @@ def readings(since: datetime, until: datetime) -> dict[str, Any]:
     rows = Reading.objects.standing().filter(blind_at__gte=since, blind_at__lt=until)
     per_reader = [n for _, n in rows.order_by().values_list("reader").annotate(n=Count("pk"))]
     seconds = [
-        blind + (final or 0.0)
+        (blind or 0.0) + (final or 0.0)
         for blind, final in rows.filter(blind_seconds__isnull=False).values_list("blind_seconds", "final_seconds")
     ]
     pace = median_estimate([3600 / (each + OVERHEAD) for each in seconds])
@@ -172,7 +173,7 @@ def _spread(hours: list[float]) -> dict[str, Any]:
     return _estimate(median_estimate(ordered)) | {"p90": ordered[int(0.9 * (len(ordered) - 1))] if ordered else None}
 
 
-def _measure(measures: list[Any], name: str) -> Estimate:
+def _measure(measures: list[Measure], name: str) -> Estimate:
     """The first of these measures whose name begins so: the one over all photos."""
     return next(each.estimate for each in measures if each.name.startswith(name))
 
