@@ -96,8 +96,9 @@ def test_the_import_keeps_its_report_and_agrees_with_the_dry_run(
     worker.run_import(str(row.pk))
     row.refresh_from_db()
     assert row.status == "done"
-    for count in ("stored", "labelled", "refused"):
-        assert row.report[count] == row.plan[count] or count == "stored", count
+    for count in ("stored", "known", "labelled", "refused", "excluded", "leaks", "near_duplicates", "elsewhere"):
+        assert row.report[count] == row.plan[count], count
+    assert row.report["elsewhere"] == [["train", "test", "it was stored before", 1]]
     assert EyeImage.objects.count() == 3 and Label.objects.count() == 3
     assert set(EyeImage.objects.values_list("may_train", "source")) == {(True, "import")}
     assert "What the import did" in page_of(admin, row)
