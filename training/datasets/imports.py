@@ -54,8 +54,11 @@ class ScannedFile:
 
 @dataclass
 class ImportReport:
-    """What an import did. lines: one per file, for people; elsewhere: files that are not in the split that their folder
-    names, by (that split, the split that they are in, why), with the number of files."""
+    """What an import did, or would do.
+
+    lines: one per file, for people; told: the photos whose labels they tell; elsewhere: files that are not in the split
+    that their folder names, by (that split, the split that they are in, why), with the number of files.
+    """
 
     lines: list[str] = field(default_factory=list)
     stored: int = 0
@@ -68,6 +71,7 @@ class ImportReport:
     near_duplicates: list[list[str]] = field(default_factory=list)
     conflicts: list[list[str]] = field(default_factory=list)
     leaks: list[list[str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
 
 def scan(root: Path, *, on_progress: Progress | None = None) -> list[ScannedFile]:
@@ -253,6 +257,7 @@ def _plan_label(
 ) -> str:
     """Count the label that a file would get; return it in words."""
     about = known or twin
+    report.told += [str(about.pk)] if about else []
     standing = Label.objects.standing().filter(image=about).first() if about else None
     if standing is not None and standing.answer != label:
         if known is None and twin is not None:
@@ -315,6 +320,7 @@ def _why_elsewhere(image: EyeImage, hashes: Sequence[str], is_new: bool) -> str:
 
 def _label(image: EyeImage, answer: str, report: ImportReport) -> str:
     """Give the image its imported label, unless it or its near-duplicate has another standing label."""
+    report.told.append(str(image.pk))
     with transaction.atomic():
         standing = Label.objects.standing().filter(image=image).first()
         if standing is not None:
@@ -325,6 +331,7 @@ def _label(image: EyeImage, answer: str, report: ImportReport) -> str:
         other = Label.objects.standing().filter(image=twin).exclude(answer=answer).first() if twin else None
         if other is not None:
             report.conflicts.append([image.original_name, other.image.original_name])
+            report.told.append(str(other.image_id))
             return f"NOT labelled {answer}: its near-duplicate is labelled {other.answer}"
         label = Label.objects.create(image=image, answer=answer, provenance=Label.Provenance.IMPORTED, may_train=True)
         record(Act.LABELLED, about=label, columns=KEPT, how="imported")
