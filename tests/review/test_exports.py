@@ -194,7 +194,7 @@ def test_an_admin_downloads_labels_with_their_photos_as_one_archive(client: Clie
     EyeImage.objects.filter(pk=lost.image_id).update(stored_name="00/lost.jpg", may_train=True)
     client.force_login(UserFactory.create(roles=["admin"]))
     answer = client.get(reverse("review:export-photos"))
-    body = b"".join(answer.streaming_content)
+    body = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
         assert archive.testzip() is None
         found = {entry: archive.read(entry) for entry in archive.namelist()}
