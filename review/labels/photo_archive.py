@@ -20,7 +20,7 @@ def archive_of(labels: QuerySet[Label], *, with_ai: bool) -> Iterator[bytes]:
     """
     pipe = _Pipe()
     missing: list[str] = []
-    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:  # type: ignore[call-overload]  # it only writes
+    with zipfile.ZipFile(pipe, "w", zipfile.ZIP_STORED) as archive:
         for name, form in (("metadata.jsonl", "jsonl"), ("coco.json", "coco")):
             with archive.open(name, "w", force_zip64=True) as entry:
                 for text in exports.FORMATS[form].write(labels, with_ai=with_ai):
@@ -49,6 +49,9 @@ class _Pipe:
 
     def flush(self) -> None:
         """Nothing waits here."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def taken(self) -> bytes:
         """What was written since the last call."""

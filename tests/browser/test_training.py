@@ -1,5 +1,6 @@
 """The training pages of the admin: start, watch, compare, promote, roll back."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from training.change_control.rules import rules
 from training.comparison import worker
 from training.comparison.models import FlipCause
 from training.datasets.services import freeze_dataset
+from training.imports import tasks as import_tasks
+from training.imports import worker as import_worker
+from training.imports.models import PhotoImport
 from training.label_checks.models import LabelCheck
 from training.runs.models import TrainingRun
 
@@ -212,3 +216,35 @@ def test_a_live_test_in_shadow_and_in_ab(
     page.goto(f"/admin/training/livetestreview/{test.pk}/change/")
     expect(page.get_by_text("0 of 50 photos of patients with a key")).to_be_visible()
     site.look(page, "live-ab")
+
+
+def test_an_import_is_checked_decided_and_kept(
+    site: Site, champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_tasks.run_import, "delay", lambda import_id: None)
+    folder = tmp_path / "eyes.zip"
+    with zipfile.ZipFile(folder, "w") as file:
+        for name, seed in (("train/normal/a.jpg", 21), ("test/normal/a.jpg", 21), ("test/cataract/b.jpg", 22)):
+            file.writestr(name, drawn_eye(seed, opacity=float(seed % 2 == 0), size=240)["buffer"])
+    page = site.log_in("admin")
+    page.goto("/training/imports/")
+    site.look(page, "imports-empty")
+    page.get_by_label("ZIP archive of the folder").set_input_files(folder)
+    page.get_by_label("Folders named train and test are splits").check()
+    page.get_by_label("The models may learn from these photos").check()
+    page.get_by_role("button", name="Check the archive").click()
+    expect(page.get_by_role("status").filter(has_text="Dry run")).to_be_visible()
+    row = PhotoImport.objects.get()
+    import_worker.run_import(str(row.pk))
+    expect(page.get_by_text("Waits for your decision")).to_be_visible()  # the page refreshes itself
+    site.look(page, "import-checked")
+    page.get_by_role("button", name="Import 2 photos").click()
+    page.wait_for_load_state()
+    import_worker.run_import(str(row.pk))
+    expect(page.get_by_role("heading", name="What the import did")).to_be_visible()
+    site.look(page, "import-done")
+    page.goto("/training/encoders/")
+    site.look(page, "encoders")
+    page.goto("/training/labels/?split=test&answer=cataract")
+    page.wait_for_load_state("networkidle")
+    site.look(page, "training-label-photos")

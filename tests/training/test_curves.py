@@ -57,6 +57,6 @@ def test_the_fits_of_the_accurate_model_show_their_spread() -> None:
     for fit, lowest in ((0, 0.30), (1, 0.42)):
         for epoch, loss in enumerate((0.6, lowest, 0.5)):
             curves.add({"validation_loss": loss, "train_loss": 0.4, "fit": fit, "fits": 3}, epoch)
-    ((svg, words),) = plots(curves.stored())
-    assert words == "Fit 2 of 3. The lowest held-out loss of the fits goes from 0.300 to 0.420."
-    assert "fit 1: 3 values" in svg and "held out: 3 values" in svg
+    (plot,) = plots(curves.stored())
+    assert plot.words == "Fit 2 of 3. The lowest held-out loss of the fits goes from 0.300 to 0.420."
+    assert "fit 1: 3 values" in plot.svg and "held out: 3 values" in plot.svg

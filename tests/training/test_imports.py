@@ -1,5 +1,6 @@
 """Labelled photos sent as an archive in the browser: a dry run, a decision, and a report that stays."""
 
+import hashlib
 import io
 import zipfile
 from datetime import timedelta
@@ -13,11 +14,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cataract.core.audit.models import Act, AuditEntry
+from predictions.answering.models import Disclosure
 from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 from review.labels.models import Label
-from tests.factories import UserFactory
-from tests.training.makers import photo_bytes
+from tests.factories import PredictionFactory, UserFactory
+from tests.training.makers import label_photo, photo_bytes
 from training.imports import archive, tasks, worker
 from training.imports.models import PhotoImport
 
@@ -96,8 +98,9 @@ def test_the_import_keeps_its_report_and_agrees_with_the_dry_run(
     worker.run_import(str(row.pk))
     row.refresh_from_db()
     assert row.status == "done"
-    for count in ("stored", "labelled", "refused"):
-        assert row.report[count] == row.plan[count] or count == "stored", count
+    for count in ("stored", "known", "labelled", "refused", "excluded", "leaks", "near_duplicates", "elsewhere"):
+        assert row.report[count] == row.plan[count], count
+    assert row.report["elsewhere"] == [["train", "test", "it was stored before", 1]]
     assert EyeImage.objects.count() == 3 and Label.objects.count() == 3
     assert set(EyeImage.objects.values_list("may_train", "source")) == {(True, "import")}
     assert "What the import did" in page_of(admin, row)
@@ -118,6 +121,19 @@ def test_a_second_import_of_the_same_photos_is_foreseen(admin: Client, champion:
         worker.run_import(str(row.pk))
     row.refresh_from_db()
     assert (row.plan["stored"], row.plan["known"], row.report["stored"], row.report["known"]) == (0, 2, 0, 2)
+
+
+def test_whoever_sees_a_label_on_record_in_a_report_reads_its_photo_no_more(admin: Client, champion: Release) -> None:
+    stored = label_photo("normal", "train", 12).image  # the archive calls it a cataract
+    EyeImage.objects.filter(pk=stored.pk).update(sha256=hashlib.sha256(photo_bytes(12, "cataract")).hexdigest())
+    PredictionFactory.create(image=stored)
+    send(admin, {"train/cataract/b.png": photo_bytes(12, "cataract")})
+    row = PhotoImport.objects.get()
+    worker.run_import(str(row.pk))
+    auditor = Client()
+    auditor.force_login(UserFactory.create(username="auditor", roles=["auditor"]))
+    assert "NOT labelled cataract: the label on record is normal" in page_of(auditor, row)
+    assert Disclosure.objects.filter(user__username="auditor", image=stored).exists()
 
 
 def test_a_discarded_import_leaves_nothing(admin: Client, champion: Release) -> None:

@@ -21,6 +21,7 @@ def as_json(report: ImportReport) -> dict[str, Any]:
         "of_split": dict(report.of_split),
         **{name: getattr(report, name) for name, _, _ in _GROUPS},
         "lines": report.lines,
+        "told": report.told,
     }
 
 

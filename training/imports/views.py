@@ -15,6 +15,7 @@ from cataract.core.errors import DomainError
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.polling import polling
 from cataract.core.http.users import user_of
+from predictions.answering.services import disclose_photos
 from predictions.batches.views import to_disk
 from training.imports import reports, services
 from training.imports.forms import ImportForm
@@ -87,6 +88,7 @@ def one_import(request: HttpRequest, import_id: UUID) -> HttpResponse:
         except DomainError as refused:
             error = refused.message
     found = row.report or row.plan
+    disclose_photos(images=[UUID(image) for image in found["told"]] if found else [], user=user)
     context = {
         "row": row,
         "error": error,

@@ -3,7 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.safestring import SafeString
 
@@ -12,6 +12,14 @@ from cataract.core.paired_charts import Series, losses
 # Trials of the search by number, points of a learning curve by their trees, epochs by fit and number.
 _TRIALS, _TREES, _EPOCHS = "trials", "trees", "epochs"
 _MOST = 2_000  # points of a kind that are kept
+
+
+class Plot(NamedTuple):
+    """A plot with its title, and what it shows in words."""
+
+    title: str
+    svg: SafeString
+    words: str
 
 
 class Curves:
@@ -43,13 +51,13 @@ def _is_finite(value: Any) -> bool:
     return all(math.isfinite(each) for each in (value if isinstance(value, list) else [value]))
 
 
-def plots(stored: Mapping[str, Mapping[str, Any]]) -> list[tuple[SafeString, str]]:
-    """(plot, what it shows in words) of a run's curves; empty before its first trial or epoch."""
+def plots(stored: Mapping[str, Mapping[str, Any]]) -> list[Plot]:
+    """The plots of a run's curves; empty before its first trial or epoch."""
     drawn = (_search(stored.get(_TRIALS, {})), _trees(stored.get(_TREES, {})), _epochs(stored.get(_EPOCHS, {})))
     return [plot for plot in drawn if plot is not None]
 
 
-def _search(trials: Mapping[str, Any]) -> tuple[SafeString, str] | None:
+def _search(trials: Mapping[str, Any]) -> Plot | None:
     done = {int(number): trial for number, trial in trials.items() if not trial.get("pruned") and "log_loss" in trial}
     if not done:
         return None
@@ -61,7 +69,8 @@ def _search(trials: Mapping[str, Any]) -> tuple[SafeString, str] | None:
     pruned = len(trials) - len(done)
     words = f"{len(trials)} trial{'s' if len(trials) != 1 else ''}, {pruned} pruned. {_spread(done)}".strip()
     series = [Series("trial", every, is_quiet=True, is_dots=True), Series("best", best)]
-    return losses("Search of the fast model", series, x="trial", y="log loss, cross-validated"), words
+    title = "Search of the fast model"
+    return Plot(title, losses(title, series, x="trial", y="log loss, cross-validated"), words)
 
 
 def _spread(done: Mapping[int, Any]) -> str:
@@ -77,7 +86,7 @@ def _spread(done: Mapping[int, Any]) -> str:
     )
 
 
-def _trees(points: Mapping[str, Any]) -> tuple[SafeString, str] | None:
+def _trees(points: Mapping[str, Any]) -> Plot | None:
     rows = sorted((float(trees), row) for trees, row in points.items())
     series = [
         Series(name, [(trees, row[key]) for trees, row in rows if key in row], is_quiet)
@@ -87,10 +96,11 @@ def _trees(points: Mapping[str, Any]) -> tuple[SafeString, str] | None:
     if not series:
         return None
     words = "Means over the folds: on the photos that a model was fitted on, and on those left out."
-    return losses("Learning curve of the fast model", series, x="trees", y="log loss"), words
+    title = "Learning curve of the fast model"
+    return Plot(title, losses(title, series, x="trees", y="log loss"), words)
 
 
-def _epochs(points: Mapping[str, Any]) -> tuple[SafeString, str] | None:
+def _epochs(points: Mapping[str, Any]) -> Plot | None:
     """The fit that runs now, or ran last, in colour; the held-out loss of earlier ones in grey, for the spread."""
     rows = sorted(
         (int(fit), int(epoch), row) for (fit, epoch), row in ((key.split("."), row) for key, row in points.items())
@@ -116,4 +126,5 @@ def _epochs(points: Mapping[str, Any]) -> tuple[SafeString, str] | None:
     words = f"Fit {last + 1} of {rows[-1][2].get('fits', 1)}."
     if len(ends) > 1:
         words += f" The lowest held-out loss of the fits goes from {min(ends):.3f} to {max(ends):.3f}."
-    return losses("Fine-tuning of the accurate model", series, x="epoch", y="loss"), words
+    title = "Fine-tuning of the accurate model"
+    return Plot(title, losses(title, series, x="epoch", y="loss"), words)
