@@ -127,7 +127,9 @@ def test_a_photo_lies_in_the_bucket_and_nowhere_else(bucket: Bucket, champion: A
 
 
 @pytest.mark.parametrize("how", ["nobody listens", "no such bucket"])
-def test_a_store_that_fails_takes_nothing(bucket: Bucket, server: str, champion: Any, sender: Sender, how: str) -> None:
+def test_a_store_that_fails_takes_nothing(
+    bucket: Bucket, server: str, champion: Any, sender: Sender, settings: Any, how: str
+) -> None:
     if how == "nobody listens":
         bucket.point_at(f"http://127.0.0.1:{free_port()}")
     else:
