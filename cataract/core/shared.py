@@ -110,6 +110,6 @@ def _translated() -> Iterator[None]:
 
 
 def _is_missing(error: Exception) -> bool:
-    """Whether an S3 client says that there is no such object."""
+    """Whether an S3 client says that there is no such object; a bucket that is missing is a fault."""
     response = getattr(error, "response", None)
-    return isinstance(response, dict) and response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404
+    return isinstance(response, dict) and response.get("Error", {}).get("Code") in ("404", "NoSuchKey")

@@ -39,14 +39,14 @@ def fetch(batch_id: UUID) -> None:
 
 def discard(batch_id: UUID, name: str = "") -> None:
     """Delete one file of the batch as it was sent, or all. Raises StorageUnavailable. Safe to repeat."""
-    if shared.is_on():
-        for each in list(shared.names(_objects_of(batch_id))):
-            if not name or each.endswith(f"/{name}"):
-                shared.delete(each)
     if name:
         (folder_of(batch_id) / name).unlink(missing_ok=True)
     else:
         shutil.rmtree(folder_of(batch_id), ignore_errors=True)
+    if shared.is_on():
+        for each in list(shared.names(_objects_of(batch_id))):
+            if not name or each.endswith(f"/{name}"):
+                shared.delete(each)
 
 
 def _objects_of(batch_id: UUID) -> str:

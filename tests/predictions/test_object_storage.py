@@ -127,7 +127,9 @@ def test_a_photo_lies_in_the_bucket_and_nowhere_else(bucket: Bucket, champion: A
 
 
 @pytest.mark.parametrize("how", ["nobody listens", "no such bucket"])
-def test_a_store_that_fails_takes_nothing(bucket: Bucket, server: str, champion: Any, sender: Sender, how: str) -> None:
+def test_a_store_that_fails_takes_nothing(
+    bucket: Bucket, server: str, champion: Any, sender: Sender, settings: Any, how: str
+) -> None:
     if how == "nobody listens":
         bucket.point_at(f"http://127.0.0.1:{free_port()}")
     else:
@@ -138,8 +140,9 @@ def test_a_store_that_fails_takes_nothing(bucket: Bucket, server: str, champion:
     for reply in (single, batch):
         assert (reply.status_code, reply.json()["code"]) == (503, "storage_unavailable"), reply.content
         assert "Nothing was saved" in reply.json()["detail"] and reply.headers["Retry-After"]
-    assert not EyeImage.objects.exists() and not Batch.objects.exists() and not bucket.names("photos")
+    assert not EyeImage.objects.exists() and not Batch.objects.exists()
     bucket.point_at(server)
+    assert not bucket.names("photos") and not bucket.names("batches") and not local_files(settings.BATCH_DIR)
     again = sender.client.post("/api/v1/predictions", {"eye": "OD", "photo": file("eye.jpg", jpeg_bytes())})
     assert again.status_code == 201
 
@@ -182,7 +185,7 @@ def test_a_batch_is_taken_here_and_worked_on_there(
     assert len(bucket.names("batches")) == (1 if archive else 2)
     shutil.rmtree(settings.BATCH_DIR)  # another host
     batch_worker.run_batch(reply.json()["id"])
-    assert {item["status"] for item in sender.results(reply.json()["id"])} == {"done"}
+    assert {item["status"] for item in sender.results(reply.json()["id"])} == {"stored"}
     assert not bucket.names("batches") and not local_files(settings.BATCH_DIR)
     assert len(bucket.names("photos")) == 2
 

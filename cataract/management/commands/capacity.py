@@ -9,7 +9,7 @@ from cataract.ops import capacity
 from cataract.ops.capacity import Station
 
 # Measured: docs/capacity.md.
-_WEB, _LOCK, _DATABASE = 56.0, 4.0, 4.0
+_WEB, _LOCK, _DATABASE = 56.0, 8.0, 4.0
 
 
 class Command(BaseCommand):
