@@ -64,6 +64,7 @@ def _model(title: str, name: str, permission: str, *also: str) -> Page:
 
 
 _READS = any_of("review.read_reviewcase", "review.adjudicate_reviewcase")
+_READS_FIRST = any_of("review.read_reviewcase")
 _UPLOADS = any_of("predictions.add_eyeimage")
 
 PLACES = (
@@ -99,6 +100,8 @@ PLACES = (
                 "review:worklist",
                 any_of("review.read_reviewcase", "review.adjudicate_reviewcase", "review.view_reviewcase"),
             ),
+            Page("Cases you read", "review:own-cases", _READS_FIRST, ("review:quality-note",)),
+            Page("Practice", "review:practice", _READS_FIRST, ("review:practice",)),
             Page("Keys", "review:keys", _READS),
             Page("Agreement", "review:agreement", any_of("review.adjudicate_reviewcase", "review.view_reading")),
             Page("Look-backs", "review:look-backs", any_of("review.view_lookback"), ("review:look-", "review:cleared")),
@@ -144,6 +147,7 @@ PLACES = (
         "person",
         (
             _model("Users", "auth_user", "auth.view_user"),
+            Page("Readers", "review:readers", any_of("review.manage_readers"), ("review:lift-pause",)),
             _model("Roles", "auth_group", "auth.view_group"),
             _model("API keys", "predictions_apitoken", "predictions.view_apitoken"),
         ),

@@ -211,3 +211,11 @@ def test_a_real_photo(screener: Client, champion: Any, eyes: Path) -> None:
     assert answer.status_code == 303
     page = screener.get(answer["Location"]).content.decode()
     assert re.search(r"<h1[^>]*>[^<]+\.</h1>", page)
+
+
+def test_only_the_upload_page_may_use_the_camera(client: Client) -> None:
+    client.force_login(UserFactory.create(roles=["screener"]))
+    assert "camera=(self)" in client.get("/upload/")["Permissions-Policy"]
+    for address in ("/uploads/", "/batches/", "/patients/", "/accounts/login/"):
+        assert "camera=()" in client.get(address)["Permissions-Policy"]
+        assert "microphone=()" in client.get(address)["Permissions-Policy"]

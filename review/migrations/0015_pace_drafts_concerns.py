@@ -17,7 +17,7 @@ READING = Kept(
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('review', '0013_the_record_is_kept'),
+        ('review', '0014_training_and_feedback_of_readers'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
