@@ -100,6 +100,7 @@ PLACES = (
                 "review:worklist",
                 any_of("review.read_reviewcase", "review.adjudicate_reviewcase", "review.view_reviewcase"),
             ),
+            Page("Concerns", "review:concerns", any_of("review.assign_reviewcase")),
             Page("Cases you read", "review:own-cases", _READS_FIRST, ("review:quality-note",)),
             Page("Practice", "review:practice", _READS_FIRST, ("review:practice",)),
             Page("Keys", "review:keys", _READS),

@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from review.cases.models import Concern, ReviewCase
-from review.queue import claims, policy
+from review.queue import policy
 from review.reading import access, transitions
 
 
@@ -56,10 +56,10 @@ def _check(case: ReviewCase, reader: User) -> None:
 
 def _hand_over(case: ReviewCase, reader: User, **values: User | datetime | int) -> None:
     """Give the claimed case away. A hidden check, which nobody else may read, is withdrawn instead."""
-    claimed = claims.claimed_by(reader).filter(pk=case.pk)
+    claimed = ReviewCase.objects.filter(pk=case.pk, claimed_by=reader, lease_until__gt=timezone.now())
     free = {"claimed_by": None, "lease_until": None}
     if case.kind != ReviewCase.Kind.CASE:
-        moved = claimed.move(ReviewCase.Status.WITHDRAWN, **free)  # type: ignore[attr-defined]
+        moved = claimed.move(ReviewCase.Status.WITHDRAWN, **free)
     else:
         moved = claimed.update(**free, **values)
     if not moved:

@@ -1,6 +1,7 @@
 """When a case was first shown to its reader, what that reader has typed so far, and how fast an answer came."""
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -23,9 +24,9 @@ def show_again(case: ReviewCase, reader: User) -> None:
     Draft.objects.update_or_create(case=case, reader=reader, defaults={"shown_at": timezone.now()})
 
 
-def save(*, case: ReviewCase, reader: User, sent: Mapping[str, str]) -> None:
+def save(*, case: ReviewCase, reader: User, sent: Mapping[str, Any]) -> None:
     """Keep what the reader has typed; fields that no form has are dropped."""
-    content = {name: sent[name][:LONGEST] for name in FIELDS if sent.get(name)}
+    content = {name: str(sent[name])[:LONGEST] for name in FIELDS if sent.get(name)}
     Draft.objects.update_or_create(case=case, reader=reader, defaults={"content": content})
 
 

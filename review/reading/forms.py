@@ -92,7 +92,8 @@ class AskForm(forms.Form):
     )
 
     def __init__(self, *args: Any, asker: User, **kwargs: Any) -> None:
-        super().__init__(*args, auto_id="ask_%s", **kwargs)
+        super().__init__(*args, **kwargs)
+        self.auto_id = "ask_%s"  # the same page has another form with a reason
         self.fields["colleague"].queryset = colleagues_of(asker)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:

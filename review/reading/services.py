@@ -134,8 +134,9 @@ def store_blind_answer(
             raise transitions.Conflict(transitions.closed_message(case, reader))
         shown_for = drafts.end(case, reader)
         fields |= {"server_seconds": shown_for, "pace": drafts.pace_of(seconds, shown_for)}
-        store = _store_blind_reading if has_claim else _store_extra_reading
-        return store(case, reader, fields, others)
+        if has_claim:
+            return _store_blind_reading(case, reader, fields, others)
+        return _store_extra_reading(case, reader, fields)
 
 
 def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any], others: Sequence[Reading]) -> Reading:
@@ -165,7 +166,7 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
     return reading
 
 
-def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any], _: Sequence[Reading]) -> Reading:
+def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any]) -> Reading:
     """Keep the blind answer of a reader whose claim passed to another: no work is lost.
 
     It becomes the second reading when one is needed, or when it differs from the first. Raises Conflict for a reader

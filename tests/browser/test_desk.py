@@ -175,7 +175,7 @@ def test_an_adjudicator_is_told_to_say_why_and_digits_go_where_they_are_typed(si
     page.keyboard.press("1")
     expect(page.get_by_text("Say why in a few words")).to_be_visible()
     site.look(page, "review-adjudicate-why")
-    page.keyboard.press("w")
+    expect(page.locator("#id_reason")).to_be_focused()
     page.keyboard.type("1 white lens")
     page.keyboard.press("Control+Enter")
     page.wait_for_url("**/review/")

@@ -11,7 +11,7 @@ from predictions.answering.models import Disclosure
 from review.cases.models import Concern, Draft, Reading, ReviewCase
 from review.labels.models import Label
 from review.queue.hidden_checks import _new_check
-from tests.factories import AdjudicatorFactory, EyeImageFactory, ReaderFactory, UserFactory
+from tests.factories import AdjudicatorFactory, DisclosureFactory, EyeImageFactory, ReaderFactory, UserFactory
 from tests.review.makers import make_case
 from tests.review.test_pages import blind, logged_in, start, stored_image
 
@@ -228,7 +228,7 @@ def test_a_colleague_is_asked_and_reads_blind() -> None:
 def test_a_colleague_who_knows_the_answer_is_not_asked() -> None:
     case = make_case("cataract")
     reader, colleague = ReaderFactory.create(), ReaderFactory.create()
-    Disclosure.objects.create(prediction=case.prediction, image=case.image, user=colleague)
+    DisclosureFactory.create(prediction=case.prediction, user=colleague)
     client = logged_in(reader)
     address = opened(client)
     answer = client.post(address + "ask/", {"kind": "colleague", "colleague": colleague.pk, "reason": "Please."})
