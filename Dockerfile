@@ -1,5 +1,5 @@
-# Two images: `web` (web server, workers, beat, MLflow server; without torch) and `trainer` (with torch).
-#   docker build --target web .        docker build --target trainer .
+# Three images: `web` (web server, workers, beat, MLflow server; without torch), `trainer` (with torch), `ray` (replicas).
+#   docker build --target web .        docker build --target trainer .        docker build --target ray .
 
 FROM python:3.11-slim-bookworm AS base
 # LightGBM and ONNX Runtime link libgomp1. Its version is not pinned: the distribution publishes only fixes.
@@ -19,13 +19,17 @@ ENV PYTHONUNBUFFERED=1 \
 WORKDIR /app
 
 FROM base AS core-packages
-COPY requirements/core.txt requirements/core.txt
+COPY requirements/core.txt requirements/s3.txt requirements/
 RUN python -m venv /venv \
-    && pip install --no-cache-dir --require-hashes --requirement requirements/core.txt
+    && pip install --no-cache-dir --require-hashes --requirement requirements/core.txt --requirement requirements/s3.txt
 
 FROM core-packages AS train-packages
 COPY requirements/train.txt requirements/train.txt
 RUN pip install --no-cache-dir --require-hashes --requirement requirements/train.txt
+
+FROM core-packages AS ray-packages
+COPY requirements/ray.txt requirements/ray.txt
+RUN pip install --no-cache-dir --require-hashes --requirement requirements/ray.txt
 
 FROM base AS code
 COPY manage.py ./
@@ -53,6 +57,15 @@ EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s CMD ["python", "docker/healthcheck.py"]
 CMD ["granian", "--interface=wsgi", "--host=0.0.0.0", "--port=8000", "--workers=2", "--blocking-threads=8", \
      "--workers-kill-timeout=30", "--respawn-failed-workers", "cataract.wsgi:application"]
+
+FROM code AS ray
+COPY --from=ray-packages /venv /venv
+USER 10001
+VOLUME /data
+EXPOSE 8100
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s \
+    CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8100/-/healthz', timeout=4)"]
+CMD ["python", "manage.py", "serve"]
 
 FROM code AS trainer
 COPY --from=train-packages /venv /venv

@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo check-pythons install test faults fuzz simulate load lint check lock docs clean
+.PHONY: help run demo check-pythons install test faults fuzz simulate load capacity contact-sheet lint check lock docs clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -39,6 +39,8 @@ help:
 	@echo "make fuzz     send 100,000 broken photos"
 	@echo "make simulate check the promises of automatic answers, the release gates and drift in many simulated clinics"
 	@echo "make load     measure the throughput of whole systems (ARGS=... goes to manage.py load)"
+	@echo "make capacity simulate larger installations from what an upload costs (ARGS=... goes to manage.py capacity)"
+	@echo "make contact-sheet  run the browser tests and put their pictures of every page on one page"
 	@echo "make lock     update the locked requirements"
 	@echo "make docs     regenerate docs/file-tree.md and docs/settings.md"
 	@echo "make clean    remove the environment and the caches, never the data"
@@ -57,7 +59,7 @@ test: $(VENV)/.dev
 
 # The runs of minutes that kill or starve processes, and the long versions of some tests: more crashes, promotions and
 # racing readers, every page for every pair of roles, and the whole loop on every store.
-LONG := tests/faults tests/review/test_races.py tests/review/test_blind_roles.py tests/meta/test_audit.py tests/meta/test_growth.py tests/meta/test_load.py tests/predictions/test_patient_speed.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py
+LONG := tests/faults tests/ml/test_batching.py tests/review/test_races.py tests/review/test_blind_roles.py tests/meta/test_audit.py tests/meta/test_growth.py tests/meta/test_load.py tests/predictions/test_patient_speed.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py
 faults: $(VENV)/.dev
 	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 LARGE_ENCODER=1 BLIND_WALK=full $(IN)/python -m pytest $(LONG) -m "" -k "not fuzz" $(ARGS)
 
@@ -72,6 +74,10 @@ simulate: $(VENV)/.dev
 # Starts whole systems on 127.0.0.1 and deletes them afterwards.
 load: $(VENV)/.core
 	$(IN)/python manage.py load $(ARGS)
+
+# Uploads that come at random to installations of 1 to 32 cores, simulated (docs/capacity.md).
+capacity: $(VENV)/.core
+	$(IN)/python manage.py capacity $(ARGS)
 
 check: lint test
 
@@ -147,12 +153,20 @@ $(VENV)/.dev: requirements/train.txt requirements/dev.txt | $(VENV)/bin/python
 	$(call install,core and train and dev,-r requirements/train.txt -r requirements/dev.txt)
 	@touch $(VENV)/.core $(VENV)/.train
 
+# The pictures of every page at 360 and 1280 px in both themes, on one page to look at: build/contact-sheet/index.html.
+contact-sheet: $(VENV)/.dev
+	rm -rf build/contact-sheet
+	SCREENSHOTS_DIR=build/contact-sheet $(IN)/python -m pytest tests/browser -q
+	$(IN)/python -m tests.browser.contact_sheet build/contact-sheet
+
 # With hashes and without index addresses: uv and pip install the same files from the configured index.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --generate-hashes
 lock:
 	$(COMPILE) pyproject.toml -o requirements/core.txt
 	$(COMPILE) pyproject.toml --extra train -c requirements/core.txt -o requirements/train.txt
-	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -c requirements/train.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra ray -c requirements/core.txt -c requirements/train.txt -o requirements/ray.txt
+	$(COMPILE) pyproject.toml --extra s3 -c requirements/core.txt -c requirements/train.txt -c requirements/ray.txt -o requirements/s3.txt
+	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -c requirements/train.txt -c requirements/ray.txt -c requirements/s3.txt -o requirements/dev.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
 
 docs: $(VENV)/.core

@@ -45,7 +45,10 @@ _LOOK = (
     "training.view_comparison",
     "training.view_trainingpolicy",
     "training.view_triggerfiring",
+    "training.view_photoimport",
+    "training.view_encoderchange",
     "cataract.view_auditentry",
+    "cataract.view_overview",
 )
 _READ = ("review.read_reviewcase",)
 
@@ -54,6 +57,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "integrator": (*_UPLOAD, "predictions.view_release", "predictions.add_webhookendpoint"),
     "reader": _READ,
     "adjudicator": (*_READ, "review.adjudicate_reviewcase", "predictions.view_every_eyeimage"),
+    "manager": ("cataract.view_overview", "review.view_reviewcase", "predictions.view_driftsegment"),
     "auditor": _LOOK,
     "admin": (
         *_UPLOAD,
@@ -84,6 +88,8 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "cataract.view_notice",
         "review.retract_labels",
         "training.add_trainingrun",
+        "training.add_photoimport",
+        "training.add_encoderchange",
         "training.change_trainingrun",
         "training.change_trainingpolicy",
         "auth.view_user",
@@ -95,7 +101,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 
 STAFF = frozenset({"admin", "auditor"})  # the roles that work in the Django admin; an auditor can only look
 
-NOT_FOR_SERVICES = frozenset({"reader", "adjudicator"}) | STAFF  # the roles that only people have
+NOT_FOR_SERVICES = frozenset({"reader", "adjudicator", "manager"}) | STAFF  # the roles that only people have
 
 # The roles that people of a role give to others, although they do not hold every right of them. Nobody changes their
 # own roles, so an admin who should read needs a second admin to say so.

@@ -230,6 +230,8 @@ CELERY_TASK_ROUTES = {
     "predictions.batches.tasks.*": {"queue": "predict"},
     "training.runs.tasks.run_training": {"queue": "train"},
     "training.label_checks.tasks.check_labels": {"queue": "train"},
+    "training.imports.tasks.run_import": {"queue": "train"},
+    "training.encoders.tasks.make_encoder": {"queue": "train"},
 }
 CELERY_TIMEZONE = "UTC"
 # In memory: every entry below is due within minutes, and the default scheduler writes a pickle file.
@@ -259,6 +261,12 @@ CELERY_BEAT_SCHEDULE = {
     },
     "send-webhooks": {"task": "predictions.webhooks.tasks.send_webhooks", "schedule": 5.0, "options": {"expires": 4}},
     "mail-news": {"task": "predictions.news.tasks.mail_news", "schedule": 30.0, "options": {"expires": 29}},
+    "sweep-encoders": {
+        "task": "training.encoders.tasks.sweep_encoders",
+        "schedule": 60.0,
+        "options": {"expires": 59},
+    },
+    "sweep-imports": {"task": "training.imports.tasks.sweep_imports", "schedule": 30.0, "options": {"expires": 29}},
     "score-look-backs": {
         "task": "review.lookback.tasks.sweep_look_backs",
         "schedule": 6.0,
@@ -305,6 +313,21 @@ CELERY_BEAT_SCHEDULE = {
         "task": "cataract.ops.notices.tasks.sweep_notices",
         "schedule": 300.0,
         "options": {"expires": 299},
+    },
+    "note-signs-of-life": {
+        "task": "cataract.ops.signs_of_life.note_signs_of_life",
+        "schedule": 60.0,
+        "options": {"expires": 59},
+    },
+    "examine-system": {
+        "task": "cataract.status.tasks.examine_system",
+        "schedule": crontab(hour=4, minute=15),
+        "options": {"expires": 3600},
+    },
+    "prepare-overview": {
+        "task": "cataract.ops.overview.tasks.prepare_overview",
+        "schedule": 600.0,
+        "options": {"expires": 599},
     },
     "seal-audit": {"task": "cataract.ops.audit.tasks.seal_audit", "schedule": 5.0, "options": {"expires": 4}},
     "verify-audit": {
@@ -362,9 +385,30 @@ DATA_UPLOAD_MAX_NUMBER_FILES = 100  # in one form; larger batches come as an arc
 INFERENCE_PROVIDERS = env.list("INFERENCE_PROVIDERS", default=["CPUExecutionProvider"])
 # ONNX Runtime's threads in each process.
 INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
-# Where uploads are answered: `web`, inside the request, or `celery`, by the workers of the queue `predict`.
+# Where uploads are answered: `web`, inside the request; `celery`, by the workers of the queue `predict`; `ray`, by
+# replicas of Ray Serve (`manage.py serve`).
 INFERENCE = env.str("INFERENCE", default="web")
 INFERENCE_WAIT_SECONDS = 1.0  # how long an upload waits for a worker's answer before it gets 202
+REPLICA_WAIT_SECONDS = 3.0  # how long an upload waits for a replica's answer before a worker takes over
+# Where web processes find Ray Serve. Default: this host, at RAY_PORT.
+RAY_PORT = env.int("RAY_PORT", default=8100)
+RAY_URL = env.str("RAY_URL", default=f"http://127.0.0.1:{RAY_PORT}")
+# Address at which `manage.py serve` has Ray Serve listen. It knows no passwords: only web processes may reach it.
+RAY_HOST = env.str("RAY_HOST", default="127.0.0.1")
+# A running Ray cluster, such as `auto`. Default: `manage.py serve` starts Ray on its host.
+RAY_ADDRESS = env.str("RAY_ADDRESS", default="")
+# Fewest replicas of Ray Serve.
+RAY_MIN_REPLICAS = env.int("RAY_MIN_REPLICAS", default=1)
+# Most replicas of Ray Serve. Default: the number of cores.
+RAY_MAX_REPLICAS = env.int("RAY_MAX_REPLICAS", default=os.cpu_count() or 1)
+# Photos that wait in each replica before Ray Serve starts another one.
+RAY_QUEUE_PER_REPLICA = env.int("RAY_QUEUE_PER_REPLICA", default=4)
+# Cores that Ray reserves for each replica.
+RAY_REPLICA_CPUS = env.float("RAY_REPLICA_CPUS", default=1.0)
+# GPUs that Ray reserves for each replica; a fraction shares one. INFERENCE_PROVIDERS names what computes on them.
+RAY_REPLICA_GPUS = env.float("RAY_REPLICA_GPUS", default=0.0)
+# Most photos that a replica computes together, where the release allows it. Above 1 pays with GPUs and large encoders.
+RAY_BATCH_SIZE = env.int("RAY_BATCH_SIZE", default=1)
 # Web processes of `make run`. Elsewhere use granian's `--workers`.
 WEB_PROCESSES = env.int("WEB_PROCESSES", default=1)
 # Threads of each web process of `make run`; a slow sender occupies one. Elsewhere use granian's `--blocking-threads`.
@@ -440,6 +484,16 @@ REVIEW_PAUSE_OF = env.int("REVIEW_PAUSE_OF", default=10)
 REVIEW_NOTE_CASES = env.int("REVIEW_NOTE_CASES", default=20)
 # Hours in which readers answer, as agreed with the clinics. Older cases come first, and admins get a notice.
 REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
+# The same for urgent cases: no answer of the AI, requested, or of a priority up to 10. The worklist shows what is late.
+REVIEW_URGENT_HOURS = env.float("REVIEW_URGENT_HOURS", default=4)
+# The same for the next ones: disagreement, another finding, or of a priority up to 20.
+REVIEW_SOON_HOURS = env.float("REVIEW_SOON_HOURS", default=12)
+# For this long after a case is painted no answer is taken, and a faster one is marked and never trains. 0: no limit.
+REVIEW_TOO_FAST_SECONDS = env.float("REVIEW_TOO_FAST_SECONDS", default=0.5)
+# A faster answer is marked, and once a session the reader is asked whether to keep it. 0: never.
+REVIEW_QUICK_SECONDS = env.float("REVIEW_QUICK_SECONDS", default=1.5)
+# Undoing an answer this soon was a slip, and the case is still blind to its reader; until then the AI's is not shown.
+REVIEW_SLIP_SECONDS = env.float("REVIEW_SLIP_SECONDS", default=4)
 # A later outcome speaks about photos of the same eye taken at most this many days before it.
 OUTCOME_WINDOW_DAYS = env.int("OUTCOME_WINDOW_DAYS", default=90)
 
@@ -494,6 +548,27 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
+# Bucket of an S3-compatible store for photos, releases and the files of batches; hosts then need no shared folder.
+# Default: folders in DATA_DIR. Keys: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else boto3 finds.
+S3_BUCKET = env.str("S3_BUCKET", default="")
+# Address of an S3-compatible store. Default: Amazon's.
+S3_ENDPOINT_URL = env.str("S3_ENDPOINT_URL", default="")
+# What the names of all objects begin with, where several systems share a bucket.
+S3_PREFIX = env.str("S3_PREFIX", default="")
+if S3_BUCKET:
+    from botocore.config import Config
+
+    STORAGES["shared"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        "OPTIONS": {
+            "bucket_name": S3_BUCKET,
+            "endpoint_url": S3_ENDPOINT_URL or None,
+            "location": S3_PREFIX,
+            "file_overwrite": True,
+            "default_acl": None,  # private, as the bucket is
+            "client_config": Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 3}),
+        },
+    }
 WHITENOISE_MANIFEST_STRICT = False
 WHITENOISE_KEEP_ONLY_HASHED_FILES = True
 # Source maps are large, and only developer tools request them.

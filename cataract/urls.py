@@ -20,6 +20,8 @@ urlpatterns = [
     path("search/", search, name="search"),
     path("", include("predictions.urls")),
     path("review/", include("review.urls")),
+    path("overview/", include("cataract.ops.overview.urls")),
+    path("status/", include("cataract.status.urls")),
     path("notices/", include("cataract.ops.notices.urls")),
     path("audit/", include("cataract.ops.audit.urls")),
     path("training/", include("training.urls")),

@@ -20,12 +20,12 @@ OTHERS = {
     "tests/": "flows over HTTP, then each app, ml, browser, faults, meta",
     "docs/": "architecture, API, production, decisions",
     "Makefile": "make run, make test and their helpers",
-    "Dockerfile, docker/": "two images: web without torch, trainer with it",
     "deploy/": "systemd units",
     "setup.py": "what a wheel holds",
+    "Dockerfile, docker/": "three images: web without torch, trainer with it, ray with Ray Serve",
     "docker-compose.yml": "production on one host",
     "pyproject.toml": "requirements, and the configuration of ruff, mypy, pytest, coverage and import-linter",
-    "requirements/": "locked requirements with hashes: core, train, dev",
+    "requirements/": "locked requirements with hashes: core, train, ray, s3, dev",
     ".ci/run": "what a CI server runs",
 }
 

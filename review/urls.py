@@ -12,7 +12,7 @@ from review.outcomes import views as outcome_views
 from review.pauses import views as pause_views
 from review.practice import views as practice_views
 from review.queue import views as queue_views
-from review.reading import amendment_views, photo_views
+from review.reading import amendment_views, concern_views, photo_views
 from review.reading import views as reading_views
 
 app_name = "review"
@@ -26,6 +26,7 @@ urlpatterns: list[URLPattern] = [
     path("drift/<uuid:pk>/", drift_views.segment_page, name="drift-segment"),
     path("drift/<uuid:pk>/restart/", drift_views.restart_segment, name="drift-restart"),
     path("labels/export/", label_views.export, name="export"),
+    path("labels/export/photos/", label_views.export_photos, name="export-photos"),
     path("next/", reading_views.next_case, name="next"),
     path("look-backs/", lookback_views.look_backs_page, name="look-backs"),
     path("look-backs/cleared-wrongly/", lookback_views.cleared_wrongly_page, name="cleared-wrongly"),
@@ -44,6 +45,7 @@ urlpatterns: list[URLPattern] = [
     path("readers/", pause_views.readers_page, name="readers"),
     path("readers/<int:pk>/lift/", pause_views.lift, name="lift-pause"),
     path("yours/", feedback_views.own_cases, name="own-cases"),
+    path("yours/<uuid:pk>/photo/", feedback_views.own_thumbnail, name="own-thumbnail"),
     path("yours/notes/<uuid:pk>/", feedback_views.own_note, name="quality-note"),
     path("undo/", reading_views.undo, name="undo"),
     path("worklist/", queue_views.worklist_page, name="worklist"),
@@ -58,5 +60,11 @@ urlpatterns: list[URLPattern] = [
     path("cases/<uuid:pk>/claim/", reading_views.claim, name="claim"),
     path("cases/<uuid:pk>/skip/", reading_views.skip, name="skip"),
     path("cases/<uuid:pk>/renew/", reading_views.renew, name="renew"),
+    path("cases/<uuid:pk>/draft/", reading_views.draft, name="draft"),
+    path("cases/<uuid:pk>/pupil/", photo_views.pupil, name="pupil"),
+    path("cases/<uuid:pk>/ask/", concern_views.ask, name="ask"),
+    path("concerns/", concern_views.concerns_page, name="concerns"),
+    path("concerns/<int:pk>/settle/", concern_views.settle, name="concern-settle"),
+    path("view/", reading_views.keep_view, name="view"),
     path("cases/<uuid:pk>/leave/", reading_views.leave, name="leave"),
 ]

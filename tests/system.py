@@ -34,6 +34,9 @@ class System:
             "ALWAYS_READ_RATE": "0",  # no answer is provisional by chance, as in tests/settings.py
             "ALWAYS_READ_WEEKLY": "0",
             "STEP_UP_MINUTES": "720",
+            "REVIEW_TOO_FAST_SECONDS": "0",
+            "REVIEW_QUICK_SECONDS": "0",
+            "REVIEW_SLIP_SECONDS": "0",
             "ACCURATE_CHECK_RATE": "0",
             "PYTHONUNBUFFERED": "1",
             **env,

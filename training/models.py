@@ -2,6 +2,8 @@
 
 from training.comparison import models as comparison
 from training.datasets import models as datasets
+from training.encoders import models as encoders
+from training.imports import models as imports
 from training.label_checks import models as label_checks
 from training.livetests import models as livetests
 from training.promotion import models as promotion
@@ -9,4 +11,15 @@ from training.runs import models as runs
 from training.tracking import models as tracking
 from training.triggers import models as triggers
 
-__all__ = ["comparison", "datasets", "label_checks", "livetests", "promotion", "runs", "tracking", "triggers"]
+__all__ = [
+    "comparison",
+    "datasets",
+    "encoders",
+    "imports",
+    "label_checks",
+    "livetests",
+    "promotion",
+    "runs",
+    "tracking",
+    "triggers",
+]

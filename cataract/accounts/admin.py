@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 
 from cataract.accounts import access, events, forms, services
-from cataract.core.admin import ModelAdmin, ReadOnlyAdmin
+from cataract.core.admin import ModelAdmin, Named, ReadOnlyAdmin
 from cataract.core.http.step_up import require_confirmation
 from cataract.core.http.users import user_of
 from cataract.core.models import ApiToken
@@ -32,7 +32,7 @@ for model in (
 
 
 @admin.register(User)
-class AccountAdmin(UserAdmin):  # type: ignore[type-arg]
+class AccountAdmin(Named, UserAdmin):  # type: ignore[type-arg]
     """Accounts. They are deactivated and never deleted: what they did names them."""
 
     form = forms.UserForm

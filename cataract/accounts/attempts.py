@@ -15,7 +15,7 @@ taken back when the password is right.
 import ipaddress
 import unicodedata
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -80,6 +80,18 @@ def begin(request: HttpRequest, name: str) -> None:
             row.last_at = now
         FailedSignIns.objects.bulk_update(rows, ["failures", "last_at"])
         FailedSignIns.objects.filter(last_at__lt=now - 24 * _FORGOTTEN_AFTER).delete()
+
+
+def waiting() -> list[tuple[User, datetime]]:
+    """The people who must wait at this moment before they may try again, and until when, by name."""
+    now = timezone.now()
+    found: dict[User, datetime] = {}
+    rows = FailedSignIns.objects.filter(user__isnull=False, last_at__gte=now - _FORGOTTEN_AFTER).select_related("user")
+    for row in rows:
+        until = row.last_at + timedelta(seconds=LIMITS[Scope(row.scope)].wait(row.failures))
+        if until > now and row.user is not None:
+            found[row.user] = max(until, found.get(row.user, until))
+    return sorted(found.items(), key=lambda each: each[0].get_username())
 
 
 def succeeded(request: HttpRequest, name: str, user: User) -> None:

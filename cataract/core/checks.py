@@ -68,7 +68,7 @@ def _are_splits(fractions: dict[str, float]) -> bool:
 
 
 RULES = (
-    _one_of("INFERENCE", "web", "celery"),
+    _one_of("INFERENCE", "web", "celery", "ray"),
     _one_of("CASCADE_MODE", *Mode),
     Rule(
         (
@@ -106,7 +106,14 @@ RULES = (
             "MAX_UPLOAD_PIXELS",
             "OUTCOME_WINDOW_DAYS",
             "PREDICTION_LEASE_SECONDS",
+            "RAY_BATCH_SIZE",
+            "RAY_MAX_REPLICAS",
+            "RAY_MIN_REPLICAS",
+            "RAY_QUEUE_PER_REPLICA",
+            "RAY_REPLICA_CPUS",
             "REVIEW_AGREED_HOURS",
+            "REVIEW_SOON_HOURS",
+            "REVIEW_URGENT_HOURS",
             "REVIEW_NOTE_CASES",
             "REVIEW_PAUSE_OF",
             "SESSION_HOURS",
@@ -129,6 +136,10 @@ RULES = (
             "BACKUP_KEEP_MONTHLY",
             "BACKUP_KEEP_WEEKLY",
             "DECODER_PROCESSES",
+            "RAY_REPLICA_GPUS",
+            "REVIEW_QUICK_SECONDS",
+            "REVIEW_SLIP_SECONDS",
+            "REVIEW_TOO_FAST_SECONDS",
             "TRAINING_MAX_GIGABYTES",
             "TRAINING_RESUMES",
         ),
@@ -139,7 +150,7 @@ RULES = (
     Rule(("WORKER_METRICS_PORT",), lambda port: 0 <= port <= 65_535, "a port, or 0 for none"),
     _one_of("LOG_FORMAT", "json", "text"),
     _one_of("LOG_LEVEL", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
-    Rule(("PORT", "MLFLOW_PORT"), lambda port: 1 <= port <= 65_535, "a port between 1 and 65535"),
+    Rule(("PORT", "MLFLOW_PORT", "RAY_PORT"), lambda port: 1 <= port <= 65_535, "a port between 1 and 65535"),
     Rule(
         ("INFERENCE_PROVIDERS",),
         lambda names: bool(names) and all(name.endswith("ExecutionProvider") for name in names),

@@ -48,6 +48,14 @@ class StorageFull(DomainError):
         super().__init__("The photo was not saved: the storage is full or cannot be written. Tell an administrator.")
 
 
+class StorageUnavailable(StorageFull):
+    code = "storage_unavailable"
+    retry_after = 30
+
+    def __init__(self) -> None:
+        DomainError.__init__(self, "The store of photos does not answer. Nothing was saved. Try again in a minute.")
+
+
 class DatabaseBusy(DomainError):
     code = "database_busy"
     status = 503

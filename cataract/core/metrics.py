@@ -21,6 +21,7 @@ STAGE_SECONDS = Histogram(
     "cataract_prediction_stage_seconds", "Time of a stage of an answer.", ["stage"], buckets=_STAGE_SECONDS
 )
 REFUSED_PHOTOS = Counter("cataract_refused_photos", "Photos that were refused before they were stored.", ["code"])
+REPLICA_REQUESTS = Counter("cataract_replica_requests", "Photos that replicas of Ray Serve were asked for.", ["result"])
 TASKS = Counter("cataract_tasks", "Finished tasks of the workers.", ["task", "state"])
 TASK_SECONDS = Histogram("cataract_task_seconds", "Time of a task.", ["task"], buckets=_TASK_SECONDS)
 

@@ -8,6 +8,8 @@ from django.db.models import IntegerField, QuerySet
 
 from cataract.core.compiled import Compiled, Parameter
 
+READS_BLIND = ("review.read_reviewcase", "review.adjudicate_reviewcase")  # whoever has one reads photos blind
+
 
 def _names() -> QuerySet[Permission, tuple[str, str]]:
     user, names = Parameter("user", IntegerField()), ("content_type__app_label", "codename")

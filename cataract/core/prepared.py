@@ -31,7 +31,7 @@ def last_part(name: str, ask: Callable[[], object]) -> Part:
     now = timezone.now()
     row, _ = Prepared.objects.get_or_create(pk=name)
     is_old = row.made_at is None or row.made_at < now - FRESH
-    if is_old and _take_turn(name, now):
+    if is_old and take_turn(name):
         ask()
     return Part(row.content, row.made_at, is_old)
 
@@ -41,7 +41,15 @@ def store_part(name: str, content: Any, *, as_of: datetime) -> None:
     Prepared.objects.update_or_create(pk=name, defaults={"content": content, "made_at": as_of, "asked_at": None})
 
 
-def _take_turn(name: str, now: datetime) -> bool:
-    """Whether this request is the one that asks; one UPDATE, so one of many."""
+def stored_part(name: str) -> Part:
+    """The part as it was prepared last, however old; asks for nothing. `waits`: somebody has asked lately."""
+    row = Prepared.objects.filter(pk=name).first() or Prepared(pk=name)
+    return Part(row.content, row.made_at, row.asked_at is not None and row.asked_at > timezone.now() - _ASK_AGAIN_AFTER)
+
+
+def take_turn(name: str) -> bool:
+    """Whether the caller is the one that asks a worker now; one UPDATE, so one of many."""
+    now = timezone.now()
+    Prepared.objects.get_or_create(pk=name)
     nobody_has = Q(asked_at__isnull=True) | Q(asked_at__lt=now - _ASK_AGAIN_AFTER)
     return bool(Prepared.objects.filter(nobody_has, pk=name).update(asked_at=now))

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
@@ -19,6 +20,7 @@ from cataract.ops.notices.models import Notice
 from predictions.answering import services as answering
 from predictions.answering.blindness import reads_blind
 from predictions.answering.models import Prediction
+from predictions.photos.models import EyeImage
 from predictions.releases.models import Release
 from predictions.results.wording import describe
 from review.cases.models import Reading, ReviewCase
@@ -115,7 +117,8 @@ def _reader(user: User, _frame: Frame) -> Home:
 def _screener(user: User, frame: Frame) -> Home:
     """Waiting, answered since one looked, sent today; the newest photos with their answers."""
     photos = Prediction.objects.visible_to(user).in_use()
-    waiting = count_up_to(photos.in_state(Prediction.State.WAITING))
+    own = EyeImage.objects.visible_to(user).values("pk")
+    waiting = count_up_to(_open_cases().filter(image__in=own))  # few are open, and an index finds them
     today = count_up_to(photos.filter(created_at__gte=_midnight()))
     uploads = reverse("predictions:list")
     new = frame.new_answers
@@ -139,7 +142,7 @@ def _manager(user: User, frame: Frame) -> Home:
     """Open notices, the oldest wait, the champion and its challengers; the newest photos with their answers."""
     watches = user.has_perm("cataract.view_notice")
     alerts = Notice.objects.open().count() if watches else 0
-    waiting = ReviewCase.objects.of_photos_in_use().filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE)
+    waiting = _open_cases()
     oldest = waiting.order_by("created_at", "pk").values_list("created_at", flat=True).first()
     worklist = reverse("review:worklist")
     first = (
@@ -155,7 +158,7 @@ def _manager(user: User, frame: Frame) -> Home:
             Figure(
                 "Oldest case waiting",
                 _wait(oldest),
-                f"{count_up_to(waiting.order_by('-created_at', 'pk'))} open",
+                f"{count_up_to(waiting)} open",
                 worklist,
             ),
             _serving(user),
@@ -168,6 +171,12 @@ def _manager(user: User, frame: Frame) -> Home:
         rows=_newest_photos(user),
         empty="Photos appear here once they have been uploaded.",
     )
+
+
+def _open_cases() -> QuerySet[ReviewCase]:
+    """The open cases that are no hidden checks."""
+    cases = ReviewCase.objects.of_photos_in_use().filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE)
+    return cases.order_by()
 
 
 def _newest_photos(user: User) -> list[Row]:

@@ -18,6 +18,8 @@ MOST_WORDS = 200
 def home(request: HttpRequest) -> HttpResponse:
     """The figures, the main action and the newest things of whoever is signed in."""
     shown = home_of(user_of(request), frame_of(request))
+    if shown is None and user_of(request).has_perm("cataract.view_overview"):
+        return redirect("overview:page")
     if shown is None:
         return render(request, "predictions/no_role.html", status=403)
     return render(request, "frame/home.html", {"home": shown})

@@ -2,11 +2,9 @@
 
 import hashlib
 import sqlite3
-import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Final, Literal
 
 from celery import current_app
@@ -17,21 +15,26 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from cataract.core.broker.server import BrokerUnavailable, connect, ping
+from cataract.core.errors import StorageUnavailable
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from cataract.ops.audit.worker import faults_of
 from cataract.ops.backup.services import last_backup
+from cataract.ops.installation.services import CURE, LOST, secret_state
 from cataract.ops.system import free_bytes, nearest_existing
 from cataract.ops.upgrades.services import program_version, unknown_migrations
 from predictions.answering.models import Prediction
+from predictions.photos import storage
 from predictions.photos.models import EyeImage
+from predictions.releases import store
 from predictions.releases.models import Release
 from predictions.releases.services import starter_on_offer
+from predictions.replicas import client as replicas
 from predictions.retention.models import Deletion
 from review.cases.models import ReviewCase
 from training.forgetting.worker import remembered
 from training.runs.models import TrainingRun
-from training.tracking import store
+from training.tracking import store as mlflow_store
 
 WAITS_TOO_LONG: Final = timedelta(minutes=5)
 SILENT_TOO_LONG: Final = timedelta(seconds=60)
@@ -59,9 +62,11 @@ def examine(say: Progress) -> Iterator[Finding]:
     yield from database
     yield from check_disk()
     yield from check_broker()
+    yield from check_replicas()
     yield from check_backup()
     if any(finding.level == "error" for finding in database):
         return
+    yield from check_secret()
     yield from check_photos(say)
     yield from check_copies()
     yield from check_deletions()
@@ -121,6 +126,17 @@ def check_broker() -> Iterator[Finding]:
         yield Finding("error", "worker", "No worker answers within 3 s.", cure)
 
 
+def check_replicas() -> Iterator[Finding]:
+    """With INFERENCE=ray replicas answer; without them workers do, later."""
+    if settings.INFERENCE != "ray":
+        return
+    if replicas.are_healthy():
+        yield Finding("ok", "replicas", f"Ray Serve answers at {settings.RAY_URL}.")
+    else:
+        message = f"Ray Serve does not answer at {settings.RAY_URL}: workers answer photos, later."
+        yield Finding("error", "replicas", message, "Start `manage.py serve`, or set RAY_URL.")
+
+
 def check_backup() -> Iterator[Finding]:
     """A backup is made each night, if anybody said where."""
     last = last_backup()
@@ -136,6 +152,14 @@ def check_backup() -> Iterator[Finding]:
         yield Finding("ok", "backup", f"The last backup, {last.snapshot}, is {last.age_hours:.0f} hours old.")
 
 
+def check_secret() -> Iterator[Finding]:
+    """The secret key is the one with which this installation works."""
+    if secret_state() == "lost":
+        yield Finding("error", "secret", LOST, CURE)
+    else:
+        yield Finding("ok", "secret", "The secret key is the one with which this installation works.")
+
+
 def check_photos(say: Progress) -> Iterator[Finding]:
     """Every row has an intact file: without it the photo is lost."""
     stored = EyeImage.objects.in_status(EyeImage.Status.KEPT, EyeImage.Status.TRASHED)
@@ -144,7 +168,7 @@ def check_photos(say: Progress) -> Iterator[Finding]:
     for number, (pk, name, sha256) in enumerate(rows.iterator(chunk_size=500), start=1):
         if number % 200 == 0:
             say(f"photos: {number} of {total} read")
-        problem = _file_problem(settings.PHOTO_DIR / name, sha256)
+        problem = _file_problem(name, sha256)
         if problem:
             bad += 1
             yield Finding("error", "photos", f"EyeImage {pk}: {name} {problem}.", "Restore this file from a backup.")
@@ -152,12 +176,13 @@ def check_photos(say: Progress) -> Iterator[Finding]:
         yield Finding("ok", "photos", f"{total} photos are intact.")
 
 
-def _file_problem(path: Path, sha256: str) -> str:
+def _file_problem(name: str, sha256: str) -> str:
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.sha256(storage.read(name)).hexdigest()
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        return f"cannot be read ({error.strerror or 'missing'})"
+    except StorageUnavailable as error:
+        return f"cannot be read ({error})"
     return "" if found == sha256 else "has changed since it was stored"
 
 
@@ -176,9 +201,9 @@ def check_deletions() -> Iterator[Finding]:
     purged = EyeImage.objects.in_status(EyeImage.Status.PURGED)
     needed = set(EyeImage.objects.exclude(status=EyeImage.Status.PURGED).values_list("stored_sha256", flat=True))
     gone = set(purged.values_list("stored_sha256", flat=True)) - needed
-    left = [path for path in settings.PHOTO_DIR.rglob("*") if path.is_file() and _content_of(path) in gone]
+    left = [name for name in storage.all_names() if _stem(name).rpartition("/")[2] in gone] if gone else []
     if left:
-        message = f"{len(left)} files of purged photos are still there: {_some([str(path) for path in left])}."
+        message = f"{len(left)} files of purged photos are still there: {_some(left)}."
         yield Finding("error", "deletions", message, "Delete these files.")
     an_hour_ago = timezone.now() - timedelta(hours=1)
     old = purged.filter(removed_at__lt=an_hour_ago)
@@ -195,40 +220,26 @@ def check_deletions() -> Iterator[Finding]:
         yield Finding("ok", "deletions", f"Of {purged.count()} purged photos no file is left.")
 
 
-def _content_of(path: Path) -> str:
-    """The hash in the name of a file below PHOTO_DIR."""
-    return _stem(path).rpartition("/")[2]
-
-
 def check_stray_files() -> Iterator[Finding]:
     """Files that no row names are left over from interrupted uploads; recent ones may belong to a running upload."""
     names = EyeImage.objects.exclude(status=EyeImage.Status.PURGED).values_list("stored_name", flat=True)
     known = {name.partition(".")[0] for name in names.iterator(chunk_size=2000)}
-    oldest_allowed = (timezone.now() - ORPHAN_AGE).timestamp()
-    stray = [
-        path.relative_to(settings.PHOTO_DIR).as_posix()
-        for path in settings.PHOTO_DIR.rglob("*")
-        if _stem(path) not in known and _is_file_older_than(oldest_allowed, path)
-    ]
+    stray = [name for name in storage.all_names() if _stem(name) not in known and _is_old(name)]
     if stray:
-        message = (
-            f"{len(stray)} files below {settings.PHOTO_DIR} belong to no photo and may be deleted: {_some(stray)}."
-        )
+        message = f"{len(stray)} files in {storage.place()} belong to no photo and may be deleted: {_some(stray)}."
         yield Finding("note", "files", message)
 
 
-def _is_file_older_than(moment: float, path: Path) -> bool:
-    """Also False for a temporary file of an upload that ended since the folder was listed."""
+def _is_old(name: str) -> bool:
+    """Also False for a temporary file of an upload that ended since the names were listed."""
     try:
-        found = path.stat()
+        return storage.seconds_since_change(name) > ORPHAN_AGE.total_seconds()
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_mtime < moment
 
 
-def _stem(path: Path) -> str:
-    """The name of the photo that a file below PHOTO_DIR belongs to, without its suffix; derivatives included."""
-    name = path.relative_to(settings.PHOTO_DIR).as_posix()
+def _stem(name: str) -> str:
+    """The name of the photo that a stored file belongs to, without its suffix; derivatives included."""
     if name.startswith("derived/"):
         return name.removeprefix("derived/").rpartition("-")[0]
     return name.partition(".")[0]
@@ -238,7 +249,7 @@ def check_releases(say: Progress) -> Iterator[Finding]:
     """Verify every release that is not rejected, and the champion's golden predictions. Only its damage is an error."""
     for release in Release.objects.exclude(status=Release.Status.REJECTED):
         say(f"releases: {release.pk}")
-        folder = settings.RELEASE_DIR / release.pk
+        folder = store.folder_of(release)
         try:
             verify(folder, sha256=release.manifest_sha256)
             if release.status == Release.Status.CHAMPION:
@@ -314,16 +325,16 @@ def check_training() -> Iterator[Finding]:
 
 def check_mlflow() -> Iterator[Finding]:
     """The embedded record of trainings can be opened by the installed MLflow."""
-    path = store.store_path()
+    path = mlflow_store.store_path()
     if path is None:
         return
     try:
-        found = store.schema_of(path)
-        if found in ("", store.wanted_schema()):
+        found = mlflow_store.schema_of(path)
+        if found in ("", mlflow_store.wanted_schema()):
             yield Finding("ok", "mlflow", "The record of trainings has the tables of the installed MLflow.")
             return
-        store.require_known(found)
-    except store.StoreIsNewer as error:
+        mlflow_store.require_known(found)
+    except mlflow_store.StoreIsNewer as error:
         yield Finding("error", "mlflow", str(error))
     except sqlite3.DatabaseError as error:
         yield Finding("error", "mlflow", f"mlflow.db cannot be read: {error}", "Restore it: `manage.py restore`.")

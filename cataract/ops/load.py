@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import urlopen
@@ -37,7 +38,8 @@ _CALL_SECONDS = 60
 _POLL_SECONDS = 0.02
 _LIMITLESS = dict.fromkeys(("RATE_UPLOAD", "RATE_READ", "RATE_WRITE", "RATE_ANONYMOUS"), "1000000/min")
 _OF_ITS_OWN = {"DATABASE_URL", "REDIS_URL", "PRODUCTION", "SECRET_KEY", "ALLOWED_HOSTS", "STATIC_ROOT", "HOST"}
-_OF_ITS_WAY = {"DECODER_PROCESSES", "INFERENCE", "WEB_PROCESSES", "WORKER_PROCESSES"}
+_OF_ITS_WAY = {"DECODER_PROCESSES", "INFERENCE", "WEB_PROCESSES", "WORKER_PROCESSES", "RAY_ADDRESS", "RAY_URL"}
+_REPLICAS_READY = "Replicas hold"  # what `manage.py serve` says
 Say = Callable[[str], None]
 
 
@@ -85,7 +87,9 @@ class _Sum:
 
 
 def ways(processes: int) -> tuple[Way, ...]:
-    """Everything in one process first; then with decoder processes, and scaled out in two ways."""
+    """Everything in one process first; then with decoder processes, and scaled out, by Ray too if it is installed."""
+    replicas = {"INFERENCE": "ray", "RAY_MIN_REPLICAS": str(processes), "RAY_MAX_REPLICAS": str(processes)}
+    ray = Way(f"one web process, {processes} Ray replicas answer", {**replicas, "RAY_REPLICA_CPUS": "0.5"})
     return (
         Way("one process does all", {"DECODER_PROCESSES": "0"}),
         Way("one web process, decoders", {}),
@@ -94,6 +98,7 @@ def ways(processes: int) -> tuple[Way, ...]:
             f"one web process, {processes} Celery workers answer",
             {"INFERENCE": "celery", "WORKER_PROCESSES": str(processes)},
         ),
+        *([ray] if find_spec("ray") else []),
     )
 
 
@@ -232,23 +237,25 @@ def _set_up(folder: Path) -> str:
 def _running(folder: Path, way: Way) -> Iterator[int]:
     """The port of a system that answers; it is stopped afterwards."""
     port = _free_port()
-    env = _environment(folder, PORT=str(port), **way.env)
+    env = _environment(folder, PORT=str(port), RAY_PORT=str(_free_port()), **way.env)
     command = [sys.executable, "-m", "cataract", "up", "--no-mlflow"]
     with (folder / "load.log").open("wb") as log:
         process = subprocess.Popen(command, cwd=settings.BASE_DIR, env=env, stdout=log, stderr=log)
     try:
-        _await_answer(port, process, folder / "load.log")
+        _await_answer(port, process, folder / "load.log", replicas=way.env.get("INFERENCE") == "ray")
         yield port
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
 
 
-def _await_answer(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+def _await_answer(port: int, process: "subprocess.Popen[bytes]", log: Path, *, replicas: bool) -> None:
+    """Return when the web server answers, and with `replicas` these too. Raises LoadFailed."""
+    deadline = time.monotonic() + _START_SECONDS * (2 if replicas else 1)
     while True:
         with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/api/v1/health/ready", timeout=5):
-            return
+            if not replicas or _REPLICAS_READY in log.read_text(errors="replace"):
+                return
         if process.poll() is not None or time.monotonic() > deadline:
             raise LoadFailed(f"The system did not start:\n{log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.1)

@@ -20,6 +20,12 @@ class Grade(models.TextChoices):
     MATURE = "mature", "Mature"
 
 
+class Confidence(models.TextChoices):
+    SURE = "sure", "Sure"
+    FAIRLY = "fairly", "Fairly sure"
+    UNSURE = "unsure", "Unsure"
+
+
 class UngradableBecause(models.TextChoices):
     BLUR = "blur", "Blurred"
     DARK = "dark", "Too dark"

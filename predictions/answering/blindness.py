@@ -2,9 +2,9 @@
 
 from django.contrib.auth.models import User
 
-_READ = ("review.read_reviewcase", "review.adjudicate_reviewcase")
+from cataract.core.permissions import READS_BLIND
 
 
 def reads_blind(user: User) -> bool:
     """Whether `user` reads photos. A row that is missing from "cataract" would tell them its answer unrecorded."""
-    return any(user.has_perm(permission) for permission in _READ)
+    return any(user.has_perm(permission) for permission in READS_BLIND)

@@ -33,6 +33,9 @@ from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
 from predictions.releases.arms import Arms, who_answers
+from predictions.replicas import client as replicas
+from predictions.replicas.client import ReplicasUnavailable
+from predictions.replicas.wire import Question
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
 
@@ -44,13 +47,15 @@ class Known:
     """What is known of a photo when it is answered; each saves a query.
 
     arms: who answered when it came. is_new: it was stored for this prediction. has_webhooks: whether any system is
-    told of answers. shown_to: who is shown the answer as soon as it is there.
+    told of answers. shown_to: who is shown the answer as soon as it is there. asks_replicas: whether replicas of Ray
+    Serve answer instead of this process.
     """
 
     arms: Arms | None = None
     is_new: bool = False
     has_webhooks: bool = True
     shown_to: User | None = None
+    asks_replicas: bool = False
 
 
 NOTHING_KNOWN = Known()
@@ -62,15 +67,15 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
     False after settings.INLINE_PREDICTION_SECONDS or an error: the row is then QUEUED and free for a worker.
     """
     try:
-        cascade = (known.arms or who_answers()).cascade_for(prediction.image.patient_key)
-        outcome = None
-        if cascade is not None:
-            future = _pool().submit(predict_photo, cascade, prediction, pixels)
-            outcome = future.result(timeout=settings.INLINE_PREDICTION_SECONDS)
-        return finish(prediction, prediction.attempts, outcome, cascade, timings, known)
+        ask = _ask_replica if known.asks_replicas else _compute
+        outcome = ask(prediction, pixels, known.arms or who_answers())
+        return finish(prediction, prediction.attempts, outcome, timings, known)
+    except ReplicasUnavailable as error:
+        log.warning("Prediction %s: no replica answered, a worker finishes it: %s", prediction.pk, error)
+        failure: Exception = error
     except TooSlow:
         log.warning("Prediction %s is slow: a worker finishes it", prediction.pk)
-        failure: Exception = TimeoutError("The answer took too long.")
+        failure = TimeoutError("The answer took too long.")
     except Exception as error:
         log.exception("Prediction %s failed in the request: a worker tries again", prediction.pk)
         failure = error
@@ -79,21 +84,42 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
     return False
 
 
+def _compute(prediction: Prediction, pixels: Pixels, arms: Arms) -> Outcome | None:
+    """The outcome computed in this process; None without a champion that can serve."""
+    cascade = arms.cascade_for(prediction.image.patient_key)
+    if cascade is None:
+        return None
+    future = _pool().submit(predict_photo, cascade, prediction, pixels)
+    return future.result(timeout=settings.INLINE_PREDICTION_SECONDS)
+
+
+def _ask_replica(prediction: Prediction, pixels: Pixels, arms: Arms) -> Outcome | None:
+    """The outcome computed by a replica of Ray Serve; None without a champion. Raises ReplicasUnavailable."""
+    arm = arms.arm_for(prediction.image.patient_key)
+    if arm is None:
+        return None
+    return replicas.predict(Question(arm.release, arm.sha256, pixels=pixels, **_how(prediction)))
+
+
 def predict_photo(cascade: Cascade, prediction: Prediction, pixels: Pixels) -> Outcome:
     """A release's outcome for the photo of a prediction, in its mode; "cascade" means settings.CASCADE_MODE.
 
     Of the photos that the fast model is sure of, a share drawn by hash is checked by the accurate model.
     """
+    return cascade.predict([pixels], **_how(prediction))[0]
+
+
+def _how(prediction: Prediction) -> dict[str, Any]:
+    """How the cascade is asked about the photo of a prediction."""
     mode = settings.CASCADE_MODE if prediction.mode == Prediction.Mode.CASCADE else prediction.mode
     is_drawn = is_in_share(f"accurate-check:{prediction.image.sha256}", settings.ACCURATE_CHECK_RATE)
-    return cascade.predict([pixels], mode=mode, check_sure=is_drawn)[0]
+    return {"mode": str(mode), "check_sure": is_drawn}
 
 
 def finish(
     prediction: Prediction,
     attempt: int,
     outcome: Outcome | None,
-    cascade: Cascade | None,
     timings: dict[str, float],
     known: Known = NOTHING_KNOWN,
 ) -> bool:
@@ -105,8 +131,8 @@ def finish(
         if not Prediction.objects.held(prediction, attempt).move(Prediction.Status.DONE, **values):
             log.warning("Prediction %s: attempt %d came too late", prediction.pk, attempt)
             return False
-        if outcome is not None and cascade is not None and outcome.embedding is not None:
-            _keep_embedding(prediction, cascade.encoder_hash, outcome.embedding)
+        if outcome is not None and outcome.embedding is not None:
+            _keep_embedding(prediction, outcome.encoder_hash, outcome.embedding)
         # The caller's object says what the row says now.
         vars(prediction).update(values, status=Prediction.Status.DONE)
         final_results.replace_ungradable(prediction)

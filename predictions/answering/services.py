@@ -63,7 +63,8 @@ def upload_photo(
     transaction as the photo. Raises what `receive_photo` raises; nothing is stored then.
     """
     started = time.perf_counter()
-    answers_here = settings.INFERENCE == "web" or source == EyeImage.Source.COMMAND
+    is_command = source == EyeImage.Source.COMMAND  # which answers its own photos, whatever the setting
+    answers_here = settings.INFERENCE in ("web", "ray") or is_command
     received = receive_photo(
         data=data,
         user=user,
@@ -77,11 +78,12 @@ def upload_photo(
     )
     prediction = received.prediction
     bind_contextvars(prediction=str(prediction.pk))
-    known = replace(received.known, shown_to=user if is_shown else None)
+    asks_replicas = settings.INFERENCE == "ray" and not is_command
+    known = replace(received.known, shown_to=user if is_shown else None, asks_replicas=asks_replicas)
     is_answered = answers_here and inference.answer_now(prediction, received.photo.pixels, received.timings, known)
     if not is_answered:
         nudge(tasks.predict, prediction.pk)
-    if not answers_here:
+    if not is_answered and settings.INFERENCE != "web":
         _await_worker(prediction)
     log.info("Prediction %s took %.0f ms", prediction.pk, (time.perf_counter() - started) * 1000)
     if is_answered and known.is_new and prediction.image.near_duplicate_of is None:

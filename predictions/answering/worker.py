@@ -52,7 +52,7 @@ def run_prediction(prediction_id: UUID | str) -> bool:
         timings = {**prediction.timings, "wait": round(waited * 1000, 2), "decode_again": round(decoded * 1000, 2)}
         cascade = who_answers().cascade_for(prediction.image.patient_key)
         outcome = None if cascade is None else inference.predict_photo(cascade, prediction, pixels)
-        return inference.finish(prediction, attempt, outcome, cascade, timings)
+        return inference.finish(prediction, attempt, outcome, timings)
     except Exception as error:
         log.exception("Prediction %s: attempt %d failed", prediction_id, attempt)
         inference.give_back(prediction, attempt, error)

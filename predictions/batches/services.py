@@ -1,10 +1,9 @@
 """Accept, cancel and resume batches, and take refused files again."""
 
+import contextlib
 import hashlib
 import json
 import logging
-import os
-import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,7 +15,7 @@ from django.db import IntegrityError, transaction
 from cataract.core import idempotency
 from cataract.core.broker.nudge import nudge
 from cataract.core.csv_tables import TableRefused
-from cataract.core.errors import BadField, WrongStatus
+from cataract.core.errors import BadField, StorageFull, WrongStatus
 from cataract.core.files import sync_folder
 from cataract.core.models import IdempotentRequest
 from predictions.answering.models import Prediction
@@ -25,7 +24,7 @@ from predictions.batches.archives import Entry
 from predictions.batches.models import Batch, BatchItem
 from predictions.batches.naming import Names, plain_name, spellings
 from predictions.batches.tables import NO_TABLE, Table, read_table
-from predictions.batches.uploads import SpooledFile, folder_of, sent_again
+from predictions.batches.uploads import SpooledFile, discard, folder_of, send, sent_again
 from predictions.photos.facts import NOTHING_STATED, PhotoFacts
 from predictions.photos.names import printable
 from predictions.sites.services import find_site
@@ -86,7 +85,8 @@ def accept_batch(
     try:
         _write_rows(batch, items, claim)
     except BaseException as error:
-        shutil.rmtree(folder_of(batch.pk), ignore_errors=True)
+        with contextlib.suppress(StorageFull):
+            discard(batch.pk)
         if isinstance(error, IntegrityError) and claim is not None and (earlier := idempotency.made_before(claim)):
             return earlier, True  # the same request, sent twice at once
         raise
@@ -174,8 +174,7 @@ def _positions_refused(batch: Batch, photos: Sequence[SpooledFile]) -> list[int]
 
 def _flush(files: Sequence[SpooledFile]) -> None:
     for file in files:
-        file.file.flush()  # type: ignore[union-attr]
-        os.fsync(file.file.fileno())  # type: ignore[union-attr]
+        file.flush_to_disk()
 
 
 def _keep(batch_id: uuid.UUID, files: Mapping[str, SpooledFile]) -> None:
@@ -186,6 +185,14 @@ def _keep(batch_id: uuid.UUID, files: Mapping[str, SpooledFile]) -> None:
         file.path.rename(folder / name)
     sync_folder(folder)
     sync_folder(folder.parent)
+    try:
+        for name in files:
+            send(batch_id, name)
+    except StorageFull:
+        for name in files:
+            with contextlib.suppress(StorageFull):
+                discard(batch_id, name)
+        raise
 
 
 def _name(file: SpooledFile) -> str:

@@ -1,6 +1,7 @@
 """Upload handler of batches: files go straight to disk, under one limit for all of them."""
 
 import os
+import shutil
 import tempfile
 import weakref
 from pathlib import Path
@@ -10,6 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
+from cataract.core import shared
 from cataract.core.errors import DomainError, StorageFull
 from predictions.photos.multipart import AnyFileName
 
@@ -17,6 +19,38 @@ from predictions.photos.multipart import AnyFileName
 def folder_of(batch_id: UUID) -> Path:
     """Where the files of an unfinished batch lie: each at its position, or the archive at 0."""
     return Path(settings.BATCH_DIR) / str(batch_id)
+
+
+def send(batch_id: UUID, name: str) -> None:
+    """Give a file of the batch to the workers of all hosts, where they share an object store."""
+    if shared.is_on():
+        shared.send(f"{_objects_of(batch_id)}/{name}", folder_of(batch_id) / name)
+
+
+def fetch(batch_id: UUID) -> None:
+    """Bring the files of the batch to this host, where hosts share an object store. Raises StorageUnavailable."""
+    if not shared.is_on():
+        return
+    for name in shared.names(_objects_of(batch_id)):
+        target = folder_of(batch_id) / name.rpartition("/")[2]
+        if not target.exists():
+            shared.fetch(name, target)
+
+
+def discard(batch_id: UUID, name: str = "") -> None:
+    """Delete one file of the batch as it was sent, or all. Raises StorageUnavailable. Safe to repeat."""
+    if name:
+        (folder_of(batch_id) / name).unlink(missing_ok=True)
+    else:
+        shutil.rmtree(folder_of(batch_id), ignore_errors=True)
+    if shared.is_on():
+        for each in list(shared.names(_objects_of(batch_id))):
+            if not name or each.endswith(f"/{name}"):
+                shared.delete(each)
+
+
+def _objects_of(batch_id: UUID) -> str:
+    return f"batches/{batch_id}"
 
 
 def sent_again(position: int) -> str:
@@ -42,6 +76,11 @@ class SpooledFile(UploadedFile):  # type: ignore[type-arg]  # not generic at run
         super().__init__(os.fdopen(descriptor, "w+b"), name, content_type, size, charset, extra)
         self.path = Path(path)
         self._delete = weakref.finalize(self, self.path.unlink, missing_ok=True)  # it may have moved to its batch
+
+    def flush_to_disk(self) -> None:
+        """Wait until what was received is on the disk."""
+        self.file.flush()  # type: ignore[union-attr]
+        os.fsync(self.file.fileno())  # type: ignore[union-attr]
 
     def close(self) -> None:
         super().close()

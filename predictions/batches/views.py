@@ -51,7 +51,7 @@ _LATEST = 20
 View = Callable[..., HttpResponse]
 
 
-def _to_disk(refuse: View) -> Callable[[View], View]:
+def to_disk(refuse: View) -> Callable[[View], View]:
     """Receive files on disk, with the batch's own limit; the CSRF check, which reads the body, comes after.
 
     `refuse(request, error, ...)` answers a body that was not read to its end: the form's fields are unknown.
@@ -91,7 +91,7 @@ def _batch_again(request: HttpRequest, error: DomainError, batch_id: UUID) -> Ht
 
 @login_required  # first: authenticate before reading a body of up to MAX_BATCH_BYTES
 @permission_required("predictions.add_eyeimage", raise_exception=True)
-@_to_disk(_form_again)
+@to_disk(_form_again)
 @require_http_methods(["GET", "HEAD", "POST"])
 def batch_list(request: HttpRequest) -> HttpResponse:
     """The form for many photos, and the batches that this person may see."""
@@ -150,7 +150,7 @@ def batch_resume(request: HttpRequest, batch_id: UUID) -> HttpResponse:
 
 @login_required
 @permission_required("predictions.add_eyeimage", raise_exception=True)
-@_to_disk(_batch_again)
+@to_disk(_batch_again)
 @require_POST
 def batch_retry(request: HttpRequest, batch_id: UUID) -> HttpResponse:
     """Send refused files of a batch again."""

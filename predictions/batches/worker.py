@@ -26,7 +26,7 @@ from predictions.answering.errors import DuplicatePhoto
 from predictions.answering.models import Prediction
 from predictions.batches import archives
 from predictions.batches.models import Batch, BatchItem, BatchItemQuerySet, BatchQuerySet
-from predictions.batches.uploads import folder_of, sent_again
+from predictions.batches.uploads import discard, fetch, folder_of, sent_again
 from predictions.photos.refusals import BadPhoto
 
 log = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ def _finish(batch: Batch, held: BatchQuerySet) -> bool:
     if batch.items.in_status(BatchItem.Status.WAITING).exists():
         held.give_back()
         return True
-    shutil.rmtree(folder_of(batch.pk), ignore_errors=True)  # first: a batch that is DONE may be sent files again
+    discard(batch.pk)  # first: a batch that is DONE may be sent files again
     held.move(Batch.Status.DONE, done_at=Now(), lease_until=None)
     return False
 
@@ -145,6 +145,7 @@ def _refuse(still: BatchItemQuerySet, code: str, message: str, *, earlier: Predi
 @contextlib.contextmanager
 def _source(batch: Batch) -> Iterator[Read]:
     """A function that reads a file of the batch: at most one byte more than the limit of a photo."""
+    fetch(batch.pk)
     folder, limit = folder_of(batch.pk), settings.MAX_UPLOAD_BYTES
 
     def checked(data: bytes) -> bytes:

@@ -1,15 +1,15 @@
 """Stored photos in the admin: read-only, with actions that open the pages for consent and deletion."""
 
+from collections.abc import Iterator
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
-from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.admin import ReadOnlyAdmin, Related
+from cataract.core.permissions import READS_BLIND
 from predictions.photos import search
 from predictions.photos.chosen import MOST
 from predictions.photos.models import EyeImage
@@ -26,6 +26,14 @@ class EyeImageAdmin(ReadOnlyAdmin):
     list_per_page = 50
     change_form_template = "admin/predictions/photo.html"
     actions = ("change_consent", "delete_photos")
+    photo = "pk"
+    related = ("patient", "predictions", "review_cases", "labels")
+
+    def related_of(self, request: HttpRequest, row: EyeImage) -> Iterator[Related]:
+        """Nothing for whoever reads photos: that there is a case, or two, hints at the answers."""
+        return (
+            iter(()) if any(request.user.has_perm(name) for name in READS_BLIND) else super().related_of(request, row)
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[EyeImage]:
         """Photos in the trash and tombstones of purged ones are listed under their deletions only."""
@@ -59,8 +67,3 @@ class EyeImageAdmin(ReadOnlyAdmin):
             self.message_user(request, f"Choose at most {MOST} photos at a time.", messages.ERROR)
             return None
         return HttpResponseRedirect(f"{reverse(name)}?{urlencode({'photo': ids}, doseq=True)}")
-
-    @admin.display(description="photo")
-    def thumbnail(self, image: EyeImage) -> SafeString:
-        address = reverse("predictions:photo", args=[image.pk, "thumb"])
-        return format_html('<img src="{}" alt="photo {}" width="64" height="64" loading="lazy">', address, image.pk)

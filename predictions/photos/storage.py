@@ -1,7 +1,8 @@
-"""Photos on disk, addressed by the hash of their content. A stored photo survives a power cut.
+"""Photos on disk or in an object store, addressed by the hash of their content. A stored photo survives a power cut.
 
-Write order: temporary file in the folder `incoming`, fsync, rename, fsync of the folder; only then a row names it. A
-file without a row can be deleted; a row without a file is a bug.
+Write order on disk: temporary file in the folder `incoming`, fsync, rename, fsync of the folder; only then a row names
+it. A file without a row can be deleted; a row without a file is a bug. With an object store (`cataract.core.shared`)
+nothing of a photo stays on this host, except the copies that a training reads.
 """
 
 import contextlib
@@ -10,11 +11,13 @@ import hashlib
 import os
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from django.conf import settings
 
+from cataract.core import shared
 from cataract.core.errors import StorageFull
 from cataract.core.failpoints import hit
 from cataract.core.files import sync_folder
@@ -22,6 +25,7 @@ from cataract.core.files import sync_folder
 _INCOMING = "incoming"  # the folder of files that are being written
 _TEMPORARY = ".tmp-"
 _CHUNK = 1 << 20
+_OBJECTS = "photos/"  # what the names of their objects begin with
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EACCES}
 
 
@@ -32,23 +36,26 @@ def store(data: bytes, *, suffix: str) -> tuple[str, str]:
     """
     digest = hashlib.sha256(data).hexdigest()
     name = f"{digest[:2]}/{digest}{suffix}"  # one level: each new folder costs an upload two more fsyncs
-    _write(settings.PHOTO_DIR / name, data)
+    ensure(name, data)
     hit("upload.after_rename")
     return name, digest
 
 
 def ensure(name: str, data: bytes) -> None:
     """Write the file `name` again if it is gone; `name` is what `store` returned for `data`. Raises StorageFull."""
-    _write(path(name), data)
+    if not shared.is_on():
+        _write(path(name), data)
+    elif not shared.exists(_object(name)):
+        shared.write(_object(name), data)
 
 
 def read(name: str) -> bytes:
-    """The content stored under `name`. Raises FileNotFoundError."""
-    return path(name).read_bytes()
+    """The content stored under `name`. Raises FileNotFoundError, StorageUnavailable."""
+    return shared.read(_object(name)) if shared.is_on() else path(name).read_bytes()
 
 
 def path(name: str) -> Path:
-    """The path of `name`. Raises ValueError for a name that leaves the photo folder."""
+    """The path of `name`, where photos lie in a folder. Raises ValueError for a name that leaves it."""
     root = Path(settings.PHOTO_DIR)
     target = root / name
     if ".." in target.relative_to(root).parts:
@@ -56,22 +63,62 @@ def path(name: str) -> Path:
     return target
 
 
+def local_paths(names: Sequence[str]) -> list[Path]:
+    """The files of these photos on this host, for what reads thousands of them from paths.
+
+    With an object store they are copies. Those that no training asked for within TRAINING_MAX_HOURS are deleted first,
+    so what was purged goes then. One that is missing has a path without a file.
+    """
+    if not shared.is_on():
+        return [path(name) for name in names]
+    root = Path(settings.DATA_DIR) / "copies"
+    limit = time.time() - settings.TRAINING_MAX_HOURS * 3600
+    for old in [file for file in root.glob("*/*") if file.stat().st_mtime < limit]:
+        old.unlink(missing_ok=True)
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(lambda name: _copy(name, root / name), names))
+
+
+def all_names() -> Iterator[str]:
+    """The names of all stored files, derivatives included, whether a row names them or not."""
+    if shared.is_on():
+        yield from (name.removeprefix(_OBJECTS) for name in shared.names(_OBJECTS.rstrip("/")))
+        return
+    root = Path(settings.PHOTO_DIR)
+    yield from (file.relative_to(root).as_posix() for file in root.rglob("*") if file.is_file())
+
+
+def seconds_since_change(name: str) -> float:
+    """How old the file `name` is. Raises FileNotFoundError."""
+    if shared.is_on():
+        return shared.seconds_since_change(_object(name), time.time())
+    return time.time() - path(name).stat().st_mtime
+
+
+def place() -> str:
+    """Where photos lie, for people."""
+    return f"the bucket {settings.S3_BUCKET}" if shared.is_on() else str(settings.PHOTO_DIR)
+
+
 def derivative(name: str, kind: str, make: Callable[[bytes], bytes]) -> bytes:
     """The derivative `kind` (view, thumb) of the photo `name`: made on first use, then read from the cache.
 
     On a full disk the derivative is served without being cached.
     """
-    cached = Path(settings.PHOTO_DIR) / "derived" / f"{Path(name).with_suffix('')}-{kind}.jpg"
-    if cached.exists():
-        return cached.read_bytes()
+    cached = f"derived/{Path(name).with_suffix('')}-{kind}.jpg"
+    with contextlib.suppress(FileNotFoundError):
+        return read(cached)
     data = make(read(name))
     with contextlib.suppress(StorageFull):
-        _write(cached, data)
+        ensure(cached, data)
     return data
 
 
 def erase(name: str) -> None:
     """Delete the photo stored under `name` and all its derivatives, for good. Safe to repeat."""
+    if shared.is_on():
+        _erase_objects(name)
+        return
     original = path(name)
     derived = Path(settings.PHOTO_DIR) / "derived" / Path(name).with_suffix("")
     for file in [*derived.parent.glob(f"{derived.name}-*"), original]:
@@ -90,6 +137,30 @@ def sweep_temporary(*, older_than_seconds: float = 3600) -> int:
     for file in stale:
         file.unlink(missing_ok=True)
     return len(stale)
+
+
+def _erase_objects(name: str) -> None:
+    stem = f"{_OBJECTS}derived/{Path(name).with_suffix('')}"
+    for each in [*(n for n in shared.names(stem.rpartition("/")[0]) if n.startswith(f"{stem}-")), _object(name)]:
+        shared.delete(each)
+        hit("purge.file_erased")
+    (Path(settings.DATA_DIR) / "copies" / name).unlink(missing_ok=True)
+
+
+def _copy(name: str, target: Path) -> Path:
+    with contextlib.suppress(FileNotFoundError):
+        if target.exists():
+            target.touch()  # it is in use again
+        else:
+            shared.fetch(_object(name), target)
+    return target
+
+
+def _object(name: str) -> str:
+    """The name of a photo's object. Raises ValueError for a name that leaves the folder of photos."""
+    if ".." in Path(name).parts or Path(name).is_absolute():
+        raise ValueError(f"{name!r} lies outside the folder of photos.")
+    return f"{_OBJECTS}{name}"
 
 
 def _write(target: Path, data: bytes) -> None:

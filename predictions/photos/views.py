@@ -1,5 +1,6 @@
 """Serve stored photos: derivatives to browsers, originals as attachments."""
 
+from pathlib import Path
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -24,7 +25,7 @@ def photo(request: HttpRequest, image_id: UUID, kind: str) -> HttpResponse:
         if not user_of(request).has_perm("predictions.download_original"):
             raise Http404
         record(Act.PHOTO_DOWNLOADED, about=image, user=user_of(request))
-        suffix = storage.path(image.stored_name).suffix
+        suffix = Path(image.stored_name).suffix
         response = HttpResponse(storage.read(image.stored_name), content_type="application/octet-stream")
         response["Content-Disposition"] = f'attachment; filename="{image.pk}{suffix}"'
     else:

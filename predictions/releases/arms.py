@@ -33,15 +33,22 @@ class Arms:
     challenger: Arm | None = None
     beside: dict[str, Any] = field(default_factory=dict)
 
+    def arm_for(self, patient_key: str) -> Arm | None:
+        """The release that answers this patient, before anybody has looked at its files."""
+        other = self.challenger
+        if other is not None and _is_drawn(other.test, other.share, patient_key):
+            return other
+        return self.champion
+
     def cascade_for(self, patient_key: str) -> Cascade | None:
         """The cascade that answers this patient.
 
         One patient is on one arm for as long as the test runs, in every process. A challenger whose files are damaged
         is logged, and the champion answers. None when the champion would have to and cannot.
         """
-        other = self.challenger
-        if other is not None and _is_drawn(other.test, other.share, patient_key):
-            cascade = load_or_none(other.release, other.sha256)
+        arm = self.arm_for(patient_key)
+        if arm is not None and arm is not self.champion:
+            cascade = load_or_none(arm.release, arm.sha256)
             if cascade is not None:
                 return cascade
         if self.champion is None:

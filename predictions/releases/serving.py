@@ -9,9 +9,11 @@ from pathlib import Path
 from django.conf import settings
 from django.db import DatabaseError, connections
 
+from cataract.core import shared
 from cataract.ml.cascade.cascade import Cascade
-from cataract.ml.release.manifest import ReleaseCorrupt, verify
+from cataract.ml.release.manifest import ReleaseCorrupt
 from cataract.ml.release.seen import read_seen
+from predictions.releases import files
 from predictions.releases.models import Release
 
 log = logging.getLogger(__name__)
@@ -76,11 +78,17 @@ def load_or_none(release_id: str, sha256: str) -> Cascade | None:
 
 def load_verified(release_id: str, sha256: str) -> Cascade:
     """A new cascade from the release folder, every file checked first; not kept. Raises ReleaseCorrupt."""
+    manifest = files.ensure_here(release_id, sha256)
     folder = Path(settings.RELEASE_DIR) / release_id
-    manifest = verify(folder, sha256=sha256)
     return Cascade.assemble(
         folder, manifest, providers=tuple(settings.INFERENCE_PROVIDERS), threads=settings.INFERENCE_THREADS
     )
+
+
+def _bring_here(folder: Path) -> None:
+    """Fetch a release that this process has not loaded, where hosts share an object store. Raises ReleaseCorrupt."""
+    if shared.is_on() and not folder.is_dir():
+        files.ensure_here(folder.name, Release.objects.values_list("manifest_sha256", flat=True).get(pk=folder.name))
 
 
 class _Holder:
@@ -113,6 +121,7 @@ class _Holder:
         key = self._key(release_id)
         if key not in self._seen:
             try:
+                _bring_here(key[0] / release_id)
                 self._seen = {key: read_seen(key[0] / release_id)}
             except ReleaseCorrupt as error:
                 log.error("%s", error)

@@ -1,5 +1,6 @@
 """Release folders on disk: register a built folder, find it again."""
 
+import contextlib
 import logging
 import re
 import shutil
@@ -9,9 +10,11 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
+from cataract.core import shared
 from cataract.core.failpoints import hit
 from cataract.core.files import sync_folder
 from cataract.ml.release.manifest import Manifest, ReleaseCorrupt, verify
+from predictions.releases import files
 from predictions.releases.models import Release
 from predictions.releases.serving import load_verified
 
@@ -23,7 +26,8 @@ def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER, r
     """Register a release folder: verify it, copy it below RELEASE_DIR, check its golden predictions, create its row.
 
     The same release again returns its row. `status` is challenger or base: champions are made by `make_champion`. With
-    a `rejection`, the reason, the release is registered as rejected. Raises ReleaseCorrupt and leaves nothing behind.
+    a `rejection`, the reason, the release is registered as rejected. Raises ReleaseCorrupt and StorageUnavailable; then
+    there is no row.
     """
     manifest = verify(folder)
     if not _ID.fullmatch(manifest.id):
@@ -31,6 +35,7 @@ def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER, r
     _copy_in(folder, manifest)
     hit("release.copied")
     load_verified(manifest.id, manifest.sha256).check_golden()
+    files.publish(folder_named(manifest.id), manifest)
     release, _ = Release.objects.get_or_create(
         pk=manifest.id,
         defaults={
@@ -47,13 +52,21 @@ def register_release(*, folder: Path, status: str = Release.Status.CHALLENGER, r
 
 
 def folder_of(release: Release) -> Path:
-    """Where the files of a registered release lie."""
-    return Path(settings.RELEASE_DIR) / release.pk
+    """Where the files of a registered release lie on this host; without its files where they are nowhere."""
+    folder = folder_named(release.pk)
+    if shared.is_on() and not folder.is_dir():
+        with contextlib.suppress(ReleaseCorrupt):
+            files.ensure_here(release.pk, release.manifest_sha256)
+    return folder
+
+
+def folder_named(release_id: str) -> Path:
+    return Path(settings.RELEASE_DIR) / release_id
 
 
 def _copy_in(folder: Path, manifest: Manifest) -> None:
     """Copy to RELEASE_DIR/<id>: the folder appears there complete or not at all."""
-    target = Path(settings.RELEASE_DIR) / manifest.id
+    target = folder_named(manifest.id)
     if target.exists():
         verify(target, sha256=manifest.sha256)
         return

@@ -69,6 +69,8 @@ class PredictionAdmin(DisclosingAdmin):
     list_filter = ("created_at", "status", "decision", "needs_review", "release", "mode")
     list_per_page = 50
     actions = ("retry",)
+    photo = "image_id"
+    related = ("image", "image.patient", "release", "review_case", "image.labels")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Prediction]:
         predictions: PredictionQuerySet = super().get_queryset(request)  # type: ignore[assignment]
@@ -76,7 +78,7 @@ class PredictionAdmin(DisclosingAdmin):
 
     @admin.display(description="answer")
     def answer(self, prediction: Prediction) -> str:
-        return describe(prediction).headline
+        return describe(prediction).short
 
     @admin.action(description="Retry failed predictions", permissions=["retry"])
     def retry(self, request: HttpRequest, chosen: QuerySet[Prediction]) -> None:

@@ -6,13 +6,10 @@ evidence hold.
 """
 
 import logging
-import shutil
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
@@ -22,6 +19,7 @@ from cataract.core.audit.services import record
 from cataract.core.failpoints import hit
 from predictions.answering.models import Prediction
 from predictions.batches.models import Batch, BatchItem
+from predictions.batches.uploads import discard
 from predictions.consent.models import ConsentChange
 from predictions.corrections.models import Correction
 from predictions.embeddings.models import Embedding
@@ -101,13 +99,8 @@ def _erase_files(image: EyeImage) -> None:
 
 def _erase_sent_file(item: BatchItem) -> None:
     """Delete the file as it was sent, which an unfinished batch still holds; an archive goes as a whole."""
-    folder = Path(settings.BATCH_DIR) / str(item.batch_id)
-    if item.batch.status == Batch.Status.DONE or not folder.exists():
-        return
-    if item.batch.archive:
-        shutil.rmtree(folder, ignore_errors=True)
-    else:
-        (folder / str(item.position)).unlink(missing_ok=True)
+    if item.batch.status != Batch.Status.DONE:
+        discard(item.batch_id, "" if item.batch.archive else str(item.position))
 
 
 def _make_tombstone(image: EyeImage) -> None:

@@ -11,6 +11,8 @@ from itertools import combinations
 from typing import NamedTuple
 from uuid import UUID
 
+from django.utils.timezone import get_default_timezone, localtime
+
 from cataract.ml.statistics.intervals import Estimate
 from predictions.answering.answers import Answer, contradicts
 from review.agreement import estimates
@@ -45,6 +47,7 @@ class ReadingRow(NamedTuple):
     cluster: int
     decision: str
     reasons: Sequence[str]
+    month: str
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,36 @@ def report(since: datetime | None = None) -> Report:
     )
 
 
-def _readings(since: datetime | None) -> list[ReadingRow]:
+def of_period(since: datetime, until: datetime) -> tuple[Estimate, Estimate]:
+    """Kappa of the cases that two people read by chance; and how often first blind answers agree with the AI."""
+    return _agreement([each for each in _readings(since, until) if each.kind == CASE])
+
+
+def by_month(since: datetime, until: datetime) -> dict[str, tuple[Estimate, Estimate]]:
+    """The same by month of the reading."""
+    months: dict[str, list[ReadingRow]] = defaultdict(list)
+    for each in _readings(since, until):
+        if each.kind == CASE:
+            months[each.month].append(each)
+    return {month: _agreement(rows) for month, rows in sorted(months.items())}
+
+
+def _agreement(cases: list[ReadingRow]) -> tuple[Estimate, Estimate]:
+    return _random_kappa(cases), _anchoring(cases)[0].estimate
+
+
+def _readings(since: datetime | None, until: datetime | None = None) -> list[ReadingRow]:
     shown_first = set(ShownFirst.objects.values_list("case_id", "reader_id"))
     rows = Reading.objects.standing().exclude(role=Reading.Role.ADJUDICATOR)
     if since is not None:
         rows = rows.filter(blind_at__gte=since)
+    if until is not None:
+        rows = rows.filter(blind_at__lt=until)
     readings = []
     for row in rows.order_by("blind_at", "pk").values(
         "case_id", "reader_id", "reader__username", "role", "blind_answer", "final_answer", "ai_shown_first",
         "ai_shown_at", "case__kind", "case__known_answer", "case__image__cluster_id", "case__prediction__decision",
-        "case__prediction__reasons",
+        "case__prediction__reasons", "blind_at",
     ).iterator():  # fmt: skip
         ai_first = bool(row["ai_shown_first"])
         if ai_first and (row["case_id"], row["reader_id"]) not in shown_first:
@@ -125,6 +148,7 @@ def _readings(since: datetime | None) -> list[ReadingRow]:
                 cluster=row["case__image__cluster_id"],
                 decision=row["case__prediction__decision"] or "",
                 reasons=row["case__prediction__reasons"] or (),
+                month=f"{localtime(row['blind_at'], get_default_timezone()):%Y-%m}",
             )
         )
     return readings
@@ -162,6 +186,13 @@ def _between_readers(readings: list[ReadingRow]) -> list[Measure]:
         alpha = estimates.krippendorff_alpha(answers, clusters)
         measures.append(Measure(f"Krippendorff's alpha, {name}", alpha, note))
     return measures
+
+
+def _random_kappa(readings: list[ReadingRow]) -> Estimate:
+    """Cohen's kappa of the cases that two people read by chance."""
+    cases = [rows for case, rows in _read_twice(readings).items() if policy.is_read_twice_by_chance(case)]
+    pairs = [(rows[0].blind, rows[1].blind) for rows in cases]
+    return estimates.cohen_kappa(pairs, [rows[0].cluster for rows in cases])
 
 
 def _pairs(readings: list[ReadingRow]) -> list[Measure]:

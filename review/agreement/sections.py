@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django.utils.safestring import SafeString
+from django.utils.html import format_html
 
 from cataract.core import charts
+from cataract.core.documents.document import number
 from cataract.ml.statistics.intervals import Estimate
 from predictions.answering.answers import Answer
 from predictions.drift.services import accurate_checks_by_week
@@ -21,21 +22,10 @@ WEEKS = 12  # of checks by the accurate model
 
 
 @dataclass(frozen=True)
-class Figure:
-    """One plot of the page, with its text and data."""
-
-    title: str
-    text: str
-    svg: SafeString
-    measures: Sequence[Measure] = ()
-    counts: Sequence[tuple[str, int]] = ()
-
-
-@dataclass(frozen=True)
 class Section:
     title: str
     text: str
-    figures: list[Figure] = field(default_factory=list)
+    figures: list[charts.Figure] = field(default_factory=list)
 
 
 def since_of(days: str) -> datetime | None:
@@ -64,9 +54,22 @@ def as_html(days: str) -> str:
     return render_to_string("review/_agreement.html", context)
 
 
-def _plot(title: str, text: str, measures: Sequence[Measure], *, low: float = 0.0) -> Figure:
-    rows = [charts.Interval(measure.name, *astuple(measure.estimate)) for measure in measures]
-    return Figure(title, text, charts.intervals(title, rows, low=low), measures=measures)
+def figure_of(title: str, text: str, measures: Sequence[Measure], *, low: float = 0.0) -> charts.Figure:
+    """Measures as dots with intervals on one axis, and as a table."""
+    svg = charts.intervals(title, [charts.Interval(one.name, *astuple(one.estimate)) for one in measures], low=low)
+    rows = [(_named(one), *_cells(one.estimate)) for one in measures]
+    return charts.Figure(title, svg, ["Measure", "Value", "95 % interval", "n"], rows, text)
+
+
+def _named(measure: Measure) -> str:
+    note = format_html('<br><span class="quiet">{}</span>', measure.note) if measure.note else ""
+    return format_html("{}{}", measure.name, note)
+
+
+def _cells(estimate: Estimate) -> tuple[str, str, int]:
+    if estimate.value is None or estimate.low is None:
+        return number(estimate.value), "-", estimate.n
+    return number(estimate.value), f"{estimate.low:.3f} to {estimate.high:.3f}", estimate.n
 
 
 def _in_service(rows: list[in_service.SampledCase], since: datetime | None) -> Section:
@@ -74,20 +77,20 @@ def _in_service(rows: list[in_service.SampledCase], since: datetime | None) -> S
         "The AI in service",
         in_service.source(rows),
     )
-    section.figures.append(_plot("All releases", "", in_service.measures(rows)))
+    section.figures.append(figure_of("All releases", "", in_service.measures(rows)))
     releases = in_service.per_release(rows)
     if len(releases) > 1:
-        section.figures.extend(_plot(f"Release {name}", "", measures) for name, measures in releases)
+        section.figures.extend(figure_of(f"Release {name}", "", measures) for name, measures in releases)
     text = (
         f"Eyes with a photo at most {settings.OUTCOME_WINDOW_DAYS} days before an eye doctor found a cataract. Mostly "
         "patients who were referred, so this is not the sensitivity over all photos."
     )
-    section.figures.append(_plot("Against later outcomes", text, in_service.against_outcomes(since)))
+    section.figures.append(figure_of("Against later outcomes", text, in_service.against_outcomes(since)))
     section.figures.extend(_over_time())
     return section
 
 
-def _over_time() -> list[Figure]:
+def _over_time() -> list[charts.Figure]:
     """How the answers of readers, and the disagreement of the two models, move with time."""
     months = in_service.cataract_by_month()
     checks = [
@@ -106,7 +109,7 @@ def _over_time() -> list[Figure]:
         ("Cataract among patients always read", about_months, months),
         ("Sure answers that the accurate model contradicts", about_checks, checks),
     ]
-    return [_plot(title, text, measures) for title, text, measures in figures if measures]
+    return [figure_of(title, text, measures) for title, text, measures in figures if measures]
 
 
 def _between_readers(report: agreement_report.Report) -> Section:
@@ -115,9 +118,9 @@ def _between_readers(report: agreement_report.Report) -> Section:
         "1 is complete agreement, 0 is agreement by chance. The random share describes the readers; cases chosen "
         "because a reader found them difficult do not.",
     )
-    section.figures.append(_plot("Blind answers to the same photo", "", report.between, low=-1.0))
+    section.figures.append(figure_of("Blind answers to the same photo", "", report.between, low=-1.0))
     if report.pairs:
-        section.figures.append(_plot("Pairs of readers", "Cohen's kappa", report.pairs, low=-1.0))
+        section.figures.append(figure_of("Pairs of readers", "Cohen's kappa", report.pairs, low=-1.0))
     return section
 
 
@@ -127,8 +130,8 @@ def _hidden_checks(report: agreement_report.Report) -> Section:
         "Now and then a reader gets a photo with a known answer, or, mirrored, one they read at least "
         f"{settings.REVIEW_REPEAT_DAYS} days ago.",
     )
-    section.figures.append(_plot("Photos with a known answer, answered correctly", "", report.controls))
-    section.figures.append(_plot("Mirrored photos, answered as before", "", report.repeats))
+    section.figures.append(figure_of("Photos with a known answer, answered correctly", "", report.controls))
+    section.figures.append(figure_of("Mirrored photos, answered as before", "", report.repeats))
     return section
 
 
@@ -139,12 +142,12 @@ def _ai_influence(report: agreement_report.Report) -> Section:
         "Here only an adjudicator's decision counts as truth: labels that followed the AI would prove it right.",
     )
     text = f"The AI contradicted {differed.shown} blind answers; an adjudicator settled the truth of {differed.known}."
-    section.figures.append(_plot("When the AI differed", text, differed.measures))
+    section.figures.append(figure_of("When the AI differed", text, differed.measures))
     title = "Answers before and after the AI was shown"
     svg = charts.bars(title, differed.switches)
-    section.figures.append(Figure(title, "", svg, counts=differed.switches))
+    section.figures.append(charts.Figure(title, svg, ["Change", "Cases"], differed.switches))
     section.figures.append(
-        _plot(
+        figure_of(
             "First answers that agree with the AI",
             "A random share is shown the AI's answer first, and marked.",
             report.anchoring,

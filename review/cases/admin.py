@@ -58,6 +58,8 @@ class ReviewCaseAdmin(DisclosingAdmin):
     ordering = ("-created_at",)
     list_select_related = ("claimed_by",)
     inlines = (ReadingInline, AmendmentInline)
+    photo = "image_id"
+    related = ("image", "image.patient", "prediction", "prediction.release", "readings", "labels")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReviewCase]:
         found: QuerySet[ReviewCase] = super().get_queryset(request)
@@ -93,6 +95,8 @@ class ReadingAdmin(OfCaseAdmin):
         "blind_at",
         "retracted_at",
     )
+    photo = "case.image_id"
+    related = ("case", "case.image", "case.prediction", "labels")
     list_filter = ("role", "blind_answer", "final_answer", "unsure", "ai_shown_first", "blind_at")
     list_select_related = ("case", "reader")
 
@@ -106,6 +110,8 @@ class AmendmentAdmin(OfCaseAdmin):
     person_field = "by"
     list_display = ("case", "kind", "by", "answer_before", "answer", "reason", "at")
     list_filter = ("kind", "at")
+    photo = "case.image_id"
+    related = ("case", "case.image", "case.labels")
     list_select_related = ("case", "by")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Amendment]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from cataract.core.models import ApiToken
 from cataract.core.querysets import StatusQuerySet
-from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
+from predictions.answering.answers import Answer, Confidence, Grade, OtherPathology, UngradableBecause
 from predictions.answering.models import FinalResult, Prediction
 from predictions.photos.models import EyeImage
 
@@ -94,6 +94,9 @@ class ReviewCase(models.Model):
         blank=True,
         related_name="+",
         help_text="Chosen by an admin for the next reading; others get the case only after it has waited too long.",
+    )
+    escalated_at = models.DateTimeField(
+        null=True, blank=True, help_text="A reader asked for a senior: only adjudicators get the case."
     )
     # Hidden checks only (see review/queue/hidden_checks.py): they have no prediction, make no label, have one reader.
     only_for = models.ForeignKey(
@@ -180,6 +183,53 @@ class Skip(models.Model):
         return f"{self.case_id} skipped by {self.reader_id}"
 
 
+class Draft(models.Model):
+    """When a case was first shown to a reader, and what is typed on it and not sent. Nobody else sees it."""
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.CASCADE, related_name="drafts")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    shown_at = models.DateTimeField(default=timezone.now)
+    content = models.JSONField(default=dict, blank=True, help_text="Fields of the form that are not sent yet.")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["case", "reader"], name="one_draft_per_reader")]
+
+    def __str__(self) -> str:
+        return f"draft of {self.reader_id} on {self.case_id}"
+
+
+class Concern(models.Model):
+    """A reader asked a senior or a colleague to read a case, or flagged it: who, when and why."""
+
+    class Kind(models.TextChoices):
+        COLLEAGUE = "colleague", "a colleague was asked"
+        SENIOR = "senior", "escalated to a senior"
+        FLAG = "flag", "flagged"
+
+    case = models.ForeignKey(ReviewCase, on_delete=models.PROTECT, related_name="concerns")
+    kind = models.CharField(max_length=9, choices=Kind)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    asked = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reason = models.CharField(max_length=500, help_text="Shown to overseers, never to who reads the case next.")
+    at = models.DateTimeField(default=timezone.now)
+    settled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=~Q(reason=""), name="concern_has_reason"),
+            models.CheckConstraint(
+                condition=Q(kind="colleague", asked__isnull=False) | Q(kind__in=["senior", "flag"], asked__isnull=True),
+                name="concern_asks_a_colleague",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.case_id}: {self.get_kind_display()} by {self.by_id}"
+
+
 class Amendment(models.Model):
     """An adjudicator changed the answer of a resolved case, or sent it to a fresh reading: who, when and why.
 
@@ -231,6 +281,10 @@ class Reading(models.Model):
         ADJUDICATOR = "adjudicator", "adjudicator"
         EXTRA = "extra", "additional opinion"
 
+    class Pace(models.TextChoices):
+        QUICK = "quick", "a quick look"
+        TOO_FAST = "too_fast", "too fast to have looked; never trains"
+
     VIEWER_KEYS: ClassVar = frozenset({"zoom", "brightness", "contrast", "redfree", "invert"})  # what `viewer` may hold
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -257,6 +311,14 @@ class Reading(models.Model):
         help_text="Why it cannot be judged, or which other pathology.",
     )
     unsure = models.BooleanField(default=False)
+    # The next three are NULL where they are not known, so that the columns are added without rewriting the table.
+    confidence = models.CharField(max_length=6, null=True, blank=True, choices=Confidence)  # noqa: DJ001
+    server_seconds = models.FloatField(
+        null=True,
+        blank=True,
+        help_text="Seconds from first showing the case to the answer, by the server's clock.",
+    )
+    pace = models.CharField(max_length=8, null=True, blank=True, choices=Pace)  # noqa: DJ001
     note = models.TextField(blank=True)
     viewer = models.JSONField(default=dict, blank=True, help_text="Zoom and filters in use at the answer.")
     key = models.ForeignKey(
@@ -319,12 +381,13 @@ class Reading(models.Model):
 
 
 class ReviewerSettings(models.Model):
-    """The keyboard shortcuts that one reader changed."""
+    """The keyboard shortcuts that one reader changed, and the filters that this reader keeps from case to case."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="reviewer_settings"
     )
     keys = models.JSONField(default=dict, blank=True, help_text="Action to key, for changed actions only.")
+    view = models.JSONField(null=True, blank=True, help_text="Filters that each case starts with; none if empty.")
 
     def __str__(self) -> str:
         return f"review settings of {self.user_id}"

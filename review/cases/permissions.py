@@ -55,6 +55,11 @@ def adjudicators_only(view: View) -> View:
     return _only_with(view, ADJUDICATE)
 
 
+def assigners_only(view: View) -> View:
+    """For users who assign cases to readers; other signed-in users get 403."""
+    return _only_with(view, ASSIGN)
+
+
 def overseers_only(view: View) -> View:
     """For adjudicators and users who may view every reading; other signed-in users get 403."""
     return _only_with(view, ADJUDICATE, VIEW_READINGS)

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cataract.ml.cascade.explain import heatmap, overlay
+from cataract.ml.encoding.pupil import find_pupil
 from cataract.ml.photos import images
 from cataract.ml.release.manifest import ReleaseCorrupt
 from predictions.photos import intake, storage
@@ -25,6 +26,17 @@ def view_of(image: EyeImage, *, mirrored: bool = False) -> bytes:
     """Any photo in the same form."""
     make, kind = (_mirrored, "view-mirrored") if mirrored else (_view, "view")
     return storage.derivative(image.stored_name, kind, make)
+
+
+def pupil_of(case: ReviewCase) -> dict[str, float]:
+    """The circle to zoom to: x and y of its middle, and its radius, as shares of the photo's width and height.
+
+    Found in the photo alone, so it says nothing about any answer. The middle of the photo where no pupil is found.
+    """
+    found = find_pupil(images.decode(photo_of(case)))
+    if found is None or not found.is_sure:
+        return {"x": 0.5, "y": 0.5, "radius": 0.2}
+    return {"x": round(found.x, 4), "y": round(found.y, 4), "radius": round(found.radius, 4)}
 
 
 def heat_of(case: ReviewCase) -> bytes:

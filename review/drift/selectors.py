@@ -9,10 +9,10 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db.models import Q
 from django.utils import timezone
-from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from cataract.core import charts
+from cataract.core.documents.document import number
 from cataract.ml.statistics.intervals import Estimate
 from cataract.ml.statistics.monitoring import EMBEDDING, EVERY, FIRST
 from predictions.drift.models import DriftCheck, DriftSegment
@@ -36,17 +36,6 @@ class Row:
     missing: int
 
 
-@dataclass(frozen=True)
-class Plot:
-    """One measure of a segment over time, with its newest numbers."""
-
-    name: str
-    svg: SafeString
-    newest: dict[str, Any]
-    is_auc: bool
-    looks: Sequence[tuple[datetime, dict[str, Any]]]
-
-
 def rows_for(user: User) -> list[Row]:
     """The segments that this user may see, all photos first: three queries."""
     segments = list(DriftSegment.objects.visible_to(user).named())
@@ -61,7 +50,7 @@ def row_of(segment: DriftSegment, check: DriftCheck | None) -> Row:
     return Row(segment, check, "; ".join(found), missing)
 
 
-def plots_of(segment: DriftSegment) -> list[Plot]:
+def plots_of(segment: DriftSegment) -> list[charts.Figure]:
     """Every measure that the looks of the serving release compared, oldest look first."""
     newest = segment.checks.looks().filter(release=segment.release_id)[:LOOKS]
     looks = [(check.at, check.measures) for check in reversed(newest)]
@@ -69,11 +58,33 @@ def plots_of(segment: DriftSegment) -> list[Plot]:
     for name, words in NAMES.items():
         own = [(at, row[name]) for at, row in looks if name in row and row[name]["difference"] is not None]
         if own:
-            rest = 0.5 if name == EMBEDDING else 0.0
-            moments = [_moment(at, row) for at, row in own]
-            svg = charts.timeline(words.capitalize(), moments, rest=rest)
-            found.append(Plot(words.capitalize(), svg, own[-1][1], name == EMBEDDING, own[::-1]))
+            found.append(_figure(words.capitalize(), own, is_auc=name == EMBEDDING))
     return found
+
+
+def _figure(title: str, looks: Sequence[tuple[datetime, dict[str, Any]]], *, is_auc: bool) -> charts.Figure:
+    """One measure over the looks, and all its numbers, newest look first."""
+    newest = looks[-1][1]
+    text = (
+        f"{'AUC ' if is_auc else ''}{newest['difference']:.2f} ({newest['low']:.2f} to {newest['high']:.2f}), "
+        f"n {newest['n_recent']} with {newest['n_reference']}{': drifted' if newest['has_drifted'] else ''}"
+    )
+    svg = charts.timeline(title, [_moment(at, row) for at, row in looks], rest=0.5 if is_auc else 0.0)
+    head = ["Look", "Then", "Now", "Difference", "95 % interval", "n", "p", "Limit of p"]
+    return charts.Figure(title, svg, head, [_cells(at, row) for at, row in reversed(looks)], text)
+
+
+def _cells(at: datetime, look: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{localtime(at):%Y-%m-%d %H:%M}",
+        number(look["reference"]),
+        number(look["recent"]),
+        f"{look['difference']:.2f}",
+        f"{look['low']:.2f} to {look['high']:.2f}",
+        f"{look['n_recent']}, {look['n_reference']}",
+        f"{look['p']:.2g}",
+        f"{look['alpha']:.2g}",
+    )
 
 
 def _moment(at: datetime, row: dict[str, Any]) -> charts.Moment:

@@ -10,13 +10,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from cataract.core import charts
 from cataract.core.errors import DomainError
 from cataract.core.http.users import user_of
 from cataract.ml.statistics.monitoring import EVERY, RECENT
 from predictions.drift import services
 from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.releases.models import Release
+from review.agreement.sections import figure_of
 from review.drift import selectors
 
 VIEW, CHANGE = "predictions.view_driftsegment", "predictions.change_driftsegment"
@@ -48,11 +48,10 @@ def segment_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     segment = get_object_or_404(DriftSegment.objects.visible_to(user).named(), pk=pk)
     check = DriftCheck.objects.looks().newest_of([segment]).get(segment.pk)
     measures = selectors.estimated(check) + selectors.realised(segment)
-    rows = [charts.Interval(one.name, *vars(one.estimate).values()) for one in measures]
     context = {
         "row": selectors.row_of(segment, check),
         "plots": selectors.plots_of(segment),
-        "figure": {"measures": measures, "svg": charts.intervals("Performance", rows), "title": "Performance"},
+        "figure": figure_of("Performance", "", measures),
         "examples": selectors.examples(segment, user),
         "restarts": segment.checks.filter(state=DriftCheck.State.RESTARTED).select_related("by")[:5],
         "may_change": user.has_perm(CHANGE),

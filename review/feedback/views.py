@@ -2,13 +2,16 @@
 
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_GET
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record_view
 from cataract.core.http import keyset
 from cataract.core.http.users import user_of
 from predictions.answering.answers import Answer
+from predictions.photos.derivatives import derivative_of
 from review.cases.permissions import readers_only
 from review.feedback import selectors, services
 from review.feedback.models import QualityNote
@@ -34,6 +37,19 @@ def own_cases(request: HttpRequest) -> HttpResponse:
         "show": request.GET.get("show", ""),
     }
     return render(request, "review/own_cases.html", context)
+
+
+@require_GET
+@readers_only
+def own_thumbnail(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The small picture of a case that this reader read, as the case showed it."""
+    reading = get_object_or_404(selectors.resolved_readings(user_of(request)).select_related("case__image"), case=pk)
+    try:
+        data = derivative_of(reading.case.image, "thumb")
+    except FileNotFoundError as error:
+        raise Http404("The file of this photo is missing.") from error
+    record_view(Act.PHOTO_VIEWED, photo=reading.case.image, user=user_of(request), size="thumb")
+    return HttpResponse(data, content_type="image/jpeg", headers={"Cache-Control": "private, no-store"})
 
 
 @require_GET

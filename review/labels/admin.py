@@ -14,6 +14,8 @@ class LabelAdmin(DisclosingAdmin):
     list_display = ("id", "image", "answer", "provenance", "may_train", "weight", "created_at", "superseded_at")
     list_filter = ("answer", "provenance", "may_train", "created_at")
     list_select_related = ("image__patient",)
+    photo = "image_id"
+    related = ("image", "case", "readings", "image.predictions")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Label]:
         found: QuerySet[Label] = super().get_queryset(request)

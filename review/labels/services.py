@@ -25,8 +25,9 @@ RANK: dict[str, int] = {
 def make_label(*, case: ReviewCase, readings: Sequence[Reading], answer: str) -> Label:
     """Store the label that these readings make and return it; return the standing label if its provenance is stronger.
 
-    BLIND: every reader answered before seeing the AI. ADJUDICATED: a third person decided; trains the models unless
-    that person had seen the AI's answer. AFTER_AI: everything else; never trains.
+    BLIND: every reader answered before seeing the AI; trains unless one of them was too fast to have looked.
+    ADJUDICATED: a third person decided; trains unless that person had seen the AI's answer.
+    AFTER_AI: everything else; never trains.
     """
     adjudication = next((each for each in readings if each.role == Reading.Role.ADJUDICATOR), None)
     is_blind = all(each.blind_answer == each.final_answer and not each.ai_shown_first for each in readings)
@@ -41,11 +42,12 @@ def make_label(*, case: ReviewCase, readings: Sequence[Reading], answer: str) ->
             if RANK[newest.provenance] > RANK[provenance]:
                 return newest
             Label.objects.filter(pk=newest.pk).update(superseded_at=now)
+        had_looked = all(each.pace != Reading.Pace.TOO_FAST for each in readings)
         label = Label.objects.create(
             image_id=case.image_id,
             answer=answer,
             provenance=provenance,
-            may_train=not adjudication.ai_shown_first if adjudication is not None else is_blind,
+            may_train=not adjudication.ai_shown_first if adjudication is not None else is_blind and had_looked,
             case=case,
             weight=1 / case.review_propensity,
             supersedes=newest,

@@ -6,7 +6,7 @@ import uuid
 from django.conf import settings
 from django.db import migrations, models
 
-from cataract.core.record import Kept, drop, keep
+from cataract.core.record import Kept, keeping
 
 KEPT = {
     "Instructions": Kept(),
@@ -14,16 +14,6 @@ KEPT = {
     "PracticeItem": Kept(once=("answer", "answered_at")),
     "ReadingPause": Kept(once=("lifted_at", "lifted_by_id", "reason")),
 }
-
-
-def create(apps, schema_editor):
-    for name, kept in KEPT.items():
-        keep(schema_editor, apps.get_model("review", name), kept)
-
-
-def remove(apps, schema_editor):
-    for name in KEPT:
-        drop(schema_editor, apps.get_model("review", name))
 
 
 class Migration(migrations.Migration):
@@ -185,5 +175,5 @@ class Migration(migrations.Migration):
             model_name='readingpause',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('lifted_at__isnull', True), ('lifted_by__isnull', True), ('reason', '')), models.Q(('lifted_at__isnull', False), ('lifted_by__isnull', False), models.Q(('reason', ''), _negated=True)), _connector='OR'), name='lifted_pause_says_why'),
         ),
-        migrations.RunPython(create, remove),
+        keeping("review", KEPT),
     ]

@@ -1,5 +1,6 @@
 """Drawn eyes for practice, where no case has been chosen: each follows from its seed, and so does its answer."""
 
+import functools
 import io
 from typing import Any
 
@@ -9,7 +10,7 @@ from cataract.ml.statistics.draws import fraction
 from cataract.ml.synthetic import render_eye
 from predictions.answering.answers import Answer
 
-SIDE = 640  # px
+SIDE = 480  # px; drawing takes part of a second
 # (answer, least opacity, greatest opacity, what else is drawn): a seed takes them in turn.
 _KINDS: tuple[tuple[Answer, float, float, dict[str, float]], ...] = (
     (Answer.NORMAL, 0.0, 0.03, {}),
@@ -25,6 +26,7 @@ def answer_of(seed: int) -> Answer:
     return _KINDS[seed % len(_KINDS)][0]
 
 
+@functools.lru_cache(maxsize=32)  # a page shows a drawing at the question, at the feedback and at each reload
 def draw(seed: int) -> bytes:
     """The drawing as a JPEG, SIDE px wide."""
     _, least, greatest, look = _KINDS[seed % len(_KINDS)]

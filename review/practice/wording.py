@@ -8,4 +8,7 @@ def share_in_words(hits: int, n: int) -> str:
     if not n:
         return "none"
     low, high = wilson(hits, n)
-    return f"{hits} of {n} ({hits / n * 100:.0f} %, 95 % interval {low * 100:.0f} to {high * 100:.0f} %)"
+    return (
+        f"{hits} of {n} ({hits / n * 100:.0f}\N{NO-BREAK SPACE}%, 95\N{NO-BREAK SPACE}% interval "
+        f"{low * 100:.0f} to {high * 100:.0f}\N{NO-BREAK SPACE}%)"
+    )

@@ -20,7 +20,10 @@ class WorklistForm(forms.Form):
     age = forms.ChoiceField(required=False, choices=AGES)
     site = forms.ChoiceField(required=False)
     reader = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Claimed by or assigned to")
-    reason = forms.ChoiceField(required=False, choices=[("", "Any reason"), *((each, each) for each in BAND_OF_REASON)])
+    reason = forms.ChoiceField(
+        required=False, choices=[("", "Any reason"), *((each, worklist.SHORT_REASONS[each]) for each in BAND_OF_REASON)]
+    )
+    late = forms.BooleanField(required=False, label="Late only")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -30,7 +33,7 @@ class WorklistForm(forms.Form):
         self._set_choices("site", [("", "Any site"), *((site, site) for site in worklist.sites())])
         self._set_choices("reader", [("", "Any reader"), *self.readers])
         if not worklist.may_see_reasons(user):
-            del self.fields["reason"]
+            del self.fields["reason"], self.fields["late"]
 
     def _set_choices(self, name: str, choices: list[tuple[Any, str]]) -> None:
         field = self.fields[name]
@@ -52,6 +55,7 @@ class AssignForm(forms.Form):
     )
     assign = forms.CharField(required=False)
     priority = forms.IntegerField(required=False, min_value=1, max_value=99)
+    end_leases = forms.BooleanField(required=False)
 
     def clean_assign(self) -> User | str | None:
         """A reader, ANY_READER, or None where nothing was chosen."""

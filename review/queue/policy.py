@@ -30,7 +30,7 @@ from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 from review.pauses.rules import may_read
 
-POLICY_VERSION = "review-6"
+POLICY_VERSION = "review-7"
 
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
@@ -94,7 +94,8 @@ def is_read_twice_by_chance(case_id: object) -> bool:
 
 def needs_second_reader(case: ReviewCase, first: Reading) -> bool:
     """Whether a finished first reading calls for a second, blind reader."""
-    return first.unsure or is_read_twice_by_chance(case.pk) or contradicts_ai(case, first.final_answer)
+    is_doubtful = first.unsure or first.pace == Reading.Pace.TOO_FAST
+    return is_doubtful or is_read_twice_by_chance(case.pk) or contradicts_ai(case, first.final_answer)
 
 
 def shows_ai_first(case: ReviewCase, reader: User) -> bool:
@@ -143,6 +144,8 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         status = Q(status__in=[ReviewCase.Status.FIRST, ReviewCase.Status.SECOND])
         blind = Q(kind=ReviewCase.Kind.CASE) & (~knows_answer(user) | Q(undone) | Q(shown_first))
         allowed |= status & unread & (blind | Q(only_for=user)) & may_read(user)
+        if not user.has_perm(ADJUDICATE):
+            allowed &= Q(escalated_at__isnull=True)
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
     own = Reading.objects.filter(case=OuterRef("pk"), reader=user)

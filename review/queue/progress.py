@@ -80,10 +80,14 @@ def _minutes(reader: User, cases: int) -> int | None:
     return -int(-cases * (median(seconds) + OVERHEAD) // 60) if seconds else None
 
 
-def in_words(counts: Counts) -> str:
-    """ "12 of 40 read, about 6 minutes left": the progress, without anything that makes a reader hurry."""
-    of_today = Counted(counts.done_today + counts.waiting, counts.more_ready)
-    if counts.minutes_left is None:
+def in_words(counts: Counts, *, of: int | None = None) -> str:
+    """ "12 of 40 read, about 6 minutes left": the progress, without anything that makes a reader hurry.
+
+    of: the total, where it was fixed before; by default what is read and what waits now.
+    """
+    total = counts.done_today + counts.waiting if of is None else max(of, counts.done_today)
+    of_today = Counted(total, counts.more_ready)
+    if not counts.minutes_left:
         return f"{counts.done_today} of {of_today} read"
     unit = "minute" if counts.minutes_left == 1 else "minutes"
     return f"{counts.done_today} of {of_today} read, about {counts.minutes_left} {unit} left"

@@ -6,7 +6,10 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 
+from cataract.core.audit.models import Act
+from cataract.core.audit.services import record
 from cataract.ml.labels import Reason
 from predictions.answering import services as answering_services
 from predictions.answering.models import Prediction
@@ -82,6 +85,22 @@ def assign_cases(*, cases: QuerySet[ReviewCase], reader: User | None) -> int:
     if reader is not None:
         assignable = assignable.filter(pk__in=policy.readable(reader).values("pk"))
     return assignable.update(assigned_to=reader)
+
+
+def end_leases(*, cases: QuerySet[ReviewCase], by: User) -> int:
+    """Take these open cases back from the readers who hold them, so that others can read; returns how many.
+
+    A reader who answers later is told that the lease has ended, and the answer does not count.
+    """
+    held = cases.filter(status__in=ReviewCase.OPEN, kind=ReviewCase.Kind.CASE, lease_until__gt=timezone.now())
+    ended = 0
+    for case in held.select_related("claimed_by"):
+        if ReviewCase.objects.filter(pk=case.pk, claimed_by=case.claimed_by, lease_until=case.lease_until).update(
+            claimed_by=None, lease_until=None
+        ):
+            record(Act.ADMIN_CHANGED, about=case, user=by, what="lease ended", reader=case.claimed_by_id)
+            ended += 1
+    return ended
 
 
 def set_priority(*, cases: QuerySet[ReviewCase], priority: int) -> int:

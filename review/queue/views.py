@@ -8,7 +8,6 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -39,14 +38,18 @@ def worklist_page(request: HttpRequest) -> HttpResponse:
             return redirect(request.get_full_path())
     form = WorklistForm(request.GET, user=user)
     cases = worklist.cases(user, form.filters())
+    page = keyset.page_of(cases, size=PAGE_SIZE, address=request.GET)
+    is_start = not any(request.GET.values())
     context = {
         "form": form,
         "assign_form": assign_form,
-        "page": keyset.page_of(cases, size=PAGE_SIZE, address=request.GET),
+        "page": page,
+        "leading": worklist.rows_of(worklist.leading(user)) if is_start else [],
+        "rows": worklist.rows_of(page.object_list),
+        "may_read": has_any(user, READ, ADJUDICATE),
         "totals": worklist.totals(user),
         "with_reasons": worklist.may_see_reasons(user),
         "may_assign": user.has_perm(ASSIGN),
-        "now": timezone.now(),
     }
     return render(request, "review/worklist.html", context, status=422 if assign_form.is_bound else 200)
 
@@ -61,6 +64,9 @@ def _assign_and_prioritise(request: HttpRequest, data: dict[str, Any]) -> None:
         left_out = selected - assigned
         reason = f" {left_out} not: closed, read by this reader, or the AI's answer is known." if left_out else ""
         messages.success(request, f"{assigned} assigned to {reader or 'any reader'}.{reason}")
+    if data["end_leases"]:
+        ended = services.end_leases(cases=cases, by=user_of(request))
+        messages.success(request, f"{ended} {'case was' if ended == 1 else 'cases were'} taken back from readers.")
     if priority is not None:
         changed = services.set_priority(cases=cases, priority=priority)
         messages.success(request, f"{changed} {'has' if changed == 1 else 'have'} priority {priority} now.")

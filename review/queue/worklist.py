@@ -1,13 +1,16 @@
 """The list of cases with its filters. Reasons, priorities and exact states would lead readers, so readers see none."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.contrib.auth.models import Permission, User
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
+from cataract.ml.labels import Reason
 from predictions.photos.models import EyeImage
+from predictions.results.wording import REASONS
 from predictions.sites.models import Site
 from review.cases.models import ReviewCase
 from review.cases.permissions import READ, VIEW_CASES
@@ -20,6 +23,82 @@ STATES = {
 STATE_NAMES = {"open": "Open", **{value: label.capitalize() for value, label in ReviewCase.Status.choices}}
 # A state that says "second reader" hints at the AI's answer.
 STATE_NAMES_FOR_READERS = {name: STATE_NAMES[name] for name in ("open", ReviewCase.Status.RESOLVED.value)}
+
+
+URGENT, SOON = 10, 20  # the last priorities of the two bands that have an agreed time of their own
+LEADING = 10  # late cases that stand above the list
+
+# Why a case is here, in a few words; the sentences are those of results.
+SHORT_REASONS: dict[str, str] = {
+    Reason.UNCERTAIN: "AI not sure",
+    Reason.DISAGREEMENT: "Models disagree",
+    Reason.OUT_OF_DISTRIBUTION: "Unusual photo",
+    Reason.UNGRADABLE: "Cannot be judged",
+    Reason.QUALITY: "Low quality",
+    Reason.OTHER_FINDING: "Another finding",
+    Reason.NO_COLOUR: "No colour",
+    Reason.INVALID_SCORE: "No usable score",
+    Reason.ALWAYS_READ: "Always read",
+    Reason.AUDIT_SAMPLE: "Random check",
+    Reason.NOT_ACCEPTED: "Not accepted here yet",
+    Reason.NO_CHAMPION: "No AI in service",
+    Reason.FAILED: "Analysis failed",
+    Reason.REQUESTED: "Requested",
+    Reason.LOOK_BACK: "Look-back",
+    Reason.SUSPECTED_LABEL: "Label in doubt",
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One row of the worklist; reasons and due time are for those who may see reasons."""
+
+    case: ReviewCase
+    reasons: list[tuple[str, str]]  # in a few words, and the sentence
+    due: datetime
+    is_late: bool
+    is_claimed: bool
+
+
+def agreed_hours(priority: int) -> float:
+    """The hours in which a case of this priority is answered, as agreed."""
+    if priority <= URGENT:
+        return float(settings.REVIEW_URGENT_HOURS)
+    return float(settings.REVIEW_SOON_HOURS if priority <= SOON else settings.REVIEW_AGREED_HOURS)
+
+
+def is_late() -> Q:
+    """Open cases that have waited longer than agreed for their priority."""
+    now = timezone.now()
+
+    def before(priority: int) -> Q:
+        return Q(created_at__lt=now - timedelta(hours=agreed_hours(priority)))
+
+    urgent, soon = Q(priority__lte=URGENT), Q(priority__gt=URGENT, priority__lte=SOON)
+    late = urgent & before(URGENT) | soon & before(SOON) | Q(priority__gt=SOON) & before(SOON + 1)
+    return Q(status__in=ReviewCase.OPEN) & late
+
+
+def leading(user: User) -> list[ReviewCase]:
+    """The late cases that stand above the list, the one that has waited longest first; none for readers."""
+    if not may_see_reasons(user):
+        return []
+    return list(_with_people(listed(user).filter(is_late())).order_by("created_at", "pk")[:LEADING])
+
+
+def rows_of(cases: list[ReviewCase]) -> list[Listed]:
+    """What the worklist shows of these cases."""
+    now = timezone.now()
+    return [
+        Listed(
+            case=case,
+            reasons=[(SHORT_REASONS.get(reason, reason), REASONS.get(reason, "")) for reason in case.reasons],
+            due=(due := case.created_at + timedelta(hours=agreed_hours(case.priority))),
+            is_late=due < now and case.status in ReviewCase.OPEN,
+            is_claimed=case.claimed_by is not None and case.lease_until is not None and case.lease_until > now,
+        )
+        for case in cases
+    ]
 
 
 def may_see_reasons(user: User) -> bool:
@@ -41,6 +120,7 @@ class Filters:
     age: str = ""
     site: str = ""
     reader: int | None = None
+    late: bool = False
 
 
 def cases(user: User, filters: Filters) -> QuerySet[ReviewCase]:
@@ -55,9 +135,13 @@ def cases(user: User, filters: Filters) -> QuerySet[ReviewCase]:
         rows = rows.filter(claimed | Q(assigned_to=filters.reader))
     if filters.reason and may_see_reasons(user):
         rows = rows.filter(reasons__icontains=f'"{filters.reason}"')
-    return rows.select_related("image__site", "image__patient", "claimed_by", "assigned_to").order_by(
-        "-created_at", "pk"
-    )
+    if filters.late and may_see_reasons(user):
+        rows = rows.filter(is_late())
+    return _with_people(rows).order_by("-created_at", "pk")
+
+
+def _with_people(rows: QuerySet[ReviewCase]) -> QuerySet[ReviewCase]:
+    return rows.select_related("image__site", "image__patient", "claimed_by", "assigned_to")
 
 
 def totals(user: User) -> dict[str, int]:

@@ -10,12 +10,14 @@ from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import ADJUDICATE
 from review.queue.claims import claimed_by
 from review.queue.policy import ai_decision
+from review.reading import slips
 
 
 class Screen(StrEnum):
     """The screens of a case; each user sees exactly one of them."""
 
     BLIND = "blind"  # claimed: answer before the AI's answer is shown
+    HELD = "held"  # answered a moment ago: the AI's answer comes next, and undoing is a slip
     REVEAL = "reveal"  # the AI differs: keep or change the answer
     ADJUDICATE = "adjudicate"  # claimed: decide between two readers
     FINISHED = "finished"  # answered
@@ -67,9 +69,12 @@ def may_see_photo(case: ReviewCase, user: User) -> bool:
 def may_see_ai(case: ReviewCase, reading: Reading | None) -> bool:
     """Whether the author of this standing reading may see the AI's answer.
 
-    Adjudicators and authors of an EXTRA reading may not: both must stay blind to it.
+    Adjudicators and authors of an EXTRA reading may not: both must stay blind to it. Nor may anybody while undoing the
+    answer still counts as a slip.
     """
-    return reading is not None and reading.role in (Reading.Role.FIRST, Reading.Role.SECOND) and bool(ai_decision(case))
+    if reading is None or slips.is_fresh(reading):
+        return False
+    return reading.role in (Reading.Role.FIRST, Reading.Role.SECOND) and bool(ai_decision(case))
 
 
 def other_photos(case: ReviewCase, *, has_answered: bool) -> QuerySet[EyeImage]:

@@ -28,7 +28,7 @@ from review.cases.permissions import ADJUDICATE, READ, find_case, has_any
 from review.cases.photos import photo_of
 from review.pauses.rules import why_not
 from review.queue import claims, progress
-from review.reading import access, amendments, services, transitions
+from review.reading import access, amendments, drafts, services, transitions
 from review.reading.serializers import (
     AmendSerializer,
     AnswerSerializer,
@@ -63,7 +63,12 @@ class ReviewView(APIView):
     def case_response(self, case: ReviewCase) -> Response:
         """The case as the caller may see it now."""
         case, user = find_case(case.pk), user_of(self.request)
+        reading = access.own_reading(case, user)
+        if reading is not None and not reading.final_answer:
+            services.show_ai(reading=reading)
         is_blind = access.screen_for(case, user) == access.Screen.BLIND
+        if is_blind:
+            drafts.note_shown(case.pk, user)
         ai_first = is_blind and services.show_ai_first(case=case, reader=user)
         return Response(CaseSerializer(case, context={"request": self.request, "ai_first": ai_first}).data)
 

@@ -4,11 +4,13 @@ import json
 from typing import Any
 
 from django import forms
+from django.contrib.auth.models import User
 
-from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
-from review.cases.models import Reading, ReviewCase
+from predictions.answering.answers import Answer, Confidence, Grade, OtherPathology, UngradableBecause
+from review.cases.models import Concern, Reading, ReviewCase
 from review.reading.amendments import REOPEN_FOR
-from review.reading.keyboard import KEYS
+from review.reading.concerns import colleagues_of
+from review.reading.keyboard import KEYS, VIEW
 
 GRADES = [("", "Not graded"), *Grade.choices]
 DETAILS = [
@@ -40,9 +42,12 @@ class BlindForm(_AnswerForm):
     """The reader's own answer, before the AI's is shown."""
 
     answer = forms.ChoiceField(choices=Answer.choices, error_messages=MISSING_ANSWER)
-    grade = forms.ChoiceField(choices=GRADES, required=False, label="Grade, if cataract")
+    confidence = forms.ChoiceField(
+        choices=Confidence.choices, required=False, label="How sure are you?", widget=forms.RadioSelect
+    )
+    grade = forms.ChoiceField(choices=GRADES, required=False, label="Grade, if cataract", widget=forms.RadioSelect)
     detail = forms.ChoiceField(choices=DETAILS, required=False, label="Details, if cannot judge or other pathology")
-    unsure = forms.BooleanField(required=False, label="I am unsure: ask a second reader")
+    unsure = forms.BooleanField(required=False, widget=forms.HiddenInput)
     note = forms.CharField(required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3}))
 
 
@@ -58,10 +63,59 @@ class AdjudicationForm(_AnswerForm):
     answer = forms.ChoiceField(choices=Answer.choices, error_messages=MISSING_ANSWER)
     reason = forms.CharField(
         max_length=2000,
-        label="Why",
+        label="Why (required)",
         widget=forms.Textarea(attrs={"rows": 3}),
         error_messages={"required": "Say why in a few words, for both readers and for the record."},
     )
+
+
+class AskForm(forms.Form):
+    """Ask a colleague or a senior to read a case, or flag it."""
+
+    kind = forms.ChoiceField(
+        label="What",
+        widget=forms.RadioSelect,
+        choices=[
+            (Concern.Kind.COLLEAGUE, "Ask a colleague to read it"),
+            (Concern.Kind.SENIOR, "Escalate to a senior"),
+            (Concern.Kind.FLAG, "Flag it and go on reading"),
+        ],
+        error_messages={"required": "Choose what to do."},
+    )
+    colleague = forms.ModelChoiceField(queryset=User.objects.none(), required=False, empty_label="Choose a colleague")
+    reason = forms.CharField(
+        max_length=500,
+        label="Why (required)",
+        widget=forms.TextInput,
+        help_text="Whoever reads the case next does not see it. Name no patient.",
+        error_messages={"required": "Say why in a few words."},
+    )
+
+    def __init__(self, *args: Any, asker: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.auto_id = "ask_%s"  # the same page has another form with a reason
+        self.fields["colleague"].queryset = colleagues_of(asker)  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        if self.cleaned_data.get("kind") == Concern.Kind.COLLEAGUE and not self.cleaned_data.get("colleague"):
+            self.add_error("colleague", "Choose a colleague.")
+        return self.cleaned_data
+
+
+class ViewForm(forms.Form):
+    """The filters to keep, as JSON; empty to keep none."""
+
+    view = forms.CharField(required=False, max_length=300)
+
+    def clean_view(self) -> dict[str, Any]:
+        """Only known filters, each a number or a boolean."""
+        try:
+            sent = json.loads(self.cleaned_data["view"] or "{}")
+        except ValueError as error:
+            raise forms.ValidationError("This is not JSON.") from error
+        if not isinstance(sent, dict):
+            raise forms.ValidationError("This is not an object.")
+        return {name: sent[name] for name in VIEW if isinstance(sent.get(name), bool | int | float)}
 
 
 class _ReasonForm(forms.Form):

@@ -1,6 +1,7 @@
-"""Keyboard shortcuts of the reading page: the defaults, and the ones a user changed or switched off."""
+"""Keyboard shortcuts of the reading page, the defaults and a user's own, and the filters that a user keeps."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.contrib.auth.models import User
 
@@ -19,12 +20,21 @@ KEYS = {
     "ungradable": Key("u", "Cannot judge"),
     "other": Key("o", "Other pathology"),
     "not_an_eye": Key("x", "Not an eye"),
+    "sure": Key("j", "Sure"),
+    "fairly": Key("k", "Fairly sure"),
+    "unsure": Key("l", "Unsure"),
+    "grade": Key("g", "Next grade"),
+    "which": Key("w", "Details, or why"),
+    "note": Key("t", "Note"),
     "take_ai": Key("a", "Take the AI's answer"),
     "undo": Key("z", "Undo my last answer"),
     "skip": Key("n", "Skip"),
     "start": Key("s", "Start, next case"),
+    "ask": Key("q", "Ask, escalate or flag"),
     "visits": Key("e", "Other photos of this patient"),
+    "beside": Key("c", "Compare side by side"),
     "heat": Key("h", "Where the AI looked"),
+    "pupil": Key("p", "Zoom to the pupil"),
     "larger": Key("+", "Larger"),
     "smaller": Key("-", "Smaller"),
     "fit": Key("0", "Fit and reset"),
@@ -44,6 +54,19 @@ def keys_of(user: User) -> dict[str, str]:
     """Key by action for this user; "" where the key is switched off."""
     changed = ReviewerSettings.objects.filter(user=user).values_list("keys", flat=True).first() or {}
     return {action: changed.get(action, key.default) for action, key in KEYS.items()}
+
+
+VIEW = ("pupil", "brightness", "contrast", "redfree", "invert")  # what a user may keep from case to case
+
+
+def view_of(user: User) -> dict[str, Any]:
+    """The filters with which each case of this user starts; {} where none are kept."""
+    return ReviewerSettings.objects.filter(user=user).values_list("view", flat=True).first() or {}
+
+
+def save_view(*, user: User, view: dict[str, Any]) -> None:
+    """Keep these filters for this user's next cases; {} keeps none."""
+    ReviewerSettings.objects.update_or_create(user=user, defaults={"view": view or None})
 
 
 def save_keys(*, user: User, keys: dict[str, str]) -> None:

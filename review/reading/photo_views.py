@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_GET
 
 from cataract.core.audit.models import Act
@@ -12,7 +12,7 @@ from cataract.core.audit.services import record_view
 from cataract.core.http.users import user_of
 from cataract.ml.release.manifest import ReleaseCorrupt
 from review.cases.permissions import find_case
-from review.cases.photos import heat_of, photo_of, view_of
+from review.cases.photos import heat_of, photo_of, pupil_of, view_of
 from review.reading import access
 
 
@@ -26,6 +26,16 @@ def photo(request: HttpRequest, pk: UUID) -> HttpResponse:
     data = photo_of(case)
     record_view(Act.PHOTO_VIEWED, photo=case.image, user=user_of(request), case=str(case.pk))
     return _jpeg(data)
+
+
+@require_GET
+@login_required
+def pupil(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Where the pupil is in the photo of a case, for users who may see it: shares of its width, or the middle."""
+    case = find_case(pk)
+    if not access.may_see_photo(case, user_of(request)):
+        raise PermissionDenied
+    return JsonResponse(pupil_of(case), headers={"Cache-Control": "private, no-store"})
 
 
 @require_GET

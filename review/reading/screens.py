@@ -4,10 +4,12 @@ Until a reader's blind answer is stored, nothing here renders, names or links th
 random share of first readings that show it first (REVIEW_AI_FIRST_RATE).
 """
 
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
@@ -25,12 +27,12 @@ from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import ADJUDICATE
 from review.queue import claims, policy, progress
-from review.reading import access, services, transitions
+from review.reading import access, drafts, keyboard, services, slips, transitions
 from review.reading.access import Screen
-from review.reading.forms import AdjudicationForm, BlindForm
-from review.reading.keyboard import keys_of
+from review.reading.forms import AdjudicationForm, AskForm, BlindForm
 
 UNDO_WITHIN = timedelta(hours=1)
+GOAL = "review_goal"  # of a session: the day, and the cases read or waiting when it began to read
 REASONS: dict[str, str] = {
     Reason.UNCERTAIN: "the AI was not sure",
     Reason.DISAGREEMENT: "its two models disagreed",
@@ -59,6 +61,7 @@ def go_to_next(request: HttpRequest, answered: Reading | None = None) -> HttpRes
     response is only the strip and a header, and the page paints the screen at once.
     """
     if is_htmx(request) and (case_id := _renew_named_next(request)) is not None:
+        drafts.note_shown(case_id, user_of(request))
         response = render(request, "review/_strip.html", _strip(request, answered))
         response["Review-Case"] = str(case_id)
         response["HX-Push-Url"] = reverse("review:case", args=[case_id])
@@ -95,13 +98,17 @@ def render_case(
     form: Form | None = None,
     problem: str = "",
     status: int = 200,
+    quick: float | None = None,
+    asked: AskForm | None = None,
     just_claimed: bool = False,
     answered: Reading | None = None,
 ) -> HttpResponse:
     """The case on this user's screen.
 
-    `form` and `problem`: the answer that was not stored, and why. `just_claimed`: this request has claimed the case.
-    `answered`: the reading this request has stored.
+    `form` and `problem`: the answer that was not stored, and why. `quick`: the seconds after which that answer came, if
+    the reader is asked whether to keep it. `asked`: the question to a colleague that was not sent. `just_claimed`: this
+    request has claimed the case. `answered`: the reading this request has stored; the AI's answer to it is held back
+    for a moment, in which undoing it is a slip.
     """
     user = user_of(request)
     if not just_claimed:
@@ -111,9 +118,20 @@ def render_case(
     context = _context(case, user, screen, form) | _strip(request, answered)
     if screen in access.ANSWERED:
         reading = answered if screen == Screen.REVEAL and answered is not None else access.own_reading(case, user)
+        if screen == Screen.REVEAL and reading is not None:
+            if answered is not None and is_htmx(request) and slips.is_fresh(answered):
+                context["screen"] = screen = Screen.HELD
+            else:
+                services.show_ai(reading=reading)
         context |= {"reading": reading, **(_ai(case) if access.may_see_ai(case, reading) else {})}
-    elif screen == Screen.BLIND and services.show_ai_first(case=case, reader=user):
-        context |= {"ai_first": True, **_ai(case)}
+    elif screen == Screen.BLIND:
+        drafts.note_shown(case.pk, user)
+        if services.show_ai_first(case=case, reader=user):
+            context |= {"ai_first": True, **_ai(case)}
+        if asked is not None:
+            context["ask_form"] = asked
+        if quick is not None and isinstance(form, BlindForm):
+            context |= _quick(form, quick)
     elif screen == Screen.CLOSED:
         context |= _closed(case, user)
         context["unstored"] = form.cleaned_data if form is not None and problem else None
@@ -123,7 +141,9 @@ def render_case(
         response = render(request, "review/_swap.html", context, status=status)
         response["HX-Push-Url"] = reverse("review:case", args=[case.pk])
         return response
-    context["progress"] = progress.in_words(progress.today_of(user))
+    read, _, left = progress_of(request).partition(", ")
+    context |= {"progress": {"read": read, "left": left}, "view_json": json.dumps(keyboard.view_of(user))}
+    context |= {"settle": round(1000 * settings.REVIEW_TOO_FAST_SECONDS)}
     return render(request, "review/case.html", context, status=status)
 
 
@@ -144,17 +164,30 @@ def render_ahead(request: HttpRequest, case: ReviewCase, *, current: ReviewCase)
 def _context(case: ReviewCase, user: User, screen: Screen, form: Form | None) -> dict[str, Any]:
     """The part of a screen that does not depend on the AI's answer."""
     other_photos = access.other_photos(case, has_answered=screen in access.ANSWERED)
-    context: dict[str, Any] = {"case": case, "screen": screen, "keys": keys_of(user), "other_photos": other_photos}
+    context: dict[str, Any] = {"case": case, "screen": screen, "keys": keyboard.keys_of(user)}
+    context["other_photos"] = other_photos
     if screen == Screen.ADJUDICATE:
-        context |= {"readings": access.readings_to_adjudicate(case), "form": _form_or_new(form, AdjudicationForm)}
+        adjudication = _form(form, AdjudicationForm, case, user)
+        chosen = adjudication.data.get("answer", "")
+        context |= {"readings": access.readings_to_adjudicate(case), "form": adjudication}
+        context["chosen_words"] = dict(Answer.choices).get(chosen, "")
     elif screen == Screen.BLIND:
-        context |= {"form": _form_or_new(form, BlindForm), "seen": policy.has_seen(case, user)}
+        seen = policy.has_seen(case, user) and not slips.is_forgiven(case, user)
+        context |= {"form": _form(form, BlindForm, case, user), "seen": seen}
+        context["ask_form"] = AskForm(asker=user)
     return context
 
 
-def _form_or_new(form: Form | None, form_class: type[Form]) -> Form:
-    """The submitted form if it belongs to this screen, else an empty one."""
-    return form if isinstance(form, form_class) else form_class()
+def _quick(form: BlindForm, seconds: float) -> dict[str, Any]:
+    """A quick answer, to be sent again as it was if its reader keeps it."""
+    names = [name for name in form.fields if name not in ("answer", "seconds") and form.data.get(name)]
+    answer = Answer(form.cleaned_data["answer"]).label
+    return {"quick": seconds, "quick_answer": answer, "quick_fields": [(name, form.data[name]) for name in names]}
+
+
+def _form(form: Form | None, form_class: type[Form], case: ReviewCase, user: User) -> Form:
+    """The submitted form if it belongs to this screen, else one with what this user has typed before."""
+    return form if isinstance(form, form_class) else form_class(initial=drafts.content_of(case, user))
 
 
 def _closed(case: ReviewCase, user: User) -> dict[str, Any]:
@@ -176,7 +209,18 @@ def _ai(case: ReviewCase) -> dict[str, Any]:
 def _strip(request: HttpRequest, answered: Reading | None) -> dict[str, Any]:
     """The strip above the case: messages, and the answer that can be undone."""
     user = user_of(request)
-    return {"last": answered or last_reading(user), "keys": keys_of(user)}
+    return {"last": answered or last_reading(user), "keys": keyboard.keys_of(user)}
+
+
+def progress_of(request: HttpRequest) -> str:
+    """The progress of today, out of the cases that waited when this session began to read: the total does not jump."""
+    counts = progress.today_of(user_of(request))
+    day, of = request.session.get(GOAL, ("", 0))
+    today = timezone.localdate().isoformat()
+    if day != today or (counts.done_today >= of and counts.waiting):
+        of = counts.done_today + counts.waiting
+        request.session[GOAL] = (today, of)
+    return progress.in_words(counts, of=of)
 
 
 def last_reading(user: User) -> Reading | None:

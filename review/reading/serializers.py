@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.reverse import reverse
 
 from cataract.core.http.users import user_of
-from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
+from predictions.answering.answers import Answer, Confidence, Grade, OtherPathology, UngradableBecause
 from review.cases.models import Reading, ReviewCase
 from review.queue import claims
 from review.reading import access, amendments
@@ -27,6 +27,7 @@ class AnswerSerializer(serializers.Serializer[Any]):
     grade = serializers.ChoiceField(choices=Grade.choices, required=False, allow_blank=True)
     detail = serializers.ChoiceField(choices=DETAILS, required=False, allow_blank=True)
     unsure = serializers.BooleanField(required=False, default=False)
+    confidence = serializers.ChoiceField(choices=Confidence.choices, required=False, allow_blank=True)
     note = serializers.CharField(required=False, allow_blank=True, max_length=2000)
     reason = serializers.CharField(required=False, max_length=2000, help_text="Required to adjudicate.")
     viewer = serializers.DictField(child=serializers.FloatField(), required=False)
@@ -78,6 +79,8 @@ class OwnReadingSerializer(serializers.ModelSerializer[Reading]):
             "grade",
             "detail",
             "unsure",
+            "confidence",
+            "pace",
             "note",
         )
 

@@ -18,18 +18,18 @@ from cataract.core.audit.models import Act
 from cataract.core.audit.services import record
 from cataract.core.tokens import Credential
 from predictions.answering import final_results
-from predictions.answering.answers import Answer
+from predictions.answering.answers import Answer, Confidence
 from review.cases import permissions
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.labels.models import Label
 from review.queue import claims, hidden_checks, policy
-from review.reading import access, transitions
+from review.reading import access, drafts, slips, transitions
 
 KEPT = (
-    "case_id", "reader_id", "blind_answer", "blind_at", "blind_seconds", "ai_shown_at", "ai_shown_first", "grade",
-    "detail", "unsure", "note", "viewer",
+    "case_id", "reader_id", "blind_answer", "blind_at", "blind_seconds", "server_seconds", "pace", "ai_shown_first",
+    "grade", "detail", "unsure", "confidence", "note", "viewer",
 )  # fmt: skip
-KEPT_FINAL = ("final_answer", "final_at", "final_seconds")
+KEPT_FINAL = ("final_answer", "final_at", "final_seconds", "ai_shown_at")
 NOTHING = Credential()  # neither a key nor a session
 EXTRA_READING_WITHIN = timedelta(minutes=10)  # a blind answer is still kept this long after its case was resolved
 
@@ -100,20 +100,24 @@ def store_blind_answer(
     grade: str = "",
     detail: str = "",
     unsure: bool = False,
+    confidence: str = "",
     note: str = "",
     viewer: dict[str, Any] | None = None,
     seconds: float | None = None,
     made_by: Credential = NOTHING,
 ) -> Reading:
-    """Store one blind answer. It is final at once if the AI agrees or has no answer; else the AI's answer is now shown.
+    """Store one blind answer. It is final at once if the AI agrees or has no answer; else `show_ai` comes next.
 
-    The same answer sent twice is stored once. If another reader has taken the case over, the answer is kept as an
-    extra reading. Raises Conflict when the case is no longer this reader's.
+    seconds: from showing the photo to the answer, by the reader's own clock; the server has one too, and an answer too
+    fast to have looked is marked (`drafts.pace_of`). The same answer sent twice is stored once. If another reader has
+    taken the case over, the answer is kept as an extra reading. Raises Conflict when the case is no longer this
+    reader's.
     """
     fields: dict[str, Any] = {
         "blind_answer": answer,
         "blind_seconds": seconds,
-        "unsure": unsure,
+        "unsure": unsure or confidence == Confidence.UNSURE,
+        "confidence": confidence or None,
         "note": note,
         "viewer": viewer or {},
         "key": made_by.key,
@@ -128,6 +132,8 @@ def store_blind_answer(
             if earlier.blind_answer == answer:
                 return earlier
             raise transitions.Conflict(transitions.closed_message(case, reader))
+        shown_for = drafts.end(case, reader)
+        fields |= {"server_seconds": shown_for, "pace": drafts.pace_of(seconds, shown_for)}
         if has_claim:
             return _store_blind_reading(case, reader, fields, others)
         return _store_extra_reading(case, reader, fields)
@@ -138,7 +144,7 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
     now = timezone.now()
     answer, decision = fields["blind_answer"], policy.ai_decision(case)
     # Shown first on purpose, or read again after undoing: the reader has seen the AI's answer, so it never trains.
-    seen = transitions.first_disclosure(case, reader)
+    seen = slips.shown_before(case, reader)
     shown_first = seen is not None and ShownFirst.objects.filter(case=case, reader=reader).exists()
     is_final = shown_first or not policy.contradicts_ai(case, answer)
     reading = Reading.objects.create(
@@ -147,15 +153,15 @@ def _store_blind_reading(case: ReviewCase, reader: User, fields: dict[str, Any],
         role=transitions.ROLE_OF_STATUS[case.status],
         blind_at=now,
         ai_shown_first=seen is not None,
-        ai_shown_at=seen.at if seen is not None else None if is_final else now,
+        ai_shown_at=seen.at if seen is not None else None,
         final_answer=answer if is_final else "",
         final_at=now if is_final else None,
         **fields,
     )
     record(Act.READ, about=reading, user=reader, columns=KEPT, case=str(case.pk), role=reading.role)
-    if decision:  # that the AI agrees is shown as well
-        transitions.disclose(case, reader)
     if is_final:
+        if decision:  # that the AI agrees is shown as well
+            transitions.disclose(case, reader)
         transitions.advance(case, reading, others)
     return reading
 
@@ -195,21 +201,36 @@ def _store_extra_reading(case: ReviewCase, reader: User, fields: dict[str, Any])
     return reading
 
 
+def show_ai(*, reading: Reading) -> Reading:
+    """Record that the author of this blind answer is now shown the AI's. A repeated call changes nothing."""
+    waiting = Reading.objects.standing().filter(pk=reading.pk, final_answer="", ai_shown_at__isnull=True)
+    if waiting.update(ai_shown_at=timezone.now()):
+        reading.refresh_from_db(fields=["ai_shown_at"])
+        transitions.disclose(reading.case, reading.reader)
+    return reading
+
+
 def store_final_answer(*, reading: Reading, answer: str, seconds: float | None = None) -> Reading:
     """Store the answer after the AI's was shown: the same or another one.
 
     The same final answer sent twice is stored once. Raises Conflict for a different one, or after an undo.
     """
     with transaction.atomic():
-        pending = Reading.objects.standing().filter(pk=reading.pk, final_answer="")
-        stored = pending.update(final_answer=answer, final_at=timezone.now(), final_seconds=seconds)
-        reading.refresh_from_db()
-        if stored:
-            case = str(reading.case_id)
-            record(Act.READ_FINAL, about=reading, user=reading.reader, columns=KEPT_FINAL, case=case)
-            transitions.advance(reading.case, reading)
-        elif reading.final_answer != answer or reading.retracted_at:
-            raise transitions.Conflict("Your answer is final already. Undo it to answer again.")
+        return _finish(show_ai(reading=reading), answer, seconds)
+
+
+def _finish(reading: Reading, answer: str, seconds: float | None = None) -> Reading:
+    """Make a blind answer final, whether or not its author was shown the AI's. Call it in a transaction."""
+    pending = Reading.objects.standing().filter(pk=reading.pk, final_answer="")
+    stored = pending.update(final_answer=answer, final_at=timezone.now(), final_seconds=seconds)
+    reading.refresh_from_db()
+    if stored:
+        case = str(reading.case_id)
+        record(Act.READ_FINAL, about=reading, user=reading.reader, columns=KEPT_FINAL, case=case)
+        transitions.disclose(reading.case, reading.reader)
+        transitions.advance(reading.case, reading)
+    elif reading.final_answer != answer or reading.retracted_at:
+        raise transitions.Conflict("Your answer is final already. Undo it to answer again.")
     return reading
 
 
@@ -233,6 +254,7 @@ def adjudicate(
     with transaction.atomic():
         if not transitions.ensure_claim(case, adjudicator, roles=(Reading.Role.ADJUDICATOR,)):
             raise transitions.Conflict(transitions.closed_message(case, adjudicator))
+        drafts.end(case, adjudicator)
         return decide(case=case, adjudicator=adjudicator, answer=answer, reason=reason, viewer=viewer, made_by=made_by)
 
 
@@ -294,6 +316,8 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
         if reading.role == Reading.Role.EXTRA:
             _retract(reading)
             return case
+        if not reading.final_answer and not slips.is_slip(reading):  # else it is recorded as shown already
+            transitions.disclose(case, reader)
         if not _reopen(case, reading, reader):
             raise transitions.Conflict("Another reader has begun this case, so your answer can no longer be undone.")
         _retract(reading)
@@ -301,6 +325,7 @@ def undo_reading(*, reading: Reading, reader: User) -> ReviewCase:
             final_results.take_back(image=case.image)
         else:
             final_results.take_back_provisional(image=case.image)
+        drafts.show_again(case, reader)
         case.refresh_from_db()
     return case
 
@@ -328,5 +353,6 @@ def settle_abandoned() -> int:
     pending = Reading.objects.standing().filter(~still_reading, final_answer="")
     abandoned = list(pending.select_related("case__prediction"))
     for reading in abandoned:
-        store_final_answer(reading=reading, answer=reading.blind_answer)
+        with transaction.atomic():
+            _finish(reading, reading.blind_answer)
     return len(abandoned)

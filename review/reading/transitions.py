@@ -106,7 +106,7 @@ def advance(case: ReviewCase, reading: Reading, others: Sequence[Reading] | None
     extras = sorted((each for each in others if each.role == Reading.Role.EXTRA), key=lambda each: each.blind_at)
     differing = [each for each in extras if each.final_answer != reading.final_answer]
     status = _next_status(case, reading, readings, differing)
-    values: dict[str, Any] = {"claimed_by": None, "lease_until": None, "assigned_to": None}
+    values: dict[str, Any] = {"claimed_by": None, "lease_until": None, "assigned_to": None, "escalated_at": None}
     if status == ReviewCase.Status.RESOLVED:
         values["resolved_at"] = timezone.now()
     expected = ReviewCase.objects.filter(pk=case.pk, status=STATUS_OF_ROLE[Reading.Role(reading.role)])

@@ -16,8 +16,10 @@ from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import find_case, reviewers_only
 from review.pauses.rules import why_not
 from review.queue import claims, policy, progress
-from review.reading import access, keyboard, screens, services, transitions
-from review.reading.forms import AdjudicationForm, BlindForm, FinalForm, KeysForm
+from review.reading import access, drafts, keyboard, screens, services, transitions
+from review.reading.forms import AdjudicationForm, BlindForm, FinalForm, KeysForm, ViewForm
+
+QUICK_ASKED = "review_quick_asked"  # of a session: the reader was asked once whether to keep a quick answer
 
 
 # The queue ------------------------------------------------------------------------------------------------------------
@@ -29,7 +31,7 @@ def queue_page(request: HttpRequest) -> HttpResponse:
     counts = progress.counts(user)
     context = {
         "counts": counts,
-        "progress": progress.in_words(counts),
+        "progress": screens.progress_of(request),
         "last": screens.last_reading(user),
         "keys": keyboard.keys_of(user),
         "stop": why_not(user),
@@ -59,10 +61,25 @@ def case_page(request: HttpRequest, pk: UUID) -> HttpResponse:
     form = form_class(request.POST)
     if not form.is_valid():
         return screens.render_case(request, case, form=form, status=422)
+    if step == access.Step.BLIND and (quick := _quick_look(request, case, form)) is not None:
+        return screens.render_case(request, case, form=form, quick=quick)
     try:
         return store(request, case, form.cleaned_data)
     except transitions.Conflict as conflict:
         return screens.render_case(request, case, form=form, problem=str(conflict), status=409)
+
+
+def _quick_look(request: HttpRequest, case: ReviewCase, form: Form) -> float | None:
+    """The seconds of an answer so quick that the reader is asked whether to keep it, once a session; else None."""
+    if "kept" in request.POST or request.session.get(QUICK_ASKED):
+        return None
+    seconds: float | None = form.cleaned_data["seconds"]
+    if seconds is None:  # without JavaScript; the clock of the page says more than that of the server
+        seconds = drafts.seconds_shown(case, user_of(request))
+    if drafts.pace_of(seconds) is None:
+        return None
+    request.session[QUICK_ASKED] = True
+    return seconds
 
 
 def _store_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -> HttpResponse:
@@ -73,7 +90,7 @@ def _store_blind(request: HttpRequest, case: ReviewCase, data: dict[str, Any]) -
     if reading.role == Reading.Role.EXTRA:
         messages.info(request, f"Another reader answered first. Your answer ({answer}) is kept as a second opinion.")
         return screens.go_to_next(request, reading)
-    agrees = bool(policy.ai_decision(case)) and not policy.contradicts_ai(case, reading.final_answer)
+    agrees = access.may_see_ai(case, reading) and not policy.contradicts_ai(case, reading.final_answer)
     messages.success(request, f"Saved: {answer}.{' The AI says the same.' if agrees else ''}")
     return screens.go_to_next(request, reading)
 
@@ -173,7 +190,7 @@ def ahead(request: HttpRequest, pk: UUID) -> HttpResponse:
         }
         for following in services.claim_ahead(case=case, reader=user)
     ]
-    return JsonResponse({"cases": cases, "progress": progress.in_words(progress.today_of(user))})
+    return JsonResponse({"cases": cases, "progress": screens.progress_of(request)})
 
 
 @require_POST
@@ -181,6 +198,28 @@ def ahead(request: HttpRequest, pk: UUID) -> HttpResponse:
 def leave(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The page was closed or reloaded: unless it renews them, its claims end in a few seconds."""
     claims.leave(find_case(pk), user_of(request))
+    return HttpResponse(status=204)
+
+
+@require_POST
+@reviewers_only
+def draft(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Keep what has been typed on a case, for this user alone: 204, or 409 when the case is not theirs."""
+    case, user = find_case(pk), user_of(request)
+    if access.screen_for(case, user) not in (access.Screen.BLIND, access.Screen.ADJUDICATE):
+        return HttpResponse(status=409)
+    drafts.save(case=case, reader=user, sent=request.POST.dict())
+    return HttpResponse(status=204)
+
+
+@require_POST
+@reviewers_only
+def keep_view(request: HttpRequest) -> HttpResponse:
+    """Keep the filters with which every case of this user starts, or none."""
+    form = ViewForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse(status=422)
+    keyboard.save_view(user=user_of(request), view=form.cleaned_data["view"])
     return HttpResponse(status=204)
 
 

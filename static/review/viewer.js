@@ -1,19 +1,23 @@
 // The viewer of the reading page: zoom, pan and filters. The settings used and the reading time are sent with the answer.
-// It also renews the lease on the case while the page is open and releases it on leaving. The page works without it.
+// The page works without it.
 "use strict";
 
-const FRESH = { zoom: 1, x: 0, y: 0, brightness: 1, contrast: 1, redfree: false, invert: false };
-const RENEW_EVERY = 120_000;
+const FRESH = { zoom: 1, x: 0, y: 0, brightness: 1, contrast: 1, redfree: false, invert: false, pupil: false };
+const FILTERS = ["brightness", "contrast", "redfree", "invert", "pupil"];
 let view = { ...FRESH };
 let shownAt = performance.now();
 
 const the = (selector) => document.querySelector(selector);
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
+// What each case starts with, as this reader keeps it; null: every case starts unfiltered and whole.
+const stored = JSON.parse(the("[data-desk]").dataset.viewKept || "{}");
+let kept = Object.keys(stored).length ? stored : null;
+
 function paint() {
   const viewer = the("[data-viewer]");
   if (!viewer) return;
-  const limit = (side) => ((view.zoom - 1) / 2) * side;
+  const limit = (side) => Math.max(0, ((view.zoom - 1) / 2) * side);
   const stage = the("[data-stage]");
   view.x = clamp(view.x, -limit(stage.clientWidth), limit(stage.clientWidth));
   view.y = clamp(view.y, -limit(stage.clientHeight), limit(stage.clientHeight));
@@ -27,29 +31,52 @@ function paint() {
   viewer.classList.toggle("viewer--redfree", view.redfree);
   the("[data-view=redfree]").setAttribute("aria-pressed", view.redfree);
   the("[data-view=invert]").setAttribute("aria-pressed", view.invert);
+  the("[data-keep-view]").setAttribute("aria-pressed", kept !== null);
   the("[data-readout]").replaceChildren(readout());
 }
 
-// The view settings that differ from the original photo: an altered view must not be mistaken for it.
+// What differs from the whole, original photo: an altered view must not be mistaken for it. The zoom is in photo pixels.
 function readout() {
   const percent = (name, value) => (Math.abs(value - 1) < 0.005 ? [] : [`${name} ${Math.round(value * 100)} %`]);
-  const parts = [...percent("zoom", view.zoom), ...percent("brightness", view.brightness), ...percent("contrast", view.contrast)];
-  return parts.join(", ");
+  const zoom = Math.abs(view.zoom - 1) < 0.005 ? [] : [`zoom ${Math.round((100 * view.zoom) / oneToOne())} %`];
+  const filters = [...(view.redfree ? ["red-free"] : []), ...(view.invert ? ["inverted"] : [])];
+  return [...zoom, ...percent("brightness", view.brightness), ...percent("contrast", view.contrast), ...filters].join(", ");
 }
 
-function zoomTo(zoom) {
-  const next = clamp(zoom, 1, 16);
-  view.x *= next / view.zoom;
-  view.y *= next / view.zoom;
+// Zoom so that what lies at `at` (pixels from the middle of the stage) stays there.
+function zoomTo(zoom, at = { x: 0, y: 0 }) {
+  const next = clamp(zoom, Math.min(1, oneToOne()), 16);
+  view.x = at.x - ((at.x - view.x) * next) / view.zoom;
+  view.y = at.y - ((at.y - view.y) * next) / view.zoom;
   view.zoom = next;
+  view.pupil = false;
+}
+
+// How many pixels of the page one pixel of the photo takes when the whole photo is shown.
+function fitted() {
+  const photo = the("[data-photo]");
+  const stage = the("[data-stage]");
+  if (!photo?.naturalWidth) return 1;
+  return Math.min(stage.clientWidth / photo.naturalWidth, stage.clientHeight / photo.naturalHeight);
 }
 
 // The zoom at which one pixel of the photo takes one pixel of the screen.
-function oneToOne() {
+const oneToOne = () => 1 / (fitted() * window.devicePixelRatio);
+
+// The pupil in the middle, with the iris around it. The server finds it, in the photo alone.
+async function zoomToPupil() {
+  const viewer = the("[data-viewer]");
+  const answer = await fetch(viewer.dataset.pupil, { redirect: "error" });
+  if (!answer.ok || the("[data-viewer]") !== viewer) return;
+  const { x, y, radius } = await answer.json();
   const photo = the("[data-photo]");
   const stage = the("[data-stage]");
-  const fitted = Math.min(stage.clientWidth / photo.naturalWidth, stage.clientHeight / photo.naturalHeight);
-  return 1 / (fitted * window.devicePixelRatio);
+  const [width, height] = [photo.naturalWidth * fitted(), photo.naturalHeight * fitted()];
+  view.zoom = clamp(Math.min(stage.clientWidth, stage.clientHeight) / (3 * radius * width), 1, 16);
+  view.x = (0.5 - x) * width * view.zoom;
+  view.y = (0.5 - y) * height * view.zoom;
+  view.pupil = true;
+  paint();
 }
 
 const TOOLS = {
@@ -58,6 +85,7 @@ const TOOLS = {
   fit: () => { view = { ...FRESH }; },
   one: () => zoomTo(oneToOne()),
   four: () => zoomTo(4 * oneToOne()),
+  pupil: () => zoomToPupil().then(keepFilters, () => {}),
   darker: () => { view.brightness = clamp(view.brightness - 0.1, 0.3, 3); },
   brighter: () => { view.brightness = clamp(view.brightness + 0.1, 0.3, 3); },
   flatter: () => { view.contrast = clamp(view.contrast - 0.1, 0.3, 3); },
@@ -71,19 +99,36 @@ document.addEventListener("click", (event) => {
   if (!tool) return;
   TOOLS[tool.dataset.view]();
   paint();
+  keepFilters();
 });
 
-// A tool triggered by its key leaves the focus where it was: Enter must still confirm the answer.
-document.addEventListener("keydown", (event) => {
-  const before = document.activeElement;
-  const isTool = [...document.querySelectorAll("[data-view]")].some((tool) => tool.dataset.key === event.key.toLowerCase());
-  if (isTool && before && !before.closest("[data-view]")) setTimeout(() => before.focus({ preventScroll: true }));
-}, true);
+// "Keep for next cases": the server remembers the filters of this reader. Nothing goes into the browser's storage.
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-keep-view]")) return;
+  kept = kept === null ? filtersOf(view) : null;
+  storeKept();
+  paint();
+});
+
+const filtersOf = (from) => Object.fromEntries(FILTERS.map((name) => [name, from[name]]));
+
+function keepFilters() {
+  if (kept === null) return;
+  kept = filtersOf(view);
+  clearTimeout(keepFilters.timer);
+  keepFilters.timer = setTimeout(storeKept, 800);
+}
+
+function storeKept() {
+  const body = tokened();
+  body.set("view", kept === null ? "" : JSON.stringify(kept));
+  fetch(the("[data-desk]").dataset.keepViewAt, { method: "POST", body }).catch(() => {});
+}
 
 // Fill in the viewer settings and the reading time before an answer is sent (by key, click or touch).
 document.addEventListener("click", (event) => {
   const form = event.target.closest("[name=answer]")?.form;
-  if (!form?.hasAttribute("data-answer")) return;
+  if (!form?.hasAttribute("data-answer") || "resent" in form.dataset) return;
   const { zoom, brightness, contrast, redfree, invert } = view;
   form.elements.viewer.value = JSON.stringify({ zoom, brightness, contrast, redfree, invert });
   form.elements.seconds.value = ((performance.now() - shownAt) / 1000).toFixed(2);
@@ -92,21 +137,28 @@ document.addEventListener("click", (event) => {
 const ARROWS = { ArrowLeft: [60, 0], ArrowRight: [-60, 0], ArrowUp: [0, 60], ArrowDown: [0, -60] };
 document.addEventListener("keydown", (event) => {
   const step = ARROWS[event.key];
-  if (!step || view.zoom === 1 || event.target.closest("input, textarea, select")) return;
+  if (!step || view.zoom <= 1 || event.target.closest("input, textarea, select")) return;
   event.preventDefault();
   view.x += step[0];
   view.y += step[1];
   paint();
 });
 
+// Where a pointer is, in pixels from the middle of its stage.
+function fromMiddle(stage, { clientX, clientY }) {
+  const box = stage.getBoundingClientRect();
+  return { x: clientX - box.left - box.width / 2, y: clientY - box.top - box.height / 2 };
+}
+
 document.addEventListener("wheel", (event) => {
-  if (!event.target.closest("[data-stage]")) return;
+  const stage = event.target.closest("[data-stage]");
+  if (!stage) return;
   event.preventDefault();
-  zoomTo(view.zoom * Math.exp(-event.deltaY / 400));
+  zoomTo(view.zoom * Math.exp(-event.deltaY / 400), fromMiddle(stage, event));
   paint();
 }, { passive: false });
 
-// One finger or the mouse pans, two fingers zoom.
+// One finger or the mouse pans; two fingers zoom about the point between them, and move it.
 const fingers = new Map();
 document.addEventListener("pointerdown", (event) => {
   if (!event.target.closest("[data-stage]")) return;
@@ -121,7 +173,11 @@ document.addEventListener("pointermove", (event) => {
   } else {
     const other = [...fingers.values()].find((finger) => finger.pointerId !== event.pointerId);
     const apart = (one) => Math.hypot(one.clientX - other.clientX, one.clientY - other.clientY);
-    zoomTo(view.zoom * (apart(event) / Math.max(1, apart(before))));
+    const between = { clientX: (event.clientX + other.clientX) / 2, clientY: (event.clientY + other.clientY) / 2 };
+    const stage = before.target.closest("[data-stage]");
+    zoomTo(view.zoom * (apart(event) / Math.max(1, apart(before))), fromMiddle(stage, between));
+    view.x += (event.clientX - before.clientX) / 2;
+    view.y += (event.clientY - before.clientY) / 2;
   }
   fingers.set(event.pointerId, event);
   paint();
@@ -130,11 +186,28 @@ for (const name of ["pointerup", "pointercancel"]) {
   document.addEventListener(name, (event) => fingers.delete(event.pointerId));
 }
 
-// The overlay that lists the keys; Escape and its button close it.
+// After the answer: another photo of the patient beside this one. Both are moved and zoomed as one.
 document.addEventListener("click", (event) => {
-  const opener = event.target.closest("[data-dialog]");
-  if (opener) document.getElementById(opener.dataset.dialog).showModal();
+  const compare = event.target.closest("[data-compare]");
+  const asked = event.target.closest("[data-beside]") ?? (compare && the("[data-beside]"));
+  const place = the("[data-beside-stage]");
+  if (!asked || !place) return;
+  const isShown = !place.hidden && (compare || place.dataset.of === asked.dataset.beside);
+  place.hidden = isShown;
+  place.dataset.of = asked.dataset.beside;
+  the("[data-viewer]").classList.toggle("viewer--beside", !isShown);
+  if (!isShown) {
+    const photo = new Image();
+    photo.src = asked.dataset.beside;
+    photo.alt = asked.dataset.words;
+    photo.className = "viewer__photo";
+    photo.draggable = false;
+    place.querySelector("[data-stage]").replaceChildren(photo);
+    place.querySelector("figcaption").textContent = asked.dataset.words;
+  }
+  paint();
 });
+window.addEventListener("resize", paint);
 
 // Pictures inside <details> load when it is opened; without JavaScript they are links.
 document.addEventListener("toggle", (event) => {
@@ -162,7 +235,7 @@ async function lookAhead() {
   if (!answer.ok || the("#case") !== page) return;
   const { cases, progress } = await answer.json();
   if (the("#case") !== page) return;
-  the("[data-progress]")?.replaceChildren(progress);
+  showProgress(progress);
   following = cases;
   forgetAllBut([...cases.map((next) => next.photo), the("[data-photo]")?.dataset.photo]);
   for (const next of cases) {
@@ -170,6 +243,14 @@ async function lookAhead() {
     if (the("#case") !== page) return;
   }
   page.dataset.aheadReady = "";
+}
+
+function showProgress(words) {
+  const [read, ...left] = words.split(", ");
+  const more = document.createElement("span");
+  more.className = "strip__left"; // not on a phone
+  more.textContent = left.length ? `, ${left.join(", ")}` : "";
+  the("[data-progress]")?.replaceChildren(read, more);
 }
 
 // The photo from memory, fetched first if needed. A failed fetch is tried again next time.
@@ -208,13 +289,26 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.serverResponse = html;
 });
 
-// A new case starts with an unfiltered, full view (colour matters for grading) and a new clock.
+// A new case starts whole, and with the filters that its reader keeps, if any (colour matters for grading). The reveal is
+// the same case still: it keeps the view. Each screen starts a new clock, once its photo is painted.
+let caseShown = null;
 function start() {
-  view = { ...FRESH };
+  const page = the("#case");
   fingers.clear();
+  if (page.dataset.case !== caseShown) view = { ...FRESH, ...kept, pupil: false };
+  const isNew = page.dataset.case !== caseShown;
+  caseShown = page.dataset.case;
   shownAt = performance.now();
-  const restartClock = () => { shownAt = performance.now(); };
-  the("[data-photo]")?.decode().then(restartClock, () => {}).then(lookAhead).catch(() => {});
+  const painted = () => {
+    if (the("#case") !== page) return;
+    shownAt = performance.now();
+    paint();
+    if (isNew && kept?.pupil) zoomToPupil().catch(() => {});
+    document.dispatchEvent(new Event("desk:painted"));
+  };
+  const photo = the("[data-photo]");
+  const decoded = photo ? photo.decode().catch(() => {}) : Promise.resolve();
+  decoded.then(painted).then(lookAhead).catch(() => {});
   paint();
 }
 start();
@@ -239,13 +333,3 @@ function tokened() {
   body.set("csrfmiddlewaretoken", the("[name=csrfmiddlewaretoken]").value);
   return body;
 }
-
-setInterval(() => {
-  const { renew } = the("#case")?.dataset ?? {};
-  if (!renew || document.hidden) return;
-  fetch(renew, { method: "POST", body: tokened() }).then(lookAhead).catch(() => {});
-}, RENEW_EVERY);
-window.addEventListener("pagehide", () => {
-  const { leave } = the("#case")?.dataset ?? {};
-  if (leave) navigator.sendBeacon(leave, tokened());
-});

@@ -99,6 +99,10 @@ def test_outcomes_look_backs_and_notices_are_looked_at(site: Site, champion: Any
     notices_worker.sweep()
     page.goto("/notices/")
     site.look(page, "notices")
+    for address, name in (("/overview/", "overview"), ("/overview/month/", "report"), ("/status/", "status")):
+        page.goto(address)
+        site.look(page, name)
+    page.goto("/notices/")
     page.get_by_role("button", name="Mark as seen").first.click()
     expect(page.get_by_title("not seen yet")).to_have_text("1")
 

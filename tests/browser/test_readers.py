@@ -10,6 +10,9 @@ from review.feedback.models import QualityNote
 from review.pauses.models import ReadingPause
 from review.practice.models import PracticeSession
 from tests.browser.conftest import Site
+from tests.review.makers import make_case
+from tests.review.test_feedback import read
+from tests.review.test_pages import stored_image
 
 
 def test_practice_by_keyboard_to_its_result(site: Site, settings: Any) -> None:
@@ -38,8 +41,12 @@ def test_practice_by_keyboard_to_its_result(site: Site, settings: Any) -> None:
     assert session.right == session.items.filter(number__gt=1, expected="cataract").count()
 
 
-def test_feedback_and_pauses(site: Site) -> None:
+def test_feedback_and_pauses(site: Site, settings: Any) -> None:
+    settings.REVIEW_SECOND_READ_RATE = settings.REVIEW_AI_FIRST_RATE = 0.0
+    settings.REVIEW_CONTROL_RATE = settings.REVIEW_REPEAT_RATE = 0.0
     reader = site.user("reader")
+    for answer in ("cataract", "normal"):
+        read(reader, make_case(answer, image=stored_image(patient_key="P-1")), answer)
     for weeks, agreed in ((1, 15), (2, 17)):
         week = timezone.localdate() - timedelta(weeks=weeks)
         counts = {"readings": 24, "agreed": agreed, "compared": 18, "controls_right": 3, "controls": 3}
@@ -47,6 +54,8 @@ def test_feedback_and_pauses(site: Site) -> None:
     ReadingPause.objects.create(reader=reader, failed=3, of=10)
     page = site.log_in("reader")
     page.goto("/review/yours/")
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("tbody tr")).to_have_count(2)
     site.look(page, "own-cases")
     page.get_by_role("link", name="Week of").first.click()
     expect(page.locator("main")).to_contain_text("15 of 18 (83 %, 95 % interval 61 to 94 %)")
@@ -58,5 +67,8 @@ def test_feedback_and_pauses(site: Site) -> None:
     admin.get_by_role("button", name="Lift the pause").click()
     expect(admin.locator("main")).to_contain_text("reader gets cases again.")
     admin.goto("/review/practice/cases/")
+    admin.get_by_role("button", name="Use it").first.click()
+    expect(admin.get_by_role("button", name="Take it out")).to_have_count(1)
+    admin.wait_for_load_state("networkidle")
     site.look(admin, "practice-cases")
     assert ReadingPause.objects.get().lifted_at is not None

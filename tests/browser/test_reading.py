@@ -34,6 +34,21 @@ WATCH = """() => {
     requestAnimationFrame(() => setTimeout(() => window.spent.push(performance.now() - from)));
   });
 }"""
+# What the machine needs for the least of it: one request that writes a row, and one photo decoded and painted.
+BASELINE = """async () => {
+  const spent = [];
+  for (let turn = 0; turn < 12; turn += 1) {
+    const from = performance.now();
+    await fetch(the('#case').dataset.renew, { method: 'POST', body: tokened() });
+    const photo = new Image();
+    photo.src = the('[data-photo]').src;
+    await photo.decode();
+    await new Promise(requestAnimationFrame);
+    spent.push(performance.now() - from);
+  }
+  return spent.sort((one, two) => one - two)[6];
+}"""
+MOST = 6  # times the baseline, which is 25 ms on a machine that is not shared: 150 ms
 AT_NEXT = "n => location.pathname === '/review/' || window.spent.length >= n"
 AT_NEXT_OR_REVEAL = AT_NEXT + " || document.querySelector('[data-screen=reveal]')"
 
@@ -76,6 +91,7 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site, eyes: Path) -> 
     page = site.log_in("reader")
     start(page)
     page.evaluate(WATCH)
+    baseline = page.evaluate(BASELINE)
     from_memory: list[str] = []
     page.on("response", lambda answer: from_memory.extend(filter(None, [answer.headers.get("review-case")])))
     keys, spent, ready = 0, [0.0], 0
@@ -93,8 +109,8 @@ def test_one_key_when_the_ai_agrees_and_two_when_not(site: Site, eyes: Path) -> 
             spent = sorted(page.evaluate("window.spent"))
     page.wait_for_url("**/review/")
     median, p95 = spent[len(spent) // 2], spent[int(len(spent) * 0.95)]
-    print(f"\nkey to next painted case: median {median:.0f} ms, p95 {p95:.0f} ms")
-    assert p95 < 2000, "generous: the aim is 150 ms on a machine of its own"
+    print(f"\nkey to next painted case: median {median:.0f} ms, p95 {p95:.0f} ms; baseline {baseline:.0f} ms")
+    assert p95 <= MOST * baseline
     assert keys == CASES + DIFFERING
     assert ready == CASES - 1, "every photo after the first was in memory before its case came"
     assert len(from_memory) == CASES - 1, "and so was its screen"
@@ -176,17 +192,17 @@ def test_the_keys_are_shown_changed_and_switched_off(site: Site) -> None:
     page.get_by_label("No cataract").fill("1")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("Cataract has this key too")).to_be_visible()
-    page.get_by_label("No cataract").fill("g")
+    page.get_by_label("No cataract").fill("y")
     page.locator("#id_cataract").fill("")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("status")).to_contain_text("Saved")
     page.goto("/review/")
     page.keyboard.press("s")
-    page.get_by_role("button", name="No cataract G").wait_for()
+    page.get_by_role("button", name="No cataract Y").wait_for()
     page.keyboard.press("1")
     page.keyboard.press("2")
     assert not Reading.objects.exists(), "these keys do nothing now"
-    page.keyboard.press("g")
+    page.keyboard.press("y")
     expect(page.locator("[data-screen=reveal]")).to_be_visible()
     assert Reading.objects.get().blind_answer == "normal"
 

@@ -62,7 +62,7 @@ def test_pages_of_a_review(site: Site, unsure: None, keep: Callable[[Page, str],
     case = start(page)
     site.look(page, "review-blind")
     keep(page, "review-blind")
-    page.get_by_text("Grade, details or a note").click()
+    page.get_by_text("Details or a note").click()
     page.set_viewport_size({"width": 360, "height": 740})
     site.shoot(page, "review-details")
     page.set_viewport_size({"width": 1280, "height": 800})

@@ -1,5 +1,6 @@
 """The training pages of the admin: start, watch, compare, promote, roll back."""
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from training.change_control.rules import rules
 from training.comparison import worker
 from training.comparison.models import FlipCause
 from training.datasets.services import freeze_dataset
+from training.imports import tasks as import_tasks
+from training.imports import worker as import_worker
+from training.imports.models import PhotoImport
 from training.label_checks.models import LabelCheck
 from training.runs.models import TrainingRun
 
@@ -123,12 +127,12 @@ def test_a_worse_release_cannot_be_promoted(
     site.look(page, "training-compare-worse")
     keep(page, "compare")
     page.get_by_role("heading", name="Photos whose decision changes").scroll_into_view_if_needed()
-    for picture in page.locator(".training-flips img").all():
+    for picture in page.locator(".models-photos img").all():
         picture.scroll_into_view_if_needed()  # they load when they are near
     page.wait_for_load_state("networkidle")
     page.locator("#flips").evaluate("element => element.scrollIntoView()")
     keep(page, "flips")
-    page.get_by_role("link", name="Open the first").click()
+    page.get_by_role("link", name="Open photo").first.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("that turn from right to wrong")
     page.wait_for_load_state("networkidle")
     site.look(page, "training-flip")
@@ -148,7 +152,7 @@ def test_compare_promote_and_roll_back(
     page.get_by_role("link", name=challenger.pk).click()
     page.wait_for_load_state("networkidle")
     site.look(page, "training-compare")
-    page.get_by_role("link", name="Model card and report").click()
+    page.get_by_role("link", name="Evidence", exact=True).click()
     expect(page.get_by_role("heading", name="Flow of the data")).to_be_visible()
     page.wait_for_load_state("networkidle")
     site.look(page, "training-evidence")
@@ -162,7 +166,15 @@ def test_compare_promote_and_roll_back(
     page.get_by_label("Reason").fill("For this test.")
     page.get_by_role("button", name=f"Promote {challenger.pk}").click()
     expect(page.get_by_text(f"Release {challenger.pk} serves now.")).to_be_visible()
+    expect(page.get_by_text("Sensitivity not worse by more than 2 points")).to_be_visible()
     site.look(page, "training-promoted")
+    page.get_by_role("link", name="Timeline").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(f"{challenger.pk} serves since")
+    site.look(page, "training-timeline")
+    page.go_back()
+    page.locator(".models-matrix").last.get_by_role("link").first.click()
+    page.wait_for_load_state("networkidle")
+    site.look(page, "training-photos")
     page.goto("/admin/training/releasereview/")
     page.get_by_role("link", name="Roll back", exact=True).click()
     site.look(page, "training-rollback")
@@ -204,3 +216,35 @@ def test_a_live_test_in_shadow_and_in_ab(
     page.goto(f"/admin/training/livetestreview/{test.pk}/change/")
     expect(page.get_by_text("0 of 50 photos of patients with a key")).to_be_visible()
     site.look(page, "live-ab")
+
+
+def test_an_import_is_checked_decided_and_kept(
+    site: Site, champion: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_tasks.run_import, "delay", lambda import_id: None)
+    folder = tmp_path / "eyes.zip"
+    with zipfile.ZipFile(folder, "w") as file:
+        for name, seed in (("train/normal/a.jpg", 21), ("test/normal/a.jpg", 21), ("test/cataract/b.jpg", 22)):
+            file.writestr(name, drawn_eye(seed, opacity=float(seed % 2 == 0), size=240)["buffer"])
+    page = site.log_in("admin")
+    page.goto("/training/imports/")
+    site.look(page, "imports-empty")
+    page.get_by_label("ZIP archive of the folder").set_input_files(folder)
+    page.get_by_label("Folders named train and test are splits").check()
+    page.get_by_label("The models may learn from these photos").check()
+    page.get_by_role("button", name="Check the archive").click()
+    expect(page.get_by_role("status").filter(has_text="Dry run")).to_be_visible()
+    row = PhotoImport.objects.get()
+    import_worker.run_import(str(row.pk))
+    expect(page.get_by_text("Waits for your decision")).to_be_visible()  # the page refreshes itself
+    site.look(page, "import-checked")
+    page.get_by_role("button", name="Import 2 photos").click()
+    page.wait_for_load_state()
+    import_worker.run_import(str(row.pk))
+    expect(page.get_by_role("heading", name="What the import did")).to_be_visible()
+    site.look(page, "import-done")
+    page.goto("/training/encoders/")
+    site.look(page, "encoders")
+    page.goto("/training/labels/?split=test&answer=cataract")
+    page.wait_for_load_state("networkidle")
+    site.look(page, "training-label-photos")

@@ -23,6 +23,7 @@ PLACES_OF = {
     "integrator": ["Screening", "Review", "System"],
     "reader": ["Review"],
     "adjudicator": ["Review"],
+    "manager": ["Review", "System"],
     "auditor": ["Screening", "Review", "Models", "System"],
     "admin": ["Screening", "Review", "Models", "People", "System"],
 }

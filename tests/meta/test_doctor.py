@@ -107,7 +107,7 @@ def test_a_file_of_no_photo_is_a_note_once_it_is_old(photo: Prediction) -> None:
     name, _ = storage.store(b"left behind", suffix=".jpg")
     assert examine() == (0, []), "it may belong to an upload that runs now"
     make_old(storage.path(name))
-    assert f"1 files below {storage.path('')} belong to no photo and may be deleted: {name}." == the_note("files")
+    assert f"1 files in {storage.path('')} belong to no photo and may be deleted: {name}." == the_note("files")
 
 
 def test_the_derivatives_of_a_photo_are_no_strays(photo: Prediction) -> None:

@@ -43,6 +43,9 @@ PAGES = {
     "a patient's photos": ("admin0", "/uploads/?patient_prefix=P-0000003"),
     "api": ("admin0", "/api/v1/predictions"),
     "system": ("admin0", "/api/v1/system"),
+    "overview": ("admin0", "/overview/"),
+    "report of a month": ("admin0", "/overview/month/2026-10/"),
+    "status": ("admin0", "/status/"),
     "worklist": ("admin0", "/review/worklist/"),
     "admin, predictions": ("admin0", "/admin/predictions/prediction/"),
     "admin, photos of a patient": ("admin0", "/admin/predictions/eyeimage/?q=P-0000003"),
@@ -56,6 +59,13 @@ TASKS: dict[str, Callable[[], Any]] = {
     "policy": triggers.check_if_changed,
     "acceptance": acceptance.judge_if_changed,
 }
+
+
+@pytest.fixture(autouse=True)
+def prepared_overview(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures of the overview are those of a worker, which answers at once."""
+    monkeypatch.setattr("cataract.ops.overview.selectors.AT_ONCE", 100)
+    monkeypatch.setattr("cataract.ops.overview.views.nudge", lambda task, name: task(name))
 
 
 def page(name: str) -> Callable[[], Any]:

@@ -12,7 +12,7 @@ from cataract.ops import load
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_photos_are_answered_in_the_web_process_and_by_workers() -> None:
-    _, web, _, celery = load.ways(1)
+    _, web, _, celery, *_ = load.ways(1)
     assert celery.env["INFERENCE"] == "celery"
     found = load.measure(list(load.drawn_photos(8)), [web, celery], callers=2, rounds=1)
     assert [row.photos for row in found] == [6, 6]

@@ -16,7 +16,7 @@ from django.core.management.base import SystemCheckError
 from cataract.core.checks import RULES, SETTINGS
 
 BAD: list[tuple[str, Any]] = [
-    ("INFERENCE", "ray"),
+    ("INFERENCE", "nobody"),
     ("CASCADE_MODE", "foo"),
     *(
         (f"REVIEW_{rate}_RATE", value)

@@ -130,7 +130,7 @@ def test_no_photo_of_a_patient_is_in_the_repository() -> None:
         assert max(ImageStat.Stat(drawn).mean) < 8, f"{path} is not what docs/drawn_pictures.py draws"
 
 
-@pytest.mark.parametrize("name", ["core", "train", "dev"])
+@pytest.mark.parametrize("name", ["core", "train", "ray", "s3", "dev"])
 def test_a_lock_pins_every_package_by_hash(name: str) -> None:
     text = (BASE_DIR / "requirements" / f"{name}.txt").read_text()
     pins = re.findall(r"^[\w.-]+==\S+.*?(?=^\S|\Z)", text, re.MULTILINE | re.DOTALL)
@@ -140,9 +140,9 @@ def test_a_lock_pins_every_package_by_hash(name: str) -> None:
 
 
 def test_the_locks_agree_with_one_another() -> None:
-    """All three go into one environment."""
+    """All go into one environment."""
     pinned: dict[str, str] = {}
-    for name in ("core", "train", "dev"):
+    for name in ("core", "train", "ray", "s3", "dev"):
         text = (BASE_DIR / "requirements" / f"{name}.txt").read_text()
         for package in re.findall(r"^([\w.-]+==[^\\]+?)\s*\\", text, re.MULTILINE):
             key = package.partition("==")[0] + package.partition(";")[2]

@@ -24,6 +24,7 @@ def outcome(decision: str, *, needs_review: bool = False, probability: float | N
         embedding=None,
         policy_version="1",
         release_id="made-up",
+        encoder_hash="made-up",
     )
 
 

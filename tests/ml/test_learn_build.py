@@ -50,6 +50,7 @@ def test_fast_alone_keeps_the_accurate_model_and_repeats_exactly(
 ) -> None:
     reporter = RecordingReporter()
     first = build_release(tmp_path / "a", tiny_release, dataset, BuildConfig(kind="fast", trials=2), reporter)
+    assert "accurate" not in reporter.stages, "a run of the fast model says nothing of the other one"
     second = build_release(tmp_path / "b", tiny_release, dataset, BuildConfig(kind="fast", trials=2))
     assert first.id == second.id
     assert (tmp_path / "a" / "accurate.onnx").read_bytes() == (tiny_release / "accurate.onnx").read_bytes()

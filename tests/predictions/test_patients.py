@@ -182,7 +182,7 @@ def test_a_photo_without_a_time_belongs_to_the_day_on_which_it_arrived(screener:
     assert days[0] == f"{timezone.localdate():%Y-%m-%d}" and len(days) == 2
     html = page_of(screener)
     assert html.count('<svg class="chart"') == 1, "the right eye has two visits, the left one none"
-    assert f'aria-label="The right eye (OD) over 2 visits: {days[1]} No sign of cataract; {days[0]}' in html
+    assert f"<title>The right eye (OD) over 2 visits</title><desc>{days[1]} No sign of cataract; {days[0]}" in html
 
 
 # The list -------------------------------------------------------------------------------------------------------------

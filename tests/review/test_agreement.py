@@ -295,7 +295,7 @@ def test_the_page_asks_few_questions_of_the_database(client: Client, django_asse
 
 def test_a_plot_says_in_words_what_it_shows() -> None:
     svg = charts.intervals("Test", [Interval("a <b>", 0.5, 0.25, 0.75, 8), Interval("none", None, None, None, 0)])
-    assert 'aria-label="Test: a &lt;b&gt; 0.50 (0.25 to 0.75), n 8; none not enough to say, n 0"' in svg
+    assert "<title>Test</title><desc>a &lt;b&gt; 0.50 (0.25 to 0.75), n 8; none not enough to say, n 0</desc>" in svg
     assert svg.count("<circle") == 1
     assert charts.bars("Counts", [("x", 0), ("y", 4)]).count("<rect") == 4
     assert charts.bars("Counts", []).startswith("<svg")

@@ -44,7 +44,7 @@ EVERY_PAGE = "BLIND_WALK" in os.environ  # as in `make faults`: all pairs are as
 # Counts and rates over all photos change with every answer and belong to nobody's photo.
 SUMMARIES = (
     "metrics", "review/agreement/", "review/acceptance/", "review/drift/", "api/v1/acceptance", "api/v1/system",
-    "api/v1/drift", "notices/", "admin/training/predictions/livetest",
+    "api/v1/drift", "notices/", "overview/", "status/", "admin/training/predictions/livetest",
 )  # fmt: skip
 # Pages of the admin about accounts and the system: what they show differs from world to world, and no photo is there.
 ELSEWHERE = ("accounts/", "admin/auth/", "admin/training/", "admin/cataract/", "admin/predictions/apitoken")

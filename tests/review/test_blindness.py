@@ -116,8 +116,8 @@ def bare(response: Any) -> str:
     body = b"".join(response.streaming_content) if response.streaming else response.content
     text = f"{response.status_code} {sorted(headers.items())}\n{body.decode('latin-1')}"
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "TIME", text)
-    text = re.sub(r"\b\d\d:\d\d\b", "TIME", text)
-    text = re.sub(r">[0-9a-f]{8}<|case [0-9a-f]{8}", ">ID<", text)
+    text = re.sub(r"\b\d\d:\d\d(:\d\d)?\b|just now|\d+ (minute|hour)s? ago", "TIME", text)
+    text = re.sub(r">[0-9a-f]{8}<|[Cc]ase [0-9a-f]{8}", ">ID<", text)
     return neutral(re.sub(r'csrfmiddlewaretoken\\" value=\\"[^"]+', "TOKEN", text))
 
 

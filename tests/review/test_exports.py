@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.urls import reverse
 
+from cataract.core.audit.models import Act, AuditEntry
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
 from review.cases.models import Reading
@@ -182,3 +184,26 @@ def test_who_may_download(client: Client) -> None:
 def test_an_unknown_format_is_not_found(client: Client) -> None:
     client.force_login(UserFactory.create(roles=["admin"]))
     assert client.get(reverse("review:export"), {"format": "exe"}).status_code == 404
+
+
+def test_an_admin_downloads_labels_with_their_photos_as_one_archive(client: Client) -> None:
+    label = read()
+    name, _ = storage.store(jpeg_bytes(), suffix=".jpg")
+    EyeImage.objects.filter(pk=label.image_id).update(stored_name=name, may_train=True)
+    lost = read("normal")
+    EyeImage.objects.filter(pk=lost.image_id).update(stored_name="00/lost.jpg", may_train=True)
+    client.force_login(UserFactory.create(roles=["admin"]))
+    answer = client.get(reverse("review:export-photos"))
+    body = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert archive.testzip() is None
+        found = {entry: archive.read(entry) for entry in archive.namelist()}
+    label.image.refresh_from_db()
+    photo = exports.file_name(exports.labels_to_export().get(pk=label.pk))
+    assert found[photo] == jpeg_bytes()
+    assert exports.file_name(exports.labels_to_export().get(pk=lost.pk)) in found["missing.txt"].decode()
+    assert str(label.pk) in found["metadata.jsonl"].decode() and json.loads(found["coco.json"])["annotations"]
+    assert AuditEntry.objects.get(act=Act.EXPORTED).detail["what"] == "labels and photos"
+    for role in ("auditor", "adjudicator", "screener"):
+        client.force_login(UserFactory.create(roles=[role]))
+        assert client.get(reverse("review:export-photos")).status_code == 403

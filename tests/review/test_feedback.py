@@ -16,6 +16,7 @@ from review.reading import services
 from tests.factories import EyeImageFactory, ReaderFactory
 from tests.record import lifted
 from tests.review.makers import make_case
+from tests.review.test_pages import stored_image
 from tests.review.test_practice import control
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +65,17 @@ def test_a_reader_sees_the_result_of_a_resolved_case_without_names(browser: Clie
     page = browser.get("/review/yours/").content.decode()
     assert f"/review/cases/{case.pk}/" in page and "colleague" not in page
     assert "Nothing here yet" in browser.get("/review/yours/?show=different").content.decode()
+
+
+def test_the_list_shows_small_pictures_of_its_cases_to_their_reader_only(browser: Client, reader: User) -> None:
+    case = make_case("cataract", image=stored_image())
+    assert browser.get(f"/review/yours/{case.pk}/photo/").status_code == 404
+    read(reader, case, "cataract")
+    assert f"/review/yours/{case.pk}/photo/" in browser.get("/review/yours/").content.decode()
+    assert browser.get(f"/review/yours/{case.pk}/photo/")["Content-Type"] == "image/jpeg"
+    stranger = Client()
+    stranger.force_login(ReaderFactory.create())
+    assert stranger.get(f"/review/yours/{case.pk}/photo/").status_code == 404
 
 
 def test_open_cases_and_hidden_checks_are_not_listed(browser: Client, reader: User) -> None:
@@ -117,7 +129,7 @@ def test_a_weekly_note_counts_what_somebody_else_read_too(browser: Client, reade
     note = QualityNote.objects.get()
     assert (note.readings, note.compared, note.agreed, note.controls, note.controls_right) == (4, 3, 3, 2, 1)
     assert "new" in browser.get("/review/yours/").content.decode()
-    page = browser.get(f"/review/yours/notes/{note.pk}/").content.decode()
+    page = browser.get(f"/review/yours/notes/{note.pk}/").content.decode().replace("\N{NO-BREAK SPACE}", " ")
     assert "3 of 3 (100 %, 95 % interval 44 to 100 %)" in page and "1 of 2" in page
     note.refresh_from_db()
     assert note.seen_at is not None

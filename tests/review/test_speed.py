@@ -14,7 +14,7 @@ from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
-MOST_QUERIES = 26  # from the key to the next case: session, permissions, final result and audit log included
+MOST_QUERIES = 27  # from the key to the next case: session, permissions, final result and audit log included
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """The worklist: filters in the address, nothing that influences a reader, the same cost however long it is."""
 
 import hashlib
+import re
 import time
 from datetime import timedelta
 from statistics import median
@@ -13,6 +14,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from cataract.core.audit.models import AuditEntry
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
 from review.cases.models import ReviewCase
@@ -126,3 +128,54 @@ def make_ten_thousand() -> None:
     Prediction.objects.bulk_create([Prediction(image=image, **given) for image in images], batch_size=500)
     while opening.open_cases(2000):
         pass
+
+
+def test_late_cases_lead_by_the_time_agreed_for_their_priority(admin: Client) -> None:
+    fresh, soon, urgent = make_case(reasons=["uncertain"]), make_case(reasons=["disagreement"]), make_case(reasons=[])
+    ReviewCase.objects.filter(pk=urgent.pk).update(priority=10, created_at=timezone.now() - timedelta(hours=5))
+    ReviewCase.objects.filter(pk=soon.pk).update(created_at=timezone.now() - timedelta(hours=13))
+    ReviewCase.objects.filter(pk=fresh.pk).update(created_at=timezone.now() - timedelta(hours=13))
+    response = admin.get("/review/worklist/")
+    assert [row.case for row in response.context["leading"]] == [soon, urgent], "the longest wait first"
+    assert "Late: answer these first" in response.content.decode() and rows(admin, "?late=on") == 2
+    late = {row.case.pk: row.is_late for row in response.context["rows"]}
+    assert late == {fresh.pk: False, soon.pk: True, urgent.pk: True}
+
+
+def test_the_agreed_times_are_settings(admin: Client, settings: Any) -> None:
+    case = make_case(reasons=["uncertain"])
+    ReviewCase.objects.filter(pk=case.pk).update(created_at=timezone.now() - timedelta(hours=2))
+    assert rows(admin, "?late=on") == 0
+    settings.REVIEW_AGREED_HOURS = 1.0
+    assert rows(admin, "?late=on") == 1
+
+
+def test_reasons_are_words_and_cases_are_links(admin: Client) -> None:
+    case = make_case(reasons=["out_of_distribution"], image=EyeImageFactory.create(patient_key="P-7"))
+    page = admin.get("/review/worklist/").content.decode()
+    assert "Unusual photo" in page and "out_of_distribution</" not in page and "P-7</a>" in page
+    assert f"/admin/review/reviewcase/{case.pk}/change/" in page and f"/photos/{case.image_id}/thumb/" in page
+    assert str(case.pk) not in re.sub(r'(href|value|src)="[^"]*"', "", page), "no whole id is shown"
+
+
+def test_a_reader_sees_no_due_time_no_photo_and_no_late_cases() -> None:
+    case = make_case(reasons=["no_champion"])
+    ReviewCase.objects.filter(pk=case.pk).update(created_at=timezone.now() - timedelta(hours=30))
+    response = logged_in(ReaderFactory.create()).get("/review/worklist/?late=on")
+    page = response.content.decode()
+    assert not response.context["leading"] and len(response.context["rows"]) == 1
+    assert "Late" not in page and "/thumb/" not in page and "No AI in service" not in page
+
+
+def test_an_admin_takes_a_case_back_from_its_reader_and_that_is_audited(admin: Client) -> None:
+    case, reader = make_case(), ReaderFactory.create(username="anna")
+    services.claim_case(case=case, reader=reader)
+    page = admin.post("/review/worklist/", {"cases": [case.pk], "end_leases": "true"}, follow=True)
+    assert "1 case was taken back" in page.content.decode()
+    case.refresh_from_db()
+    assert case.claimed_by is None and case.lease_until is None
+    entry = AuditEntry.objects.get(object=str(case.pk), act="admin_changed")
+    assert entry.username == "the-admin" and entry.detail == {"what": "lease ended", "reader": reader.pk}
+    assert services.claim_next(reader=ReaderFactory.create()) == case
+    again = admin.post("/review/worklist/", {"cases": [make_case().pk], "end_leases": "true"}, follow=True)
+    assert "0 cases were taken back" in again.content.decode(), "nobody held it"

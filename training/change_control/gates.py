@@ -69,6 +69,7 @@ def judge(
                 "decision": photo.challenger.decision,
                 "probability": photo.challenger.probability,
                 "needs_review": photo.challenger.needs_review,
+                "groups": photo.groups,
             }
             for photo in unseen
         ],

@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 from numpy.typing import NDArray
 
 from cataract.core import charts
+from cataract.core.svg import Point
 from cataract.ml.labels import CATARACT
 
 Array = NDArray[np.float64]
@@ -70,5 +71,5 @@ def _risk_coverage(p: Array, y: NDArray[np.bool_]) -> tuple[Array, Array]:
     return n / len(p), np.cumsum(wrong) / n
 
 
-def _points(x: Array, y: Array) -> list[charts.Point]:
+def _points(x: Array, y: Array) -> list[Point]:
     return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]

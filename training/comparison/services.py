@@ -1,6 +1,6 @@
-"""Compare a release with the champion, and state the causes of its flips."""
+"""Compare a release with the champion, state the causes of its flips, and send photos of a comparison to readers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -11,6 +11,8 @@ from cataract.core.audit.services import record
 from cataract.core.broker.nudge import nudge
 from cataract.core.errors import WrongStatus
 from predictions.releases.models import Release
+from review.labels.models import Label
+from review.queue import services as queue_services
 from training.comparison import tasks as comparison_tasks
 from training.comparison.models import Comparison, FlipCause
 from training.comparison.promotable import PromotionRefused
@@ -49,3 +51,15 @@ def note_flip(*, user: User | None, comparison: Comparison | None, image: str, c
             noted = FlipCause.objects.create(comparison=comparison, image_id=UUID(image), cause=cause, noted_by=user)
             kept = ("comparison_id", "image_id", "cause", "noted_by_id", "noted_at")
             record(Act.FLIP_EXPLAINED, about=comparison.challenger, user=user, rows=[noted], columns=kept)
+
+
+def send_to_readers(*, user: User, release: Release, images: Sequence[str], reason: str) -> int:
+    """Send the labels of these photos to blind readers, unless their photos wait already; returns how many cases open.
+
+    reason: why these photos, for the audit log; readers do not learn it.
+    """
+    labels = Label.objects.best().of_photos_in_use().filter(image__in=images).select_related("image")
+    with transaction.atomic():
+        opened = queue_services.recheck_labels(labels=labels)
+        record(Act.ADMIN_CHANGED, about=release, user=user, sent_to_readers=opened, photos=len(images), reason=reason)
+    return opened

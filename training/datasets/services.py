@@ -222,11 +222,14 @@ def _excluded(chosen: list[LabelRow]) -> list[tuple[str, int]]:
         reasons["their split takes only patients that are always read"] = usable - len(chosen)
     best = set(Label.objects.best().values_list("pk", flat=True))
     for label in Label.objects.standing().exclude(pk__in=usable_labels().values("pk")).select_related("image__cluster"):
-        reasons[_why_excluded(label) if label.pk in best else "a later outcome counts instead"] += 1
+        reasons[why_left_out(label, is_best=label.pk in best)] += 1
     return reasons.most_common()
 
 
-def _why_excluded(label: Label) -> str:
+def why_left_out(label: Label, *, is_best: bool) -> str:
+    """Why a dataset leaves out a standing label that is not usable. is_best: whether it counts most for its photo."""
+    if not is_best:
+        return "a later outcome counts instead"
     if label.image.withdrawn_at is not None:
         return "the photo was withdrawn"
     if not label.image.may_train:

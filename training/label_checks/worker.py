@@ -53,7 +53,7 @@ def _suspects(labels: list[Label]) -> list[tuple[int, float]]:
     clusters = np.array([photo.cluster_id for photo in photos], dtype=np.int64)
     if len(set(y.tolist())) < 2:
         raise ValueError("There are no labels of both classes yet.")
-    paths = [storage.path(photo.stored_name) for photo in photos]
+    paths = storage.local_paths([photo.stored_name for photo in photos])
     stored = stored_vectors(cascade.encoder_hash, usable_labels().order_by().values("image"))
     sha256s = [photo.sha256 for photo in photos]
     vectors = embed_photos(cascade, paths, sha256s, vector_cache(), stored=stored).vectors

@@ -26,8 +26,10 @@ from training.comparison.admin_utils import release_admin_url, require_promote_p
 from training.comparison.forms import ReasonForm
 from training.comparison.measure_rows import measure_rows
 from training.comparison.models import Comparison, ReleaseReview
+from training.comparison.promotable import needs_acknowledgement
 from training.evidence import views as evidence_views
-from training.evidence.card import card_text
+from training.evidence.card import card_sections
+from training.promotion import decision
 from training.promotion import services as promotion_services
 from training.promotion.forms import FlipForm, PromoteForm, RejectionForm
 
@@ -119,10 +121,11 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         return self._release_page(request, release, rejection=form, status=422)
 
     def decide(self, request: HttpRequest, release_id: str) -> HttpResponse:
-        """Confirm or decline a promotion request."""
+        """Confirm or decline a promotion request; answer 422 with every reason why not."""
         require_promote_permission(request)
         require_confirmation(request)
-        open_request = promotion_services.open_request(get_object_or_404(Release, pk=release_id))
+        release = get_object_or_404(Release, pk=release_id)
+        open_request = promotion_services.open_request(release)
         if open_request is None:
             raise Http404
         try:
@@ -133,7 +136,9 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
                 promotion_services.decline_promotion(user=user_of(request), request=open_request)
                 messages.success(request, "The request was declined.")
         except DomainError as error:
-            messages.error(request, str(error))
+            form = PromoteForm({"reason": open_request.reason})
+            form.add_error(None, str(error))
+            return self._release_page(request, release, form, status=422)
         return HttpResponseRedirect(release_admin_url(release_id))
 
     def flip(self, request: HttpRequest, release_id: str, image_id: UUID) -> HttpResponse:
@@ -192,32 +197,48 @@ class ReleaseReviewAdmin(ReadOnlyAdmin):
         rejection: RejectionForm | None = None,
         status: int = 200,
     ) -> HttpResponse:
-        comparison = Comparison.objects.standing(release)
-        form = form or PromoteForm()
+        user = user_of(request)
+        comparison, standing = decision.shown_comparison(release)
         report = comparison.report if comparison else {}
         flips = report.get("flips", [])
-        disclose_photos(images=[UUID(flip["image"]) for flip in flips], user=user_of(request))
+        disclose_photos(images=[UUID(flip["image"]) for flip in flips], user=user)
         causes = comparison.standing_causes() if comparison else {}
+        left = comparison.flips_without_cause() if comparison and standing else []
+        champion = Release.objects.champions().first()
+        has_champion = champion is not None
+        can_be_promoted = release.status in (Release.Status.CHALLENGER, Release.Status.RETIRED)
         context = {
             "title": f"Release {release.pk}",
+            "headline": decision.headline(
+                release, comparison if standing else None, open_causes=len(left), has_champion=has_champion
+            ),
             "release": release,
-            "champion": Release.objects.champions().first(),
+            "champion": champion,
             "comparison": comparison,
+            "standing": standing,
             "report": report,
+            "plots": decision.plots(report),
+            "gate_lines": decision.gate_lines(report.get("gates", [])),
+            "more_patients": decision.more_patients(report),
+            "confusions": decision.confusions(report),
             "measures": list(measure_rows(report)),
             "flips": [{**flip, "noted": causes.get(flip["image"])} for flip in flips],
-            "left": comparison.flips_without_cause() if comparison else [],
-            "form": form,
+            "left": left,
+            "missing": decision.missing(
+                release, comparison, standing=standing, has_champion=has_champion, left=len(left)
+            ),
+            "form": form or PromoteForm(),
             "rejection": rejection or RejectionForm(),
             "can_be_rejected": release.status == Release.Status.CHALLENGER,
             "open_request": promotion_services.open_request(release),
             "needs_two": settings.PROMOTION_NEEDS_TWO,
-            "card": card_text(release),
+            "needs_acknowledgement": needs_acknowledgement(release),
+            "card": card_sections(release),
             "promotions": release.promotions.select_related("promoted_by", "previous"),
             "runs": release.training_runs.all(),
-            "may_promote": request.user.has_perm("predictions.promote_release"),
+            "may_promote": user.has_perm("predictions.promote_release"),
             "needs_acceptance": rules.needs_acceptance(),
-            "can_be_promoted": release.status in (Release.Status.CHALLENGER, Release.Status.RETIRED),
+            "can_be_promoted": can_be_promoted,
         }
         return self.page(request, "admin/training/release.html", context, status)
 

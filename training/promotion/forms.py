@@ -9,6 +9,9 @@ from training.comparison.models import FlipCause
 
 
 class PromoteForm(ReasonForm):
+    """In the bar at the foot of the page, so its reason is one line tall."""
+
+    reason = forms.CharField(label="Reason", max_length=1000, widget=forms.Textarea(attrs={"rows": 1}))
     acknowledge_too_few = forms.BooleanField(
         label="I know that there are too few photos to judge this release", required=False
     )

@@ -19,9 +19,10 @@ from cataract.core.http.users import user_of
 from predictions.answering.services import disclose_photos
 from training.comparison.admin_utils import release_admin_url
 from training.comparison.models import Comparison
+from training.datasets import label_photos
 from training.label_checks import services as label_checks
 from training.label_checks.models import LabelCheck
-from training.runs import previews, tasks
+from training.runs import curves, previews, tasks
 from training.runs import services as runs_services
 from training.runs.forms import StartForm
 from training.runs.models import TrainingRun
@@ -70,7 +71,6 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             except DomainError as error:
                 form.add_error(None, str(error))
             else:
-                messages.success(request, "The training run is queued.")
                 return HttpResponseRedirect(_run_page(run.pk))
         found, counted = previews.last_preview(tasks.prepare_preview)
         context = {
@@ -79,6 +79,7 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             "preview": found,
             "counted": counted,
             **_label_check(user_of(request)),
+            **({} if counted else _photos_of_preview(user_of(request))),
             "active": TrainingRun.objects.in_status(*TrainingRun.ACTIVE),
             "parallel": settings.TRAINING_PARALLEL,
         }
@@ -119,10 +120,10 @@ class TrainingRunAdmin(ReadOnlyAdmin):
         return self._run_page(request, run_id, "admin/training/_run.html")
 
     def cancel(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
-        return self._act(request, run_id, runs_services.cancel_run, "The run has been asked to stop.")
+        return self._act(request, run_id, runs_services.cancel_run)
 
     def resume(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
-        return self._act(request, run_id, runs_services.resume_run, "The run is queued again.")
+        return self._act(request, run_id, runs_services.resume_run)
 
     def _run_page(self, request: HttpRequest, run_id: str | UUID, template: str) -> HttpResponse:
         if not self.has_view_permission(request):
@@ -137,16 +138,17 @@ class TrainingRunAdmin(ReadOnlyAdmin):
             "may_act": self.has_add_permission(request),
             "mlflow_url": run_url(run.mlflow_experiment_id, run.mlflow_run_id),
             "comparison": Comparison.objects.standing(run.release) if run.release else None,
+            "plots": curves.plots(run.curves),
             "promise": promise_in_words(run.parameters, run.base_release.manifest.get("policy") or {}),
         }
         return self.page(request, template, context)
 
-    def _act(self, request: HttpRequest, run_id: UUID, service: Any, done: str) -> HttpResponse:
+    def _act(self, request: HttpRequest, run_id: UUID, service: Any) -> HttpResponse:
+        """The page that follows says the new state by itself, and goes on saying it as it changes."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         try:
             service(run=get_object_or_404(TrainingRun, pk=run_id))
-            messages.success(request, done)
         except DomainError as error:
             messages.error(request, str(error))
         return HttpResponseRedirect(_run_page(run_id))
@@ -162,6 +164,13 @@ def _label_check(user: User) -> dict[str, Any]:
         "checking": check is not None and check.status in LabelCheck.ACTIVE,
         "suspects": suspects,
     }
+
+
+def _photos_of_preview(user: User) -> dict[str, Any]:
+    """Some photos that a run would use and leave out, with their labels, which `user` is shown."""
+    photos = {"used_photos": label_photos.newest(6), "left_photos": label_photos.left_out(6)}
+    disclose_photos(images=[photo.label.image_id for each in photos.values() for photo in each], user=user)
+    return photos
 
 
 def _release_link(release_id: str) -> str:

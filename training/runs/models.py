@@ -97,6 +97,11 @@ class TrainingRun(models.Model):
         default=0, help_text="Photos of the dataset that may not train any more and that MLflow's list leaves out."
     )
     log = models.TextField(blank=True, help_text="The last lines of the run's log.")
+    curves = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="The losses so far, for the plots of the run's page (training/runs/curves.py).",
+    )
     error = models.TextField(blank=True)
 
     objects = TrainingRunQuerySet.as_manager()

@@ -18,6 +18,7 @@ from django.utils import timezone
 from cataract.core.failpoints import hit
 from cataract.ml.learn.reporter import Reporter
 from training.runs import mlflow_log
+from training.runs.curves import Curves
 from training.runs.models import TrainingRun, TrainingRunQuerySet
 from training.tracking.tracker import Tracker
 
@@ -56,6 +57,7 @@ class RunReporter(Reporter):
         self._memory, self._memory_limit = 0, _memory_limit()
         self._stage, self._fraction = run.stage, 0.0
         self._text = run.log
+        self._curves = Curves(run.curves)
         self._process, self._measured = psutil.Process(), list[tuple[str, float, int, int]]()
         self._lock = threading.Lock()
 
@@ -94,8 +96,10 @@ class RunReporter(Reporter):
             self.beat()
 
     def metric(self, values: Mapping[str, Any], step: int) -> None:
-        """One trial or epoch: MLflow gets all of it, the run's page and log one line. Learning curves: MLflow alone."""
+        """One trial or epoch, for MLflow, the run's plots and, but for learning curves, one line of the log."""
         self.tracker.series(self._usage())
+        with self._lock:
+            self._curves.add(values, step)
         if "trees" in values:
             mlflow_log.log_metrics(self.tracker, values, step)
             return
@@ -134,6 +138,7 @@ class RunReporter(Reporter):
                 "percent": round(100 * self._fraction),
                 "eta_seconds": self._eta(),
                 "log": self._text,
+                "curves": self._curves.stored(),
             }
         running = self.rows().in_status(TrainingRun.Status.RUNNING)
         if not running.update(heartbeat_at=timezone.now(), **values):

@@ -141,7 +141,7 @@ def _build(run: TrainingRun, folder: Path, reporter: RunReporter, build: Build) 
 def _training_data(run: TrainingRun) -> TrainingData:
     rows = list(training_rows(run.dataset))
     return TrainingData(
-        paths=[storage.path(row.image.stored_name) for row in rows],
+        paths=storage.local_paths([row.image.stored_name for row in rows]),
         sha256s=[row.image.sha256 for row in rows],
         y=np.array([row.answer == CATARACT for row in rows], dtype=np.int64),
         clusters=np.array([row.cluster for row in rows], dtype=np.int64),
@@ -174,7 +174,7 @@ def _config(run: TrainingRun, folder: Path, reporter: RunReporter) -> BuildConfi
 def _distillation(run: TrainingRun, parameters: dict[str, float]) -> Distillation:
     """The photos without a label that the base's accurate model may label."""
     photos = list(unlabelled_photos(run.created_at))
-    paths = [storage.path(photo.stored_name) for photo in photos]
+    paths = storage.local_paths([photo.stored_name for photo in photos])
     return Distillation(paths, [photo.sha256 for photo in photos], parameters["weight"], parameters["floor"])
 
 

@@ -6,13 +6,13 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from cataract.core.admin import ReadOnlyAdmin
+from cataract.core.admin import ModelAdmin, ReadOnlyAdmin
 from training.runs.admin import run_link
 from training.triggers.models import TrainingPolicy, TriggerFiring
 
 
 @admin.register(TrainingPolicy)
-class TrainingPolicyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class TrainingPolicyAdmin(ModelAdmin):
     """One row to edit; the history of the admin records who changed it."""
 
     fields = ("is_on", "kind", "new_labels", "on_drift", "max_override_rate", "every_days")

@@ -43,6 +43,7 @@ class Act(models.TextChoices):
     LIVE_TEST = "live_test", "started or ended a live test"
     ACCEPTANCE_CHANGED = "acceptance_changed", "accepted or withdrew automatic answers"
     TRAINING_STARTED = "training_started", "started or stopped a training run"
+    OPERATED = "operated", "took care of the running system"
     CHAIN_VERIFIED = "chain_verified", "verified the audit log"
     CHAIN_BROKEN = "chain_broken", "found the audit log changed"
 

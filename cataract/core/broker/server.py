@@ -4,8 +4,12 @@ Why a real server and why these settings: docs/decisions/0001-embedded-default.m
 """
 
 import os
+import re
 import shutil
+import subprocess
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from celery import Celery
@@ -14,7 +18,16 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+_UNREADABLE = re.compile(
+    r"append.?only|AOF|RDB|format version|file format", re.IGNORECASE
+)  # in the server's last words
 MAX_SOCKET_PATH = 107  # bytes; `sun_path` of AF_UNIX holds 108 with its closing zero
+
+
+SET_ASIDE = (
+    "The broker cannot read its files. They lie in {} now, and it begins with empty ones. Nothing is lost: what waits "
+    "stands in the database, and workers find it within a minute."
+)
 
 
 class BrokerUnavailable(Exception):
@@ -71,6 +84,33 @@ def server_command(socket: Path, folder: Path) -> list[str]:
     return [server_binary(), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
 
+def set_aside_unreadable(folder: Path, *, seconds: float = 20) -> Path | None:
+    """Move the broker's files aside where the server cannot read them; return where to, None where it can.
+
+    Written by a server of another version, or damaged, they would make every start fail. They hold nudges only: the
+    rows that wait are found by sweeps. The server is started for a moment on a socket of its own.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    with tempfile.TemporaryDirectory(prefix="broker-") as short, tempfile.TemporaryFile("w+") as said:
+        socket = Path(short) / "s"
+        server = subprocess.Popen(server_command(socket, folder), stdout=said, stderr=subprocess.STDOUT)
+        try:
+            wait_until_ready(f"redis+socket://{socket}", seconds=seconds, while_true=lambda: server.poll() is None)
+        except BrokerUnavailable:
+            said.seek(0)
+            if server.poll() is None or not _UNREADABLE.search(said.read()):
+                return None  # something else is wrong: the real start says it
+        else:
+            return None
+        finally:
+            server.terminate()
+            server.wait(timeout=seconds)
+    aside = folder.with_name(f"{folder.name}.unreadable-{time.strftime('%Y%m%d-%H%M%S')}")
+    folder.rename(aside)
+    return aside
+
+
 def connect(url: str, *, timeout: float = 2) -> Redis:
     """A client for redis://, rediss:// and redis+socket://PATH that waits at most `timeout` seconds for anything.
 
@@ -92,14 +132,17 @@ def ping(url: str, *, timeout: float = 2) -> None:
         raise BrokerUnavailable(f"The broker does not answer: {error}") from None
 
 
-def wait_until_ready(url: str, *, seconds: float = 30) -> None:
-    """Return when the broker has read its append-only file and answers; raise BrokerUnavailable after `seconds`."""
+def wait_until_ready(url: str, *, seconds: float = 30, while_true: Callable[[], bool] = lambda: True) -> None:
+    """Return when the broker has read its append-only file and answers; raise BrokerUnavailable after `seconds`.
+
+    It is also raised as soon as `while_true` is not.
+    """
     deadline = time.monotonic() + seconds
     while True:
         try:
             return ping(url)
         except BrokerUnavailable:
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not while_true():
                 raise
             time.sleep(0.05)
 

@@ -12,6 +12,7 @@ from typing import Any
 from django.conf import settings
 
 from cataract.core.documents.document import Block, Chart, Document, Paragraph, Photos, Points, Signature, Table
+from cataract.core.svg import without_words
 
 _FONT = "DejaVu"
 _BODY, _SMALL, _HEADING, _TITLE = 9.5, 8, 13, 18  # points
@@ -75,7 +76,7 @@ def _draw(pdf: Any, block: Block, photo: Callable[[str], bytes | None]) -> None:
         case Table():
             _table(pdf, block)
         case Chart(svg, caption, millimetres):
-            pdf.image(io.BytesIO(svg.encode()), w=min(millimetres, pdf.epw), x="C")
+            pdf.image(io.BytesIO(without_words(svg).encode()), w=min(millimetres, pdf.epw), x="C")
             _write(pdf, caption, size=_SMALL)
         case Photos(photos):
             _photos(pdf, list(photos), photo)

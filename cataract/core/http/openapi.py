@@ -17,7 +17,8 @@ _TITLES = {
     415: "The body is of another media type, or compressed (`content_encoding`).",
     422: "A value is not accepted; `field` and `errors` say which.",
     429: "Too many requests; `Retry-After` says when to ask again.",
-    503: "Try again later: `database_busy`, `decoders_busy`, `queue_full` or `storage_full`. `Retry-After` says when.",
+    503: "Try again later: `database_busy`, `decoders_busy`, `queue_full`, `storage_full` or `storage_unavailable`. "
+    "`Retry-After` says when.",
 }
 _ALWAYS = (405, 406)
 _OF_CALLERS = (400, 401, 403, 429, 503)

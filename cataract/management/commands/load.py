@@ -25,7 +25,8 @@ class Command(BaseCommand):
     requires_system_checks = [SETTINGS]
     help = (
         "Start separate systems on 127.0.0.1, one after the other, and send photos to each: everything in one "
-        "process; with decoder processes; several web processes; answers by Celery workers. Your data is not touched. "
+        "process; with decoder processes; several web processes; answers by Celery workers, and by Ray where it is "
+        "installed. Your data is not touched. "
         "With --minutes: one system, for minutes without a pause."
     )
 

@@ -18,6 +18,8 @@ from cataract.core import tokens
 from cataract.core.checks import SETTINGS
 from cataract.core.models import ApiToken
 from cataract.ops.backup.repository import BackupFailed
+from cataract.ops.installation import services as installation
+from cataract.ops.installation.services import CURE, LOST
 from cataract.ops.upgrades import services as upgrades
 from predictions.releases.models import Release
 from predictions.releases.services import starter_on_offer
@@ -34,10 +36,16 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--no-static", action="store_true", help="static files are in the image already")
+        parser.add_argument(
+            "--accept-new-secret", action="store_true", help="go on with another SECRET_KEY; the old one is lost"
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._migrate()
+        if installation.note_secret(accept_new=options["accept_new_secret"]) == "lost":
+            words = "Another secret key is accepted." if options["accept_new_secret"] else f"{LOST}\n{CURE}"
+            self.stderr.write(self.style.WARNING(words))
         if not options["no_static"]:
             self._collect_static()
         self._install_starter()

@@ -17,7 +17,14 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
 
 from cataract.celery import app as celery_app
-from cataract.core.broker.server import BrokerUnavailable, give_back_unacknowledged, server_command, wait_until_ready
+from cataract.core.broker.server import (
+    SET_ASIDE,
+    BrokerUnavailable,
+    give_back_unacknowledged,
+    server_command,
+    set_aside_unreadable,
+    wait_until_ready,
+)
 from cataract.core.checks import SETTINGS
 from cataract.core.hosts import in_address
 from cataract.core.locks import AlreadyRunning, locked
@@ -76,6 +83,8 @@ class Command(BaseCommand):
                 self._start_broker(supervisor)
             supervisor.start(web_service(host))
             supervisor.start(worker_service())
+            if settings.INFERENCE == "ray":
+                supervisor.start(replicas_service())
             return supervisor.watch(when_web_answers)
         finally:
             self.stdout.write("Stopping: running tasks finish or go back to their queue. Ctrl-C again to hurry.")
@@ -83,6 +92,8 @@ class Command(BaseCommand):
             self.stdout.write("Stopped.")
 
     def _start_broker(self, supervisor: Supervisor) -> None:
+        if aside := set_aside_unreadable(settings.DATA_DIR / "broker"):
+            self.stderr.write(self.style.WARNING(SET_ASIDE.format(aside)))
         supervisor.start(broker_service())
         wait_until_ready(settings.CELERY_BROKER_URL)
         held = give_back_unacknowledged(celery_app)
@@ -144,6 +155,12 @@ def worker_service() -> Service:
         # Warm first: tasks finish. Then cold: what still runs goes back to its queue.
         stop_signals=((signal.SIGTERM, TASK_GRACE_SECONDS), (signal.SIGQUIT, 5.0)),
     )
+
+
+def replicas_service() -> Service:
+    """Without it workers answer; so the system goes on when it cannot be kept running."""
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve"]
+    return Service("ray", command, stop_signals=((signal.SIGTERM, 20.0),), essential=False)
 
 
 def mlflow_service() -> Service:

@@ -37,7 +37,7 @@ class Outcome:
 
     An ungradable photo has no probability. The route `fast` with an accurate probability: the fast model answered
     alone, and the accurate one only checked it. embedding: the fast model's input (D,), None when the gate refused the
-    photo before it was encoded.
+    photo before it was encoded; encoder_hash: its embedding space.
     """
 
     decision: Decision
@@ -54,6 +54,7 @@ class Outcome:
     embedding: Floats | None
     policy_version: str
     release_id: str
+    encoder_hash: str
 
     @property
     def is_checked(self) -> bool:
@@ -68,6 +69,16 @@ class _Framed:
     pixels: Pixels
     thumbnail: Pixels
     pupil: Pupil | None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """One photo before it is encoded: its prepared views (V, 3, S, S), and the time that it has taken."""
+
+    framed: _Framed
+    quality: Quality
+    views: Floats
+    clock: "_Clock"
 
 
 @dataclass(frozen=True)
@@ -146,23 +157,34 @@ class Cascade:
         """Names the embedding space; embeddings of different hashes must not be compared."""
         return self.spec.hash
 
-    def predict(self, photos: Sequence[Pixels], *, mode: str = Mode.CASCADE, check_sure: bool = False) -> list[Outcome]:
+    @property
+    def batches(self) -> bool:
+        """Whether photos may be encoded together: not where 8-bit scales are taken over all of them."""
+        return not self._encoder.mixes_rows
+
+    def predict(
+        self, photos: Sequence[Pixels], *, mode: str = Mode.CASCADE, check_sure: bool = False, together: int = 1
+    ) -> list[Outcome]:
         """The release's outcome for each photo, (H, W, 3) uint8 sRGB, oriented. mode: a value of `Mode`.
 
         check_sure: in mode "cascade", the accurate model also looks at what the fast one is sure of. Answer,
         probability and route stay those of the fast model; where the two disagree, a clinician must review.
 
-        Photos are computed one at a time: int8 scales are taken over a batch, and a photo's answer must not depend on
-        its neighbours. Raises ValueError on an array that is not a photo, and on an unknown mode.
+        together: up to so many photos go through the encoder at once. A photo's answer never depends on its
+        neighbours: a release that does not `batches` computes one after the other. Raises ValueError on an array that
+        is not a photo, and on an unknown mode.
         """
         if mode not in list(Mode):
             raise ValueError(f"There is no mode {mode!r}; there are {', '.join(Mode)}.")
         check = check_sure and mode == Mode.CASCADE
-        return [self._predict_one(_checked(photo), Mode(mode), check_sure=check) for photo in photos]
+        size = together if self.batches else 1
+        groups = [photos[start : start + size] for start in range(0, len(photos), size)]
+        return [outcome for group in groups for outcome in self._predict_group(group, Mode(mode), check_sure=check)]
 
     def embed(self, photos: Sequence[Pixels]) -> Floats:
         """The fast model's inputs, (N, D) float32, for any photos: the gate is skipped."""
-        vectors = [self._encode(self._look(*self._cut(_checked(photo)))).vector for photo in photos]
+        framed = [self._look(*self._cut(_checked(photo))) for photo in photos]
+        vectors = [self._encode([one], [prepare(one.pixels, self.spec, one.pupil)])[0].vector for one in framed]
         return np.stack(vectors) if vectors else np.zeros((0, self.spec.dim), dtype=np.float32)
 
     def find_frame(self, picture: Pixels) -> Frame:
@@ -187,14 +209,25 @@ class Cascade:
         if self._golden is None:
             raise ReleaseCorrupt(f"{self.release_id} has no golden predictions.")
         difference = golden.first_difference(
-            self._golden, lambda photo: self._predict_one(_checked(photo), Mode.ALWAYS), self._fast.score_range
+            self._golden, lambda photo: self.predict([photo], mode=Mode.ALWAYS)[0], self._fast.score_range
         )
         if difference:
             raise ReleaseCorrupt(
                 f"{self.release_id} answers differently on this machine {difference}. It must not serve here."
             )
 
-    def _predict_one(self, photo: Pixels, mode: Mode, *, check_sure: bool = False) -> Outcome:
+    def _predict_group(self, photos: Sequence[Pixels], mode: Mode, *, check_sure: bool) -> list[Outcome]:
+        """The outcomes of photos that go through the encoder together; those that the gate refuses first do not."""
+        looked = [self._look_at(_checked(photo)) for photo in photos]
+        seen = [each for each in looked if isinstance(each, _Seen)]
+        encoded = iter(self._encode_seen(seen))
+        return [
+            self._judge(each, next(encoded), mode, check_sure=check_sure) if isinstance(each, _Seen) else each
+            for each in looked
+        ]
+
+    def _look_at(self, photo: Pixels) -> "_Seen | Outcome":
+        """What is done before the encoder; already the outcome when the photo is too poor for it."""
         clock = _Clock()
         pixels, thumbnail = self._cut(photo)
         clock.lap("frame")
@@ -204,14 +237,20 @@ class Cascade:
             return self._refused(policy.refuse(Reason.QUALITY), gate.report(quality, advice, None), None, clock)
         framed = self._look(pixels, thumbnail)
         clock.lap("pupil")
-        encoded = self._encode(framed)
+        views = prepare(framed.pixels, self.spec, framed.pupil)
         clock.lap("encode")
-        likeness = self._compare(framed, encoded)
+        return _Seen(framed, quality, views, clock)
+
+    def _judge(self, seen: _Seen, encoded: _Encoded, mode: Mode, *, check_sure: bool) -> Outcome:
+        """What is done after the encoder."""
+        clock = seen.clock
+        clock.go_on()
+        likeness = self._compare(seen.framed, encoded)
         clock.lap("gate")
         if self._gate.refuses(likeness):
-            report = gate.report(quality, Advice.NO_EYE_FOUND, likeness)
+            report = gate.report(seen.quality, Advice.NO_EYE_FOUND, likeness)
             return self._refused(policy.refuse(Reason.OUT_OF_DISTRIBUTION), report, encoded.vector, clock)
-        outcome = self._graded(encoded, quality, likeness, mode, clock)
+        outcome = self._graded(encoded, seen.quality, likeness, mode, clock)
         is_sure_alone = outcome.route == Route.FAST and not outcome.needs_review
         return self._check_sure(outcome, encoded, clock) if check_sure and is_sure_alone else outcome
 
@@ -242,6 +281,7 @@ class Cascade:
             embedding=encoded.vector,
             policy_version=self._policy.version,
             release_id=self.release_id,
+            encoder_hash=self.encoder_hash,
         )
 
     def _check_sure(self, outcome: Outcome, encoded: _Encoded, clock: "_Clock") -> Outcome:
@@ -282,6 +322,7 @@ class Cascade:
             embedding=embedding,
             policy_version=self._policy.version,
             release_id=self.release_id,
+            encoder_hash=self.encoder_hash,
         )
 
     def _cut(self, picture: Pixels) -> tuple[Pixels, Pixels]:
@@ -293,13 +334,28 @@ class Cascade:
         needed = self.spec.handmade or "pupil" in self.spec.views
         return _Framed(photo, thumbnail, find_pupil(photo) if needed else None)
 
-    def _encode(self, framed: _Framed) -> _Encoded:
-        batch = prepare(framed.pixels, self.spec, framed.pupil)
-        activations = self._encoder.activate(batch)
-        parts = [self._encoder.embed(activations).ravel()]
-        if self.spec.handmade:
-            parts.append(features.extract(framed.pixels, framed.pupil, framed.thumbnail))
-        return _Encoded(batch, activations, np.concatenate(parts))
+    def _encode_seen(self, seen: Sequence[_Seen]) -> list[_Encoded]:
+        """All photos in one run of the encoder; each clock takes its share of it."""
+        if not seen:
+            return []
+        started = time.perf_counter()
+        encoded = self._encode([each.framed for each in seen], [each.views for each in seen])
+        for each in seen:
+            each.clock.add("encode", (time.perf_counter() - started) / len(seen))
+        return encoded
+
+    def _encode(self, framed: Sequence[_Framed], views: Sequence[Floats]) -> list[_Encoded]:
+        count = len(self.spec.views)
+        activations = self._encoder.activate(views[0] if len(views) == 1 else np.concatenate(views))
+        embeddings = self._encoder.embed(activations).reshape(len(framed), -1)
+        encoded = []
+        for number, one in enumerate(framed):
+            parts = [embeddings[number]]
+            if self.spec.handmade:
+                parts.append(features.extract(one.pixels, one.pupil, one.thumbnail))
+            own = activations[number * count : (number + 1) * count]
+            encoded.append(_Encoded(views[number], own, np.concatenate(parts)))
+        return encoded
 
     def _compare(self, framed: _Framed, encoded: _Encoded) -> gate.Likeness:
         """How much the photo resembles an eye."""
@@ -342,16 +398,21 @@ def _checked(photo: Pixels) -> Pixels:
 
 
 class _Clock:
-    """Laps in milliseconds."""
+    """Laps in milliseconds. It stands still while other photos of the same group are looked at."""
 
     def __init__(self) -> None:
-        self._start = self._lap = time.perf_counter()
         self._laps: dict[str, float] = {}
+        self.go_on()
+
+    def go_on(self) -> None:
+        self._lap = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        now = time.perf_counter()
-        self._laps[name] = round(1000 * (now - self._lap), 3)
-        self._lap = now
+        self.add(name, time.perf_counter() - self._lap)
+        self.go_on()
+
+    def add(self, name: str, seconds: float) -> None:
+        self._laps[name] = round(self._laps.get(name, 0.0) + 1000 * seconds, 3)
 
     def done(self) -> dict[str, float]:
-        return self._laps | {"total": round(1000 * (time.perf_counter() - self._start), 3)}
+        return self._laps | {"total": round(sum(self._laps.values()), 3)}

@@ -118,6 +118,8 @@ class Graph:
         self._session = onnxruntime.InferenceSession(data, options, providers=list(providers))
         self._input = self._session.get_inputs()[0].name
         self._output = self._session.get_outputs()[0].name
+        # The scale of 8-bit activations is taken over all rows at once: a photo's numbers depend on its neighbours.
+        self.mixes_rows = b"DynamicQuantizeLinear" in data
 
     def run(self, batch: Floats) -> Floats:
         """(N, ...) float32 -> (N, ...) float32."""
@@ -133,6 +135,7 @@ class Encoder:
         self.spec = spec
         self._trunk = Graph(trunk, providers=providers, threads=threads)
         self._embed = Graph(embed, providers=providers, threads=threads)
+        self.mixes_rows = self._trunk.mixes_rows or self._embed.mixes_rows
 
     def activate(self, batch: Floats) -> Floats:
         """Prepared views (N, 3, S, S) -> activations, the input of both tails, (N, ...)."""

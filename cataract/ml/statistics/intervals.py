@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 CONFIDENCE = 0.95
 Z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
 _RESAMPLES = 1000
+_FEWEST_FOR_A_MEDIAN = 6
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,22 @@ def clopper_pearson(k: int, n: int, confidence: float = CONFIDENCE) -> tuple[flo
         return 0.0, 1.0
     interval = binomtest(k, n).proportion_ci(confidence, method="exact")
     return float(interval.low), float(interval.high)
+
+
+def median_estimate(values: ArrayLike) -> Estimate:
+    """The median of independent values, its interval between two order statistics (Conover 1999).
+
+    With fewer than six values no two of them enclose the median with 95 % confidence: there is no interval.
+    """
+    ordered = np.sort(np.asarray(values, dtype=np.float64))
+    n = len(ordered)
+    if n == 0:
+        return nothing()
+    if n < _FEWEST_FOR_A_MEDIAN:
+        return Estimate(float(np.median(ordered)), None, None, n)
+    half = Z * math.sqrt(n) / 2
+    low, high = max(math.floor(n / 2 - half), 0), min(math.ceil(n / 2 + half), n - 1)
+    return Estimate(float(np.median(ordered)), float(ordered[low]), float(ordered[high]), n)
 
 
 def weighted_share(hit: ArrayLike, weight: ArrayLike, clusters: ArrayLike | None = None) -> Estimate:

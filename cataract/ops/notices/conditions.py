@@ -14,7 +14,10 @@ from django.utils import timezone
 from cataract.core.audit.models import Act, AuditEntry
 from cataract.core.record import unprotected
 from cataract.core.tokens import ending_soon
+from cataract.ops.backup.services import last_backup
+from cataract.ops.doctor import BACKUP_HOURS, LOW_DISK_BYTES
 from cataract.ops.notices.models import Notice
+from cataract.ops.system import free_bytes
 from predictions.acceptance.models import Acceptance
 from predictions.answering.models import FinalResult, Prediction
 from predictions.drift.models import DriftCheck, DriftSegment
@@ -27,6 +30,8 @@ from training.runs.models import TrainingRun
 
 LOOKS_BACK: Final = timedelta(days=30)  # older failures are history
 CHECKS_OF: Final = timedelta(days=28)
+WAITS_TOO_LONG: Final = timedelta(minutes=10)
+UNANSWERED_OF: Final = timedelta(hours=1)  # photos that no release answered, which say that none can
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ def current() -> Iterator[Finding]:
     yield from lost_acceptances()
     yield from broken_record()
     yield from ending_keys()
+    yield from late_predictions()
+    yield from missing_release()
+    yield from old_backup()
+    yield from full_disk()
 
 
 def failed_runs() -> Iterator[Finding]:
@@ -133,3 +142,46 @@ def ending_keys() -> Iterator[Finding]:
     for key in used:
         words = f"{key.name} of {key.user.get_username()} ends on {key.expires_at:%Y-%m-%d}"
         yield Finding(Notice.Kind.KEY_ENDS, str(key.pk), words)
+
+
+def late_predictions() -> Iterator[Finding]:
+    """Photos that have waited for an answer of the AI since WAITS_TOO_LONG."""
+    queued = Prediction.objects.of_kept_photos().in_status(Prediction.Status.QUEUED)
+    late = queued.filter(created_at__lt=timezone.now() - WAITS_TOO_LONG).order_by("created_at")
+    oldest = late.values_list("created_at", flat=True).first()
+    if oldest is not None:
+        words = f"{late.count()} waiting, the oldest since {timezone.localtime(oldest):%Y-%m-%d %H:%M}"
+        yield Finding(Notice.Kind.PREDICTIONS_LATE, "queue", words)
+
+
+def missing_release() -> Iterator[Finding]:
+    """No release serves; or one should, and photos of the last hour got no answer although it did."""
+    since, champion = timezone.now() - UNANSWERED_OF, Release.objects.champions().first()
+    if champion is not None and champion.promoted_at is not None:
+        since = max(since, champion.promoted_at)
+    recent = Prediction.objects.in_status(Prediction.Status.DONE).filter(release__isnull=True, done_at__gte=since)
+    unanswered = recent.count()
+    if champion is None:
+        if unanswered or Release.objects.filter(promoted_at__isnull=False).exists():
+            yield Finding(Notice.Kind.NO_CHAMPION, "champion", "Every photo waits for a clinician.")
+    elif unanswered:
+        words = f"{unanswered} photo{'s' if unanswered != 1 else ''} of the last hour went to clinicians unanswered."
+        yield Finding(Notice.Kind.RELEASE_DEGRADED, "champion", words)
+
+
+def old_backup() -> Iterator[Finding]:
+    """The nightly backup, where one is configured, is missing or older than BACKUP_HOURS."""
+    if not settings.BACKUP_REPOSITORY:
+        return
+    last = last_backup()
+    if last is None:
+        yield Finding(Notice.Kind.BACKUP, "backup", "There is no backup yet.")
+    elif last.age_hours > BACKUP_HOURS:
+        yield Finding(Notice.Kind.BACKUP, "backup", f"The last one is {last.age_hours / 24:.1f} days old.")
+
+
+def full_disk() -> Iterator[Finding]:
+    """Less than LOW_DISK_BYTES are free where photos and data are."""
+    free = min(free_bytes(settings.PHOTO_DIR), free_bytes(settings.DATA_DIR))
+    if free < LOW_DISK_BYTES:
+        yield Finding(Notice.Kind.DISK, "disk", f"{free / 1e6:.0f} MB are free.")

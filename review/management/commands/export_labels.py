@@ -77,6 +77,6 @@ def _write_folder(folder: Path, labels: Any, *, with_ai: bool) -> int:
     for label in labels.iterator(chunk_size=exports.CHUNK):
         target = folder / exports.file_name(label)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(storage.path(label.image.stored_name), target)
+        target.write_bytes(storage.read(label.image.stored_name))
         count += 1
     return count

@@ -67,9 +67,11 @@ def build_release(
         if config.trains_fast:
             soft_labels = make_soft_labels(cascade, config.distillation, build.checkpoint, reporter)
 
-        build.enter("fast", f"searching the fast model's parameters, {config.trials} trials")
+        if config.trains_fast:
+            build.enter("fast", f"searching the fast model's parameters, {config.trials} trials")
         fast = _fit_fast(build, cascade, photos, rehearsal, soft_labels)
-        build.enter("accurate", "fine-tuning the accurate model")
+        if config.trains_accurate:
+            build.enter("accurate", "fine-tuning the accurate model")
         accurate = _fit_accurate(build)
 
         build.enter("calibration", "setting the thresholds")

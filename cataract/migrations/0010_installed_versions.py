@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('cataract', '0001_squashed_0008'),
+        ('cataract', '0009_overview_and_installation'),
     ]
 
     operations = [
