@@ -159,7 +159,7 @@ def worker_service() -> Service:
 
 def replicas_service() -> Service:
     """Without it workers answer; so the system goes on when it cannot be kept running."""
-    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "serve"]
+    command = [sys.executable, "-m", "cataract", "serve"]
     return Service("ray", command, stop_signals=((signal.SIGTERM, 20.0),), essential=False)
 
 
