@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.shortcuts import get_object_or_404
+from django.urls import get_script_prefix
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics
 from rest_framework.permissions import BasePermission
@@ -58,7 +59,9 @@ class LiveTests(generics.ListAPIView[LiveTest]):
             request,
             start,
             lambda test: Response(
-                LiveTestSerializer(test).data, status=201, headers={"Location": f"/api/v1/live-tests/{test.pk}"}
+                LiveTestSerializer(test).data,
+                status=201,
+                headers={"Location": f"{get_script_prefix()}api/v1/live-tests/{test.pk}"},
             ),
         )
 
