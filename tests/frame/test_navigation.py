@@ -24,7 +24,6 @@ PLACES_OF = {
     "reader": ["Review"],
     "adjudicator": ["Review"],
     "manager": ["Review", "System"],
-    "manager": ["Review", "System"],
     "auditor": ["Screening", "Review", "Models", "System"],
     "admin": ["Screening", "Review", "Models", "People", "System"],
 }
