@@ -32,7 +32,6 @@ class Page:
     view: str
     may: May
     also: tuple[str, ...] = ()
-    query: str = ""
     counted: str = ""  # the attribute of the frame that says how much waits there
     is_current: bool = False
     is_open: bool = False  # it, or a page that belongs to it, is shown
@@ -40,7 +39,7 @@ class Page:
     @property
     def url(self) -> str:
         """Its address."""
-        return reverse(self.view) + self.query
+        return reverse(self.view)
 
 
 @dataclass(frozen=True)
@@ -180,10 +179,10 @@ PLACES = (
 )
 
 
-def places_of(user: User, view: str, query: str = "") -> tuple[Place, ...]:
+def places_of(user: User, view: str) -> tuple[Place, ...]:
     """The places that `user` may enter, with the page marked to which `view` (the name of a view) belongs."""
     current = _page_of(view)
-    return tuple(_shown(user, current, view, query))
+    return tuple(_shown(user, current, view))
 
 
 def _page_of(view: str) -> Page | None:
@@ -194,7 +193,7 @@ def _page_of(view: str) -> Page | None:
     return next(exact, None) or next(belongs, None)
 
 
-def _shown(user: User, current: Page | None, view: str, query: str) -> Iterator[Place]:
+def _shown(user: User, current: Page | None, view: str) -> Iterator[Place]:
     for place in PLACES:
         pages = tuple(
             replace(page, is_open=page is current, is_current=page is current and page.view == view)
