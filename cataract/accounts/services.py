@@ -63,6 +63,7 @@ def reset_password(*, user: User, password: str | None, by: User | None) -> None
     if password is not None and is_service(user):
         raise BadField("password1", "A service account has no password: it uses API keys.")
     user.set_password(password)
+    vars(user).update(keeps_access=True)  # ended below, in the name of whoever did it
     user.save(update_fields=["password"])
     known_to_another = password is not None and by != user
     Account.objects.update_or_create(user=user, defaults={"must_change_password": known_to_another})
@@ -75,6 +76,9 @@ def reset_password(*, user: User, password: str | None, by: User | None) -> None
 def change_password(*, user: User, password: str) -> None:
     """Set the password that the user chose. Sessions under the old one end, except one whose hash is renewed."""
     user.set_password(password)
+    vars(user).update(
+        keeps_access=True
+    )  # `passwords.EndsAccess`: the form asks whether keys end, and renews the session
     user.save(update_fields=["password"])
     Account.objects.filter(user=user).update(must_change_password=False)
     events.record("password_changed", user=user)

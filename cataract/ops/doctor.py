@@ -23,6 +23,7 @@ from cataract.ops.backup.services import last_backup
 from cataract.ops.system import free_bytes, nearest_existing
 from predictions.answering.models import Prediction
 from predictions.photos.models import EyeImage
+from predictions.releases import signing
 from predictions.releases.models import Release
 from predictions.retention.models import Deletion
 from review.cases.models import ReviewCase
@@ -54,6 +55,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     database = list(check_database())
     yield from database
     yield from check_disk()
+    yield from check_modes()
     yield from check_broker()
     yield from check_backup()
     if any(finding.level == "error" for finding in database):
@@ -90,6 +92,25 @@ def check_disk() -> Iterator[Finding]:
         yield Finding("error", "disk", f"Only {free / 1e9:.1f} GB are free at {folder}.", "Free some space.")
     else:
         yield Finding("ok", "disk", f"{free / 1e9:.0f} GB are free.")
+
+
+def check_modes() -> Iterator[Finding]:
+    """Photos, patient keys and password hashes are for no other account of the host."""
+    folder = nearest_existing(settings.DATA_DIR)
+    if not _is_open(folder):
+        yield Finding("ok", "modes", "The data folder is closed to other accounts of this host.")
+        return
+    inside = [path for path in sorted(folder.iterdir()) if _is_open(path) and not path.is_symlink()]
+    if inside:
+        named = _some([path.name for path in inside])
+        text = f"Other accounts of this host can read in {folder}: {named}."
+        yield Finding("error", "modes", text, f"Run `chmod -R go-rwx {folder}`.")
+    else:
+        yield Finding("ok", "modes", "What lies in the data folder is closed to other accounts of this host.")
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def check_broker() -> Iterator[Finding]:
@@ -230,6 +251,7 @@ def check_releases(say: Progress) -> Iterator[Finding]:
         folder = settings.RELEASE_DIR / release.pk
         try:
             verify(folder, sha256=release.manifest_sha256)
+            signing.check(folder)
             if release.status == Release.Status.CHAMPION:
                 providers = tuple(settings.INFERENCE_PROVIDERS)
                 Cascade.load(folder, providers=providers, threads=settings.INFERENCE_THREADS).check_golden()

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt, verify
 from cataract.ml.release.seen import read_seen
+from predictions.releases import signing
 from predictions.releases.models import Release
 
 log = logging.getLogger(__name__)
@@ -75,9 +76,10 @@ def load_or_none(release_id: str, sha256: str) -> Cascade | None:
 
 
 def load_verified(release_id: str, sha256: str) -> Cascade:
-    """A new cascade from the release folder, every file checked first; not kept. Raises ReleaseCorrupt."""
+    """A new cascade from the release folder, files and signature checked first; not kept. Raises ReleaseCorrupt."""
     folder = Path(settings.RELEASE_DIR) / release_id
     manifest = verify(folder, sha256=sha256)
+    signing.check(folder)
     return Cascade.assemble(
         folder, manifest, providers=tuple(settings.INFERENCE_PROVIDERS), threads=settings.INFERENCE_THREADS
     )

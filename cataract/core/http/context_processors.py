@@ -10,11 +10,12 @@ _PHOTOS = "image/jpeg,image/png,image/webp"
 
 
 def product(request: HttpRequest) -> dict[str, str | bool | int]:
-    """The name, the intended-use sentence, the idle limit, the file types that a photo form accepts, upload limits."""
+    """The name, the intended-use sentence, the idle limit, the provider of sign-ins, file types, upload limits."""
     return {
         "product_name": "Cataract screening",
         "intended_use": settings.INTENDED_USE,
         "idle_minutes": settings.SESSION_IDLE_MINUTES,
+        "sign_on_name": settings.OIDC_NAME if settings.OIDC_ISSUER else "",
         "accept_dicom": settings.ACCEPT_DICOM,
         "photo_types": f"{_PHOTOS},application/dicom,.dcm" if settings.ACCEPT_DICOM else _PHOTOS,
         **upload_limits(),

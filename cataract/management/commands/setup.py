@@ -18,6 +18,7 @@ from cataract.accounts import services as accounts
 from cataract.core import tokens
 from cataract.core.checks import SETTINGS
 from cataract.core.models import ApiToken
+from predictions.releases import store
 from predictions.releases.models import Release
 
 # The first users, by name, with their roles. A second reader, because a case needs two blind readers.
@@ -39,6 +40,7 @@ class Command(BaseCommand):
         if not options["no_static"]:
             self._collect_static()
         self._install_starter()
+        store.sign_all(again=False)
         roles.ensure_roles()
         self._create_first_users()
 
