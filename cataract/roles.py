@@ -82,6 +82,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "predictions.change_device",
         "review.assign_reviewcase",
         "review.add_lookback",
+        "review.manage_readers",
         "cataract.view_notice",
         "review.retract_labels",
         "training.add_trainingrun",

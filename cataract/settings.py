@@ -124,6 +124,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "cataract.core.http.middleware.BoundedBody",
     "cataract.core.http.middleware.leave_nothing_behind",
+    "cataract.core.http.middleware.ask_for_no_device",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -151,10 +152,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
-                "predictions.news.context_processors.news",
-                "predictions.corrections.context_processors.open_checks",
+                "cataract.frame.context_processors.frame",
                 "predictions.stops.context_processors.ai_stops",
-                "cataract.ops.notices.context_processors.notices",
             ],
         },
     },
@@ -284,6 +283,11 @@ CELERY_BEAT_SCHEDULE = {
         "task": "training.forgetting.tasks.forget",
         "schedule": 600.0,
         "options": {"expires": 599},
+    },
+    "write-quality-notes": {
+        "task": "review.feedback.tasks.write_notes",
+        "schedule": crontab(day_of_week="mon,tue", hour=4, minute=0),
+        "options": {"expires": 3600},
     },
     "open-review-cases": {"task": "review.queue.tasks.sweep", "schedule": 20.0, "options": {"expires": 19}},
     "check-training-policy": {
@@ -419,6 +423,17 @@ REVIEW_CONTROL_RATE = env.float("REVIEW_CONTROL_RATE", default=0.04)
 # Share of hidden repeats, which the same reader has read before.
 REVIEW_REPEAT_RATE = env.float("REVIEW_REPEAT_RATE", default=0.02)
 REVIEW_REPEAT_DAYS = 14
+# Number of cases in the qualifying set that a new reader passes before the first real case. 0: none is asked for.
+REVIEW_QUALIFYING_CASES = env.int("REVIEW_QUALIFYING_CASES", default=0)
+# Share of right answers that passes the qualifying set.
+REVIEW_PASS_MARK = env.float("REVIEW_PASS_MARK", default=0.85)
+# A reader is paused after this many wrong answers among the last `REVIEW_PAUSE_OF` control cases. 0: nobody is paused.
+# With 3 of 10, a reader who is right in 95 % of them is that bad in 1.2 % of such windows, one right in 70 % in 62 %.
+REVIEW_PAUSE_FAILED = env.int("REVIEW_PAUSE_FAILED", default=3)
+# Number of a reader's last control cases that count for a pause.
+REVIEW_PAUSE_OF = env.int("REVIEW_PAUSE_OF", default=10)
+# Resolved cases in a week from which a reader gets a private quality note about it.
+REVIEW_NOTE_CASES = env.int("REVIEW_NOTE_CASES", default=20)
 # Hours in which readers answer, as agreed with the clinics. Older cases come first, and admins get a notice.
 REVIEW_AGREED_HOURS = env.float("REVIEW_AGREED_HOURS", default=24)
 # A later outcome speaks about photos of the same eye taken at most this many days before it.
@@ -479,6 +494,7 @@ LANGUAGE_CODE = "en"
 # Time zone of the pages. Times are stored in UTC.
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_I18N = True
+FORMAT_MODULE_PATH = "cataract.formats"
 USE_TZ = True
 
 LOGIN_URL = "account_login"

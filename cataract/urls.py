@@ -6,15 +6,18 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from cataract.frame.views import home, search
 from cataract.ops.metrics.views import Metrics
-from cataract.views import home
 
 handler400 = "cataract.core.http.handlers.bad_request"
 handler404 = "cataract.core.http.handlers.not_found"
 handler500 = "cataract.core.http.handlers.server_error"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one sign-in for all pages
+admin.site.enable_nav_sidebar = False  # the frame has the navigation
+admin.site.index_title = "All tables"
 urlpatterns = [
     path("", home, name="home"),
+    path("search/", search, name="search"),
     path("", include("predictions.urls")),
     path("review/", include("review.urls")),
     path("notices/", include("cataract.ops.notices.urls")),

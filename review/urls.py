@@ -5,9 +5,12 @@ from django.urls import URLPattern, path
 from review.acceptance import views as acceptance_views
 from review.agreement import views as agreement_views
 from review.drift import views as drift_views
+from review.feedback import views as feedback_views
 from review.labels import views as label_views
 from review.lookback import views as lookback_views
 from review.outcomes import views as outcome_views
+from review.pauses import views as pause_views
+from review.practice import views as practice_views
 from review.queue import views as queue_views
 from review.reading import amendment_views, photo_views
 from review.reading import views as reading_views
@@ -32,6 +35,16 @@ urlpatterns: list[URLPattern] = [
     path("outcomes/", outcome_views.outcomes_page, name="outcomes"),
     path("outcomes/new/", outcome_views.record_page, name="outcome"),
     path("outcomes/import/", outcome_views.import_page, name="outcomes-import"),
+    path("practice/", practice_views.practice_page, name="practice"),
+    path("practice/start/", practice_views.start, name="practice-start"),
+    path("practice/cases/", practice_views.cases_page, name="practice-cases"),
+    path("practice/instructions/", practice_views.instructions_page, name="practice-instructions"),
+    path("practice/<uuid:pk>/", practice_views.session_page, name="practice-session"),
+    path("practice/<uuid:pk>/<int:number>/photo/", practice_views.photo, name="practice-photo"),
+    path("readers/", pause_views.readers_page, name="readers"),
+    path("readers/<int:pk>/lift/", pause_views.lift, name="lift-pause"),
+    path("yours/", feedback_views.own_cases, name="own-cases"),
+    path("yours/notes/<uuid:pk>/", feedback_views.own_note, name="quality-note"),
     path("undo/", reading_views.undo, name="undo"),
     path("worklist/", queue_views.worklist_page, name="worklist"),
     path("keys/", reading_views.own_keys, name="keys"),

@@ -83,6 +83,9 @@ RULES = (
         lambda rate: 0 <= rate <= 1,
         "between 0 and 1",
     ),
+    Rule(("REVIEW_PASS_MARK",), lambda share: 0.5 < share <= 1, "above 0.5 and at most 1"),
+    Rule(("REVIEW_QUALIFYING_CASES",), lambda n: n == 0 or 5 <= n <= 200, "0, or between 5 and 200"),
+    Rule(("REVIEW_PAUSE_FAILED",), lambda n: 0 <= n <= 100, "between 0 and 100"),
     # A share of the confident answers is always read by clinicians, or live sensitivity cannot be estimated.
     Rule(("AUDIT_RATE",), lambda rate: 0 < rate <= 1, "above 0 and at most 1"),
     _one_of("AUTO_ANSWERS", "accepted", "release"),
@@ -106,6 +109,8 @@ RULES = (
             "OUTCOME_WINDOW_DAYS",
             "PREDICTION_LEASE_SECONDS",
             "REVIEW_AGREED_HOURS",
+            "REVIEW_NOTE_CASES",
+            "REVIEW_PAUSE_OF",
             "SESSION_HOURS",
             "SESSION_IDLE_MINUTES",
             "STEP_UP_MINUTES",

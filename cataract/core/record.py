@@ -20,7 +20,8 @@ TABLES = (
     "predictions_correction", "predictions_acceptance", "predictions_promotion", "predictions_deletion",
     "predictions_legalhold", "predictions_aistop",
     "review_reading", "review_label", "review_label_readings", "review_amendment", "review_outcome",
-    "review_shownfirst", "review_retraction",
+    "review_shownfirst", "review_retraction", "review_instructions", "review_practicesession", "review_practiceitem",
+    "review_readingpause",
     "training_flipcause", "training_promotionrequest",
 )  # fmt: skip
 

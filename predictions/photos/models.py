@@ -151,6 +151,11 @@ class EyeImage(models.Model):
             """The values of the two eyes, without UNKNOWN."""
             return [cls.OD.value, cls.OS.value]
 
+        @property
+        def other(self) -> "EyeImage.Eye":
+            """The other eye of the patient; UNKNOWN of UNKNOWN."""
+            return {"OD": EyeImage.Eye.OS, "OS": EyeImage.Eye.OD}.get(self.value, EyeImage.Eye.UNKNOWN)
+
     class Source(models.TextChoices):
         UPLOAD = "upload", "web page"
         API = "api", "API"

@@ -21,6 +21,7 @@ from predictions.answering.models import Prediction
 from predictions.news import services as news
 from predictions.news.forms import DigestForm
 from predictions.news.models import News
+from predictions.photos.models import EyeImage
 from predictions.results.filters import UploadsFilter
 from predictions.results.history import earlier_of, history_of, results_of
 from predictions.results.wording import describe
@@ -78,8 +79,19 @@ def result_context(request: HttpRequest, prediction: Prediction) -> dict[str, An
         "earlier": earlier_of(result, results),
         "history": history_of(prediction, results),
         "waiting": waiting,
+        "other_eye_due": _other_eye_due(prediction.image),
         **polling(request, waits=waiting, most=_POLLS, quick=10),
     }
+
+
+def _other_eye_due(image: EyeImage) -> str:
+    """The eye of the patient of which there is no photo yet, in words; empty with both, or without patient or eye."""
+    other = EyeImage.Eye(image.eye).other
+    if not image.patient_id or not other:
+        return ""
+    if EyeImage.objects.kept().filter(patient=image.patient_id, eye=other, withdrawn_at__isnull=True).exists():
+        return ""
+    return str(other.label)
 
 
 def _guarantee(prediction: Prediction) -> str:

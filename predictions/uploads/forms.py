@@ -11,8 +11,6 @@ from django.core.files.uploadedfile import UploadedFile
 from predictions.photos.forms import EYES, ConsentField, FactsForm, PatientKeyField
 from predictions.photos.models import EyeImage
 
-_OTHER = {EyeImage.Eye.OD: EyeImage.Eye.OS, EyeImage.Eye.OS: EyeImage.Eye.OD}
-
 
 def facts_for_same_eye(image: EyeImage) -> dict[str, Any]:
     """What the form is filled in with for one more photo of the same eye."""
@@ -26,7 +24,7 @@ def facts_for_retake(image: EyeImage) -> dict[str, Any]:
 
 def facts_for_other_eye(image: EyeImage) -> dict[str, Any]:
     """What the form is filled in with for the other eye of the same patient."""
-    return {**facts_for_same_eye(image), "eye": _OTHER.get(EyeImage.Eye(image.eye), "")}
+    return {**facts_for_same_eye(image), "eye": EyeImage.Eye(image.eye).other.value}
 
 
 class UploadForm(FactsForm):
@@ -41,6 +39,7 @@ class UploadForm(FactsForm):
         choices=EYES,
         widget=forms.RadioSelect,
         error_messages={"required": "Choose which eye it is."},
+        help_text="The patient's side: when you face the patient, the right eye is on your left.",
     )
     may_train = ConsentField("The models may learn from this photo")
     send_anyway = forms.BooleanField(required=False, widget=forms.HiddenInput)

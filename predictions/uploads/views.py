@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 
 from cataract.core.errors import DomainError, of_database
 from cataract.core.http.htmx import is_htmx
+from cataract.core.http.middleware import may_use_camera
 from cataract.core.http.throttles import spend_upload
 from cataract.core.http.users import user_of
 from predictions.acceptance.notes import upload_note
@@ -32,14 +33,17 @@ _FILLED_IN = {
 }
 
 
+@may_use_camera
 @login_required
 @permission_required("predictions.add_eyeimage", raise_exception=True)
 @require_http_methods(["GET", "HEAD", "POST"])
 def upload(request: HttpRequest) -> HttpResponse:
     """Show the upload form; answer the photo that it sends in the same request."""
     if request.method != "POST":
-        form = UploadForm(user=user_of(request), initial=_known(request))
-        return render(request, "predictions/upload.html", {"form": form, "note": upload_note(user_of(request))})
+        known = _known(request)
+        form = UploadForm(user=user_of(request), initial=known)
+        context = {"form": form, "note": upload_note(user_of(request)), "headline": _headline(request, known)}
+        return render(request, "predictions/upload.html", context)
     form = UploadForm(request.POST, request.FILES, user=user_of(request))
     if not form.is_valid():
         return _form_again(request, form, form.status)
@@ -66,6 +70,13 @@ def _known(request: HttpRequest) -> dict[str, Any]:
             visible = Prediction.objects.visible_to(user_of(request))
             return facts(get_object_or_404(visible, pk=_uuid(given)).image)
     return {}
+
+
+def _headline(request: HttpRequest, known: dict[str, Any]) -> str:
+    """Which eye is due, in words, when the two eyes of a patient are photographed one after the other; else empty."""
+    if "other_eye_of" not in request.GET or not known.get("eye"):
+        return ""
+    return f"Now the {EyeImage.Eye(known['eye']).label} of {known['patient_key']}"
 
 
 def _uuid(text: str) -> UUID:

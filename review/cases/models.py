@@ -5,13 +5,13 @@ from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.utils import timezone
 
 from cataract.core.models import ApiToken
 from cataract.core.querysets import StatusQuerySet
 from predictions.answering.answers import Answer, Grade, OtherPathology, UngradableBecause
-from predictions.answering.models import Prediction
+from predictions.answering.models import FinalResult, Prediction
 from predictions.photos.models import EyeImage
 
 
@@ -28,6 +28,21 @@ class ReviewCaseQuerySet(StatusQuerySet["ReviewCase"]):
     def of_photos_in_use(self) -> Self:
         """The cases of photos that are neither withdrawn nor deleted."""
         return self.filter(image__status=EyeImage.Status.KEPT, image__withdrawn_at__isnull=True)
+
+    def settled(self) -> Self:
+        """Resolved cases of photos in use, with no open case of the same cluster.
+
+        Whoever is shown the result of one of them does not stop being the blind reader of a case that waits.
+        """
+        waiting = ReviewCase.objects.filter(image__cluster=OuterRef("image__cluster"), status__in=ReviewCase.OPEN)
+        resolved = self.filter(kind=ReviewCase.Kind.CASE, status=ReviewCase.Status.RESOLVED)
+        return resolved.of_photos_in_use().filter(~Exists(waiting))
+
+    def with_answer_of_people(self) -> Self:
+        """Cases whose sender was told a final answer by people, each with that `answer`."""
+        told = FinalResult.objects.standing().by_people().filter(status__in=FinalResult.TOLD)
+        result = Subquery(told.filter(prediction=OuterRef("prediction")).values("answer")[:1])
+        return self.annotate(answer=result).filter(answer__isnull=False)
 
 
 class ReviewCase(models.Model):

@@ -18,6 +18,7 @@ from review.cases.models import ReviewCase
 READ = "review.read_reviewcase"
 ADJUDICATE = "review.adjudicate_reviewcase"
 ASSIGN = "review.assign_reviewcase"
+MANAGE_READERS = "review.manage_readers"
 VIEW_CASES = "review.view_reviewcase"
 VIEW_READINGS = "review.view_reading"
 
@@ -32,6 +33,21 @@ def has_any(user: User, *permissions: str) -> bool:
 def reviewers_only(view: View) -> View:
     """For readers and adjudicators; other signed-in users get 403."""
     return _only_with(view, READ, ADJUDICATE)
+
+
+def readers_only(view: View) -> View:
+    """For those who read cases; other signed-in users get 403."""
+    return _only_with(view, READ)
+
+
+def managers_only(view: View) -> View:
+    """For those who choose practice cases and lift pauses; other signed-in users get 403."""
+    return _only_with(view, MANAGE_READERS)
+
+
+def readers_and_managers_only(view: View) -> View:
+    """For both of them; other signed-in users get 403."""
+    return _only_with(view, READ, MANAGE_READERS)
 
 
 def adjudicators_only(view: View) -> View:

@@ -29,6 +29,7 @@ from predictions.photos.models import EyeImage
 from predictions.stops.models import AiStop
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
+from review.pauses.rules import may_read
 
 POLICY_VERSION = "review-7"
 
@@ -146,7 +147,7 @@ def readable(user: User) -> QuerySet[ReviewCase]:
         shown_first = Exists(ShownFirst.objects.filter(case=OuterRef("pk"), reader=user))
         status = Q(status__in=[ReviewCase.Status.FIRST, ReviewCase.Status.SECOND])
         blind = Q(kind=ReviewCase.Kind.CASE) & (~knows_answer(user) | Q(undone) | Q(shown_first))
-        allowed |= status & unread & (blind | Q(only_for=user))
+        allowed |= status & unread & (blind | Q(only_for=user)) & may_read(user)
     if user.has_perm(ADJUDICATE):
         allowed |= Q(status=ReviewCase.Status.ADJUDICATION)
     own = Reading.objects.filter(case=OuterRef("pk"), reader=user)

@@ -45,7 +45,7 @@ class Filters:
 
 def cases(user: User, filters: Filters) -> QuerySet[ReviewCase]:
     """The cases that match, newest first. A hidden check is listed for its reader only."""
-    rows = _listed(user).filter(STATES.get(filters.state, Q()))
+    rows = listed(user).filter(STATES.get(filters.state, Q()))
     if filters.age in AGES:
         rows = rows.filter(created_at__lt=timezone.now() - AGES[filters.age])
     if filters.site:
@@ -84,5 +84,6 @@ def readers() -> list[tuple[int, str]]:
     return list(users.values_list("pk", "username"))
 
 
-def _listed(user: User) -> QuerySet[ReviewCase]:
+def listed(user: User) -> QuerySet[ReviewCase]:
+    """The cases of photos in use that this user may know of: a hidden check is its reader's only."""
     return ReviewCase.objects.of_photos_in_use().filter(Q(kind=ReviewCase.Kind.CASE) | Q(only_for=user))

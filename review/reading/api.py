@@ -26,6 +26,7 @@ from cataract.core.tokens import Credential
 from review.cases.models import ReviewCase
 from review.cases.permissions import ADJUDICATE, READ, find_case, has_any
 from review.cases.photos import photo_of
+from review.pauses.rules import why_not
 from review.queue import claims, progress
 from review.reading import access, amendments, services, transitions
 from review.reading.serializers import (
@@ -82,6 +83,8 @@ class NextView(ReviewView):
     )
     def post(self, request: Request) -> Response:
         case = services.claim_next(reader=user_of(request))
+        if case is None and (stop := why_not(user_of(request))) is not None:
+            raise stop
         return self.case_response(case) if case is not None else Response(status=204)
 
 

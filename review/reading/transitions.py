@@ -19,6 +19,7 @@ from predictions.answering.models import Disclosure, FinalResult
 from predictions.photos.models import EyeImage
 from review.cases.models import Reading, ReviewCase
 from review.labels.services import make_label
+from review.pauses.services import pause_if_due
 from review.queue import claims, policy
 
 ROLE_OF_STATUS: dict[str, Reading.Role] = {
@@ -114,6 +115,8 @@ def advance(case: ReviewCase, reading: Reading, others: Sequence[Reading] | None
     case.status = status
     if case.kind == ReviewCase.Kind.CASE:
         _tell_sender(case, reading, readings)
+    elif case.kind == ReviewCase.Kind.CONTROL:
+        pause_if_due(reader=reading.reader)
     if status == ReviewCase.Status.SECOND and extras:
         take_as_second(case, (differing or extras)[0])
 

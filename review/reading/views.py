@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from cataract.core.http.users import credential_of, user_of
 from review.cases.models import Reading, ReviewCase
 from review.cases.permissions import find_case, reviewers_only
+from review.pauses.rules import why_not
 from review.queue import claims, policy, progress
 from review.reading import access, keyboard, screens, services, transitions
 from review.reading.forms import AdjudicationForm, BlindForm, FinalForm, KeysForm
@@ -31,6 +32,7 @@ def queue_page(request: HttpRequest) -> HttpResponse:
         "progress": progress.in_words(counts),
         "last": screens.last_reading(user),
         "keys": keyboard.keys_of(user),
+        "stop": why_not(user),
     }
     return render(request, "review/queue.html", context)
 

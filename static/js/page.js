@@ -17,10 +17,29 @@ document.addEventListener("keydown", (event) => {
   target.click();
 });
 
-// After a part of the page is replaced, focus moves to its headline.
+// On a phone the pages of a place stand in a strip: the current one is in sight.
+(() => {
+  const strip = document.querySelector(".place");
+  const current = strip?.querySelector("[aria-current]");
+  if (current) strip.scrollLeft = current.offsetLeft - (strip.clientWidth - current.offsetWidth) / 2;
+})();
+
+// After a part of the page is replaced, focus moves to its first wrong field, else to its headline.
+const firstWrong = (part) => [...part.querySelectorAll("[aria-invalid=true]")].find((input) => input.getClientRects().length);
 document.addEventListener("htmx:afterSettle", (event) => {
-  event.detail.elt.querySelector("[data-focus]")?.focus();
+  const part = event.detail.elt;
+  (firstWrong(part) || part.querySelector("[data-focus]"))?.focus();
 });
+firstWrong(document)?.focus();
+
+// What was said about a field's last value is taken away as soon as the value changes.
+for (const type of ["input", "change"]) {
+  document.addEventListener(type, (event) => {
+    const field = event.target.closest(".field");
+    for (const input of field?.querySelectorAll("[aria-invalid=true]") || []) input.removeAttribute("aria-invalid");
+    for (const error of field?.querySelectorAll(".field__error, [data-field-error]") || []) error.remove();
+  });
+}
 
 // Show an error above the page; the page and its form values stay as they are.
 function showError(text) {

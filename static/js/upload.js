@@ -1,4 +1,4 @@
-// The upload page: drag and drop, a preview, and hints about the photo before it is sent.
+// The upload page: drag and drop, a preview, and hints about the photo before it is sent (photo_hints.js).
 // Hints never block. The size limit comes from the page (`data-max-bytes`, `data-max-size`).
 "use strict";
 
@@ -9,8 +9,22 @@ function showHint(drop, text) {
   if (hint) hint.textContent = text;
 }
 
+function showAdvice(drop, sentences) {
+  const list = drop.querySelector("[data-drop-advice]");
+  if (!list) return;
+  list.replaceChildren(
+    ...sentences.map((sentence) => {
+      const item = document.createElement("li");
+      item.textContent = sentence;
+      return item;
+    }),
+  );
+  list.hidden = !sentences.length;
+}
+
 async function showPreview(drop, file) {
   const preview = drop.querySelector("[data-drop-preview]");
+  showAdvice(drop, []);
   showHint(drop, `${file.name}, ${(file.size / 1e6).toFixed(1)} MB`);
   if (file.size > Number(drop.dataset.maxBytes)) showHint(drop, `${file.name} is larger than ${drop.dataset.maxSize}. The server will refuse it: send a smaller photo.`);
   if (!preview) return;
@@ -21,6 +35,7 @@ async function showPreview(drop, file) {
     preview.hidden = false;
     const side = Math.min(preview.naturalWidth, preview.naturalHeight);
     if (side < SMALL) showHint(drop, `${file.name} is small (${preview.naturalWidth} x ${preview.naturalHeight}). A larger photo gives a more reliable answer.`);
+    showAdvice(drop, photoHints.advise(photoHints.measure(preview, preview.naturalWidth, preview.naturalHeight)));
   } catch {
     preview.hidden = true;
     const dicom = /\.dcm$/i.test(file.name);

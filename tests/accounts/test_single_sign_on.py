@@ -26,6 +26,7 @@ from cataract.accounts import single_sign_on, worker
 from cataract.core import tokens
 from cataract.core.audit.models import Act, AuditEntry
 from cataract.core.models import ApiToken
+from cataract.roles import ensure_roles
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -58,7 +59,8 @@ def provider() -> Iterator[str]:
 
 
 @pytest.fixture(autouse=True)
-def configured(settings: Any, provider: str) -> None:
+def configured(settings: Any, provider: str, db: None) -> None:
+    ensure_roles()
     settings.OIDC_ISSUER, settings.OIDC_CLIENT_ID, settings.OIDC_CLIENT_SECRET = provider, "cataract", "secret"
     settings.OIDC_ROLES = {"eye-readers": "reader", "eye-admins": "admin", "cameras": "screener"}
     settings.SOCIALACCOUNT_PROVIDERS = {

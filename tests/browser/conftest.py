@@ -46,7 +46,7 @@ def drawn_eye(seed: int, *, opacity: float = 0.0, size: int = 640, **look: float
 def browser_type_launch_args() -> dict[str, Any]:
     return {
         "executable_path": os.environ.get("CHROMIUM_PATH", "/usr/bin/chromium"),
-        "args": ["--no-sandbox", "--disable-dev-shm-usage"],
+        "args": ["--no-sandbox", "--disable-dev-shm-usage", "--use-fake-device-for-media-stream"],
     }
 
 

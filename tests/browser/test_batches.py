@@ -12,7 +12,7 @@ from tests.browser.conftest import Site, drawn_eye
 def test_send_and_watch(site: Site, champion: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("predictions.batches.tasks.run_batch.delay", lambda *_args: None)  # the worker is called below
     page = site.log_in("screener")
-    page.goto("/")
+    page.goto("/upload/")
     page.get_by_role("link", name="Batches").click()
     site.look(page, "batches")
     photos = [drawn_eye(seed, opacity=seed % 2) for seed in (31, 32, 33)]

@@ -48,7 +48,7 @@ def make_history(site: Site) -> None:
 def test_from_the_list_to_the_letters(site: Site, keep: Callable[..., None]) -> None:
     make_history(site)
     page = site.log_in("screener")
-    page.goto("/")
+    page.goto("/uploads/")
     page.get_by_role("link", name="Patients").click()
     page.get_by_label("Patient key begins with").fill("p-00")
     page.keyboard.press("Enter")

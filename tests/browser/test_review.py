@@ -57,7 +57,7 @@ def agreeing_key(case: ReviewCase) -> str:
 
 def test_pages_of_a_review(site: Site, unsure: None, keep: Callable[[Page, str], None]) -> None:
     page = site.log_in("reader")
-    page.goto("/")
+    page.goto("/review/")
     site.look(page, "queue")
     case = start(page)
     site.look(page, "review-blind")
@@ -98,7 +98,7 @@ def test_pages_of_a_review(site: Site, unsure: None, keep: Callable[[Page, str],
 
 def test_an_empty_queue_says_what_comes_next(site: Site) -> None:
     page = site.log_in("reader")
-    page.goto("/")
+    page.goto("/review/")
     expect(page.get_by_role("heading", level=1)).to_have_text("No cases yet.")
     site.look(page, "queue-empty")
 

@@ -17,8 +17,8 @@ def fill(page: Page, patient: str = "P-0042", eye: str = "Right eye (OD)") -> No
 
 
 def send(page: Page, seed: int, *, opacity: float, light: float = 1.0) -> None:
-    """Through the whole form, from the home page to the result."""
-    page.goto("/")
+    """Through the whole form, from the form to the result."""
+    page.goto("/upload/")
     fill(page, patient=f"P-{seed:04}")
     page.get_by_label("Choose a photo").set_input_files(drawn_eye(seed, opacity=opacity, light=light))
     page.get_by_role("button", name="Send the photo").click()
@@ -27,7 +27,7 @@ def send(page: Page, seed: int, *, opacity: float, light: float = 1.0) -> None:
 
 def test_upload_page(site: Site) -> None:
     page = site.log_in("screener")
-    page.goto("/")
+    page.goto("/upload/")
     expect(page.get_by_role("heading", level=1)).to_have_text("Upload a photo of an eye")
     site.look(page, "upload")
     page.get_by_label("Choose a photo").set_input_files(drawn_eye(5))
@@ -54,7 +54,7 @@ def test_refusals_are_said_in_the_form(site: Site, champion: Release) -> None:
 @pytest.mark.parametrize(("opacity", "decision"), [(1.0, "cataract"), (0.0, "normal")])
 def test_answer_without_a_reload(site: Site, champion: Release, opacity: float, decision: str) -> None:
     page = site.log_in("screener")
-    page.goto("/")
+    page.goto("/upload/")
     page.evaluate("window.sameDocument = true")
     fill(page)
     page.get_by_label("Choose a photo").set_input_files(drawn_eye(3, opacity=opacity))
@@ -90,7 +90,7 @@ def test_list_of_uploads(site: Site, champion: Release) -> None:
     site.look(page, "uploads-empty")
     for seed, opacity in ((11, 0.0), (12, 1.0), (13, 0.4)):
         send(page, seed, opacity=opacity)
-    page.get_by_role("link", name="My uploads").click()
+    page.get_by_role("link", name="Photos").click()
     expect(page.locator("tbody tr")).to_have_count(3)
     page.wait_for_load_state("networkidle")
     site.look(page, "uploads")
@@ -98,7 +98,7 @@ def test_list_of_uploads(site: Site, champion: Release) -> None:
 
 def test_without_javascript(site: Site, champion: Release) -> None:
     page = site.log_in("screener", javascript=False, width=360)
-    page.goto("/")
+    page.goto("/upload/")
     fill(page)
     page.get_by_label("Choose a photo").set_input_files(drawn_eye(3, opacity=1.0))
     page.get_by_role("button", name="Send the photo").click()
@@ -108,7 +108,7 @@ def test_without_javascript(site: Site, champion: Release) -> None:
 
 def test_on_a_phone_the_camera_is_offered(site: Site, champion: Release) -> None:
     page = site.log_in("screener", width=360, touch=True)
-    page.goto("/")
+    page.goto("/upload/")
     fill(page)
     camera = page.get_by_label("Take a photo")
     assert camera.get_attribute("capture") == "environment"

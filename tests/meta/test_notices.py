@@ -49,7 +49,7 @@ def test_a_late_queue_is_opened_counted_seen_and_resolved(admin: User, settings:
     case, client = late_case(), logged_in(admin)
     assert "Nothing to look at" in client.get("/notices/").content.decode()
     sweep_notices()
-    assert 'title="not seen yet">1</span>' in client.get("/uploads/").content.decode()
+    assert 'title="Notices you have not seen"' in client.get("/uploads/").content.decode()
     page = client.get("/notices/").content.decode()
     assert "1 case has waited for more than 24" in page and 'href="/review/worklist/"' in page
     worker.sweep()
@@ -57,10 +57,12 @@ def test_a_late_queue_is_opened_counted_seen_and_resolved(admin: User, settings:
 
     notice, other = Notice.objects.get(), logged_in(UserFactory.create(roles=["admin"]))
     assert client.post(f"/notices/{notice.pk}/seen/")["Location"] == "/notices/"
-    assert "not seen yet" not in client.get("/notices/").content.decode()
-    assert "not seen yet" in other.get("/notices/").content.decode(), "seen by one admin is not seen by another"
+    assert "Notices you have not seen" not in client.get("/notices/").content.decode()
+    assert "Notices you have not seen" in other.get("/notices/").content.decode(), (
+        "seen by one admin is not seen by another"
+    )
     other.post("/notices/seen/")
-    assert "not seen yet" not in other.get("/notices/").content.decode()
+    assert "Notices you have not seen" not in other.get("/notices/").content.decode()
 
     reading_services.store_blind_answer(case=case, reader=ReaderFactory.create(), answer="cataract")
     worker.sweep()
@@ -68,7 +70,7 @@ def test_a_late_queue_is_opened_counted_seen_and_resolved(admin: User, settings:
     assert "Nothing to look at" in page and "1 resolved in the last 30 days" in page
     late_case()
     worker.sweep()
-    assert "not seen yet" in client.get("/notices/").content.decode(), "the same cause again is news"
+    assert "Notices you have not seen" in client.get("/notices/").content.decode(), "the same cause again is news"
 
 
 def test_the_agreed_time_is_a_setting(settings: Any) -> None:

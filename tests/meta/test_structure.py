@@ -1,12 +1,14 @@
 """The documents describe the code correctly: layers, migrations, paths, addresses, locks."""
 
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops, ImageStat
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 PROGRAMS = Path(sys.executable).parent
@@ -118,9 +120,14 @@ def test_no_file_names_a_machine_or_a_package_registry() -> None:
 
 
 def test_no_photo_of_a_patient_is_in_the_repository() -> None:
-    """Pictures belong to the documents and are screenshots made by tests."""
-    pictures = [path for path in tracked_files() if path.suffix.lower() in {".jpg", ".jpeg", ".webp", ".bmp", ".tif"}]
-    assert not pictures
+    """Pictures are screenshots made by tests, or drawn by a program of the repository."""
+    suffixes = {".jpg", ".jpeg", ".webp", ".bmp", ".tif"}
+    pictures = {path for path in tracked_files() if path.suffix.lower() in suffixes}
+    namespace = runpy.run_path(str(BASE_DIR / "docs" / "drawn_pictures.py"))
+    assert pictures == {namespace["FOLDER"] / f"{name}.webp" for name in namespace["PICTURES"]}
+    for path in pictures:
+        drawn = ImageChops.difference(namespace["draw"](path.stem), Image.open(path).convert("RGB"))
+        assert max(ImageStat.Stat(drawn).mean) < 8, f"{path} is not what docs/drawn_pictures.py draws"
 
 
 @pytest.mark.parametrize("name", ["core", "train", "dev"])

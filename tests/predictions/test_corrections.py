@@ -337,11 +337,11 @@ def near_copy(data: bytes) -> bytes:
 def test_near_copies_of_two_patients_ask_whose_they_are(sender: User, champion: Any) -> None:
     client, asker = logged_in(sender), program(sender)
     post(asker, jpeg_bytes(1), patient="P-1")
-    assert "Wrong patient?" not in client.get("/upload/").content.decode()
+    assert "Wrong patient?</a>" in client.get("/upload/").content.decode()
     second = post(asker, near_copy(jpeg_bytes(1)), patient="P-2").json()
     assert second["image"]["wrong_patient_check"] == "open"
     check = WrongPatientCheck.objects.get()
-    assert "Wrong patient? (1)" in client.get("/upload/").content.decode()
+    assert 'Wrong patient? <span class="count">1</span>' in client.get("/upload/").content.decode()
     with lifted():
         Disclosure.objects.all().delete()
     page = client.get("/corrections/").content.decode()
@@ -361,7 +361,7 @@ def test_near_copies_of_two_patients_ask_whose_they_are(sender: User, champion: 
     found = asker.get(f"/api/v1/predictions/{second['id']}").json()["image"]
     assert found["wrong_patient_check"] == "none" and found["corrected_at"]
     assert client.post(address, {"answer": "keep", "reason": WHY}).status_code == 409
-    assert "Wrong patient?" not in client.get("/upload/").content.decode()
+    assert "Wrong patient?</a>" in client.get("/upload/").content.decode()
 
 
 def test_different_patients_are_kept_and_never_asked_again(sender: User, champion: Any) -> None:

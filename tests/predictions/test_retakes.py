@@ -163,3 +163,13 @@ def test_what_people_have_told_the_sender_stays(screener: User) -> None:
     assert old.state == "final"
     assert list(Prediction.objects.in_state("replaced")) == [] and old in Prediction.objects.in_state("final")
     assert old in Prediction.objects.changed_since(timezone.now() - timedelta(minutes=1))
+
+
+def test_the_two_eyes_come_one_after_the_other(browser: Client, screener: User) -> None:
+    first = PredictionFactory.create(image=EyeImageFactory.create(uploaded_by=screener, patient_key="P-9", eye="OD"))
+    page = browser.get(f"/results/{first.pk}/").content.decode()
+    assert f'href="/upload/?other_eye_of={first.pk}">Now the left eye (OS) of P-9' in page
+    form = browser.get(f"/upload/?other_eye_of={first.pk}")
+    assert "Now the left eye (OS) of P-9" in form.content.decode()
+    PredictionFactory.create(image=EyeImageFactory.create(uploaded_by=screener, patient_key="P-9", eye="OS"))
+    assert "Now the" not in browser.get(f"/results/{first.pk}/").content.decode()

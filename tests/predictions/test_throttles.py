@@ -80,7 +80,9 @@ def test_a_server_that_never_answers_holds_nobody_up(settings: Any) -> None:
 def sent_by_page(client: Client, seed: int) -> Any:
     form = client.get("/upload/").context["form"]
     photo = SimpleUploadedFile("a.jpg", jpeg_bytes(seed), "image/jpeg")
-    return client.post("/upload/", {"photo": photo, "eye": "OD", "key": form["key"].value()})
+    return client.post(
+        "/upload/", {"photo": photo, "eye": "OD", "patient_key": f"P-{seed}", "key": form["key"].value()}
+    )
 
 
 def test_uploads_by_the_page_are_limited_like_those_of_the_api(champion: Any, client: Client) -> None:

@@ -178,15 +178,6 @@ def test_only_the_uploader_sees_a_photo(screener: Client, champion: Any) -> None
     assert "attachment" in original["Content-Disposition"] and original.content.startswith(b"\xff\xd8")
 
 
-@pytest.mark.parametrize(
-    ("role", "place"),
-    [("screener", "/upload/"), ("reader", "/review/"), ("auditor", "/uploads/"), ("admin", "/upload/")],
-)
-def test_home_sends_each_person_to_the_work(client: Client, role: str, place: str) -> None:
-    client.force_login(UserFactory.create(roles=[role]))
-    assert client.get("/")["Location"] == place
-
-
 def test_the_list_shows_own_uploads(screener: Client, champion: Any) -> None:
     assert "No photos yet" in screener.get("/uploads/").content.decode()
     send(screener)
@@ -220,3 +211,11 @@ def test_a_real_photo(screener: Client, champion: Any, eyes: Path) -> None:
     assert answer.status_code == 303
     page = screener.get(answer["Location"]).content.decode()
     assert re.search(r"<h1[^>]*>[^<]+\.</h1>", page)
+
+
+def test_only_the_upload_page_may_use_the_camera(client: Client) -> None:
+    client.force_login(UserFactory.create(roles=["screener"]))
+    assert "camera=(self)" in client.get("/upload/")["Permissions-Policy"]
+    for address in ("/uploads/", "/batches/", "/patients/", "/accounts/login/"):
+        assert "camera=()" in client.get(address)["Permissions-Policy"]
+        assert "microphone=()" in client.get(address)["Permissions-Policy"]

@@ -1,6 +1,8 @@
-"""Limits on request bodies, and headers that keep pages out of browser caches."""
+"""Limits on request bodies, and headers that keep pages out of browser caches and away from devices."""
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -80,3 +82,35 @@ def leave_nothing_behind(
         return response
 
     return middleware
+
+
+_DEVICES = ("camera", "display-capture", "geolocation", "microphone", "midi", "payment", "serial", "usb")
+
+
+def ask_for_no_device(
+    get_response: Callable[[HttpRequest], HttpResponse],
+) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: no page may use the camera, the microphone or another device, except a view that says so."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        response.headers.setdefault("Permissions-Policy", _permissions_policy())
+        return response
+
+    return middleware
+
+
+def may_use_camera(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A view whose page may ask for the camera."""
+
+    @wraps(view)
+    def with_camera(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        response = view(request, *args, **kwargs)
+        response.headers["Permissions-Policy"] = _permissions_policy("camera")
+        return response
+
+    return with_camera
+
+
+def _permissions_policy(allowed: str = "") -> str:
+    return ", ".join(f"{device}={'(self)' if device == allowed else '()'}" for device in _DEVICES)
