@@ -18,6 +18,6 @@ class EndsAccess:
         return "Other sessions end when it is changed."
 
     def password_changed(self, password: str, user: User) -> None:
-        if not vars(user).pop("keeps_access", False):
+        if not vars(user).pop(services.KEEPS_ACCESS, False):
             services.end_sessions(user=user)
             services.revoke_keys(user=user)
