@@ -11,7 +11,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run demo check-pythons install test faults fuzz simulate load capacity contact-sheet lint check lock docs clean
+.PHONY: help run demo check-pythons install test faults fuzz simulate load capacity contact-sheet lint check lock sbom audit docs clean
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -42,6 +42,8 @@ help:
 	@echo "make capacity simulate larger installations from what an upload costs (ARGS=... goes to manage.py capacity)"
 	@echo "make contact-sheet  run the browser tests and put their pictures of every page on one page"
 	@echo "make lock     update the locked requirements"
+	@echo "make sbom     write software bills of materials (CycloneDX) of the images and the starter to sbom/"
+	@echo "make audit    look the locked requirements up among the known vulnerabilities (needs the network)"
 	@echo "make docs     regenerate docs/file-tree.md and docs/settings.md"
 	@echo "make clean    remove the environment and the caches, never the data"
 
@@ -158,6 +160,9 @@ contact-sheet: $(VENV)/.dev
 	rm -rf build/contact-sheet
 	SCREENSHOTS_DIR=build/contact-sheet $(IN)/python -m pytest tests/browser -q
 	$(IN)/python -m tests.browser.contact_sheet build/contact-sheet
+$(VENV)/.audit: requirements/core.txt requirements/audit.txt | $(VENV)/bin/python
+	$(call install,core and audit,-r requirements/core.txt -r requirements/audit.txt)
+	@touch $(VENV)/.core
 
 # With hashes and without index addresses: uv and pip install the same files from the configured index.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --generate-hashes
@@ -167,7 +172,19 @@ lock:
 	$(COMPILE) pyproject.toml --extra ray -c requirements/core.txt -c requirements/train.txt -o requirements/ray.txt
 	$(COMPILE) pyproject.toml --extra s3 -c requirements/core.txt -c requirements/train.txt -c requirements/ray.txt -o requirements/s3.txt
 	$(COMPILE) pyproject.toml --extra dev -c requirements/core.txt -c requirements/train.txt -c requirements/ray.txt -c requirements/s3.txt -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra audit -c requirements/core.txt -c requirements/train.txt -c requirements/dev.txt -o requirements/audit.txt
 	echo uv | $(COMPILE) - -o requirements/uv.txt
+
+# What is in the two images (docker/ and requirements/) and in the starter release: weights, and the data behind them.
+sbom: $(VENV)/.audit
+	mkdir -p sbom
+	$(IN)/cyclonedx-py requirements requirements/core.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom/web.cdx.json
+	$(IN)/cyclonedx-py requirements requirements/train.txt --pyproject pyproject.toml --output-reproducible --of JSON -o sbom/trainer.cdx.json
+	@$(IN_SCRATCH); $(IN)/python manage.py release_bom --starter > sbom/starter.cdx.json
+
+# Critical findings are fixed within 7 days, others within 30 (docs/security.md).
+audit: $(VENV)/.audit
+	$(IN)/pip-audit --disable-pip --require-hashes -r requirements/core.txt -r requirements/train.txt
 
 docs: $(VENV)/.core
 	$(IN)/python docs/file_tree.py

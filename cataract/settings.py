@@ -16,6 +16,7 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from celery.schedules import crontab
@@ -36,6 +37,8 @@ class _Env(environ.Env):  # type: ignore[misc]
 
 
 env = _Env()
+
+os.umask(0o077)  # what any process of this system writes is for no other account of the host
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 _CHECKOUT = (BASE_DIR / "manage.py").is_file()  # else an installed wheel: setup.py
@@ -112,6 +115,8 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
@@ -136,6 +141,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "cataract.core.http.middleware.BoundedAnonymousBody",
     "cataract.core.http.audit.name_the_actor",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -159,6 +165,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "cataract.core.http.context_processors.product",
                 "cataract.frame.context_processors.frame",
+                "predictions.stops.context_processors.ai_stops",
             ],
         },
     },
@@ -368,6 +375,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = MAX_UPLOAD_BYTES
 FILE_UPLOAD_HANDLERS = ["predictions.photos.uploads.BoundedUploadHandler"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
 MAX_BODY_BYTES = 100_000_000  # of a request that is not a batch; a larger one is refused by its header, unread
+# Bytes that one user may send in a day, in photos and batches, by pages and API together. Above: 429.
+MAX_BYTES_PER_DAY = env.int("MAX_BYTES_PER_DAY", default=20_000_000_000)
 # Child processes that decode photos. 0 decodes them in the web process. Default: the number of cores that this process
 # may use.
 DECODER_PROCESSES = env.int("DECODER_PROCESSES", default=available_cores())
@@ -585,6 +594,7 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "account_login"
 AUTHENTICATION_BACKENDS = ["cataract.core.permissions.PermissionsBackend"]
 AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "cataract.accounts.passwords.EndsAccess"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -621,6 +631,48 @@ SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=30)
 # Longest session, in hours, however active.
 SESSION_HOURS = env.float("SESSION_HOURS", default=12)
 
+# Single sign-on by OpenID Connect (docs/accounts.md): the provider's issuer, `https://login.clinic.example/realms/eyes`.
+# Empty: people have passwords here.
+OIDC_ISSUER = env.str("OIDC_ISSUER", default="")
+# The client that the provider knows this system as. Required with `OIDC_ISSUER`.
+OIDC_CLIENT_ID = env.str("OIDC_CLIENT_ID", default="")
+# The client's secret. Required with `OIDC_ISSUER`.
+OIDC_CLIENT_SECRET = env.str("OIDC_CLIENT_SECRET", default="")
+# What the button on the login page calls the provider.
+OIDC_NAME = env.str("OIDC_NAME", default="your organisation")
+# Which role a group of the provider gives: `eye-readers=reader,eye-admins=admin`. Other groups give none.
+OIDC_ROLES = env.dict("OIDC_ROLES", default={})
+# The claim that lists a person's groups.
+OIDC_GROUPS_CLAIM = env.str("OIDC_GROUPS_CLAIM", default="groups")
+# The claim that becomes the user name.
+OIDC_USERNAME_CLAIM = env.str("OIDC_USERNAME_CLAIM", default="preferred_username")
+# Scopes that are asked for; some providers tell groups only with a scope of that name.
+OIDC_SCOPES = env.list("OIDC_SCOPES", default=["openid", "profile", "email"])
+# Values of `amr` or `acr` by which the provider says that it has asked for a second factor.
+OIDC_SECOND_FACTOR = env.list("OIDC_SECOND_FACTOR", default=["mfa"])
+# Days after the last sign-in through the provider after which a person's sessions and API keys end.
+OIDC_UNSEEN_DAYS = env.int("OIDC_UNSEEN_DAYS", default=30)
+SOCIALACCOUNT_ADAPTER = "cataract.accounts.single_sign_on.SignOnAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_LOGIN_ON_GET = False
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "SCOPE": OIDC_SCOPES,
+        "APPS": [
+            {
+                "provider_id": "sso",
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
+                "settings": {"server_url": OIDC_ISSUER},
+            }
+        ]
+        if OIDC_ISSUER
+        else [],
+    }
+}
+
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -629,7 +681,8 @@ CONTENT_SECURITY_POLICY = {
         "img-src": ["'self'", "blob:", "data:"],
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
-        "form-action": ["'self'"],
+        # The form that leads to the provider is redirected there.
+        "form-action": ["'self'", *(["{0.scheme}://{0.netloc}".format(urlsplit(OIDC_ISSUER))] if OIDC_ISSUER else [])],
         "base-uri": ["'none'"],
         "frame-ancestors": ["'none'"],
         "object-src": ["'none'"],

@@ -14,7 +14,7 @@ Every environment variable that `cataract/settings.py` reads. `make docs` genera
 fails when it is out of date. Lists are separated by commas, booleans are 0 or 1, shares are between 0 and 1. "Required"
 means that nothing starts without it under `PRODUCTION=1`.
 """
-_TYPES = {"int": "integer", "float": "number", "bool": "0 or 1", "list": "list", "str": "text"}
+_TYPES = {"int": "integer", "float": "number", "bool": "0 or 1", "list": "list", "dict": "pairs", "str": "text"}
 _SECTION = re.compile(r"# ([^-:]+?)(?:: [^-]*)? -{5,}$")
 
 

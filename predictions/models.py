@@ -18,6 +18,7 @@ from predictions.retention import models as retention
 from predictions.saved_filters import models as saved_filters
 from predictions.shadow import models as shadow
 from predictions.sites import models as sites
+from predictions.stops import models as stops
 from predictions.webhooks import models as webhooks
 
 __all__ = [
@@ -36,5 +37,6 @@ __all__ = [
     "saved_filters",
     "shadow",
     "sites",
+    "stops",
     "webhooks",
 ]

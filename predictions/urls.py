@@ -12,6 +12,7 @@ from predictions.photos import views as photos_views
 from predictions.results import views as results_views
 from predictions.retention import views as retention_views
 from predictions.saved_filters import views as saved_filters_views
+from predictions.stops import views as stops_views
 from predictions.uploads import views as uploads_views
 
 
@@ -69,5 +70,7 @@ urlpatterns: list[URLPattern] = [
     path("deletions/", retention_views.deletions, name="deletions"),
     path("deletions/new/", retention_views.delete, name="delete"),
     path("deletions/<uuid:deletion_id>/<deletionact:act>/", retention_views.act, name="deletion-act"),
+    path("safety-switch/", stops_views.stops_page, name="stops"),
+    path("safety-switch/<int:stop_id>/on/", stops_views.lift, name="stop-lift"),
     path("photos/<uuid:image_id>/<photo_kind:kind>/", photos_views.photo, name="photo"),
 ]

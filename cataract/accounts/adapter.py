@@ -5,12 +5,13 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.exceptions import ImmediateHttpResponse
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
-from cataract.accounts import attempts, services
+from cataract.accounts import attempts, services, single_sign_on
 from cataract.core.http.addresses import client_address
 
 
@@ -34,6 +35,21 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
         if user is not None:
             attempts.succeeded(request, credentials.get("username", ""), user)
         return user
+
+    def pre_login(self, request: HttpRequest, user: User, **values: Any) -> HttpResponse | None:
+        """People of the single sign-on come in through their provider only: what it says about them holds."""
+        if not hasattr(request, "signed_on") and not user.is_superuser and single_sign_on.is_managed(user):
+            text = f"You sign in through {settings.OIDC_NAME}, not by a password or passkey of this system."
+            return render(request, "account/sign_on_refused.html", {"text": text}, status=403)
+        response: HttpResponse | None = super().pre_login(request, user, **values)
+        return response
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if single_sign_on.is_managed(user):
+            name, url = settings.OIDC_NAME, reverse("account_confirm_by_sign_on")
+            methods.append({"id": "sign_on", "description": f"Confirm through {name}", "url": url})
+        return methods
 
     def post_login(self, request: HttpRequest, user: User, **values: Any) -> HttpResponse:
         response: HttpResponse = super().post_login(request, user, **values)

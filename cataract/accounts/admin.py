@@ -6,6 +6,7 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount, SocialApp, SocialToken
 from allauth.usersessions.models import UserSession
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
@@ -27,7 +28,10 @@ for model in (
     Authenticator,
     EmailAddress,
     UserSession,
-):  # the last three have no page: they are people's own
+    SocialAccount,
+    SocialApp,
+    SocialToken,
+):  # the last six have no page: they are people's own
     admin.site.unregister(model)
 
 

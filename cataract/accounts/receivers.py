@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.dispatch import receiver
 from django.http import HttpRequest
 
-from cataract.accounts import events, services, sessions
+from cataract.accounts import events, services, sessions, single_sign_on
 from cataract.core.http import step_up
 from cataract.core.http.addresses import client_address
 from cataract.core.tokens import session_mark
@@ -22,7 +22,11 @@ from cataract.core.tokens import session_mark
 def start_session(sender: Any, request: HttpRequest, user: User, **_: Any) -> None:
     """Date the session and list it under its user; note whether the password must be changed first."""
     sessions.start(request.session, now=time.time(), must_change_password=services.must_change_password(user))
-    step_up.record_confirmation(request)
+    signed_on = getattr(request, "signed_on", None)
+    if signed_on is None or single_sign_on.is_recent(signed_on):
+        step_up.record_confirmation(request)
+    if signed_on is not None and single_sign_on.has_second_factor(signed_on):
+        sessions.set_complete(request.session)
     if client_address(request):
         UserSession.objects.create_from_request(request, user=user)
     mark = session_mark(request.session.session_key) if request.session.session_key else None

@@ -14,6 +14,8 @@ from cataract.core.errors import BadField
 from cataract.core.models import ApiToken
 from cataract.roles import NOT_FOR_SERVICES, STAFF
 
+KEEPS_ACCESS = "keeps_access"  # an attribute of a user whose password is about to be saved
+
 
 @transaction.atomic
 def set_roles(*, user: User, roles: Iterable[Group], by: User | None) -> None:
@@ -63,6 +65,7 @@ def reset_password(*, user: User, password: str | None, by: User | None) -> None
     if password is not None and is_service(user):
         raise BadField("password1", "A service account has no password: it uses API keys.")
     user.set_password(password)
+    _keep_access(user)  # ended below, in the name of whoever did it
     user.save(update_fields=["password"])
     known_to_another = password is not None and by != user
     Account.objects.update_or_create(user=user, defaults={"must_change_password": known_to_another})
@@ -75,6 +78,7 @@ def reset_password(*, user: User, password: str | None, by: User | None) -> None
 def change_password(*, user: User, password: str) -> None:
     """Set the password that the user chose. Sessions under the old one end, except one whose hash is renewed."""
     user.set_password(password)
+    _keep_access(user)  # the form asks whether the keys end, and renews the session
     user.save(update_fields=["password"])
     Account.objects.filter(user=user).update(must_change_password=False)
     events.record("password_changed", user=user)
@@ -142,6 +146,11 @@ def revoke_key(*, key: ApiToken, by: User) -> None:
 def is_service(user: User) -> bool:
     """Whether this is the account of another system."""
     return Account.objects.filter(user=user, is_service=True).exists()
+
+
+def _keep_access(user: User) -> None:
+    """Tell `passwords.EndsAccess` that whoever saves this password decides about sessions and keys."""
+    setattr(user, KEEPS_ACCESS, True)  # not `vars`: the user of a request is wrapped
 
 
 def must_change_password(user: User) -> bool:

@@ -5,9 +5,10 @@ from allauth.mfa.base import views as mfa
 from allauth.mfa.recovery_codes import views as recovery_codes
 from allauth.mfa.totp import views as totp
 from allauth.mfa.webauthn import views as webauthn
+from allauth.socialaccount.providers.openid_connect import views as openid
 from django.contrib.auth.views import LogoutView
 from django.urls import URLPattern, URLResolver, path
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cataract.accounts import views
 
@@ -21,6 +22,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sessions/", views.sessions, name="account_sessions"),
     path("sessions/<int:pk>/end/", views.end_session, name="account_end_session"),
     path("reauthenticate/", _form(allauth.reauthenticate), name="account_reauthenticate"),
+    path("sign-on/<str:provider_id>/", require_POST(openid.login), name="openid_connect_login"),
+    path("sign-on/<str:provider_id>/back/", require_GET(openid.callback), name="openid_connect_callback"),
+    path("sign-on-confirm/", views.confirm_by_sign_on, name="account_confirm_by_sign_on"),
+    path("sign-on-logout/", views.logout_by_provider, name="account_logout_by_provider"),
     path("second-factor/", mfa.index, name="mfa_index"),
     path("second-factor/code/", _form(mfa.authenticate), name="mfa_authenticate"),
     path("second-factor/confirm/", _form(mfa.reauthenticate), name="mfa_reauthenticate"),
@@ -42,6 +47,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("second-factor/passkeys/<int:pk>/remove/", _form(webauthn.remove_webauthn), name="mfa_remove_webauthn"),
     path("keys/", views.keys, name="account_keys"),
     path("keys/<int:pk>/revoke/", views.revoke_key, name="account_revoke_key"),
+    path("mlflow/", views.may_open_mlflow, name="account_mlflow"),
     path("stay/", views.stay, name="account_stay"),
     path("kept/", views.kept_form, name="account_kept_form"),
 ]

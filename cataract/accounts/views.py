@@ -4,12 +4,15 @@ from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_http_methods, require_POST, require_safe
 
-from cataract.accounts import forms, kept, second_factor, services
+from cataract.accounts import forms, kept, second_factor, services, single_sign_on
 from cataract.core import tokens
 from cataract.core.http import step_up
 from cataract.core.http.users import user_of
@@ -28,6 +31,37 @@ def account(request: HttpRequest) -> HttpResponse:
         "keys_end_soon": tokens.ending_soon().filter(user=user).count(),
     }
     return render(request, "account/account.html", context)
+
+
+@require_GET
+@login_required
+def confirm_by_sign_on(request: HttpRequest) -> HttpResponse:
+    """People of the single sign-on confirm who they are at their provider, which says when they did."""
+    wanted = request.GET.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(wanted, {request.get_host()})
+    query = {"next": wanted if is_ours else reverse("home"), "auth_params": "prompt=login&max_age=0"}
+    return render(request, "account/reauthenticate_sign_on.html", {"query": urlencode(query)})
+
+
+@require_safe
+def may_open_mlflow(request: HttpRequest) -> HttpResponse:
+    """Whether a proxy may pass the request of this session on to MLflow: 204 for people who train, else 401 or 403."""
+    user = user_of(request)
+    if not user.is_authenticated:
+        return HttpResponse(status=401)
+    return HttpResponse(status=204 if user.has_perm("training.add_trainingrun") else 403)
+
+
+@csrf_exempt  # the provider sends no cookie: its signature on the token counts
+@require_POST
+def logout_by_provider(request: HttpRequest) -> HttpResponse:
+    """The provider ends the sessions of one person (OpenID Connect Back-Channel Logout 1.0)."""
+    token = request.POST.get("logout_token", "")
+    if not single_sign_on.is_on():
+        raise Http404
+    if not token or not single_sign_on.end_by_provider(request=request, logout_token=token):
+        return HttpResponse("This is no logout token of the provider.", status=400, content_type="text/plain")
+    return HttpResponse()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -90,6 +90,17 @@ class WrongStatus(DomainError):
     status = 409
 
 
+class TooMuch(DomainError):
+    """A caller has sent too much in a minute, an hour or a day; `retry_after`: seconds until the next one begins."""
+
+    code = "throttled"
+    status = 429
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after  # type: ignore[misc]
+
+
 class IdempotencyKeyReused(DomainError):
     code = "idempotency_key_reused"
     status = 422

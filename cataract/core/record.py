@@ -18,7 +18,7 @@ TABLES = (
     "cataract_auditentry", "cataract_auditseal",
     "predictions_prediction", "predictions_finalresult", "predictions_disclosure", "predictions_consentchange",
     "predictions_correction", "predictions_acceptance", "predictions_promotion", "predictions_deletion",
-    "predictions_legalhold",
+    "predictions_legalhold", "predictions_aistop",
     "review_reading", "review_label", "review_label_readings", "review_amendment", "review_outcome",
     "review_shownfirst", "review_retraction", "review_instructions", "review_practicesession", "review_practiceitem",
     "review_readingpause",

@@ -112,6 +112,7 @@ PLACES = (
                 "review:acceptance",
                 all_of("predictions.view_acceptance", "predictions.view_every_eyeimage"),
             ),
+            Page("Safety switch", "predictions:stops", any_of("predictions.view_aistop")),
         ),
     ),
     Place(

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     AUDIT_SAMPLE = "audit_sample"
     NOT_ACCEPTED = "not_accepted"
     NO_CHAMPION = "no_champion"
+    AI_OFF = "ai_off"
     FAILED = "failed"
     # Asked for later.
     REQUESTED = "requested"

@@ -2,9 +2,11 @@
 
 import hashlib
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Final, Literal
 
 from celery import current_app
@@ -26,7 +28,7 @@ from cataract.ops.upgrades.services import program_version, unknown_migrations
 from predictions.answering.models import Prediction
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
-from predictions.releases import store
+from predictions.releases import signing, store
 from predictions.releases.models import Release
 from predictions.releases.services import starter_on_offer
 from predictions.replicas import client as replicas
@@ -61,6 +63,7 @@ def examine(say: Progress) -> Iterator[Finding]:
     database = list(check_database())
     yield from database
     yield from check_disk()
+    yield from check_modes()
     yield from check_broker()
     yield from check_replicas()
     yield from check_backup()
@@ -106,6 +109,25 @@ def check_disk() -> Iterator[Finding]:
         yield Finding("error", "disk", f"Only {free / 1e9:.1f} GB are free at {folder}.", "Free some space.")
     else:
         yield Finding("ok", "disk", f"{free / 1e9:.0f} GB are free.")
+
+
+def check_modes() -> Iterator[Finding]:
+    """Photos, patient keys and password hashes are for no other account of the host."""
+    folder = nearest_existing(settings.DATA_DIR)
+    if not _is_open(folder):
+        yield Finding("ok", "modes", "The data folder is closed to other accounts of this host.")
+        return
+    inside = [path for path in sorted(folder.iterdir()) if _is_open(path) and not path.is_symlink()]
+    if inside:
+        named = _some([path.name for path in inside])
+        text = f"Other accounts of this host can read in {folder}: {named}."
+        yield Finding("error", "modes", text, f"Run `chmod -R go-rwx {folder}`.")
+    else:
+        yield Finding("ok", "modes", "What lies in the data folder is closed to other accounts of this host.")
+
+
+def _is_open(path: Path) -> bool:
+    return bool(path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
 def check_broker() -> Iterator[Finding]:
@@ -252,6 +274,7 @@ def check_releases(say: Progress) -> Iterator[Finding]:
         folder = store.folder_of(release)
         try:
             verify(folder, sha256=release.manifest_sha256)
+            signing.check(folder)
             if release.status == Release.Status.CHAMPION:
                 providers = tuple(settings.INFERENCE_PROVIDERS)
                 Cascade.load(folder, providers=providers, threads=settings.INFERENCE_THREADS).check_golden()

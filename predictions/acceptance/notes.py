@@ -10,6 +10,7 @@ from predictions.acceptance import rules
 from predictions.acceptance.models import Acceptance
 from predictions.releases.models import Release
 from predictions.sites.models import Site
+from predictions.stops.models import AiStop
 
 _NAMED = 3  # sites that the note on the upload page describes one by one
 _SIDES = {"cataract": "“cataract”", "normal": "“no sign of cataract”"}
@@ -22,6 +23,8 @@ class Note(NamedTuple):
 
 def upload_note(user: User) -> Note | None:
     """Who decides about the photos that `user` sends; None where the release's own band decides (AUTO_ANSWERS)."""
+    if AiStop.objects.visible_to(user).standing().filter(site=None).exists():
+        return Note("People only: the AI is switched off.", "The photo is stored, and a clinician answers.")
     if not rules.needs_acceptance():
         return None
     sites = list(Site.objects.of(user)[: _NAMED + 1])

@@ -16,6 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import DatabaseError, transaction
+from django.db.models import Exists
 from django.utils import timezone
 
 from cataract.core import metrics
@@ -32,10 +33,11 @@ from predictions.answering import disclosures, final_results
 from predictions.answering.models import FinalResult, Prediction
 from predictions.embeddings.models import Embedding
 from predictions.embeddings.packing import pack
-from predictions.releases.arms import Arms, who_answers
+from predictions.releases.arms import Arms, asking, who_answers
 from predictions.replicas import client as replicas
 from predictions.replicas.client import ReplicasUnavailable
 from predictions.replicas.wire import Question
+from predictions.stops.models import AiStop
 from predictions.webhooks import services as webhooks
 from predictions.webhooks.models import WebhookEndpoint
 
@@ -59,6 +61,8 @@ class Known:
 
 
 NOTHING_KNOWN = Known()
+IS_OFF_SOMEWHERE = Exists(AiStop.objects.standing())
+_WITH_STOPS = asking(is_off_somewhere=IS_OFF_SOMEWHERE)
 
 
 def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float], known: Known = NOTHING_KNOWN) -> bool:
@@ -67,8 +71,9 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
     False after settings.INLINE_PREDICTION_SECONDS or an error: the row is then QUEUED and free for a worker.
     """
     try:
+        arms = known.arms or who_answers(_WITH_STOPS)
         ask = _ask_replica if known.asks_replicas else _compute
-        outcome = ask(prediction, pixels, known.arms or who_answers())
+        outcome = None if _is_off(prediction, arms) else ask(prediction, pixels, arms)
         return finish(prediction, prediction.attempts, outcome, timings, known)
     except ReplicasUnavailable as error:
         log.warning("Prediction %s: no replica answered, a worker finishes it: %s", prediction.pk, error)
@@ -82,6 +87,17 @@ def answer_now(prediction: Prediction, pixels: Pixels, timings: dict[str, float]
     with contextlib.suppress(DatabaseError):  # then the lease runs out; the photo is stored either way
         give_back(prediction, prediction.attempts, failure)
     return False
+
+
+def cascade_for(prediction: Prediction) -> Cascade | None:
+    """The cascade that answers a prediction now; None where none can, or where the AI is switched off."""
+    arms = who_answers(_WITH_STOPS)
+    return None if _is_off(prediction, arms) else arms.cascade_for(prediction.image.patient_key)
+
+
+def _is_off(prediction: Prediction, arms: Arms) -> bool:
+    # Beside the release it was read whether the AI is off anywhere: where it never is, this costs no query.
+    return arms.beside.get("is_off_somewhere", True) and AiStop.objects.at(prediction.image.site_id).exists()
 
 
 def _compute(prediction: Prediction, pixels: Pixels, arms: Arms) -> Outcome | None:
@@ -124,13 +140,15 @@ def finish(
     known: Known = NOTHING_KNOWN,
 ) -> bool:
     """Write the answer if `attempt` still holds the row, and whom it is shown. Without one the photo goes to review."""
-    values = unanswered(Reason.NO_CHAMPION) if outcome is None else _answered(prediction, outcome, timings)
-    values |= {"done_at": timezone.now(), "lease_until": None, "error": ""}
     with transaction.atomic():
         hit("predict.in_transaction")
-        if not Prediction.objects.held(prediction, attempt).move(Prediction.Status.DONE, **values):
-            log.warning("Prediction %s: attempt %d came too late", prediction.pk, attempt)
-            return False
+        values = {} if outcome is None else _answered(prediction, outcome, timings)
+        if not (values and _write(prediction, attempt, values, unless_off=True)):
+            values = unanswered(_why_unanswered(prediction))
+            outcome = None
+            if not _write(prediction, attempt, values):
+                log.warning("Prediction %s: attempt %d came too late", prediction.pk, attempt)
+                return False
         if outcome is not None and outcome.embedding is not None:
             _keep_embedding(prediction, outcome.encoder_hash, outcome.embedding)
         # The caller's object says what the row says now.
@@ -147,6 +165,19 @@ def finish(
     hit("predict.answered")
     metrics.count_answer(prediction.decision, prediction.needs_review, prediction.reasons, prediction.timings)
     return True
+
+
+def _write(prediction: Prediction, attempt: int, values: dict[str, Any], *, unless_off: bool = False) -> bool:
+    """Move the row to DONE if `attempt` holds it; `unless_off`, not where the AI was switched off meanwhile."""
+    held = Prediction.objects.held(prediction, attempt)
+    if unless_off:
+        held = held.exclude(Exists(AiStop.objects.at(prediction.image.site_id)))
+    values |= {"done_at": timezone.now(), "lease_until": None, "error": ""}
+    return bool(held.move(Prediction.Status.DONE, **values))
+
+
+def _why_unanswered(prediction: Prediction) -> Reason:
+    return Reason.AI_OFF if AiStop.objects.at(prediction.image.site_id).exists() else Reason.NO_CHAMPION
 
 
 def _keep_embedding(prediction: Prediction, encoder: str, embedding: Floats) -> None:

@@ -191,6 +191,7 @@ def _look() -> inference.Known:
 def _with_queue_and_webhooks(most: int) -> Compiled[dict[str, Any]]:
     return asking(
         is_queue_full=Exists(_queued().values("pk")[most - 1 : most]) if most else Value(True),
+        is_off_somewhere=inference.IS_OFF_SOMEWHERE,
         has_webhooks=Exists(WebhookEndpoint.objects.filter(active=True, user__is_active=True)),
     )
 

@@ -20,7 +20,6 @@ from predictions.answering import inference
 from predictions.answering.models import Prediction, PredictionQuerySet
 from predictions.photos import storage
 from predictions.photos.models import EyeImage
-from predictions.releases.arms import who_answers
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def run_prediction(prediction_id: UUID | str) -> bool:
         pixels = decode(storage.read(prediction.image.stored_name))
         decoded = time.perf_counter() - started
         timings = {**prediction.timings, "wait": round(waited * 1000, 2), "decode_again": round(decoded * 1000, 2)}
-        cascade = who_answers().cascade_for(prediction.image.patient_key)
+        cascade = inference.cascade_for(prediction)
         outcome = None if cascade is None else inference.predict_photo(cascade, prediction, pixels)
         return inference.finish(prediction, attempt, outcome, timings)
     except Exception as error:

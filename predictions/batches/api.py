@@ -23,6 +23,7 @@ from cataract.core.audit.models import Act
 from cataract.core.audit.services import record
 from cataract.core.http.api import IDEMPOTENCY_KEY, NewestFirst, has_scope, marked, problems
 from cataract.core.http.limits import with_limits
+from cataract.core.http.throttles import spend_bytes
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.batches import services as batches_services
@@ -72,6 +73,7 @@ class Batches(generics.ListAPIView[Batch]):
         responses={202: BatchSerializer} | problems(400, 401, 403, 409, 413, 415, 422, 503),
     )
     def post(self, request: Request) -> Response:
+        spend_bytes(request)
         photos, archive, table = batch_files(request.FILES)
         form = BatchUploadSerializer(data=request.data)
         form.is_valid(raise_exception=True)

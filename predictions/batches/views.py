@@ -18,6 +18,7 @@ from cataract.core.errors import DomainError, RequestRefused
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.limits import upload_limits
 from cataract.core.http.polling import polling
+from cataract.core.http.throttles import spend_upload
 from cataract.core.http.users import user_of
 from predictions.answering import services as answering_services
 from predictions.answering.models import Prediction
@@ -101,6 +102,7 @@ def batch_list(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _form_page(request, form, 422)
     try:
+        spend_upload(request, "batch")
         photos, archive, table = batch_files(request.FILES)
         batch, _ = batches_services.accept_batch(
             user=user_of(request),

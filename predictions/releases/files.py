@@ -14,7 +14,7 @@ from django.conf import settings
 from cataract.core import shared
 from cataract.core.errors import StorageUnavailable
 from cataract.core.files import sync_folder
-from cataract.ml.release.manifest import MANIFEST, Manifest, ReleaseCorrupt, verify
+from cataract.ml.release.manifest import MANIFEST, SIGNATURE, Manifest, ReleaseCorrupt, verify
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ def ensure_here(release_id: str, sha256: str) -> Manifest:
 
 
 def publish(folder: Path, manifest: Manifest) -> None:
-    """Send a verified release folder to the object store, where hosts share one. Raises StorageUnavailable."""
+    """Send a verified, signed release folder to the object store, where hosts share one. Raises StorageUnavailable."""
     if not shared.is_on() or shared.exists(_name(manifest.id, MANIFEST)):
         return
-    for name in [*manifest.files, MANIFEST]:
+    for name in [*manifest.files, SIGNATURE, MANIFEST]:
         shared.send(_name(manifest.id, name), folder / name)
 
 

@@ -13,7 +13,7 @@ from cataract.core import shared
 from cataract.ml.cascade.cascade import Cascade
 from cataract.ml.release.manifest import ReleaseCorrupt
 from cataract.ml.release.seen import read_seen
-from predictions.releases import files
+from predictions.releases import files, signing
 from predictions.releases.models import Release
 
 log = logging.getLogger(__name__)
@@ -77,9 +77,10 @@ def load_or_none(release_id: str, sha256: str) -> Cascade | None:
 
 
 def load_verified(release_id: str, sha256: str) -> Cascade:
-    """A new cascade from the release folder, every file checked first; not kept. Raises ReleaseCorrupt."""
+    """A new cascade from the release folder, files and signature checked first; not kept. Raises ReleaseCorrupt."""
     manifest = files.ensure_here(release_id, sha256)
     folder = Path(settings.RELEASE_DIR) / release_id
+    signing.check(folder)
     return Cascade.assemble(
         folder, manifest, providers=tuple(settings.INFERENCE_PROVIDERS), threads=settings.INFERENCE_THREADS
     )

@@ -10,12 +10,15 @@ from predictions.answering.models import Prediction
 from predictions.photos import intake, storage
 from predictions.releases import serving
 from predictions.results.errors import NoExplanation
+from predictions.stops.models import AiStop
 
 _SIDE = 2048  # long side, in pixels, of the photo that the model sees
 
 
 def heat_map_png(prediction: Prediction) -> bytes:
     """The photo with the heat map over it, as PNG. Raises NoExplanation."""
+    if AiStop.objects.at(prediction.image.site_id).exists():
+        raise NoExplanation("People only: the AI is switched off, and explains nothing.")
     if prediction.release is None or prediction.route in ("", Route.GATE):
         raise NoExplanation("No model has judged this photo: there is nothing to explain.")
     try:

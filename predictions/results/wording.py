@@ -36,6 +36,7 @@ REASONS: dict[str, str] = {
     Reason.AUDIT_SAMPLE: "Chosen at random: a share of all confident answers is checked.",
     Reason.NOT_ACCEPTED: "The AI advises and a clinician decides: such answers are not accepted at this site yet.",
     Reason.NO_CHAMPION: "No AI model is in service at the moment.",
+    Reason.AI_OFF: "People only: the AI is switched off.",
     Reason.FAILED: "The analysis of this photo failed.",
 }
 
@@ -200,6 +201,8 @@ def _decision(prediction: Prediction) -> str:
 def _headline(prediction: Prediction) -> str:
     if prediction.status == Prediction.Status.QUEUED:
         return "The photo is stored. The answer is on its way."
+    if Reason.AI_OFF in prediction.reasons:
+        return "People only: the AI is switched off. A clinician will review this photo."
     if not prediction.decision:
         return "No automatic answer. A clinician will review this photo."
     if prediction.decision == Decision.UNGRADABLE:
@@ -225,6 +228,8 @@ def _ai(prediction: Prediction) -> str:
     """What the AI answered, in one sentence that never changes."""
     if prediction.status == Prediction.Status.QUEUED:
         return ""
+    if Reason.AI_OFF in prediction.reasons:
+        return "The AI was switched off."
     if not prediction.decision:
         return "The AI gave no answer."
     if Reason.OTHER_FINDING in prediction.reasons and prediction.decision in CLASSES:

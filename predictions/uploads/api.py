@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cataract.core.http.api import IDEMPOTENCY_KEY, has_scope, marked, problems
+from cataract.core.http.throttles import spend_bytes
 from cataract.core.http.users import user_of
 from predictions.answering import services
 from predictions.answering.models import Prediction
@@ -41,6 +42,7 @@ class Predictions(ResultList):
         | problems(400, 401, 403, 409, 413, 415, 422, 503),
     )
     def post(self, request: Request) -> Response:
+        spend_bytes(request)
         sent = one_photo(request.FILES)
         refuse_repeated(request.data)
         form = UploadSerializer(data=request.data, context={"request": request})

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from cataract.core.errors import DomainError, of_database
 from cataract.core.http.htmx import is_htmx
 from cataract.core.http.middleware import may_use_camera
+from cataract.core.http.throttles import spend_upload
 from cataract.core.http.users import user_of
 from predictions.acceptance.notes import upload_note
 from predictions.answering import services
@@ -47,6 +48,7 @@ def upload(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _form_again(request, form, form.status)
     try:
+        spend_upload(request, "upload")
         prediction = _send(request, form)
     except DomainError as error:
         return _refused(request, form, error)

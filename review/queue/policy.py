@@ -26,6 +26,7 @@ from cataract.ml.statistics.draws import fraction
 from predictions.answering.answers import contradicts
 from predictions.answering.models import Disclosure, Prediction
 from predictions.photos.models import EyeImage
+from predictions.stops.models import AiStop
 from review.cases.models import Reading, ReviewCase, ShownFirst, Skip
 from review.cases.permissions import ADJUDICATE, READ
 from review.pauses.rules import may_read
@@ -35,6 +36,7 @@ POLICY_VERSION = "review-7"
 # Lower is sooner. Without an answer of the AI a patient waits for a reader; a random sample can wait longest.
 BAND_OF_REASON: dict[str, int] = {
     Reason.NO_CHAMPION: 10,
+    Reason.AI_OFF: 10,
     Reason.FAILED: 10,
     Reason.INVALID_SCORE: 10,
     Reason.REQUESTED: 10,
@@ -73,11 +75,14 @@ def shuffle_of(key: object) -> int:
 
 # Readings and the AI --------------------------------------------------------------------------------------------------
 def ai_decision(case: ReviewCase) -> str:
-    """The AI's decision on a case, or "" if it has none."""
+    """The AI's decision on a case, or "" if it has none, or if the AI is switched off at the site of the photo now."""
     prediction = case.prediction
-    if prediction is None or prediction.status != Prediction.Status.DONE:
+    if prediction is None or prediction.status != Prediction.Status.DONE or not prediction.decision:
         return ""
-    return prediction.decision
+    known = vars(case)  # asked for often while a request answers one case
+    if "is_ai_off" not in known:
+        known["is_ai_off"] = AiStop.objects.at(case.image.site_id).exists()
+    return "" if known["is_ai_off"] else prediction.decision
 
 
 def contradicts_ai(case: ReviewCase, answer: str) -> bool:

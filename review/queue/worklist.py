@@ -42,6 +42,7 @@ SHORT_REASONS: dict[str, str] = {
     Reason.AUDIT_SAMPLE: "Random check",
     Reason.NOT_ACCEPTED: "Not accepted here yet",
     Reason.NO_CHAMPION: "No AI in service",
+    Reason.AI_OFF: "AI switched off",
     Reason.FAILED: "Analysis failed",
     Reason.REQUESTED: "Requested",
     Reason.LOOK_BACK: "Look-back",

@@ -46,6 +46,7 @@ REASONS: dict[str, str] = {
     Reason.AUDIT_SAMPLE: "a random check of sure answers",
     Reason.NOT_ACCEPTED: "automatic answers of this kind are not accepted at the site",
     Reason.NO_CHAMPION: "no model was in service",
+    Reason.AI_OFF: "the AI was switched off",
     Reason.FAILED: "the analysis failed",
     Reason.REQUESTED: "a review was requested",
     Reason.SUSPECTED_LABEL: "its label was in doubt",

@@ -67,6 +67,15 @@ def test_no_secret_is_written_into_the_compose_file() -> None:
         assert f"${{{name}:?" in text, f"{name} needs no value from the environment"
 
 
+def test_no_secret_is_an_argument() -> None:
+    """Every account of a host can read the arguments of a process."""
+    redis = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())["services"]["redis"]
+    script = redis["command"][-1]
+    exec_line, *standard_input = script.strip().splitlines()
+    assert exec_line.startswith("exec redis-server - ") and "AUTH" not in exec_line
+    assert standard_input == ["requirepass $$REDISCLI_AUTH", "EOF"]
+
+
 def test_hadolint_has_nothing_to_say_of_the_dockerfile() -> None:
     done = subprocess.run(
         [str(Path(sys.executable).parent / "hadolint"), "Dockerfile"],

@@ -24,6 +24,7 @@ def old(transactional_db: None) -> Any:
     Going back makes SQLite build tables anew, which loses their triggers: the tests that follow need them.
     """
     triggers = _triggers()
+    MigrationExecutor(connection).migrate([*_squashed()])  # without what came after them
     yield _migrate(BEFORE)
     _newest()
     with connection.cursor() as cursor:
@@ -42,7 +43,15 @@ def _triggers() -> dict[str, str]:
 
 
 def _newest() -> Any:
-    return _migrate(MigrationLoader(connection, replace_migrations=False).graph.leaf_nodes())
+    _migrate([migration.replaces[-1] for migration in _squashed().values()])
+    executor = MigrationExecutor(connection)  # and what came after them
+    return executor.migrate(executor.loader.graph.leaf_nodes()).apps
+
+
+def _squashed() -> dict[tuple[str, str], Any]:
+    """The migrations that replace others, by their keys."""
+    disk = MigrationLoader(connection, replace_migrations=False).disk_migrations
+    return {key: migration for key, migration in disk.items() if migration.replaces}
 
 
 def _migrate(targets: list[tuple[str, str]]) -> Any:
@@ -113,8 +122,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 executor = MigrationExecutor(connection)
 executor.loader = MigrationLoader(connection, replace_migrations=False)
-replacing = {key for key, migration in executor.loader.disk_migrations.items() if migration.replaces}
-executor.migrate([key for key in executor.loader.graph.leaf_nodes() if key not in replacing])
+replaced = [migration.replaces for migration in executor.loader.disk_migrations.values() if migration.replaces]
+executor.migrate([keys[-1] for keys in replaced])
+executor = MigrationExecutor(connection)  # what came after the squashed ones
+executor.migrate(executor.loader.graph.leaf_nodes())
 """
 
 

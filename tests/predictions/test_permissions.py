@@ -66,6 +66,8 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "batches/<uuid:batch_id>/results.csv": {"GET": (SIGNED_IN, "")},
     "photos/<uuid:image_id>/<photo_kind:kind>/": {"GET": (SIGNED_IN, "")},
     "consent/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
+    "safety-switch/": {"GET": (LOOKERS, ""), "POST": (ADMINS, "")},
+    "safety-switch/<int:stop_id>/on/": {"POST": (ADMINS, "")},
     "deletions/": {"GET": (UPLOADERS, "")},
     "deletions/new/": {"GET": (UPLOADERS, ""), "POST": (UPLOADERS, "")},
     "deletions/<uuid:deletion_id>/<deletionact:act>/": {"POST": (UPLOADERS, "")},
@@ -228,8 +230,13 @@ TABLE: dict[str, dict[str, tuple[frozenset[str], str]]] = {
     "accounts/second-factor/passkeys/confirm/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
     "accounts/second-factor/passkeys/<int:pk>/edit/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
     "accounts/second-factor/passkeys/<int:pk>/remove/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
+    "accounts/sign-on/<str:provider_id>/": {"POST": (EVERYBODY, "")},  # 404: no provider is set
+    "accounts/sign-on/<str:provider_id>/back/": {"GET": (EVERYBODY, "")},
+    "accounts/sign-on-confirm/": {"GET": (SIGNED_IN, "")},
+    "accounts/sign-on-logout/": {"POST": (EVERYBODY, "")},
     "accounts/keys/": {"GET": (SIGNED_IN, ""), "POST": (READERS, "")},
     "accounts/keys/<int:pk>/revoke/": {"POST": (SIGNED_IN, "")},
+    "accounts/mlflow/": {"GET": (ADMINS, "")},
     "accounts/stay/": {"POST": (SIGNED_IN, "")},
     "accounts/kept/": {"GET": (SIGNED_IN, ""), "POST": (SIGNED_IN, "")},
 }

@@ -75,3 +75,40 @@ def test_a_server_that_never_answers_holds_nobody_up(settings: Any) -> None:
         started = time.monotonic()
         assert [counters.count("k", seconds=60) for _ in range(50)] == list(range(1, 51))
         assert time.monotonic() - started < 2  # the first waits a fifth of a second; fifty times that would be ten
+
+
+def sent_by_page(client: Client, seed: int) -> Any:
+    form = client.get("/upload/").context["form"]
+    photo = SimpleUploadedFile("a.jpg", jpeg_bytes(seed), "image/jpeg")
+    return client.post(
+        "/upload/", {"photo": photo, "eye": "OD", "patient_key": f"P-{seed}", "key": form["key"].value()}
+    )
+
+
+def test_uploads_by_the_page_are_limited_like_those_of_the_api(champion: Any, client: Client) -> None:
+    client.force_login(UserFactory.create(roles=["screener"]))
+    assert sent_by_page(client, 1).status_code == 303
+    refused = sent_by_page(client, 2)
+    assert refused.status_code == 429 and int(refused["Retry-After"]) > 0
+    assert "You have sent very much. Nothing was saved." in refused.content.decode()
+
+
+def test_one_user_sends_so_many_bytes_a_day_by_pages_and_api_together(
+    champion: Any, client: Client, settings: Any
+) -> None:
+    settings.API_RATES = settings.API_RATES | {"upload": "9/min", "batch": "9/min"}
+    user = UserFactory.create(roles=["integrator"])
+    client.force_login(user)
+    assert sent_by_page(client, 1).status_code == 303
+    settings.MAX_BYTES_PER_DAY = 1000
+    refused = key_of(user).post(URL, {"photo": SimpleUploadedFile("a.jpg", jpeg_bytes(2)), "eye": "OD"})
+    assert refused.status_code == 429 and "today, the most for one user" in refused.json()["detail"]
+    assert int(refused["Retry-After"]) <= 24 * 3600
+    assert sent_by_page(client, 3).status_code == 429
+    batch = {"photos": [SimpleUploadedFile("a.jpg", jpeg_bytes(4))], "eye": "OD"}
+    assert key_of(user).post("/api/v1/batches", batch).status_code == 429
+    other = UserFactory.create(roles=["integrator"])
+    settings.MAX_BYTES_PER_DAY = 1_000_000_000
+    assert (
+        key_of(other).post(URL, {"photo": SimpleUploadedFile("a.jpg", jpeg_bytes(5)), "eye": "OD"}).status_code == 201
+    )

@@ -269,6 +269,11 @@ def _plan_label(
     return f"labelled {label}"
 
 
+def _record(image: EyeImage, is_new: bool) -> None:
+    if is_new:
+        record(Act.PHOTO_SENT, about=image, user=image.uploaded_by, columns=("sha256", "stored_sha256"))
+
+
 def _import_one(
     file: ScannedFile, forced_split: str | None, label: str, site: str, user: User | None, report: ImportReport
 ) -> str:
@@ -283,7 +288,9 @@ def _import_one(
         return f"refused: {error}"
     facts = PhotoFacts(site=site, may_train=True)
     try:
-        image, new = store_photo(photo, facts, user=user, source=EyeImage.Source.IMPORT, forced_split=forced_split)
+        image, new = store_photo(
+            photo, facts, user=user, source=EyeImage.Source.IMPORT, forced_split=forced_split, also=_record
+        )
     except PhotoInTrash as error:
         report.refused += 1
         return f"refused: {error}"

@@ -84,6 +84,7 @@ def _promised_by(base: Release) -> dict[str, Any]:
     return dict((champion or base).manifest.get("policy") or {})
 
 
+@transaction.atomic
 def cancel_run(*, run: TrainingRun) -> TrainingRun:
     """Cancel a waiting run at once; ask a running one to stop, which takes seconds. Raises WrongStatus."""
     rows = TrainingRun.objects.filter(pk=run.pk)
@@ -94,6 +95,7 @@ def cancel_run(*, run: TrainingRun) -> TrainingRun:
             run.refresh_from_db()
             raise WrongStatus(f"This run is {run.status}: only a queued, running or interrupted run can be cancelled.")
     run.refresh_from_db()
+    record(Act.TRAINING_STARTED, about=run, event="cancelled")
     return run
 
 
@@ -106,6 +108,7 @@ def resume_run(*, run: TrainingRun) -> TrainingRun:
                 TrainingRun.Status.QUEUED, cancel_requested=False, is_alone=_require_free_models(run.kind)
             )
             if moved:
+                record(Act.TRAINING_STARTED, about=run, event="resumed")
                 nudge(runs_tasks.run_training, run.pk)
     except IntegrityError:
         raise AlreadyRunning(_active_sentence(run.kind)) from None

@@ -24,7 +24,7 @@ from cataract.ml.learn.build.verdict import Difference
 from cataract.ml.learn.reporter import Cancelled, Reporter
 from cataract.ml.release.manifest import MANIFEST, Manifest, verify
 from predictions.photos import storage
-from predictions.releases import store
+from predictions.releases import signing, store
 from predictions.releases.models import Release
 from training.comparison.models import Comparison
 from training.comparison.worker import compare
@@ -127,6 +127,7 @@ def _build(run: TrainingRun, folder: Path, reporter: RunReporter, build: Build) 
         return verify(out_dir)
     base = store.folder_of(run.base_release)
     verify(base, sha256=run.base_release.manifest_sha256)
+    signing.check(base)
     data = _training_data(run)
     for warning in count_warnings(*(len(np.unique(data.clusters[data.y == label])) for label in (0, 1))):
         reporter.log(warning)

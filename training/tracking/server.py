@@ -10,7 +10,12 @@ from cataract.core.hosts import in_address
 from training.tracking import mlflow_client
 
 # Its job runner would start eight more processes.
-ENVIRONMENT = {**mlflow_client.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+_QUIET = {**mlflow_client.ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def server_environment() -> dict[str, str]:
+    """What the server is told by its environment: the store may name a password, which no argument may hold."""
+    return {**_QUIET, "MLFLOW_BACKEND_STORE_URI": settings.MLFLOW_TRACKING_URI}
 
 
 def server_command() -> list[str]:
@@ -19,7 +24,6 @@ def server_command() -> list[str]:
     return [
         str(Path(sys.executable).parent / "mlflow"),
         "server",
-        f"--backend-store-uri={settings.MLFLOW_TRACKING_URI}",
         f"--artifacts-destination={settings.MLFLOW_ARTIFACT_DIR}",
         f"--host={settings.MLFLOW_HOST}",
         f"--port={settings.MLFLOW_PORT}",

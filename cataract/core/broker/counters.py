@@ -22,24 +22,24 @@ _clients: dict[str, Redis] = {}
 _away_until = 0.0
 
 
-def count(key: str, *, seconds: int) -> int:
-    """Increment the counter `key` and return it; it expires after `seconds` without a call."""
+def count(key: str, *, seconds: int, by: int = 1) -> int:
+    """Increase the counter `key` and return it; it expires after `seconds` without a call."""
     global _away_until
     if time.monotonic() >= _away_until:
         try:
-            return _count_in_redis(key, seconds)
+            return _count_in_redis(key, seconds, by)
         except (RedisError, OSError):
             _away_until = time.monotonic() + _SKIP_SECONDS
     cache.add(key, 0, timeout=seconds)
-    return int(cache.incr(key))
+    return int(cache.incr(key, by))
 
 
-def _count_in_redis(key: str, seconds: int) -> int:
+def _count_in_redis(key: str, seconds: int, by: int) -> int:
     with _lock:
         if settings.CELERY_BROKER_URL not in _clients:
             _clients[settings.CELERY_BROKER_URL] = connect(settings.CELERY_BROKER_URL, timeout=_TIMEOUT_SECONDS)
         client = _clients[settings.CELERY_BROKER_URL]
     with client.pipeline(transaction=False) as both:
-        both.incr(key)
+        both.incrby(key, by)
         both.expire(key, seconds)
         return int(both.execute()[0])

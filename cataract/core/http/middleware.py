@@ -10,6 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from cataract.core.errors import DomainError, RequestRefused
 from cataract.core.http.handlers import answer
 
+_ANONYMOUS_BYTES = 65_536
+
 
 class BoundedBody:
     """Middleware: refuse bodies that are too long, of unknown length or compressed, by their headers alone.
@@ -24,6 +26,24 @@ class BoundedBody:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         refusal = _refuse_body(request)
         return self.get_response(request) if refusal is None else answer(request, refusal)
+
+
+class BoundedAnonymousBody:
+    """Middleware: nobody who is not signed in sends a page more than a form: no byte of it is read.
+
+    Stands before the CSRF check, which reads a body to find its token, whoever sent it. The API asks for its key first.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        length = request.headers.get("Content-Length", "").strip()
+        is_long = length.isascii() and length.isdigit() and int(length[:20]) > _ANONYMOUS_BYTES
+        if is_long and not request.path.startswith("/api/") and not request.user.is_authenticated:
+            text = "The request is larger than 64 kB. Log in before you send photos."
+            return answer(request, RequestRefused("request_too_large", 413, text))
+        return self.get_response(request)
 
 
 def _refuse_body(request: HttpRequest) -> DomainError | None:

@@ -3,14 +3,40 @@
 While the broker's Redis is unavailable, each process counts alone, so a caller gets the full rate from each process.
 """
 
+import time
 from typing import Any, cast
 
 from django.conf import settings
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
 from cataract.core.broker import counters
+from cataract.core.errors import TooMuch
+from cataract.core.http.users import user_of
 from cataract.core.models import ApiToken
+
+_DAY = 24 * 3600
+
+
+def spend_upload(request: HttpRequest, scope: str) -> None:
+    """Count one form with photos of this user at the rate of the API's `scope`, and its bytes. Raises TooMuch."""
+    most, seconds = cast(tuple[int, int], PerCaller().parse_rate(settings.API_RATES[scope]))
+    window, passed = divmod(time.time(), seconds)
+    if counters.count(f"throttle-{scope}-user-{user_of(request).pk}-{int(window)}", seconds=seconds) > most:
+        wait = int(seconds - passed) + 1
+        raise TooMuch(f"You have sent very much. Nothing was saved. Send it again in {wait} seconds.", retry_after=wait)
+    spend_bytes(request)
+
+
+def spend_bytes(request: HttpRequest | Request) -> None:
+    """Count the bytes that this user sends today. Raises TooMuch above MAX_BYTES_PER_DAY."""
+    day, passed = divmod(time.time(), _DAY)
+    sent = int(request.META.get("CONTENT_LENGTH") or 0)
+    total = counters.count(f"bytes-{user_of(request).pk}-{int(day)}", seconds=_DAY, by=sent)
+    if total > settings.MAX_BYTES_PER_DAY:
+        text = f"You have sent {settings.MAX_BYTES_PER_DAY / 1e9:g} GB today, the most for one user. Nothing was saved."
+        raise TooMuch(f"{text} Go on tomorrow, or ask an administrator.", retry_after=int(_DAY - passed) + 1)
 
 
 class PerCaller(SimpleRateThrottle):

@@ -21,6 +21,7 @@ from cataract.ops.backup.repository import BackupFailed
 from cataract.ops.installation import services as installation
 from cataract.ops.installation.services import CURE, LOST
 from cataract.ops.upgrades import services as upgrades
+from predictions.releases import store
 from predictions.releases.models import Release
 from predictions.releases.services import starter_on_offer
 
@@ -49,6 +50,7 @@ class Command(BaseCommand):
         if not options["no_static"]:
             self._collect_static()
         self._install_starter()
+        store.sign_all(again=False)
         roles.ensure_roles()
         self._create_first_users()
 

@@ -65,6 +65,7 @@ from cataract.ml.release.description import FileRecord, ReleaseDescription
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.sig"  # made by the installation that registers the release; no part of it
 REQUIRED = (
     "trunk.onnx",
     "embed.onnx",
@@ -171,7 +172,7 @@ def draft_manifest(folder: Path, description: ReleaseDescription) -> Manifest:
     files = {
         path.name: FileRecord(path.stat().st_size, _sha256_of(path))
         for path in sorted(folder.iterdir())
-        if path.is_file() and path.name != MANIFEST and _PLAIN_NAME.fullmatch(path.name)
+        if path.is_file() and path.name not in (MANIFEST, SIGNATURE) and _PLAIN_NAME.fullmatch(path.name)
     }
     listing = "\n".join(f"{name} {record.sha256}" for name, record in sorted(files.items()))
     stated = description.as_json()

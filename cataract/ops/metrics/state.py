@@ -19,6 +19,7 @@ from cataract.ops.system import ask_broker, free_bytes
 from predictions.answering.models import Prediction
 from predictions.drift.models import DriftSegment
 from predictions.releases.models import Release
+from predictions.stops.models import AiStop
 from predictions.webhooks.models import WebhookDelivery
 from review.cases.models import ReviewCase
 from training.runs.models import TrainingRun
@@ -47,6 +48,8 @@ def _rows() -> Iterator[Metric]:
     yield _gauge("cataract_champion_up", "Whether a release is in service.", release is not None)
     if release is not None:
         yield InfoMetricFamily("cataract_champion", "The release in service.", {"release": release.pk})
+    stops = AiStop.objects.standing().count()
+    yield _gauge("cataract_ai_stops", "Where the AI is switched off: sites, or 1 for all of them.", stops)
     queued = Prediction.objects.of_kept_photos().in_status(Prediction.Status.QUEUED)
     yield _gauge("cataract_predictions_queued", "Photos that wait for an answer of the AI.", queued.count())
     oldest = queued.order_by("created_at").values_list("created_at", flat=True).first()

@@ -43,6 +43,11 @@ ADVICE: dict[str, Advice] = {
         "Open automatic answers",
         lambda notice: reverse("review:acceptance"),
     ),
+    Notice.Kind.AI_STOPPED: Advice(
+        "Readers get every photo. Switch the AI on again once the reason is gone.",
+        "Open the safety switch",
+        lambda notice: reverse("predictions:stops"),
+    ),
     Notice.Kind.AUDIT_BROKEN: Advice(
         "Somebody changed the database past its triggers, or it was restored from a backup. Run manage.py "
         "audit_verify, keep the database as it is, and tell your security officer.",

@@ -24,6 +24,7 @@ from predictions.drift.models import DriftCheck, DriftSegment
 from predictions.drift.services import accurate_checks
 from predictions.drift.wording import drift_words
 from predictions.releases.models import Release
+from predictions.stops.models import AiStop
 from review.cases.models import ReviewCase
 from review.queue.policy import overdue_after
 from training.runs.models import TrainingRun
@@ -45,6 +46,7 @@ class Finding:
 
 def current() -> Iterator[Finding]:
     """Everything that is wrong now."""
+    yield from stops_of_the_ai()
     yield from failed_runs()
     yield from drift()
     yield from disagreements()
@@ -57,6 +59,12 @@ def current() -> Iterator[Finding]:
     yield from missing_release()
     yield from old_backup()
     yield from full_disk()
+
+
+def stops_of_the_ai() -> Iterator[Finding]:
+    """Where the AI is switched off."""
+    for stop in AiStop.objects.standing().select_related("site"):
+        yield Finding(Notice.Kind.AI_STOPPED, str(stop.pk), f"{stop.where.capitalize()}: {stop.reason}"[:300])
 
 
 def failed_runs() -> Iterator[Finding]:

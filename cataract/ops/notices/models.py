@@ -29,6 +29,7 @@ class Notice(models.Model):
         MODELS_DISAGREE = "models_disagree", "The accurate model contradicts sure answers of the fast one"
         QUEUE_LATE = "queue_late", "Cases have waited longer than agreed"
         ACCEPTANCE_LOST = "acceptance_lost", "Automatic answers were withdrawn"
+        AI_STOPPED = "ai_stopped", "The AI is switched off: people only"
         AUDIT_BROKEN = "audit_broken", "The audit log or the record was changed"
         KEY_ENDS = "key_ends", "An API key ends soon"
         PREDICTIONS_FAILED = "predictions_failed", "Photos could not be analysed"

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from training.tracking.mlflow_client import home_url, is_remote, make_store
-from training.tracking.server import ENVIRONMENT, server_command
+from training.tracking.server import server_command, server_environment
 
 
 class Command(BaseCommand):
@@ -25,4 +25,4 @@ class Command(BaseCommand):
         command = server_command()
         self.stdout.write(f"MLflow's pages: {home_url()}")
         self.stdout.flush()
-        os.execve(command[0], command, {**os.environ, **ENVIRONMENT})
+        os.execve(command[0], command, {**os.environ, **server_environment()})
