@@ -25,7 +25,7 @@ from predictions.answering import services
 from predictions.answering.models import Prediction
 from predictions.photos import storage
 from predictions.photos.facts import PhotoFacts
-from predictions.releases import store
+from predictions.releases import signing, store
 from predictions.releases.models import Release
 from tests.factories import TrainingRunFactory, jpeg_bytes
 from tests.releases import make_tiny_release
@@ -206,6 +206,7 @@ def test_a_champion_without_its_folder(photo: Prediction, champion: Release) -> 
 def test_a_champion_that_answers_differently_on_this_machine(photo: Prediction, champion: Release) -> None:
     folder = store.folder_of(champion)
     exchange_golden_answers(folder)
+    signing.sign(folder)
     Release.objects.filter(pk=champion.pk).update(manifest_sha256=read_manifest(folder).sha256)
     message = the_error("releases")
     assert f"{champion.pk} answers differently on this machine for its golden photo" in message

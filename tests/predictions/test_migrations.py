@@ -57,8 +57,21 @@ def _squashed() -> dict[tuple[str, str], Any]:
 def _migrate(targets: list[tuple[str, str]]) -> Any:
     """The models after the single migrations up to `targets`, not after those that replace them."""
     executor = MigrationExecutor(connection)
-    executor.loader = MigrationLoader(connection, replace_migrations=False)
+    executor.loader = _loader_of_single_ones()
     return executor.migrate(targets).apps
+
+
+def _loader_of_single_ones() -> MigrationLoader:
+    """Without what came after the squashed migrations: it builds on them, not on the single ones."""
+    loader = MigrationLoader(connection, replace_migrations=False)
+    squashed = _squashed()
+    single = {key for migration in squashed.values() for key in migration.replaces}
+    apps = {app for app, _ in squashed}
+    for key in [key for key in loader.graph.nodes if key[0] in apps and key not in single and key not in squashed]:
+        for parent in loader.graph.node_map.pop(key).parents:
+            parent.children.discard(key)
+        del loader.graph.nodes[key]
+    return loader
 
 
 def photo(apps: Any, number: int, **facts: Any) -> Any:
