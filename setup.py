@@ -1,6 +1,6 @@
 """The packages of a wheel: the apps, and the pages and static files, which lie beside them in a checkout."""
 
-from setuptools import find_namespace_packages, setup
+from setuptools import find_namespace_packages, setup  # type: ignore[import-untyped]
 
 _APPS = ("cataract", "clients", "predictions", "review", "training")
 # Where cataract/settings.py finds them when there is no checkout.

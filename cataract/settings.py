@@ -553,7 +553,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [_FILES / "static"]
 # Where `collectstatic` puts the static files. The container image sets it. Default: `static` in `DATA_DIR`.
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }

@@ -1,13 +1,14 @@
 """WSGI entry point, served by granian."""
 
 import os
+from typing import Any
 
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cataract.settings")
 
 
-def _application():  # type: ignore[no-untyped-def]
+def _application() -> Any:
     django = get_wsgi_application()
     from cataract.core.http.sub_path import below_sub_path  # only after Django is set up
 

@@ -43,7 +43,7 @@ class Replica:
         """Load the releases that are asked for from now on, while photos are answered. Ray calls it first too."""
         from predictions.releases import serving  # needs Django's registry, which __init__ fills
 
-        self._batched.set_max_batch_size(config["batch"])
+        self._batched.set_max_batch_size(config["batch"])  # type: ignore[attr-defined]  # the decorator adds it
         for release, sha256 in config["releases"]:
             cascade = await asyncio.to_thread(serving.load_or_none, release, sha256)
             if cascade is not None and config["batch"] > 1 and not cascade.batches:
@@ -60,7 +60,7 @@ class Replica:
         status, body = await self._batched((request.url.query, await request.body()))
         return Response(body, status_code=status, media_type="application/json")
 
-    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)  # type: ignore[untyped-decorator]
+    @serve.batch(max_batch_size=1, batch_wait_timeout_s=0.0)
     async def _batched(self, asked: list[tuple[str, bytes]]) -> list[tuple[int, bytes]]:
         """Answer what has come in while the last batch was computed: nothing waits for a batch to fill."""
         return await asyncio.get_running_loop().run_in_executor(self._computing, _answer_all, asked)
@@ -74,7 +74,7 @@ def _answer_all(asked: list[tuple[str, bytes]]) -> list[tuple[int, bytes]]:
 
 def application(releases: Held) -> Any:
     """The application of Ray Serve that holds these releases, by id and sha256 of the manifest."""
-    deployment = serve.deployment(Replica).options(
+    deployment = serve.deployment(Replica).options(  # type: ignore[attr-defined]  # Ray types it as a decorator
         name="Cascade",
         user_config={"releases": [list(release) for release in releases], "batch": settings.RAY_BATCH_SIZE},
         autoscaling_config={
@@ -117,7 +117,7 @@ def keep_serving(wanted: Callable[[], Held], say: Callable[[str], object]) -> No
             stop.wait(_POLL_SECONDS)
     finally:
         if is_own:
-            serve.shutdown()
+            serve.shutdown()  # type: ignore[no-untyped-call]
         ray.shutdown()
 
 

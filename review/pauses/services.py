@@ -33,7 +33,14 @@ def pause_if_due(*, reader: User) -> ReadingPause | None:
             return None
         claimed = ReviewCase.objects.filter(claimed_by=reader, status__in=ReviewCase.OPEN)
         claimed.exclude(status=ReviewCase.Status.ADJUDICATION).update(claimed_by=None, lease_until=None)
-        record(Act.RIGHTS_CHANGED, about=pause, user=reader, change="reading paused by the rule", **counts)
+        record(
+            Act.RIGHTS_CHANGED,
+            about=pause,
+            user=reader,
+            change="reading paused by the rule",
+            failed=failed,
+            of=len(last),
+        )
     return pause
 
 

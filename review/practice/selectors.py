@@ -1,5 +1,7 @@
 """Reads: which cases may be practised on, what one reader gets, and who is qualified."""
 
+from uuid import UUID
+
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Exists, OuterRef, Q
@@ -49,6 +51,11 @@ def chosen_for(reader: User, *, unseen: bool) -> ReviewCaseQuerySet:
         practised = PracticeItem.objects.filter(case=OuterRef("pk"), session__reader=reader).exclude(answer="")
         cases = cases.filter(~Exists(shown), ~Exists(practised))
     return cases
+
+
+def answers_of(cases: ReviewCaseQuerySet) -> list[tuple[UUID, str]]:
+    """The id and the right answer of each of these suitable cases."""
+    return list(cases.values_list("pk", "answer"))  # type: ignore[misc]  # `answer` is an annotation
 
 
 def is_qualified(reader: User) -> Q:

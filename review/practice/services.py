@@ -1,5 +1,7 @@
 """Practise, take the qualifying set, choose practice cases, write the instructions. None of it makes a label."""
 
+from uuid import UUID
+
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -50,8 +52,8 @@ def start_session(*, reader: User, kind: str) -> PracticeSession:
 def _items(session: PracticeSession) -> list[PracticeItem]:
     is_qualifying = session.kind == Kind.QUALIFYING
     length = settings.REVIEW_QUALIFYING_CASES if is_qualifying else LENGTH
-    unseen = list(selectors.chosen_for(session.reader, unseen=True).values_list("pk", "answer"))
-    seen = [] if is_qualifying else list(selectors.chosen_for(session.reader, unseen=False).values_list("pk", "answer"))
+    unseen = selectors.answers_of(selectors.chosen_for(session.reader, unseen=True))
+    seen = [] if is_qualifying else selectors.answers_of(selectors.chosen_for(session.reader, unseen=False))
     cases = _shuffled(session, unseen) + _shuffled(session, [row for row in seen if row not in unseen])
     items = [PracticeItem(session=session, case_id=case, expected=answer) for case, answer in cases[:length]]
     first = int(fraction(f"drawing:{session.pk}") * 1_000_000)
@@ -63,7 +65,7 @@ def _items(session: PracticeSession) -> list[PracticeItem]:
     return items
 
 
-def _shuffled(session: PracticeSession, rows: list[tuple[object, str]]) -> list[tuple[object, str]]:
+def _shuffled(session: PracticeSession, rows: list[tuple[UUID, str]]) -> list[tuple[UUID, str]]:
     return sorted(rows, key=lambda row: fraction(f"{session.pk}:{row[0]}"))
 
 
@@ -76,7 +78,7 @@ def _can_be_asked(item: PracticeItem) -> bool:
     """Whether the case of a question is still suitable, and its answer is still the one that counts as right."""
     if item.case_id is None:
         return True
-    return selectors.suitable().filter(pk=item.case_id, answer=item.expected).exists()
+    return (item.case_id, item.expected) in selectors.answers_of(selectors.suitable().filter(pk=item.case_id))
 
 
 def answer_item(*, item: PracticeItem, answer: str) -> PracticeItem:

@@ -30,7 +30,7 @@ from cataract.roles import ensure_roles
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
-BACKCHANNEL = {"http://schemas.openid.net/event/backchannel-logout": {}}
+BACKCHANNEL: dict[str, dict[str, str]] = {"http://schemas.openid.net/event/backchannel-logout": {}}
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_the_provider_ends_sessions_by_a_signed_token(provider: str, settings: A
             _signed({**claims, "events": {}, "jti": "2"}, key),
             _signed({**claims, "aud": "another", "jti": "3"}, key),
             _signed({**claims, "nonce": "n", "jti": "4"}, key),
-            jwt.encode({**claims, "jti": "5"}, None, algorithm="none", headers={"kid": "k"}),
+            jwt.encode({**claims, "jti": "5"}, "", algorithm="none", headers={"kid": "k"}),
             "nonsense",
         ):
             assert Client().post("/accounts/sign-on-logout/", {"logout_token": bad}).status_code == 400, bad

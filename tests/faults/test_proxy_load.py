@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import pytest
 from django.conf import settings
 
-from tests.faults.test_pressure import CONTENT_TYPE, Web, photo_number
-from tests.multipart import multipart_body
+from tests.faults.test_pressure import Web, photo_number
+from tests.multipart import CONTENT_TYPE, multipart_body
 from tests.proxy import PROGRAM, Proxy
 from tests.services import free_port
 from tests.system import System

@@ -100,13 +100,14 @@ def test_older_tables_are_changed_after_a_copy(finished_run: tuple[Path, str]) -
     from mlflow.store.db import utils
 
     path = finished_run[0] / "mlflow" / "mlflow.db"
-    head = ScriptDirectory.from_config(utils._get_alembic_config("sqlite://")).get_revision("head")
+    script = ScriptDirectory.from_config(utils._get_alembic_config("sqlite://"))  # type: ignore[no-untyped-call]
+    head = script.get_revision("head")
     with closing(sqlite3.connect(path)) as database, database:
         before = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    config = utils._get_alembic_config(f"sqlite:///{path}")
+    config = utils._get_alembic_config(f"sqlite:///{path}")  # type: ignore[no-untyped-call]
     from alembic import command
 
-    command.downgrade(config, head.down_revision)
+    command.downgrade(config, str(head.down_revision))
     assert store.schema_of(path) == head.down_revision
 
     assert store.upgrade(path) is True
@@ -133,7 +134,8 @@ def test_an_installation_moves_to_postgresql_row_by_row(tmp_path: Path, postgres
 
     moved = System(tmp_path / "data", DATABASE_URL=postgres_url)
     with psycopg.connect(postgres_url) as database:
-        assert [database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in COUNTED] == before
+        rows = [database.execute(f"SELECT count(*) FROM {table}").fetchone() for table in COUNTED]
+        assert rows == [(count,) for count in before]
         with pytest.raises(psycopg.errors.CheckViolation):
             database.execute("DELETE FROM predictions_prediction")
     check = f"""

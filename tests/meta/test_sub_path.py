@@ -63,7 +63,12 @@ def test_the_variable_is_read_with_and_without_slashes(tmp_path: Path) -> None:
 
 def test_the_path_may_come_with_the_request_or_be_removed_by_the_proxy(below: None) -> None:
     asked: list[str] = []
-    application = below_sub_path(lambda environ, _start: asked.append(environ["PATH_INFO"]) or [])
+
+    def answer(environ: dict[str, Any], _start: object) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        return []
+
+    application = below_sub_path(answer)
     for path in ("/eyes/upload/", "/upload/", "/eyes", "/eyesight/"):
         application({"PATH_INFO": path}, None)
     assert asked == ["/upload/", "/upload/", "/", "/eyesight/"]

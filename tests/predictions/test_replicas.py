@@ -116,7 +116,7 @@ def test_replicas_that_hang_hold_up_one_upload_not_all(replies: Replies, champio
 
 def test_after_a_pause_one_upload_asks_again(replies: Replies, champion: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(client.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("predictions.replicas.client.time.monotonic", lambda: now[0])
     breaker = client._Breaker()
     breaker.open()
     assert not breaker.may_ask()
@@ -185,7 +185,8 @@ numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
         route=st.sampled_from(Route),
         gate=st.dictionaries(st.text(), numbers),
         timings=st.dictionaries(st.text(), st.floats(0, 1e6)),
-        embedding=st.none() | st.lists(st.floats(width=32, allow_nan=False), max_size=9).map(np.float32),
+        embedding=st.none()
+        | st.lists(st.floats(width=32, allow_nan=False), max_size=9).map(lambda values: np.array(values, np.float32)),
         policy_version=st.text(),
         release_id=st.text(),
         encoder_hash=st.text(),

@@ -119,7 +119,8 @@ def test_a_second_import_of_the_same_photos_is_foreseen(admin: Client, champion:
         worker.run_import(str(row.pk))
         admin.post(reverse("training:import", args=[row.pk]), {"import": "1"})
         worker.run_import(str(row.pk))
-    row.refresh_from_db()
+    row = PhotoImport.objects.first()
+    assert row is not None
     assert (row.plan["stored"], row.plan["known"], row.report["stored"], row.report["known"]) == (0, 2, 0, 2)
 
 

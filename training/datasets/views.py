@@ -1,7 +1,9 @@
 """The photos of the preview of a run, with thumbnails: a cell of its table, or what is left out and why."""
 
+from typing import Any
+
 from django.contrib.auth.decorators import login_required, permission_required
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -23,6 +25,7 @@ PAGE_SIZE = 48
 def labels(request: HttpRequest) -> HttpResponse:
     """?split=&answer=: photos that a run started now would use; ?left_out=1: those that it leaves out, and why."""
     user = user_of(request)
+    page_obj: Page[Any]
     if request.GET.get("left_out"):
         title, found = "Left out of a run", label_photos.left_out()
         shown = {photo.label.image_id for photo in found}

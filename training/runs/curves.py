@@ -30,6 +30,7 @@ class Curves:
 
     def add(self, values: Mapping[str, Any], step: int) -> None:
         """Take the values of one trial, point of a learning curve, or epoch (`RunReporter.metric`)."""
+        names: tuple[str, ...]
         if "trees" in values:
             kind, key, names = _TREES, str(values["trees"]), ("train_log_loss", "validation_log_loss")
         elif "trial" in values:

@@ -98,7 +98,7 @@ def upgrade(path: Path) -> bool:
         source.backup(target)
     engine = create_engine(f"sqlite:///{path}")
     try:
-        utils._upgrade_db(engine)
+        utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
     except Exception:
         engine.dispose()
         shutil.copyfile(copy, path)
@@ -121,7 +121,7 @@ def wanted_schema() -> str:
     """The revision of the tables of the installed MLflow."""
     from mlflow.store.db import utils
 
-    return str(utils._get_latest_schema_revision())
+    return str(utils._get_latest_schema_revision())  # type: ignore[no-untyped-call]
 
 
 def require_known(revision: str) -> None:
@@ -130,7 +130,7 @@ def require_known(revision: str) -> None:
     from alembic.util import CommandError
     from mlflow.store.db import utils
 
-    script = ScriptDirectory.from_config(utils._get_alembic_config("sqlite://"))
+    script = ScriptDirectory.from_config(utils._get_alembic_config("sqlite://"))  # type: ignore[no-untyped-call]
     try:
         script.get_revision(revision)
     except CommandError:

@@ -81,11 +81,11 @@ def queue_challenger(admin: User) -> TrainingRun:
 def days_ago(days: float) -> Iterator[None]:
     """Turn the clock of Django back: whatever asks it for the time, the defaults of columns too, is told an earlier."""
     _Clock.behind = timedelta(days=days)
-    timezone.datetime = _Clock  # type: ignore[misc]
+    timezone.datetime = _Clock  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        timezone.datetime = datetime  # type: ignore[misc]
+        timezone.datetime = datetime  # type: ignore[attr-defined]
 
 
 class _Clock(datetime):

@@ -108,7 +108,7 @@ def _copy(target: BaseDatabaseWrapper, say: Say) -> int:
         cursor.execute(f"TRUNCATE {', '.join(names)}")  # what migrations wrote is among the rows that come
         for name, model in zip(names, _tables(), strict=True):
             fields = _fields(model)
-            columns = ", ".join(target.ops.quote_name(field.column) for field in fields)
+            columns = ", ".join(target.ops.quote_name(str(field.column)) for field in fields)
             copied = 0
             with cursor.cursor.copy(f"COPY {name} ({columns}) FROM STDIN") as copy:
                 for row in _rows(model, _SOURCE):
@@ -136,7 +136,7 @@ def _rows(model: type[models.Model], database: str, **only: Any) -> Iterator[tup
 def _compare(say: Say) -> None:
     """Read both databases again and compare every row. Raises NotMoved."""
     for model in _tables():
-        key = [field.attname for field in _fields(model)].index(model._meta.pk.attname)  # type: ignore[union-attr]
+        key = [field.attname for field in _fields(model)].index(model._meta.pk.attname)
         here = _rows(model, _SOURCE)
         total = 0
         while chunk := list(islice(here, _CHUNK)):
