@@ -104,7 +104,7 @@ def test_outcomes_look_backs_and_notices_are_looked_at(site: Site, champion: Any
         site.look(page, name)
     page.goto("/notices/")
     page.get_by_role("button", name="Mark as seen").first.click()
-    expect(page.get_by_title("not seen yet")).to_have_text("1")
+    expect(page.get_by_title("Notices you have not seen")).to_have_text("1 notice")
 
 
 def test_automatic_answers_are_looked_at_and_decided_without_javascript(

@@ -40,6 +40,7 @@ def photo(champion: Release, redis_url: str, settings: Any, monkeypatch: pytest.
     settings.CELERY_BROKER_URL = redis_url
     answers = SimpleNamespace(ping=lambda: {"celery@here": {"ok": "pong"}})
     monkeypatch.setattr(celery_app.control, "inspect", lambda **_: answers)
+    monkeypatch.setattr("cataract.ops.doctor.starter_on_offer", lambda: "")  # a test has another champion
     return services.upload_photo(data=jpeg_bytes(1), user=None, source="api", facts=PhotoFacts(eye="OD"))
 
 

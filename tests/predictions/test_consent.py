@@ -41,7 +41,8 @@ def send(client: Client, seed: int, **fields: Any) -> Any:
 def test_the_form_asks_in_the_open_and_says_what_is_ticked_at_first() -> None:
     client = signed_in(roles=["screener"])
     page = client.get("/upload/").content.decode()
-    assert "The models may learn from this photo" in page.partition("<details")[0], "not inside a fold"
+    before, found, _ = page.partition("The models may learn from this photo")
+    assert found and before.count("<details") == before.count("</details>"), "not inside a fold"
     assert "Yes unless you untick it" in page
     Site.objects.update(trains_by_default=False)
     assert "No unless you tick it" in client.get("/upload/").content.decode()

@@ -58,7 +58,12 @@ def send_to_readers(*, user: User, release: Release, images: Sequence[str], reas
 
     reason: why these photos, for the audit log; readers do not learn it.
     """
-    labels = Label.objects.best().of_photos_in_use().filter(image_id__in=[UUID(image) for image in images]).select_related("image")
+    labels = (
+        Label.objects.best()
+        .of_photos_in_use()
+        .filter(image_id__in=[UUID(image) for image in images])
+        .select_related("image")
+    )
     with transaction.atomic():
         opened = queue_services.recheck_labels(labels=labels)
         record(Act.ADMIN_CHANGED, about=release, user=user, sent_to_readers=opened, photos=len(images), reason=reason)
