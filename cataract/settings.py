@@ -399,8 +399,9 @@ INFERENCE_THREADS = env.int("INFERENCE_THREADS", default=1)
 INFERENCE = env.str("INFERENCE", default="web")
 INFERENCE_WAIT_SECONDS = 1.0  # how long an upload waits for a worker's answer before it gets 202
 REPLICA_WAIT_SECONDS = 3.0  # how long an upload waits for a replica's answer before a worker takes over
-# Where web processes find Ray Serve. Default: this host, at RAY_PORT.
+# Port of Ray Serve.
 RAY_PORT = env.int("RAY_PORT", default=8100)
+# Where web processes find Ray Serve. Default: this host, at RAY_PORT.
 RAY_URL = env.str("RAY_URL", default=f"http://127.0.0.1:{RAY_PORT}")
 # Address at which `manage.py serve` has Ray Serve listen. It knows no passwords: only web processes may reach it.
 RAY_HOST = env.str("RAY_HOST", default="127.0.0.1")
@@ -408,8 +409,8 @@ RAY_HOST = env.str("RAY_HOST", default="127.0.0.1")
 RAY_ADDRESS = env.str("RAY_ADDRESS", default="")
 # Fewest replicas of Ray Serve.
 RAY_MIN_REPLICAS = env.int("RAY_MIN_REPLICAS", default=1)
-# Most replicas of Ray Serve. Default: the number of cores.
-RAY_MAX_REPLICAS = env.int("RAY_MAX_REPLICAS", default=os.cpu_count() or 1)
+# Most replicas of Ray Serve. Default: the number of cores that this process may use.
+RAY_MAX_REPLICAS = env.int("RAY_MAX_REPLICAS", default=available_cores())
 # Photos that wait in each replica before Ray Serve starts another one.
 RAY_QUEUE_PER_REPLICA = env.int("RAY_QUEUE_PER_REPLICA", default=4)
 # Cores that Ray reserves for each replica.

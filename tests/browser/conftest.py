@@ -50,6 +50,13 @@ def browser_type_launch_args() -> dict[str, Any]:
     }
 
 
+# The elements that reach beyond the right edge of the page and do not scroll by themselves, as tag and classes.
+_WIDE = """[...document.querySelectorAll("body *")]
+    .filter((element) => !element.closest(".place, .table-wrap, .results"))
+    .filter((element) => element.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    .map((element) => `${element.tagName} ${element.className.baseVal ?? element.className}`).slice(0, 12)"""
+
+
 @dataclass
 class Site:
     """The live system, seen by people of each role."""
@@ -116,7 +123,7 @@ class Site:
                 page.set_viewport_size({"width": width, "height": height})
                 self.shoot(page, name)
                 overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-                assert overflow <= 0, f"{name} scrolls sideways by {overflow} px at {width} px"
+                assert overflow <= 0, f"{name} scrolls sideways by {overflow} px at {width} px: {page.evaluate(_WIDE)}"
                 # Without preload: for an @import it would write styles into the page, which the policy forbids.
                 results = Axe().run(page, options={"preload": False})
                 assert results.violations_count == 0, f"{name}, {width} px, {theme}: {results.generate_report()}"

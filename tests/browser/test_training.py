@@ -168,7 +168,7 @@ def test_compare_promote_and_roll_back(
     expect(page.get_by_text(f"Release {challenger.pk} serves now.")).to_be_visible()
     expect(page.get_by_text("Sensitivity not worse by more than 2 points")).to_be_visible()
     site.look(page, "training-promoted")
-    page.get_by_role("link", name="Timeline").click()
+    page.locator("#content-main").get_by_role("link", name="Timeline").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(f"{challenger.pk} serves since")
     site.look(page, "training-timeline")
     page.go_back()

@@ -30,9 +30,10 @@ def test_compose_reads_the_file_and_every_service_is_watched() -> None:
     assert done.returncode == 0, done.stderr
     services = yaml.safe_load(done.stdout)["services"]
     ours = {"setup", "web", "worker", "beat", "trainer", "mlflow", "postgres", "redis"}
-    assert set(services) == ours | {"prometheus", "grafana"}
+    profiles = {"prometheus": ["monitoring"], "grafana": ["monitoring"], "proxy": ["proxy"]}
+    assert set(services) == ours | set(profiles)
     for name, service in services.items():
-        assert service.get("profiles", []) == ([] if name in ours else ["monitoring"])
+        assert service.get("profiles", []) == profiles.get(name, [])
     in_dockerfile = {"web"}
     for name, service in services.items():
         assert "healthcheck" in service or name in in_dockerfile, f"{name} has no healthcheck"

@@ -14,7 +14,8 @@ from tests.review.makers import make_case
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
-MOST_QUERIES = 27  # from the key to the next case: session, permissions, final result and audit log included
+# From the key to the next case: session, permissions, final result, audit log and safety switch included.
+MOST_QUERIES = 28
 
 
 @pytest.fixture(autouse=True)

@@ -135,7 +135,9 @@ def test_consent_withdrawn_after_a_training_is_followed_to_the_last_byte(
     said = io.StringIO()
     call_command("doctor", "--json", stdout=said)
     findings = [row for row in json.loads(said.getvalue())["findings"] if row["check"] != "backup"]
-    assert {row["level"] for row in findings} == {"ok"}, said.getvalue()
+    # Another starter is on offer: the champion of this test is not the shipped one.
+    notes = [row["message"] for row in findings if row["level"] != "ok"]
+    assert all("This version ships the release" in message for message in notes), said.getvalue()
 
 
 def test_the_doctor_finds_what_a_purge_left(champion: Release) -> None:

@@ -1,6 +1,7 @@
 """Pages of imports: send an archive, look at the dry run, import or discard it, and the kept report."""
 
 from collections.abc import Callable
+from functools import wraps
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required, permission_required
@@ -36,6 +37,7 @@ def _refused(request: HttpRequest, error: DomainError) -> HttpResponse:
 def _senders_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Refuse whoever may look but not send before reading a body of up to MAX_BATCH_BYTES."""
 
+    @wraps(view)  # with its exemption from the check of CSRF that reads the body first
     def receive(request: HttpRequest) -> HttpResponse:
         if request.method == "POST" and not user_of(request).has_perm(ADD):
             raise PermissionDenied
