@@ -61,7 +61,7 @@ test: $(VENV)/.dev
 
 # The runs of minutes that kill or starve processes, and the long versions of some tests: more crashes, promotions and
 # racing readers, every page for every pair of roles, and the whole loop on every store.
-LONG := tests/faults tests/ml/test_batching.py tests/review/test_races.py tests/review/test_blind_roles.py tests/meta/test_audit.py tests/meta/test_growth.py tests/meta/test_load.py tests/predictions/test_patient_speed.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py
+LONG := tests/faults tests/ml/test_batching.py tests/review/test_races.py tests/review/test_blind_roles.py tests/meta/test_audit.py tests/meta/test_growth.py tests/meta/test_load.py tests/predictions/test_patient_speed.py tests/flows/test_loop.py tests/browser/test_loop.py tests/training/test_encoder_change.py tests/training/test_parallel_runs.py tests/predictions/test_migrations.py tests/review/test_lookback.py
 faults: $(VENV)/.dev
 	CRASHES=500 PROMOTIONS=200 RACING_CASES=1000 EVERY_STORE=1 LARGE_ENCODER=1 BLIND_WALK=full $(IN)/python -m pytest $(LONG) -m "" -k "not fuzz" $(ARGS)
 

@@ -126,6 +126,7 @@ def _is_live(port: int) -> bool:
         return False
 
 
+@pytest.mark.fault
 @pytest.mark.timeout(240)
 def test_replicas_give_the_answers_of_this_process(system: Installation) -> None:
     replies = [system.send() for _ in range(6)]

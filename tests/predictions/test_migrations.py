@@ -93,6 +93,7 @@ def prediction(apps: Any, image: Any, decision: str, **values: Any) -> Any:
     )  # fmt: skip
 
 
+@pytest.mark.fault
 def test_text_becomes_rows_and_answers_become_final_results(old: Any) -> None:
     images = [
         photo(old, 1, site="North", device="Pixel", patient_key="P-1"),
@@ -142,6 +143,7 @@ executor.migrate(executor.loader.graph.leaf_nodes())
 """
 
 
+@pytest.mark.fault
 @pytest.mark.skipif("sqlite" not in connection.vendor, reason="compares what SQLite says of its tables")
 @pytest.mark.django_db
 def test_the_long_way_and_the_short_one_end_at_the_same_schema(tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ def test_a_trigger_waits_for_the_model_that_it_would_train_only() -> None:
     assert firing is not None and firing.run is not None and firing.run.kind == "fast"
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 def test_both_hold_on_postgresql(postgres_url: str) -> None:
     """What the database itself refuses, in a session of its own."""
