@@ -184,7 +184,7 @@ def test_the_database_refuses_to_change_an_answer_or_a_label() -> None:
         (Label.objects.filter(case=case), {"may_train": False}),
     ]
     for rows, change in changes:
-        with pytest.raises(IntegrityError, match="never (changed|updated)"), transaction.atomic():
+        with pytest.raises(IntegrityError, match=r"never (changed|updated)"), transaction.atomic():
             rows.update(**change)
 
 
