@@ -1,7 +1,7 @@
 """One real photo travels the whole loop: real web server, real broker, real worker, seen over HTTP.
 
-On SQLite with the embedded broker; `tests/browser/test_loop.py` goes the same way on PostgreSQL with Redis. With
-EVERY_STORE=1 (`make faults`) each goes both ways.
+On SQLite with the embedded broker, and on PostgreSQL with Redis, by `make faults`; every run of the suite goes the same
+way in `tests/browser/test_loop.py`.
 """
 
 import hashlib
@@ -126,6 +126,7 @@ def _answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.fault
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_one_real_photo_travels_the_whole_loop(loop: Loop, eyes: Path, tmp_path: Path) -> None:

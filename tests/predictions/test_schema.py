@@ -87,7 +87,7 @@ def caller(champion: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Ite
 @pytest.mark.django_db
 @schema.parametrize()
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     database=None,
