@@ -5,17 +5,7 @@ import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
 
-from cataract.core.record import Kept, drop, keep
-
-
-def create(apps, schema_editor):
-    for name in ("AuditEntry", "AuditSeal"):
-        keep(schema_editor, apps.get_model("cataract", name), Kept())
-
-
-def remove(apps, schema_editor):
-    for name in ("AuditEntry", "AuditSeal"):
-        drop(schema_editor, apps.get_model("cataract", name))
+from cataract.core.record import Kept, keeping
 
 
 class Migration(migrations.Migration):
@@ -72,5 +62,5 @@ class Migration(migrations.Migration):
             model_name='auditentry',
             index=models.Index(fields=['act', 'id'], name='audit_of_act'),
         ),
-        migrations.RunPython(create, remove),
+        keeping("cataract", {"AuditEntry": Kept(), "AuditSeal": Kept()}),
     ]

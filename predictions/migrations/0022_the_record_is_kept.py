@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from cataract.core.record import Kept, drop, keep
+from cataract.core.record import Kept, keeping
 
 KEPT = {
     "Prediction": Kept(when="OLD.status = 'done'", free=("has_case",), once=("replaced_by_id", "replaced_at")),
@@ -22,20 +22,6 @@ KEPT = {
     ),
     "LegalHold": Kept(once=("lifted_by_id", "lifted_at", "lift_reason")),
 }
-
-
-def create(apps, schema_editor):
-    for name, kept in KEPT.items():
-        keep(schema_editor, _model(apps, name), kept)
-
-
-def remove(apps, schema_editor):
-    for name in KEPT:
-        drop(schema_editor, _model(apps, name))
-
-
-def _model(apps, name):
-    return apps.get_model("predictions", name)
 
 
 class Migration(migrations.Migration):
@@ -56,5 +42,5 @@ class Migration(migrations.Migration):
             name='user',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
-        migrations.RunPython(create, remove),
+        keeping("predictions", KEPT),
     ]

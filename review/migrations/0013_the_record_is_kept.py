@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
 
-from cataract.core.record import Kept, drop, keep
+from cataract.core.record import Kept, keeping
 
 KEPT = {
     # Undoing sets retracted_at; the final answer follows the blind one; an extra reading may become the second,
@@ -22,22 +22,6 @@ KEPT = {
 }
 
 
-def create(apps, schema_editor):
-    for name, kept in KEPT.items():
-        keep(schema_editor, _model(apps, name), kept)
-
-
-def remove(apps, schema_editor):
-    for name in KEPT:
-        drop(schema_editor, _model(apps, name))
-
-
-def _model(apps, name):
-    if name == "Label_readings":
-        return apps.get_model("review", "Label").readings.through
-    return apps.get_model("review", name)
-
-
 class Migration(migrations.Migration):
     dependencies = [("review", "0012_credential_of_readings"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
     operations = [
@@ -51,5 +35,5 @@ class Migration(migrations.Migration):
             name='reader',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
         ),
-        migrations.RunPython(create, remove),
+        keeping("review", KEPT),
     ]

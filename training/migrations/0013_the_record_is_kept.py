@@ -3,26 +3,12 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from cataract.core.record import Kept, drop, keep
+from cataract.core.record import Kept, keeping
 
 KEPT = {
     "FlipCause": Kept(),
     "PromotionRequest": Kept(once=("decided_by_id", "decided_at", "promotion_id")),
 }
-
-
-def create(apps, schema_editor):
-    for name, kept in KEPT.items():
-        keep(schema_editor, _model(apps, name), kept)
-
-
-def remove(apps, schema_editor):
-    for name in KEPT:
-        drop(schema_editor, _model(apps, name))
-
-
-def _model(apps, name):
-    return apps.get_model("training", name)
 
 
 class Migration(migrations.Migration):
@@ -36,5 +22,5 @@ class Migration(migrations.Migration):
             name='comparison',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='causes', to='training.comparison'),
         ),
-        migrations.RunPython(create, remove),
+        keeping("training", KEPT),
     ]

@@ -15,9 +15,9 @@ from django.db.models import Count, F, Q
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from cataract.ml.statistics.intervals import Estimate, median_estimate, wilson
+from cataract.ml.statistics.intervals import Estimate, median_estimate
 from predictions.answering.models import FinalResult, Prediction
-from review.agreement import in_service
+from review.agreement import estimates, in_service
 from review.agreement import report as agreement_report
 from review.agreement.estimates import Measure
 from review.cases.models import Reading, ReviewCase
@@ -148,7 +148,7 @@ def ungradable_by(since: datetime, until: datetime, *by: str) -> list[dict[str, 
 
 def share(k: int, n: int) -> dict[str, Any]:
     """A share with Wilson's interval, as JSON."""
-    return _estimate(Estimate(k / n, *wilson(k, n), n) if n else Estimate(None, None, None, 0)) | {"k": k}
+    return _estimate(estimates.share(k, n)) | {"k": k}
 
 
 def _by_day(rows: Any, field: str, **counts: Any) -> Mapping[str, dict[str, int]]:
